@@ -1,0 +1,86 @@
+# The few verbs of the house; people and CI call the same ones. `make` alone lists them.
+#
+# Everything is installed into .venv by Python's own venv and pip. The stamps .venv/.base,
+# .venv/.dev and .venv/.bench say what is in it: a verb reinstalls only after pyproject.toml
+# has changed, and so needs the network only once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+
+PROMPT ?= a red apple
+OUT ?= drawing.png
+SEED ?=
+
+# What the caller wrote travels to the recipe as data, in the environment: $(value …) keeps make
+# from expanding a $ in it, unexport keeps make from doing so for its own copy, and the recipe
+# quotes it, so that quotes, $ and backquotes reach limner as they are.
+export DRAW_PROMPT := $(value PROMPT)
+export DRAW_OUT := $(value OUT)
+export DRAW_SEED := $(value SEED)
+unexport PROMPT OUT SEED
+
+# More words for pytest, for example: make test ARGS="tests/model -x"
+ARGS ?=
+
+BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help draw test test-all check format bench clean
+
+help:  ## list these verbs
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 12
+
+draw: .venv/.base  ## draw one picture offline: PROMPT="a red apple" OUT=apple.png SEED=7 (each optional)
+	@$(BIN)/limner draw --output "$$DRAW_OUT" \
+		$${DRAW_SEED:+--seed "$$DRAW_SEED"} -- "$$DRAW_PROMPT"
+
+test: .venv/.dev  ## run the tests, the slow ones left out
+	$(BIN)/pytest $(ARGS)
+
+test-all: .venv/.dev  ## run all tests, the slow ones included
+	$(BIN)/pytest -m "slow or not slow" $(ARGS)
+
+check: .venv/.dev  ## format, lint, types, layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/.dev  ## lay the code out and make the safe lint repairs
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: .venv/.bench  ## run every benchmark and print its table
+	$(if $(BENCHMARKS),,$(error no benchmarks/*.py here))
+	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
+
+clean:  ## remove .venv, caches and built packages (never a picture)
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+		"limner needs Python 3.11 or newer, this is " + sys.version.split()[0] + \
+		"\n\nhint: make PYTHON=/path/to/python3.11 …")'
+	@echo "making .venv" >&2
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.base: pyproject.toml | .venv/.made
+	@echo "installing limner into .venv" >&2
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+# torch goes first and alone: its version is exact, and the range of the extra then keeps it.
+.venv/.dev: pyproject.toml | .venv/.made
+	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
+	@$(PIP_INSTALL) torch==2.13.0
+	@$(PIP_INSTALL) --editable '.[train,dev]'
+	@touch .venv/.base $@
+
+.venv/.bench: pyproject.toml .venv/.dev
+	@echo "installing the peers of the benchmarks into .venv" >&2
+	@$(PIP_INSTALL) --editable '.[train,dev,bench]'
+	@touch $@
