@@ -41,6 +41,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def connect(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            self.close()
             pytest.fail(f"a test tried to reach {address[0]}: tests use this machine only")
         real_connect(self, address)
 
