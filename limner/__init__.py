@@ -1,0 +1,40 @@
+"""limner draws pictures from text on your own machine.
+
+import limner
+[picture] = limner.generate("a red fox in the snow")
+picture.save("fox.png")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limner.engines.base import Picture
+    from limner.errors import LimnerError
+    from limner.request import ImageRequest, Size
+    from limner.studio import generate
+
+__version__ = "0.1.0"
+__all__ = ["ImageRequest", "LimnerError", "Picture", "Size", "__version__", "generate"]
+
+# Loaded when first used: `import limner` costs nothing, and `limner --help` needs no numpy.
+_HOME = {
+    "ImageRequest": "limner.request",
+    "LimnerError": "limner.errors",
+    "Picture": "limner.engines.base",
+    "Size": "limner.request",
+    "generate": "limner.studio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'limner' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

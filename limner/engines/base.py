@@ -1,0 +1,164 @@
+"""The one protocol of all engines, what they yield while they draw, and the list of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from limner.errors import EngineError, MissingExtra
+
+if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from limner.request import ImageRequest
+    from limner.settings import Settings
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` equal steps of the whole request are finished; `stage` says at what."""
+
+    done: int
+    total: int
+    stage: str
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """Picture `index` as it stands after `done` of its `total` steps."""
+
+    index: int
+    pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the engine did with the request that the user should know."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A finished picture and how to draw it again."""
+
+    pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
+    prompt: str
+    seed: int  # of the request; with `index` it is the key of all randomness in this picture
+    index: int  # 0 to n - 1, the place in the request
+    model: str
+    score: float | None = None  # how well it matches the prompt, higher is better; None: unjudged
+
+    def text(self) -> dict[str, str]:
+        """What is written into the file beside the pixels."""
+        from limner import __version__
+
+        return {
+            "prompt": self.prompt,
+            "seed": str(self.seed),
+            "index": str(self.index),
+            "model": self.model,
+            "Software": f"limner {__version__}",
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as .png, .jpg or .webp, by the ending of `path`, whole or not at all.
+
+        Raises OutputError when the ending is unknown or the file cannot be written. JPEG has no
+        transparency, so there the picture lies on white.
+        """
+        from limner.model import pixels
+        from limner.storage.files import write_whole
+
+        path = Path(path)
+        write_whole(path, pixels.encode(self.pixels, pixels.format_from_path(path), self.text()))
+        return path
+
+
+Event = Progress | Preview | Notice | Picture
+
+
+class Engine(Protocol):
+    """Draws pictures.
+
+    Picture `index` depends on the request's prompt, size, quality, background and seed and on
+    `index` alone: never on n, on its place in a batch, or on what was drawn before.
+    """
+
+    name: str
+    model: str
+
+    def generate(self, request: ImageRequest) -> Iterator[Event]:
+        """Draw `request`, whose seed is set; yields n Pictures with indexes 0 to n - 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """A row of the list of engines; its module is imported when it is first asked for."""
+
+    name: str
+    summary: str
+    module: str
+    extra: str | None  # the optional part of limner it needs: pip install limner[extra]
+    build: Callable[[Any, Settings], Engine]  # (module, settings)
+
+
+def _onnx(module: Any, settings: Settings) -> Engine:
+    from limner.storage.weights import find
+
+    engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads)
+    return engine
+
+
+def _testcard(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.TestcardEngine()
+    return engine
+
+
+ENGINES = {
+    info.name: info
+    for info in (
+        EngineInfo(
+            "onnx",
+            "limner's own transformer on the CPU, no network",
+            "limner.engines.onnx_graph",
+            None,
+            _onnx,
+        ),
+        EngineInfo(
+            "testcard",
+            "no model: an instant test picture with the request written on it",
+            "limner.engines.testcard",
+            None,
+            _testcard,
+        ),
+    )
+}
+
+
+def engine_info(name: str) -> EngineInfo:
+    """The row of engine `name`; an unknown name is an EngineError that lists the known ones."""
+    if name not in ENGINES:
+        raise EngineError(f"Engine {name!r} is not known", hint=f"engines are {', '.join(ENGINES)}")
+    return ENGINES[name]
+
+
+def load(name: str, settings: Settings) -> Engine:
+    """Build engine `name`; importing what it needs is paid for here and not before."""
+    info = engine_info(name)
+    try:
+        module = importlib.import_module(info.module)
+    except ImportError as error:
+        wanted = f"limner[{info.extra}]" if info.extra else error.name or info.module
+        raise MissingExtra(
+            f"Engine {name} needs {error.name or error}, which is not installed",
+            hint=f"pip install '{wanted}'",
+        ) from error
+    return info.build(module, settings)

@@ -1,0 +1,97 @@
+"""Every failure limner reports to a user, as one family of exceptions.
+
+    LimnerError                exit 1   status 500
+    ├── InvalidRequest         exit 2   status 400   what was asked cannot be drawn
+    ├── SettingsError          exit 2                a setting has a wrong value
+    ├── WeightsError           exit 3                a checkpoint is missing or damaged
+    ├── OutputError            exit 4                a file cannot be written
+    ├── DataError              exit 5   status 400   a picture, caption or manifest cannot be read
+    ├── EngineError            exit 6                an engine is unknown or failed
+    └── MissingExtra           exit 7   status 501   an optional package is not installed
+
+A message says what was wrong, with the value and the limit; the hint says the way out. The
+command line, the server and the agent tools all show these same words.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LimnerError(Exception):
+    """A failure that the user can understand and act on."""
+
+    exit_code: ClassVar[int] = 1
+    status: ClassVar[int] = 500
+    code: str = "limner_error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+
+
+class InvalidRequest(LimnerError):
+    """A picture was asked for in a way that cannot be drawn; `param` names the field at fault."""
+
+    exit_code = 2
+    status = 400
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str = "invalid_value",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+        self.code = code
+
+
+class SettingsError(LimnerError):
+    """A setting has a value of the wrong form, or a name nobody reads."""
+
+    exit_code = 2
+    code = "settings_error"
+
+
+class WeightsError(LimnerError):
+    """A checkpoint is missing, damaged, or in a format this version does not read."""
+
+    exit_code = 3
+    code = "weights_error"
+
+
+class OutputError(LimnerError):
+    """A file could not be written: no such folder, no permission, no space."""
+
+    exit_code = 4
+    code = "output_error"
+
+
+class DataError(LimnerError):
+    """A picture, a caption or a manifest could not be read."""
+
+    exit_code = 5
+    status = 400
+    code = "data_error"
+
+
+class EngineError(LimnerError):
+    """An engine is unknown or failed while drawing."""
+
+    exit_code = 6
+    code = "engine_error"
+
+
+class MissingExtra(LimnerError):
+    """A feature needs an optional package that is not installed."""
+
+    exit_code = 7
+    status = 501
+    code = "missing_extra"

@@ -1,0 +1,180 @@
+"""Settings, read once: flag > LIMNER_… variable > limner.toml > default.
+
+Two files are looked at, ./limner.toml before LIMNER_HOME/limner.toml, key by key. Each value
+knows where it came from; `limner settings` prints both. A new setting is one more field here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from limner.errors import SettingsError
+
+PREFIX = "LIMNER_"
+FILE = "limner.toml"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a setting is read from text or TOML, and the words for what is wanted."""
+
+    read: Callable[[Any], Any]  # raises ValueError or TypeError for what it does not take
+    form: str
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value
+
+
+def _read_count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError
+    count = int(value)
+    if not 0 <= count <= 1024:
+        raise ValueError
+    return count
+
+
+TEXT = Kind(_read_text, "some text")
+FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
+COUNT = Kind(_read_count, "a whole number from 0 to 1024")
+
+
+def _setting(default: Any, kind: Kind, help: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "help": help})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with `origins` saying where each value came from."""
+
+    home: Path = _setting(Path("~/.limner"), FOLDER, "folder for everything limner writes")
+    engine: str = _setting("onnx", TEXT, "engine that draws when none is named")
+    threads: int = _setting(0, COUNT, "processor cores to draw with; 0 means all")
+    weights: str = _setting("nano", TEXT, "shipped weights by name, or a checkpoint folder")
+
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One place that gives values: its words for messages, and the raw values by field name."""
+
+    name: Callable[[str], str]  # field name → "LIMNER_ENGINE", "/etc/limner.toml"
+    values: Mapping[str, Any]
+
+
+def fields() -> dict[str, dataclasses.Field[Any]]:
+    """The settings there are, by name."""
+    return {f.name: f for f in dataclasses.fields(Settings) if "kind" in f.metadata}
+
+
+def variable(key: str) -> str:
+    """The environment variable of setting `key`."""
+    return PREFIX + key.upper()
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path = Path(),
+) -> Settings:
+    """Read all settings once; a wrong value or an unknown key in a file is a SettingsError.
+
+    `flags` holds values from the command line by setting name, None meaning not given; `folder`
+    is where the nearer limner.toml is looked for.
+    """
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    sources = [
+        _Source(lambda key: f"flag --{key.replace('_', '-')}", given),
+        _from_environment(os.environ if environ is None else environ),
+        _from_file(folder / FILE),
+    ]
+    home, home_origin = _pick("home", sources)
+    sources.append(_from_file(home / FILE, in_home=True))
+    values, origins = {"home": home}, {"home": home_origin}
+    for key in fields():
+        if key != "home":
+            values[key], origins[key] = _pick(key, sources)
+    return Settings(**values, origins=origins)
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """LIMNER_… variables that no setting reads: most likely slips of the pen."""
+    known = {variable(key) for key in fields()}
+    names = os.environ if environ is None else environ
+    return sorted(name for name in names if name.startswith(PREFIX) and name not in known)
+
+
+def _pick(key: str, sources: list[_Source]) -> tuple[Any, str]:
+    kind: Kind = fields()[key].metadata["kind"]
+    for source in sources:
+        if key in source.values:
+            origin = source.name(key)
+            return _checked(key, source.values[key], origin, kind), origin
+    return _checked(key, fields()[key].default, DEFAULT, kind), DEFAULT
+
+
+def _checked(key: str, value: Any, origin: str, kind: Kind) -> Any:
+    try:
+        return kind.read(value)
+    except (ValueError, TypeError, RuntimeError):  # RuntimeError: expanduser without a home
+        raise SettingsError(
+            f"Setting {key} has the value {value!r} ({origin}); it must be {kind.form}"
+        ) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> _Source:
+    # An empty variable counts as not set, as shells make it hard to tell the two apart.
+    values = {key: environ[variable(key)] for key in fields() if environ.get(variable(key))}
+    return _Source(variable, values)
+
+
+def _from_file(path: Path, *, in_home: bool = False) -> _Source:
+    origin = str(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        content = {}
+    except OSError as error:
+        raise SettingsError(f"Cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    values = dict(_flat(content))
+    for key in values:
+        _check_known(key, origin)
+    if in_home and "home" in values:
+        raise SettingsError(
+            f"Setting home stands in {path}, which is only found once home is known",
+            hint=f"set {variable('home')}, or put it into ./{FILE}",
+        )
+    return _Source(lambda key: origin, values)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A table [server] with host = … gives the setting server_host."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}_")
+        else:
+            yield prefix + key, value
+
+
+def _check_known(key: str, origin: str) -> None:
+    if key not in fields():
+        near = get_close_matches(key, fields(), n=1)
+        raise SettingsError(
+            f"Setting {key} in {origin} is not known",
+            hint=f"did you mean {near[0]}?" if near else f"settings are {', '.join(fields())}",
+        )

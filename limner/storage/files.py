@@ -1,0 +1,129 @@
+"""Files written whole or not at all: into a temporary file beside the target, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from limner.errors import OutputError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+    """Write `data` to `path` so that no reader, crash or full disk ever leaves a part of it.
+
+    An existing file keeps its permissions and a link is followed, as with `cp`. A device or a
+    pipe is written to directly, as it cannot be replaced. With `overwrite=False` an existing
+    path raises FileExistsError; every other failure is an OutputError.
+    """
+    with reported(path):
+        target = Path(os.path.realpath(path)) if overwrite else path
+        if target.exists() and not target.is_file() and overwrite:
+            _write_into(target, data)
+            return
+        temporary = temporary_beside(target)
+        try:
+            write_synced(temporary, data)
+            _put_in_place(temporary, target, overwrite)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        sync_folder(target.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OutputError now if `path` could not be written later, without leaving a trace."""
+    with reported(path):
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if target.exists() and not target.is_file():
+            os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK))
+            return
+        # Only creating a file tells the truth on read-only mounts, quotas and for root.
+        temporary = temporary_beside(target)
+        write_synced(temporary, b"")
+        temporary.unlink()
+
+
+def temporary_beside(path: Path) -> Path:
+    """A fresh hidden name in the folder of `path`, short enough for every file system."""
+    return path.parent / f".limner-{secrets.token_hex(8)}.part"
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Create `path`, which must not exist, and return once `data` is on the disk."""
+    with open(path, "xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn an OSError into an OutputError that names `path`; FileExistsError passes."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """The OutputError for a system error met while writing `path`, with a way out."""
+    reason = (error.strerror or str(error)).lower()
+    hint = None
+    if error.errno in _NO_SPACE:
+        hint = "free some space, or write to another disk"
+    elif error.errno == errno.ENOENT:
+        hint = f"make the folder first: mkdir -p {path.parent}"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "choose a folder that you may write to"
+    elif error.errno == errno.ENOTDIR:
+        hint = f"{path.parent} is not a folder"
+    return OutputError(f"Cannot write {path}: {reason}", hint=hint)
+
+
+def _put_in_place(temporary: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        with suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)  # the one way to name a finished file that never overwrites
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links here (FAT, some network folders): the best left is to look first.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "it exists", str(target)) from None
+        temporary.rename(target)
+
+
+def _write_into(target: Path, data: bytes) -> None:
+    with open(target, "wb", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
