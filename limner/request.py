@@ -11,9 +11,11 @@ from limner.errors import InvalidRequest
 
 Quality = Literal["low", "medium", "high"]
 Background = Literal["auto", "transparent", "opaque"]
+Format = Literal["png", "jpeg", "webp"]  # of picture files
 
 QUALITIES: tuple[str, ...] = get_args(Quality)
 BACKGROUNDS: tuple[str, ...] = get_args(Background)
+FORMATS: tuple[str, ...] = get_args(Format)
 
 MAX_PROMPT_CHARS = 32_000
 MAX_PICTURES = 10

@@ -50,18 +50,26 @@ FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "th
 COUNT = Kind(_read_count, "a whole number from 0 to 1024")
 
 
-def _setting(default: Any, kind: Kind, help: str) -> Any:
-    return field(default=default, metadata={"kind": kind, "help": help})
+def _about(kind: Kind, help: str) -> dict[str, Any]:
+    return {"kind": kind, "help": help}
 
 
 @dataclass(frozen=True)
 class Settings:
     """Every setting, with `origins` saying where each value came from."""
 
-    home: Path = _setting(Path("~/.limner"), FOLDER, "folder for everything limner writes")
-    engine: str = _setting("onnx", TEXT, "engine that draws when none is named")
-    threads: int = _setting(0, COUNT, "processor cores to draw with; 0 means all")
-    weights: str = _setting("nano", TEXT, "shipped weights by name, or a checkpoint folder")
+    home: Path = field(
+        default=Path("~/.limner"), metadata=_about(FOLDER, "folder for everything limner writes")
+    )
+    engine: str = field(
+        default="onnx", metadata=_about(TEXT, "engine that draws when none is named")
+    )
+    threads: int = field(
+        default=0, metadata=_about(COUNT, "processor cores to draw with; 0 means all")
+    )
+    weights: str = field(
+        default="nano", metadata=_about(TEXT, "shipped weights by name, or a checkpoint folder")
+    )
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

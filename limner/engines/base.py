@@ -74,10 +74,12 @@ class Picture:
         transparency, so there the picture lies on white.
         """
         from limner.model import pixels
-        from limner.storage.files import write_whole
+        from limner.storage import files
 
         path = Path(path)
-        write_whole(path, pixels.encode(self.pixels, pixels.format_from_path(path), self.text()))
+        files.write_whole(
+            path, pixels.encode(self.pixels, files.format_from_path(path), self.text())
+        )
         return path
 
 
@@ -118,7 +120,7 @@ def _onnx(module: Any, settings: Settings) -> Engine:
 
 
 def _testcard(module: Any, settings: Settings) -> Engine:
-    engine: Engine = module.TestcardEngine()
+    engine: Engine = module.CardEngine()
     return engine
 
 
@@ -156,6 +158,8 @@ def load(name: str, settings: Settings) -> Engine:
     try:
         module = importlib.import_module(info.module)
     except ImportError as error:
+        if (error.name or "").startswith("limner"):
+            raise  # our own mistake, not a package that could be installed
         wanted = f"limner[{info.extra}]" if info.extra else error.name or info.module
         raise MissingExtra(
             f"Engine {name} needs {error.name or error}, which is not installed",

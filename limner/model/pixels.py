@@ -13,7 +13,6 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -21,14 +20,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from limner.errors import DataError, InvalidRequest, OutputError
+from limner.errors import DataError, InvalidRequest
+from limner.request import FORMATS, Format
 
-Format = Literal["png", "jpeg", "webp"]
 Method = Literal["area", "bicubic"]
 Pixels = NDArray[np.uint8]
 
-ENDINGS: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
 MAX_PIXELS = 64_000_000  # 8000x8000: four bytes each is 256 MB once decoded
 WHITE = (255, 255, 255)
 
@@ -115,17 +112,6 @@ def resize(
         # Bicubic overshoots at edges; colour stronger than its alpha means nothing.
         result[..., :3] = np.minimum(result[..., :3], result[..., 3:])
     return result
-
-
-def format_from_path(path: Path) -> Format:
-    """The file format that the ending of `path` asks for; an unknown ending is an OutputError."""
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        said = f"the ending {path.suffix!r} is not known" if ending else "its name has no ending"
-        raise OutputError(
-            f"Cannot tell the format of {path}: {said}", hint=f"use one of {', '.join(ENDINGS)}"
-        )
-    return ENDINGS[ending]
 
 
 def encode(

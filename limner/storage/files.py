@@ -11,8 +11,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from limner.errors import OutputError
+from limner.request import Format
 
+ENDINGS: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def format_from_path(path: Path) -> Format:
+    """The picture format that the ending of `path` asks for; an unknown one is an OutputError."""
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        said = f"the ending {path.suffix!r} is not known" if ending else "its name has no ending"
+        raise OutputError(
+            f"Cannot tell the format of {path}: {said}", hint=f"use one of {', '.join(ENDINGS)}"
+        )
+    return ENDINGS[ending]
 
 
 def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
@@ -43,6 +56,8 @@ def check_writable(path: Path) -> None:
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if target.exists() and not target.is_file():
             os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK))
             return

@@ -133,6 +133,11 @@ def read(path: Path, *, verify: bool = True) -> Checkpoint:
     return checkpoint
 
 
+def exists(path: Path) -> bool:
+    """Whether there is a checkpoint folder at `path`, sound or not."""
+    return _settled(path).is_dir()
+
+
 def shipped() -> list[str]:
     """Names of the checkpoints that came with limner."""
     if not SHIPPED.is_dir():

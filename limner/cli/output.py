@@ -1,0 +1,93 @@
+"""Where `limner draw` puts its pictures: names, checks before drawing, and the writing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from limner.engines.base import Picture
+from limner.errors import InvalidRequest, OutputError
+from limner.request import Format, ImageRequest
+from limner.storage import files
+
+# With seed, numbers and ending a name stays below the 255 bytes that file systems take.
+MAX_SLUG_BYTES = 100
+
+
+@dataclass(frozen=True)
+class Target:
+    """The file that one picture goes to."""
+
+    path: Path
+    format: Format
+    named: bool  # by the user, and so overwritten; a name of ours gives way to what is there
+
+    def write(self, picture: Picture) -> Path:
+        """Write `picture` whole or not at all; returns its path."""
+        from limner.model import pixels  # numpy and Pillow, which --help does not need
+
+        data = pixels.encode(picture.pixels, self.format, picture.text())
+        if self.named:
+            files.write_whole(self.path, data)
+            return self.path
+        path, counter = self.path, 1
+        while True:
+            try:
+                if not os.path.lexists(path):
+                    files.write_whole(path, data, overwrite=False)
+                    return path
+            except FileExistsError:
+                pass  # another process took the name just now
+            counter += 1
+            path = self.path.with_stem(f"{self.path.stem}_{counter}")
+
+
+def plan(output: str | None, request: ImageRequest) -> list[Target]:
+    """A target for each picture of `request`, whose seed is set, by its index.
+
+    `output` is a file, a folder, or None for the current folder. Raises OutputError if one of
+    them could not be written, and InvalidRequest if it could not hold what is asked for.
+    """
+    path = Path(output or "")
+    if output is None or path.is_dir() or output.endswith(("/", os.sep)):
+        targets = _in_folder(path, request)
+    else:
+        targets = _as_named(path, request)
+    if request.background == "transparent" and targets[0].format == "jpeg":
+        raise InvalidRequest(
+            f"A JPEG cannot be transparent: {output}",
+            param="background",
+            hint="name a .png or .webp file, or leave out --background",
+        )
+    for target in targets:
+        files.check_writable(target.path)
+    return targets
+
+
+def slug(prompt: str) -> str:
+    """The words of `prompt` as part of a file name: "A red fox!" is "a-red-fox"."""
+    words = "".join(c if c.isalnum() else " " for c in normalize("NFC", prompt.lower())).split()
+    short = "-".join(words).encode()[:MAX_SLUG_BYTES].decode(errors="ignore")
+    return short.rstrip("-") or "picture"
+
+
+def _in_folder(folder: Path, request: ImageRequest) -> list[Target]:
+    if not folder.is_dir():
+        raise OutputError(f"There is no folder {folder}", hint=f"make it first: mkdir -p {folder}")
+    path = folder / f"{slug(request.prompt)}-{request.seed}.png"
+    return [Target(path, "png", named=False) for path in _numbered(path, request.n)]
+
+
+def _as_named(path: Path, request: ImageRequest) -> list[Target]:
+    if path.exists() and not path.is_file():  # /dev/null, a pipe: all pictures go into it
+        return [Target(path, "png", named=True)] * request.n
+    format = files.format_from_path(path)
+    return [Target(path, format, named=True) for path in _numbered(path, request.n)]
+
+
+def _numbered(path: Path, n: int) -> list[Path]:
+    if n == 1:
+        return [path]
+    return [path.with_stem(f"{path.stem}-{number}") for number in range(1, n + 1)]

@@ -1,0 +1,19 @@
+"""`limner settings`: what is set, and by whom."""
+
+from __future__ import annotations
+
+import typer
+
+from limner import settings as settings_module
+from limner.cli.table import print_table
+
+
+def settings() -> None:
+    """Show each setting and where it comes from."""
+    loaded = settings_module.load()
+    print_table(
+        [key, str(getattr(loaded, key)), loaded.origins[key], about.metadata["help"]]
+        for key, about in settings_module.fields().items()
+    )
+    for name in settings_module.unknown_variables():
+        typer.echo(f"note: {name} is set, but no setting has that name", err=True)

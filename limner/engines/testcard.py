@@ -1,0 +1,201 @@
+"""An engine without a model: a test card with the request written on it, at once.
+
+For people who build on limner and want every path of their program tried without weights or
+waiting: each seed and index gives its own card, the same one on every call, with previews and
+real transparency.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from unicodedata import combining, normalize
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from limner.engines.base import Event, Picture, Preview, Progress
+from limner.model import pixels as px
+from limner.request import ImageRequest
+
+Colour = tuple[int, int, int]
+
+INK = (244, 241, 234)
+PANEL = (24, 26, 33)
+FAINT = (150, 154, 166)
+
+N_BARS = 7
+N_CELLS = 8  # the badge has as many cells a side as the grid of the nano model
+N_STEPS = 3  # two previews and the picture
+PREVIEW_CELLS = (8, 32)  # squares a side of each preview, coarse to fine
+MAX_LINES = 3
+# No three lines hold more; measuring all of a long prompt would only take time.
+MAX_CHARS_MEASURED = 400
+
+
+class CardEngine:
+    """Draws test cards."""
+
+    name = "testcard"
+    model = "testcard"
+
+    def generate(self, request: ImageRequest) -> Iterator[Event]:
+        """Draw `request`, whose seed is set; see `engines.base.Engine`."""
+        assert request.seed is not None
+        total = request.n * N_STEPS
+        for index in range(request.n):
+            done = index * N_STEPS
+            pixels = _draw(request, request.seed, index)
+            for step, n_cells in enumerate(PREVIEW_CELLS, start=1):
+                yield Progress(done + step, total, "drawing")
+                yield Preview(index, _mosaic(pixels, n_cells), step, N_STEPS)
+            yield Progress(done + N_STEPS, total, "drawing")
+            yield Picture(pixels, request.prompt, request.seed, index, self.model)
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """A picture under way, measured in shares of its width so that every size looks alike."""
+
+    image: Image.Image
+    draw: ImageDraw.ImageDraw
+    side: int  # pixels
+
+    def at(self, share: float) -> int:
+        return round(share * self.side)
+
+    def box(self, left: float, top: float, right: float, bottom: float) -> list[int]:
+        # Pillow counts the last row and column in.
+        return [self.at(left), self.at(top), self.at(right) - 1, self.at(bottom) - 1]
+
+    def font(self, share: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+        return ImageFont.load_default(self.at(share))
+
+
+def _draw(request: ImageRequest, seed: int, index: int) -> px.Pixels:
+    # spawn_key keeps (seed, index) apart where plain joining of the numbers would not.
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+    hue = float(rng.random())
+    badge = rng.random((N_CELLS, N_CELLS // 2)) < 0.5
+    image = Image.new("RGBA", (request.size.width, request.size.height), (*PANEL, 255))
+    canvas = _Canvas(image, ImageDraw.Draw(image), request.size.width)
+    _draw_bars(canvas, hue)
+    _draw_badge(canvas, np.concatenate([badge, badge[:, ::-1]], axis=1), hue)
+    _draw_ramp(canvas)
+    _draw_words(canvas, request, seed, index)
+    result = np.array(image)
+    if request.background == "transparent":
+        result[..., 3] = _alpha(canvas)
+        result[result[..., 3] == 0] = 0  # nothing hides under clear pixels
+    return result
+
+
+def _draw_bars(canvas: _Canvas, hue: float) -> None:
+    for bar in range(N_BARS):
+        colour = _colour(hue + bar / N_BARS, 0.58, 0.92)
+        canvas.draw.rectangle(canvas.box(bar / N_BARS, 0, (bar + 1) / N_BARS, 0.56), fill=colour)
+        # Below, the same bars the other way round and dark, as on the cards of television.
+        dark = _colour(hue - bar / N_BARS, 0.65, 0.42)
+        canvas.draw.rectangle(canvas.box(bar / N_BARS, 0.56, (bar + 1) / N_BARS, 0.62), fill=dark)
+
+
+def _draw_badge(canvas: _Canvas, cells: NDArray[np.bool_], hue: float) -> None:
+    """A disc with a pattern that tells two cards apart at a glance."""
+    left, top, side = 0.34, 0.12, 0.32
+    edge = max(1, canvas.at(0.006))
+    canvas.draw.line([canvas.at(0.5), 0, canvas.at(0.5), canvas.at(0.56) - 1], fill=INK, width=edge)
+    canvas.draw.line([0, canvas.at(0.28), canvas.side, canvas.at(0.28)], fill=INK, width=edge)
+    for margin, colour in ((0.08, INK), (0.074, PANEL)):
+        disc_px = canvas.at(side + 2 * margin)
+        mask = Image.fromarray(_round_mask(disc_px, disc_px / 2))
+        canvas.image.paste(colour, (canvas.at(left - margin), canvas.at(top - margin)), mask)
+    cell = side / N_CELLS
+    for row, column in np.argwhere(cells):
+        x, y = left + column * cell, top + row * cell
+        colour = _colour(hue + row / N_CELLS, 0.45, 1.0)
+        canvas.draw.rectangle(canvas.box(x, y, x + cell, y + cell), fill=colour)
+
+
+def _draw_ramp(canvas: _Canvas) -> None:
+    """Black to white from left to right; made clear to solid when transparency is asked for."""
+    top, bottom = canvas.at(0.62), canvas.at(0.66)
+    grey = np.linspace(0, 255, canvas.side).round().astype(np.uint8)
+    ramp = Image.fromarray(np.broadcast_to(grey, (bottom - top, canvas.side)).copy())
+    canvas.image.paste(ramp.convert("RGBA"), (0, top))
+
+
+def _draw_words(canvas: _Canvas, request: ImageRequest, seed: int, index: int) -> None:
+    font = canvas.font(0.052)
+    for line_number, line in enumerate(_wrapped(request.prompt, font, canvas.at(0.88))):
+        where = (canvas.at(0.06), canvas.at(0.685 + 0.066 * line_number))
+        canvas.draw.text(where, line, fill=INK, font=font)
+    facts = f"{request.size}  ·  {request.quality}  ·  seed {seed}  ·  picture {index + 1}"
+    where = (canvas.at(0.06), canvas.at(0.905))
+    canvas.draw.text(where, facts, fill=FAINT, font=canvas.font(0.03))
+
+
+def _wrapped(
+    prompt: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int
+) -> list[str]:
+    """`prompt` in at most MAX_LINES lines, the last one ending in … when there was more."""
+    # The font has no accents: é is taken apart, and its mark left out.
+    bare = (c for c in normalize("NFKD", prompt[:MAX_CHARS_MEASURED]) if not combining(c))
+    words = "".join(char if char.isprintable() else " " for char in bare).split()
+    lines = [""]
+    while words:
+        joined = f"{lines[-1]} {words[0]}".strip()
+        if font.getlength(joined) <= width_px:
+            lines[-1] = joined
+            words.pop(0)
+        elif lines[-1]:
+            lines.append("")
+        else:  # one word wider than the card: break it, at least one character a line
+            n_fit = _n_fitting(words[0], font, width_px)
+            lines[-1], words[0] = words[0][:n_fit], words[0][n_fit:]
+        if len(lines) > MAX_LINES:
+            break
+    if len(lines) > MAX_LINES or len(prompt) > MAX_CHARS_MEASURED:
+        lines = lines[:MAX_LINES]
+        last = lines[-1]
+        lines[-1] = last[: max(1, _n_fitting(last + "…", font, width_px) - 1)] + "…"
+    return lines
+
+
+def _n_fitting(word: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> int:
+    n_chars = len(word)
+    while n_chars > 1 and font.getlength(word[:n_chars]) > width_px:
+        n_chars -= 1
+    return n_chars
+
+
+def _alpha(canvas: _Canvas) -> px.Pixels:
+    """`(H, W)` alpha of a card with round corners whose ramp fades in."""
+    alpha = _round_mask(canvas.side, canvas.at(0.08))
+    ramp = slice(canvas.at(0.62), canvas.at(0.66))
+    alpha[ramp] = np.linspace(0, 255, canvas.side).round()
+    return alpha
+
+
+def _round_mask(side_px: int, radius_px: float) -> px.Pixels:
+    """`(side, side)` coverage of a square with round corners; a disc if the radius is half."""
+    centre = (side_px - 1) / 2
+    # How far a pixel's centre lies beyond the straight part of the edge, on each axis.
+    beyond = np.maximum(np.abs(np.arange(side_px) - centre) - (side_px / 2 - radius_px), 0)
+    distance = np.hypot(beyond[:, None], beyond[None, :])
+    coverage = np.clip(radius_px - distance + 0.5, 0, 1)
+    mask: px.Pixels = (coverage * 255).round().astype(np.uint8)
+    return mask
+
+
+def _mosaic(pixels: px.Pixels, n_cells: int) -> px.Pixels:
+    """`(H, W, 4)` in n_cells by n_cells squares, each the mean of what it covers."""
+    height, width = pixels.shape[:2]
+    small = px.resize(pixels, n_cells, n_cells, "area")
+    return small.repeat(height // n_cells, axis=0).repeat(width // n_cells, axis=1)
+
+
+def _colour(hue: float, saturation: float, value: float) -> Colour:
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
+    return round(red * 255), round(green * 255), round(blue * 255)
