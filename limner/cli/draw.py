@@ -4,54 +4,63 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated
 
-import typer
+import click
 
 from limner import settings
-from limner.cli import output, progress
+from limner.cli import progress
+from limner.cli.output import plan
 from limner.engines.base import Picture
 from limner.request import BACKGROUNDS, MAX_PICTURES, QUALITIES, SIZES, ImageRequest, Size
 from limner.studio import Studio
 
 
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "-n", type=int, default=1, show_default=True, help=f"How many pictures, 1 to {MAX_PICTURES}."
+)
+@click.option(
+    "--size",
+    metavar="WxH",
+    default=str(SIZES[-1]),
+    show_default=True,
+    help=f"One of {', '.join(map(str, SIZES))}.",
+)
+@click.option(
+    "--quality",
+    metavar="|".join(QUALITIES),
+    default="medium",
+    show_default=True,
+    help="Higher takes longer.",
+)
+@click.option("--seed", type=int, help="The same seed draws the same pictures.  [default: random]")
+@click.option(
+    "--background",
+    metavar="|".join(BACKGROUNDS),
+    default="auto",
+    show_default=True,
+    help="What is behind the subject.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="A .png, .jpg or .webp file, overwritten if it exists; or a folder.  "
+    "[default: a new file here, named by the prompt]",
+)
+@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option("--show", is_flag=True, help="Show the pictures in the terminal too.")
 def draw(
-    prompt: Annotated[
-        str, typer.Argument(metavar="PROMPT", help="What to draw.", show_default=False)
-    ],
-    n: Annotated[
-        int, typer.Option("-n", metavar="N", help=f"How many pictures, 1 to {MAX_PICTURES}.")
-    ] = 1,
-    size: Annotated[
-        str, typer.Option(metavar="WxH", help=f"{', '.join(map(str, SIZES))}.")
-    ] = "1024x1024",
-    quality: Annotated[
-        str, typer.Option(metavar="|".join(QUALITIES), help="Higher takes longer.")
-    ] = "medium",
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="S", help="The same seed draws the same pictures.", show_default=False
-        ),
-    ] = None,
-    background: Annotated[
-        str, typer.Option(metavar="|".join(BACKGROUNDS), help="What is behind the subject.")
-    ] = "auto",
-    path: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="A .png, .jpg or .webp file, overwritten if it exists, or a folder.",
-            show_default=False,
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="One of `limner models`.", show_default=False),
-    ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show it in the terminal too.")] = False,
+    prompt: str,
+    n: int,
+    size: str,
+    quality: str,
+    seed: int | None,
+    background: str,
+    output: str | None,
+    engine: str | None,
+    show: bool,
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
     started_s = time.monotonic()
@@ -63,21 +72,21 @@ def draw(
         seed,
         background,  # type: ignore[arg-type]
     ).with_seed()
-    targets = output.plan(path, request)
+    targets = plan(output, request)
     studio = Studio(settings.load({"engine": engine}))
     with progress.reporter() as report:
         for event in studio.draw(request):
             if isinstance(event, Picture):
                 written = targets[event.index].write(event)
                 with report.paused():
-                    typer.echo(os.fsencode(written))
+                    click.echo(os.fsencode(written))
                     if show:
                         _show(event)
             else:
                 report.event(event)
     seconds = time.monotonic() - started_s
     pictures = "1 picture" if n == 1 else f"{n} pictures"
-    typer.echo(f"drew {pictures} in {seconds:.1f} s with seed {request.seed}", err=True)
+    click.echo(f"drew {pictures} in {seconds:.1f} s with seed {request.seed}", err=True)
 
 
 def _show(picture: Picture) -> None:

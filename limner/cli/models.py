@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import click
+
 from limner import settings
 from limner.cli.table import print_table
 from limner.engines.base import ENGINES
 from limner.errors import WeightsError
 
 
+@click.command()
 def models() -> None:
     """List engines and weights, and check the weights."""
     from limner.storage import weights  # numpy, which --help does not need

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-import typer
+import click
 
 from limner.engines.base import Event, Notice, Progress
 
@@ -33,7 +33,7 @@ def reporter() -> AbstractContextManager[Reporter]:
 class _Quiet:
     def event(self, event: Event) -> None:
         if isinstance(event, Notice):
-            typer.echo(f"note: {event.text}", err=True)
+            click.echo(f"note: {event.text}", err=True)
 
     def paused(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import typer
+import click
 
 from limner import settings as settings_module
 from limner.cli.table import print_table
 
 
+@click.command()
 def settings() -> None:
     """Show each setting and where it comes from."""
     loaded = settings_module.load()
@@ -16,4 +17,4 @@ def settings() -> None:
         for key, about in settings_module.fields().items()
     )
     for name in settings_module.unknown_variables():
-        typer.echo(f"note: {name} is set, but no setting has that name", err=True)
+        click.echo(f"note: {name} is set, but no setting has that name", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import typer
+import click
 
 
 def print_table(rows: Iterable[list[str]]) -> None:
@@ -13,4 +13,4 @@ def print_table(rows: Iterable[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
+        click.echo(line.rstrip())
