@@ -1,0 +1,306 @@
+"""Captions: what a scene shows, said in English or Chinese in many ways, all of them true.
+
+Every choice comes from one NumPy generator, so a caption can be made again from its seed. Words
+that a split holds out are never used in another (`splits.py`, S4).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from limner.data import splits, words
+from limner.data.colours import CHINESE
+from limner.data.concepts import Concept
+from limner.data.scenes import ObjectSpec, SceneSpec
+
+# An artist as style words; said in 40 % of the captions of one artist's pictures.
+STYLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "noto": {"en": ("Noto style", "in the Noto style"), "zh": ("Noto 风格",)},
+    "twemoji": {"en": ("Twemoji style", "in the Twemoji style"), "zh": ("Twemoji 风格",)},
+    "fluent-emoji": {
+        "en": ("glossy Fluent style", "in the glossy Fluent style", "soft 3D look"),
+        "zh": ("Fluent 立体风格", "柔和立体风格"),
+    },
+    "fluent-emoji-flat": {
+        "en": ("flat Fluent style", "in the flat Fluent style"),
+        "zh": ("Fluent 扁平风格",),
+    },
+    "streamline-emojis": {
+        "en": ("outlined Streamline style", "in the Streamline style"),
+        "zh": ("Streamline 描边风格",),
+    },
+    "flat-color-icons": {"en": ("flat colour icon", "flat icon style"), "zh": ("扁平图标风格",)},
+    "emojione": {"en": ("EmojiOne style", "in the EmojiOne style"), "zh": ("EmojiOne 风格",)},
+    "fxemoji": {"en": ("Firefox OS style",), "zh": ("Firefox OS 风格",)},
+    "noto-v1": {"en": ("old Noto style", "blob style"), "zh": ("旧版 Noto 风格",)},
+}
+_STYLE_SHARE = 0.4
+_CHINESE_SHARE = 0.45
+_EMOJI_SHARE = 0.04  # of the plain scenes: the character alone is the prompt
+_BAG_SHARE = 0.25  # of the plain scenes: a list of keywords
+_SYNONYM_SHARE = 0.18
+
+_KINDS = {
+    "en": ("emoji", "icon", "clip art", "sticker"),
+    "zh": ("表情符号", "图标", "剪贴画", "贴纸"),
+}
+# Whole turns of phrase; those of S4 are never said in training.
+_FRAMES = {
+    "en": ("{}", "{}", "a picture of {}", "a drawing of {}", "an illustration of {}"),
+    "zh": ("{}", "{}", "{}的图片", "{}的插画", "画一个{}"),
+}
+_FRAMES_S4 = {
+    "en": ("show me {}", "I would like {}, please", "could you draw {}", "{}, simple artwork"),
+    "zh": ("请给我画{}", "我想要{}的画", "帮我设计{}", "来一张{}的图"),
+}
+
+
+def caption(
+    rng: np.random.Generator,
+    spec: SceneSpec,
+    concepts: Mapping[str, Concept],
+    lang: str | None = None,
+    split: str = "train",
+) -> str:
+    """One caption of a scene; the language by chance (45 % Chinese) if none is given.
+
+    Falls back to English where the scene's words do not exist in the language. Split "S4" says
+    the held-out synonyms and turns of phrase; every other split never says them.
+    """
+    chosen = lang or ("zh" if rng.random() < _CHINESE_SHARE else "en")
+    if any(concepts[item.concept].label(chosen) is None for item in spec.objects):
+        chosen = "en"
+    if _is_plain(spec):
+        return _plain(rng, spec, concepts, chosen, split)
+    text = _composed(rng, spec, concepts, chosen)
+    return _with_style(rng, text, spec.artist, chosen)
+
+
+def _is_plain(spec: SceneSpec) -> bool:
+    item = spec.objects[0]
+    one = len(spec.objects) == 1 and item.count == 1
+    return one and spec.background == "transparent" and item.colour is None and item.size is None
+
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+# --- one object on nothing ---------------------------------------------------------------------
+
+
+def _plain(
+    rng: np.random.Generator,
+    spec: SceneSpec,
+    concepts: Mapping[str, Concept],
+    lang: str,
+    split: str,
+) -> str:
+    concept = concepts[spec.objects[0].concept]
+    dice = rng.random()
+    if split == "S4":
+        return _held_out_words(rng, concept, concepts, lang)
+    if concept.emoji and dice < _EMOJI_SHARE:
+        return concept.emoji
+    if dice < _EMOJI_SHARE + _BAG_SHARE:
+        text = _bag(rng, concept, lang)
+    else:
+        text = _phrase(rng, concept, concepts, lang)
+    return _with_style(rng, text, spec.artist, lang)
+
+
+def _phrase(
+    rng: np.random.Generator, concept: Concept, concepts: Mapping[str, Concept], lang: str
+) -> str:
+    """The name alone, with an article, with a kind word or in a sentence."""
+    noun = _noun(concept, lang)
+    known = [
+        s for s in synonyms_of(concept, concepts, lang) if not splits.is_held_out_synonym(s, lang)
+    ]
+    if known and rng.random() < _SYNONYM_SHARE:
+        return _pick(rng, known)
+    dice = rng.random()
+    if dice < 0.3:
+        return noun
+    if dice < 0.55:
+        return _one(concept, lang)
+    if dice < 0.75:
+        return f"{noun}{'' if lang == 'zh' else ' '}{_pick(rng, _KINDS[_two(lang)])}"
+    frame = _pick(rng, _FRAMES[_two(lang)])
+    return frame.format(noun if frame.startswith("画一个") else _one(concept, lang))
+
+
+def _two(lang: str) -> str:
+    """Sentences exist in English and Chinese; other languages use the English turns of phrase."""
+    return "zh" if lang.startswith("zh") else "en"
+
+
+def _noun(concept: Concept, lang: str) -> str:
+    return words.name(concept, lang) or words.clean_english(concept.labels["en"])
+
+
+def _one(
+    concept: Concept, lang: str, adjectives: Sequence[str] = (), bare: str | None = None
+) -> str:
+    """ "an apple", "a big red apple", 一只猫, 一个红色的苹果."""
+    noun = bare or _noun(concept, lang)
+    if lang == "zh":
+        said = "".join(adjectives)
+        joined = f"{said}{'的' if adjectives else ''}{noun}"
+        if not words.is_countable(concept):
+            return joined
+        return f"一{words.measure_word(noun, concept.subgroup)}{joined}"
+    phrase = " ".join([*adjectives, noun])
+    if lang != "en" or not words.has_article(noun):
+        return phrase
+    return f"{words.article(phrase)} {phrase}"
+
+
+def _bag(rng: np.random.Generator, concept: Concept, lang: str) -> str:
+    """The name and some of its tags in random order: what people type into a search box."""
+    noun = _noun(concept, lang)
+    tags = [tag for tag in concept.tags.get(lang, ()) if not splits.is_held_out_synonym(tag, lang)]
+    n_tags = min(len(tags), int(rng.integers(1, 5)))
+    bag = [
+        tags[int(place)]
+        for place in rng.permutation(len(tags))[:n_tags]
+        if tags[int(place)] != noun
+    ]
+    bag.insert(int(rng.integers(len(bag) + 1)), noun)
+    return (
+        "，" if lang == "zh" and rng.random() < 0.4 else " " if rng.random() < 0.4 else ", "
+    ).join(bag)
+
+
+_tables: dict[tuple[int, str], dict[str, tuple[str, ...]]] = {}
+
+
+def synonyms_of(concept: Concept, concepts: Mapping[str, Concept], lang: str) -> tuple[str, ...]:
+    """The tags that name this concept and at most one other."""
+    key = (id(concepts), lang)
+    if key not in _tables:
+        _tables[key] = splits.synonyms(concepts.values(), lang)
+    return _tables[key].get(concept.key, ())
+
+
+def _held_out_words(
+    rng: np.random.Generator, concept: Concept, concepts: Mapping[str, Concept], lang: str
+) -> str:
+    """S4: a held-out synonym if the concept has one, in or without a held-out turn of phrase."""
+    unseen = [
+        s for s in synonyms_of(concept, concepts, lang) if splits.is_held_out_synonym(s, lang)
+    ]
+    if unseen and rng.random() < 0.6:
+        return _pick(rng, unseen)
+    return _pick(rng, _FRAMES_S4[_two(lang)]).format(_one(concept, lang))
+
+
+# --- scenes ------------------------------------------------------------------------------------
+
+
+def _composed(
+    rng: np.random.Generator, spec: SceneSpec, concepts: Mapping[str, Concept], lang: str
+) -> str:
+    language = _two(lang)
+    parts = [_object(rng, item, concepts[item.concept], language) for item in spec.objects]
+    if spec.relation != "none":
+        text = _relation(rng, spec.relation, parts[0], parts[1], language)
+    else:
+        text = _list(rng, parts, language)
+    return _with_background(rng, text, spec.background, language)
+
+
+def _object(rng: np.random.Generator, item: ObjectSpec, concept: Concept, lang: str) -> str:
+    adjectives = []
+    if item.size is not None:
+        adjectives.append({"big": "大", "small": "小"}[item.size] if lang == "zh" else item.size)
+    bare = None
+    if item.colour is not None:
+        bare = words.noun_without_colour(concept, lang)
+        adjectives.append(CHINESE[item.colour] if lang == "zh" else item.colour)
+    if item.count == 1:
+        return _one(concept, lang, adjectives, bare)
+    return _many(item.count, concept, lang, adjectives, bare)
+
+
+def _many(
+    count: int, concept: Concept, lang: str, adjectives: Sequence[str], bare: str | None
+) -> str:
+    """ "three red apples", 三个红色的苹果."""
+    noun = bare or _noun(concept, lang)
+    number = words.NUMBERS[lang][count]
+    if lang == "zh":
+        said = "".join(adjectives) + ("的" if adjectives else "")
+        return f"{number}{words.measure_word(noun, concept.subgroup)}{said}{noun}"
+    return " ".join([number, *adjectives, words.plural(noun)])
+
+
+# {0} stands as the relation says to {1}. Each relation is also said from the other side.
+_RELATIONS_EN = {
+    "left of": (
+        "{0} to the left of {1}",
+        "{0} left of {1}",
+        "{1} to the right of {0}",
+        "{1} with {0} on its left",
+    ),
+    "right of": (
+        "{0} to the right of {1}",
+        "{0} right of {1}",
+        "{1} to the left of {0}",
+        "{1} with {0} on its right",
+    ),
+    "above": ("{0} above {1}", "{0} over {1}", "{1} below {0}", "{1} with {0} above it"),
+    "below": ("{0} below {1}", "{0} under {1}", "{1} above {0}", "{1} with {0} below it"),
+    "on": ("{0} on {1}", "{0} on top of {1}", "{1} with {0} on top"),
+    "next to": ("{0} next to {1}", "{1} next to {0}", "{0} and {1} side by side", "{0} beside {1}"),
+}
+_RELATIONS_ZH = {
+    "left of": ("{0}在{1}的左边", "{1}左边有{0}", "{1}在{0}的右边"),
+    "right of": ("{0}在{1}的右边", "{1}右边有{0}", "{1}在{0}的左边"),
+    "above": ("{0}在{1}的上方", "{1}上方有{0}", "{1}在{0}的下方"),
+    "below": ("{0}在{1}的下方", "{1}下方有{0}", "{1}在{0}的上方"),
+    "on": ("{0}在{1}上面", "{1}上面放着{0}"),
+    "next to": ("{0}在{1}旁边", "{1}旁边有{0}", "{0}和{1}并排"),
+}
+
+
+def _relation(rng: np.random.Generator, relation: str, first: str, second: str, lang: str) -> str:
+    table = _RELATIONS_ZH if lang == "zh" else _RELATIONS_EN
+    return _pick(rng, table[relation]).format(first, second)
+
+
+def _list(rng: np.random.Generator, parts: list[str], lang: str) -> str:
+    ordered = [parts[int(place)] for place in rng.permutation(len(parts))]
+    if len(ordered) == 1:
+        return ordered[0]
+    if lang == "zh":
+        return "、".join(ordered[:-1]) + "和" + ordered[-1]
+    return ", ".join(ordered[:-1]) + " and " + ordered[-1]
+
+
+_BACKGROUND_EN = (
+    "{0} on {2} {1} background",
+    "{0}, {1} background",
+    "{0} in front of {2} {1} background",
+)
+_BACKGROUND_ZH = ("{1}背景上的{0}", "{0}，{1}背景", "{1}背景，{0}")
+
+
+def _with_background(rng: np.random.Generator, text: str, background: str, lang: str) -> str:
+    if background == "transparent":
+        return text
+    if lang == "zh":
+        options = (
+            _BACKGROUND_ZH[1:] if "在" in text or "有" in text or "着" in text else _BACKGROUND_ZH
+        )
+        return _pick(rng, options).format(text, CHINESE[background])
+    return _pick(rng, _BACKGROUND_EN).format(text, background, words.article(background))
+
+
+def _with_style(rng: np.random.Generator, text: str, artist: str, lang: str) -> str:
+    if rng.random() >= _STYLE_SHARE or artist not in STYLES:
+        return text
+    style = _pick(rng, STYLES[artist][_two(lang)])
+    if lang == "zh":
+        return f"{text}，{style}" if rng.random() < 0.6 else f"{style}，{text}"
+    return f"{text} {style}" if style.startswith("in ") else f"{text}, {style}"

@@ -1,0 +1,180 @@
+"""The eleven basic colours: their names, what colour a drawing is, and changing it.
+
+A drawing is recoloured by moving the hue of its one dominant colour and its lightness with it;
+leaves, eyes and outlines of another colour stay. It is only offered where that works: most of the
+drawing is one saturated hue.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NAMES = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "white",
+    "grey",
+)
+CHINESE = {
+    "red": "红色", "orange": "橙色", "yellow": "黄色", "green": "绿色", "blue": "蓝色", "purple": "紫色",
+    "pink": "粉色", "brown": "棕色", "black": "黑色", "white": "白色", "grey": "灰色",
+}  # fmt: skip
+# Chinese labels join a colour to its noun by one character: 红苹果, 青苹果.
+CHINESE_SHORT = {
+    "red": "红", "orange": "橙", "yellow": "黄", "green": "绿青", "blue": "蓝", "purple": "紫",
+    "pink": "粉", "brown": "棕褐", "black": "黑", "white": "白", "grey": "灰",
+}  # fmt: skip
+RGB_FROM_NAME = {
+    "red": (221, 46, 68), "orange": (244, 144, 12), "yellow": (255, 204, 77), "green": (92, 173, 71),
+    "blue": (62, 132, 226), "purple": (150, 92, 200), "pink": (246, 150, 190), "brown": (138, 86, 52),
+    "black": (30, 30, 34), "white": (255, 255, 255), "grey": (150, 156, 162),
+}  # fmt: skip
+
+# Where each colour sits: hue in degrees, saturation and lightness (HSL), both 0..1.
+_TARGETS = {
+    "red": (355.0, 0.75, 0.50), "orange": (28.0, 0.92, 0.52), "yellow": (48.0, 0.97, 0.60),
+    "green": (115.0, 0.50, 0.44), "blue": (213.0, 0.75, 0.52), "purple": (272.0, 0.55, 0.54),
+    "pink": (337.0, 0.80, 0.78), "brown": (24.0, 0.45, 0.34), "black": (240.0, 0.05, 0.14),
+    "white": (220.0, 0.10, 0.93), "grey": (210.0, 0.05, 0.60),
+}  # fmt: skip
+
+_HUE_WINDOW_DEG = 32.0  # pixels this near the dominant hue change with it
+_MIN_SATURATION = 0.30
+_MIN_SHARE = 0.55  # of the opaque area, for a drawing to be offered in other colours
+_MIN_NATURAL_SHARE = 0.62  # for its own colour to be worth saying
+
+
+@dataclass(frozen=True)
+class Tint:
+    """The dominant colour of a drawing."""
+
+    hue_deg: float
+    saturation: float  # medians of the pixels near the dominant hue, 0..1
+    lightness: float
+    share: float  # of the opaque area that is near the dominant hue and saturated, 0..1
+    natural: str | None  # the drawing's colour in one word, if one word is true
+
+    @property
+    def can_change(self) -> bool:
+        return self.share >= _MIN_SHARE
+
+
+def _straight(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    alpha = picture[..., 3].astype(np.float32) / 255
+    colour = picture[..., :3].astype(np.float32) / 255 / np.maximum(alpha, 1 / 255)[..., None]
+    return np.minimum(colour, 1), alpha
+
+
+def _hsl(rgb: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Hue in degrees, saturation and lightness in 0..1, each shaped like rgb without its last axis."""
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    high, low = rgb.max(-1), rgb.min(-1)
+    chroma = high - low
+    safe = np.where(chroma > 1e-6, chroma, 1)
+    hue = np.where(
+        high == red,
+        (green - blue) / safe,
+        np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
+    lightness = (high + low) / 2
+    saturation = chroma / np.maximum(1 - np.abs(2 * lightness - 1), 1e-6)
+    return (hue * 60) % 360, np.where(chroma > 1e-6, np.minimum(saturation, 1), 0), lightness
+
+
+def _rgb(hue_deg: NDArray, saturation: NDArray, lightness: NDArray) -> NDArray[np.float32]:
+    reach = saturation * np.minimum(lightness, 1 - lightness)
+    channels = []
+    for offset in (0.0, 8.0, 4.0):
+        k = (offset + hue_deg / 30) % 12
+        channels.append(lightness - reach * np.clip(np.minimum(k - 3, 9 - k), -1, 1))
+    return np.stack(channels, -1).astype(np.float32)
+
+
+def _hue_distance(hue: NDArray[np.float32], to_deg: float) -> NDArray[np.float32]:
+    return np.abs((hue - to_deg + 180) % 360 - 180)
+
+
+def colour_name(hue_deg: float, saturation: float, lightness: float) -> str | None:
+    """The basic colour of one HSL value; None for those between two names."""
+    if lightness < 0.16:
+        return "black"
+    if saturation < 0.12:
+        return "white" if lightness > 0.9 else ("grey" if 0.35 < lightness < 0.75 else None)
+    if 8 <= hue_deg <= 40 and lightness < 0.42 and saturation < 0.75:
+        return "brown"
+    if saturation < 0.35:
+        return None
+    if lightness > 0.72 and (hue_deg >= 315 or hue_deg < 8):
+        return "pink"
+    spans = ((0, 8, "red"), (18, 36, "orange"), (42, 60, "yellow"), (80, 160, "green"))
+    spans += ((195, 238, "blue"), (256, 296, "purple"), (318, 340, "pink"), (345, 360, "red"))
+    for start, end, name in spans:
+        if start <= hue_deg < end and 0.2 < lightness < 0.9:
+            return name
+    return None
+
+
+def tint_of(picture: NDArray[np.uint8]) -> Tint:
+    """The dominant colour of a premultiplied picture, shape (H, W, 4)."""
+    rgb, alpha = _straight(picture)
+    solid = alpha > 0.5
+    if not solid.any():
+        return Tint(0.0, 0.0, 0.0, 0.0, None)
+    hue, saturation, lightness = (plane[solid] for plane in _hsl(rgb))
+    coloured = (saturation > _MIN_SATURATION) & (lightness > 0.12) & (lightness < 0.93)
+    if coloured.mean() < 0.2:
+        return _grey_tint(saturation, lightness)
+    counts, _ = np.histogram(hue[coloured], bins=72, range=(0, 360))
+    around = sum(np.roll(counts, shift) for shift in range(-3, 4))
+    peak = (int(np.argmax(around)) + 0.5) * 5.0
+    near = coloured & (_hue_distance(hue, peak) < _HUE_WINDOW_DEG)
+    offsets = (hue[near] - peak + 180) % 360 - 180
+    middle = float((peak + np.median(offsets)) % 360)
+    share = float(near.mean())
+    level = float(np.median(saturation[near])), float(np.median(lightness[near]))
+    natural = colour_name(middle, *level) if share >= _MIN_NATURAL_SHARE else None
+    return Tint(middle, *level, share, natural)
+
+
+def _grey_tint(saturation: NDArray[np.float32], lightness: NDArray[np.float32]) -> Tint:
+    middle = float(np.median(lightness))
+    near = float((np.abs(lightness - middle) < 0.15).mean())
+    natural = colour_name(0.0, 0.0, middle) if near >= _MIN_NATURAL_SHARE else None
+    return Tint(0.0, float(np.median(saturation)), middle, 0.0, natural)
+
+
+def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.uint8]:
+    """The picture with its dominant colour moved to a named one; premultiplied in and out, (H, W, 4).
+
+    Lightness follows a bend through (0, 0), (the drawing's median, the target's) and (1, 1), so
+    shading and highlights stay in place.
+    """
+    rgb, alpha = _straight(picture)
+    hue, saturation, lightness = _hsl(rgb)
+    to_hue, to_saturation, to_lightness = _TARGETS[name]
+    middle = min(max(tint.lightness, 0.05), 0.95)
+    bent = np.where(
+        lightness < middle,
+        lightness * (to_lightness / middle),
+        1 - (1 - lightness) * ((1 - to_lightness) / (1 - middle)),
+    )
+    # A flat drawing keeps a little of its own contrast even when the target is near black or white.
+    new_saturation = np.clip(saturation * (to_saturation / max(tint.saturation, 0.2)), 0, 1)
+    drift = ((hue - tint.hue_deg + 180) % 360 - 180) * 0.35
+    changed = _rgb(
+        (to_hue + drift) % 360, np.minimum(new_saturation, max(to_saturation, 0.12) * 1.3), bent
+    )
+    near = np.clip((_HUE_WINDOW_DEG + 8 - _hue_distance(hue, tint.hue_deg)) / 8, 0, 1)
+    amount = (near * np.clip(saturation / 0.25, 0, 1))[..., None]
+    mixed = (rgb * (1 - amount) + np.clip(changed, 0, 1) * amount) * alpha[..., None]
+    result = picture.copy()
+    result[..., :3] = np.minimum(np.rint(mixed * 255), picture[..., 3:])
+    return result
