@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from limner.data import splits, words
-from limner.data.colours import CHINESE
 from limner.data.concepts import Concept
 from limner.data.scenes import ObjectSpec, SceneSpec
 
@@ -119,6 +118,10 @@ def _phrase(
     ]
     if known and rng.random() < _SYNONYM_SHARE:
         return _pick(rng, known)
+    if lang == "zh" and concept.subgroup.startswith("face-") and rng.random() < 0.5:
+        return noun + _pick(
+            rng, ("表情", "的表情", "表情符号")
+        )  # 哭 alone is a word, not a picture
     dice = rng.random()
     if dice < 0.3:
         return noun
@@ -217,7 +220,9 @@ def _object(rng: np.random.Generator, item: ObjectSpec, concept: Concept, lang: 
     bare = None
     if item.colour is not None:
         bare = words.noun_without_colour(concept, lang)
-        adjectives.append(CHINESE[item.colour] if lang == "zh" else item.colour)
+        adjectives.append(
+            words.table("zh")["colours"][item.colour] if lang == "zh" else item.colour
+        )
     if item.count == 1:
         return _one(concept, lang, adjectives, bare)
     return _many(item.count, concept, lang, adjectives, bare)
@@ -228,7 +233,7 @@ def _many(
 ) -> str:
     """ "three red apples", 三个红色的苹果."""
     noun = bare or _noun(concept, lang)
-    number = words.NUMBERS[lang][count]
+    number = words.table(lang)["numbers"][count - 1]
     if lang == "zh":
         said = "".join(adjectives) + ("的" if adjectives else "")
         return f"{number}{words.measure_word(noun, concept.subgroup)}{said}{noun}"
@@ -293,7 +298,7 @@ def _with_background(rng: np.random.Generator, text: str, background: str, lang:
         options = (
             _BACKGROUND_ZH[1:] if "在" in text or "有" in text or "着" in text else _BACKGROUND_ZH
         )
-        return _pick(rng, options).format(text, CHINESE[background])
+        return _pick(rng, options).format(text, words.table("zh")["colours"][background])
     return _pick(rng, _BACKGROUND_EN).format(text, background, words.article(background))
 
 

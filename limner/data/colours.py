@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.floating]
+
 NAMES = (
     "red",
     "orange",
@@ -23,19 +25,11 @@ NAMES = (
     "white",
     "grey",
 )
-CHINESE = {
-    "red": "红色", "orange": "橙色", "yellow": "黄色", "green": "绿色", "blue": "蓝色", "purple": "紫色",
-    "pink": "粉色", "brown": "棕色", "black": "黑色", "white": "白色", "grey": "灰色",
-}  # fmt: skip
-# Chinese labels join a colour to its noun by one character: 红苹果, 青苹果.
-CHINESE_SHORT = {
-    "red": "红", "orange": "橙", "yellow": "黄", "green": "绿青", "blue": "蓝", "purple": "紫",
-    "pink": "粉", "brown": "棕褐", "black": "黑", "white": "白", "grey": "灰",
-}  # fmt: skip
 RGB_FROM_NAME = {
-    "red": (221, 46, 68), "orange": (244, 144, 12), "yellow": (255, 204, 77), "green": (92, 173, 71),
-    "blue": (62, 132, 226), "purple": (150, 92, 200), "pink": (246, 150, 190), "brown": (138, 86, 52),
-    "black": (30, 30, 34), "white": (255, 255, 255), "grey": (150, 156, 162),
+    "red": (221, 46, 68), "orange": (244, 144, 12), "yellow": (255, 204, 77),
+    "green": (92, 173, 71), "blue": (62, 132, 226), "purple": (150, 92, 200),
+    "pink": (246, 150, 190), "brown": (138, 86, 52), "black": (30, 30, 34),
+    "white": (255, 255, 255), "grey": (150, 156, 162),
 }  # fmt: skip
 
 # Where each colour sits: hue in degrees, saturation and lightness (HSL), both 0..1.
@@ -45,6 +39,12 @@ _TARGETS = {
     "pink": (337.0, 0.80, 0.78), "brown": (24.0, 0.45, 0.34), "black": (240.0, 0.05, 0.14),
     "white": (220.0, 0.10, 0.93), "grey": (210.0, 0.05, 0.60),
 }  # fmt: skip
+
+# Between these spans a hue has no one name that everybody would give it.
+_HUE_SPANS = (
+    (0, 8, "red"), (18, 36, "orange"), (42, 60, "yellow"), (80, 160, "green"),
+    (195, 238, "blue"), (256, 296, "purple"), (318, 340, "pink"), (345, 360, "red"),
+)  # fmt: skip
 
 _HUE_WINDOW_DEG = 32.0  # pixels this near the dominant hue change with it
 _MIN_SATURATION = 0.30
@@ -67,14 +67,14 @@ class Tint:
         return self.share >= _MIN_SHARE
 
 
-def _straight(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _straight(picture: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     alpha = picture[..., 3].astype(np.float32) / 255
     colour = picture[..., :3].astype(np.float32) / 255 / np.maximum(alpha, 1 / 255)[..., None]
     return np.minimum(colour, 1), alpha
 
 
-def _hsl(rgb: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """Hue in degrees, saturation and lightness in 0..1, each shaped like rgb without its last axis."""
+def _hsl(rgb: Floats) -> tuple[Floats, Floats, Floats]:
+    """Hue in degrees, saturation and lightness in 0..1, each (H, W) for rgb of (H, W, 3)."""
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     high, low = rgb.max(-1), rgb.min(-1)
     chroma = high - low
@@ -86,20 +86,22 @@ def _hsl(rgb: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
     )
     lightness = (high + low) / 2
     saturation = chroma / np.maximum(1 - np.abs(2 * lightness - 1), 1e-6)
-    return (hue * 60) % 360, np.where(chroma > 1e-6, np.minimum(saturation, 1), 0), lightness
+    return ((hue * 60) % 360, np.where(chroma > 1e-6, np.minimum(saturation, 1), 0), lightness)
 
 
-def _rgb(hue_deg: NDArray, saturation: NDArray, lightness: NDArray) -> NDArray[np.float32]:
+def _rgb(hue_deg: Floats, saturation: Floats, lightness: Floats) -> Floats:
     reach = saturation * np.minimum(lightness, 1 - lightness)
     channels = []
     for offset in (0.0, 8.0, 4.0):
         k = (offset + hue_deg / 30) % 12
         channels.append(lightness - reach * np.clip(np.minimum(k - 3, 9 - k), -1, 1))
-    return np.stack(channels, -1).astype(np.float32)
+    rgb: Floats = np.stack(channels, -1).astype(np.float32)
+    return rgb
 
 
-def _hue_distance(hue: NDArray[np.float32], to_deg: float) -> NDArray[np.float32]:
-    return np.abs((hue - to_deg + 180) % 360 - 180)
+def _hue_distance(hue: Floats, to_deg: float) -> Floats:
+    distance: Floats = np.abs((hue - to_deg + 180) % 360 - 180)
+    return distance
 
 
 def colour_name(hue_deg: float, saturation: float, lightness: float) -> str | None:
@@ -114,9 +116,7 @@ def colour_name(hue_deg: float, saturation: float, lightness: float) -> str | No
         return None
     if lightness > 0.72 and (hue_deg >= 315 or hue_deg < 8):
         return "pink"
-    spans = ((0, 8, "red"), (18, 36, "orange"), (42, 60, "yellow"), (80, 160, "green"))
-    spans += ((195, 238, "blue"), (256, 296, "purple"), (318, 340, "pink"), (345, 360, "red"))
-    for start, end, name in spans:
+    for start, end, name in _HUE_SPANS:
         if start <= hue_deg < end and 0.2 < lightness < 0.9:
             return name
     return None
@@ -144,7 +144,7 @@ def tint_of(picture: NDArray[np.uint8]) -> Tint:
     return Tint(middle, *level, share, natural)
 
 
-def _grey_tint(saturation: NDArray[np.float32], lightness: NDArray[np.float32]) -> Tint:
+def _grey_tint(saturation: Floats, lightness: Floats) -> Tint:
     middle = float(np.median(lightness))
     near = float((np.abs(lightness - middle) < 0.15).mean())
     natural = colour_name(0.0, 0.0, middle) if near >= _MIN_NATURAL_SHARE else None
@@ -152,7 +152,7 @@ def _grey_tint(saturation: NDArray[np.float32], lightness: NDArray[np.float32]) 
 
 
 def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.uint8]:
-    """The picture with its dominant colour moved to a named one; premultiplied in and out, (H, W, 4).
+    """A premultiplied picture, (H, W, 4), with its dominant colour moved to a named one.
 
     Lightness follows a bend through (0, 0), (the drawing's median, the target's) and (1, 1), so
     shading and highlights stay in place.

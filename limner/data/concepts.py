@@ -66,7 +66,10 @@ class Concept:
 @cache
 def hand_table() -> dict[str, Any]:
     """The hand-made names that ship with the package: joins, Chinese names, trade marks."""
-    return json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
+    table: dict[str, Any] = json.loads(
+        Path(__file__).with_name("names.json").read_text(encoding="utf-8")
+    )
+    return table
 
 
 def slug(text: str) -> str:
@@ -145,7 +148,8 @@ def _subgroup_names(messages: dict[str, Any]) -> dict[int, str]:
 
 
 _COLOUR_WORD = re.compile(
-    r"^(large |small |light |dark )?(red|orange|yellow|green|blue|purple|pink|brown|black|white|grey|gray) "
+    r"^(large |small |light |dark )?"
+    r"(red|orange|yellow|green|blue|purple|pink|brown|black|white|gr[ea]y) "
 )
 
 
@@ -263,7 +267,7 @@ def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
         return "component, not a picture"
     for reason, names in hand_table()["skip"].items():
         if drawing.id in names:
-            return reason
+            return str(reason)
     return None
 
 

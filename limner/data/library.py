@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ BASE_PX = 128  # analysis, and every picture up to this size
 LARGE_PX = 256
 _FORMAT = 3  # of the analysis file; raise it when box, tint or digest change
 
+Pixels = NDArray[np.uint8]
 Report = Callable[[int, int], None]  # rendered so far, of how many
 
 
@@ -67,13 +69,14 @@ class PictureStore:
         self._pictures = _open_array(folder / f"{stem}.npy", shape)
         self._done = _open_array(folder / f"{stem}-done.npy", (len(drawings),))
 
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+    def __getitem__(self, index: int) -> Pixels:
         """Premultiplied RGBA, shape (px, px, 4); rendered now if it was not yet."""
         if not self._done[index]:
             self._keep(index, art.render(self._drawings[index].svg, self.px))
-        return self._pictures[index]
+        picture: Pixels = self._pictures[index]
+        return picture
 
-    def _keep(self, index: int, picture: NDArray[np.uint8]) -> None:
+    def _keep(self, index: int, picture: Pixels) -> None:
         self._pictures[index] = picture
         self._done[index] = 1
 
@@ -96,9 +99,7 @@ class PictureStore:
         return failures
 
 
-def _render_all(
-    jobs: list[tuple[list[str], int]], workers: int
-) -> Iterable[list[NDArray[np.uint8] | str]]:
+def _render_all(jobs: list[tuple[list[str], int]], workers: int) -> Iterable[list[Pixels | str]]:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_render_chunk, jobs)
         return
@@ -106,9 +107,9 @@ def _render_all(
         yield from pool.map(_render_chunk, jobs)
 
 
-def _render_chunk(job: tuple[list[str], int]) -> list[NDArray[np.uint8] | str]:
+def _render_chunk(job: tuple[list[str], int]) -> list[Pixels | str]:
     svgs, px = job
-    pictures: list[NDArray[np.uint8] | str] = []
+    pictures: list[Pixels | str] = []
     for svg in svgs:
         try:
             pictures.append(art.render(svg, px))
@@ -125,13 +126,13 @@ def _digest(drawings: Sequence[Drawing]) -> str:
     return state.hexdigest()[:12]
 
 
-def _open_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _open_array(path: Path, shape: tuple[int, ...]) -> Pixels:
     """A writable memory map of zeros, made if it is not there (or was cut off while being made)."""
     if path.exists():
         try:
-            array = np.load(path, mmap_mode="r+")
-            if array.shape == shape:
-                return array
+            kept: Pixels = np.load(path, mmap_mode="r+")
+            if kept.shape == shape:
+                return kept
         except (OSError, ValueError):
             pass  # a file cut short by a crash is made again
     try:
@@ -139,12 +140,13 @@ def _open_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         fresh = path.with_suffix(f".{os.getpid()}.part")
         np.lib.format.open_memmap(fresh, "w+", np.uint8, shape)
         os.replace(fresh, path)
-        return np.load(path, mmap_mode="r+")
+        made: Pixels = np.load(path, mmap_mode="r+")
     except OSError as error:
         raise DataError(
             f"The rendered drawings cannot be kept in {path}: {error}",
             hint="Free some disk space, or set LIMNER_HOME to a folder with room for 2 GB.",
         ) from error
+    return made
 
 
 class Library:
@@ -237,7 +239,7 @@ class Library:
                 hint="Run `limner data build` with the versions that the scene was made with.",
             ) from None
 
-    def picture(self, index: int, px: int) -> NDArray[np.uint8]:
+    def picture(self, index: int, px: int) -> Pixels:
         """A whole drawing, premultiplied RGBA, shape (px, px, 4), scaled down by area."""
         if px <= BASE_PX:
             return resized(self._pictures[self._rows[index]], px)
@@ -280,22 +282,19 @@ class Library:
         return members, np.cumsum([self.entries[index].weight for index in members])
 
 
-def resized(picture: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
+def resized(picture: Pixels, px: int) -> Pixels:
     """A square premultiplied picture scaled by area to (px, px, 4)."""
     n_px = picture.shape[0]
     if n_px == px:
         return np.array(picture)
-    if n_px % px == 0:  # whole blocks: exact and about as fast as Pillow
-        step = n_px // px
-        blocks = picture.reshape(px, step, px, step, 4).sum(axis=(1, 3), dtype=np.uint32)
-        return ((blocks + step * step // 2) // (step * step)).astype(np.uint8)
     # "CMYK" is Pillow's one mode of four equal channels: nothing is premultiplied a second time.
     image = Image.frombuffer(
         "CMYK", (n_px, n_px), np.ascontiguousarray(picture), "raw", "CMYK", 0, 1
     )
-    return np.asarray(
-        image.resize((px, px), Image.Resampling.BOX if px < n_px else Image.Resampling.BICUBIC)
-    )
+    if n_px % px == 0:
+        return np.asarray(image.reduce(n_px // px))  # the same as BOX, three times as fast
+    how = Image.Resampling.BOX if px < n_px else Image.Resampling.BICUBIC
+    return np.asarray(image.resize((px, px), how))
 
 
 @dataclass(frozen=True)
@@ -325,14 +324,14 @@ def _facts(
     return facts
 
 
-def _facts_from_json(table: dict) -> dict[int, _Facts]:
+def _facts_from_json(table: dict[str, Any]) -> dict[int, _Facts]:
     return {
         int(index): _Facts(tuple(row["box"]), Tint(**row["tint"]), row["digest"])
         for index, row in table.items()
     }
 
 
-def _look(picture: NDArray[np.uint8]) -> _Facts:
+def _look(picture: Pixels) -> _Facts:
     n_px = picture.shape[0]
     visible = picture[..., 3] > 24
     if not visible.any():

@@ -242,7 +242,7 @@ def _colour(rng: np.random.Generator, entry: Entry) -> str | None:
 
 
 def colours_allowed(entry: Entry) -> bool:
-    """Whether saying a colour makes sense: the noun without its own colour exists in both languages."""
+    """Whether saying a colour makes sense: both languages have the noun without its own colour."""
     return all(noun_without_colour(entry.concept, lang) for lang in ("en", "zh"))
 
 

@@ -25,7 +25,10 @@ _SPECIFIC = 2  # a tag of more concepts than this is no synonym: "animal", "food
 @cache
 def table() -> dict[str, Any]:
     """splits.json: salt, rates, and the held-out concepts and synonyms by name."""
-    return json.loads(Path(__file__).with_name("splits.json").read_text(encoding="utf-8"))
+    record: dict[str, Any] = json.loads(
+        Path(__file__).with_name("splits.json").read_text(encoding="utf-8")
+    )
+    return record
 
 
 def fraction(kind: str, text: str) -> float:
@@ -35,7 +38,7 @@ def fraction(kind: str, text: str) -> float:
 
 
 def _by_hash(kind: str, text: str) -> bool:
-    return fraction(kind, text) < table()["rates"][kind]
+    return fraction(kind, text) < float(table()["rates"][kind])
 
 
 @cache

@@ -4,64 +4,29 @@ English labels are noun phrases such as "slice of pizza" or "french fries"; the 
 the article and the plural. A Chinese count needs a measure word: one cat is 一只猫.
 """
 
+import json
 import re
-from functools import cache, lru_cache
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from limner.data.colours import CHINESE_SHORT
 from limner.data.concepts import Concept
 
-NUMBERS = {
-    "en": {1: "one", 2: "two", 3: "three", 4: "four"},
-    "zh": {1: "一", 2: "两", 3: "三", 4: "四"},
-}
+
+@cache
+def table(lang: str) -> dict[str, Any]:
+    """The word tables of one language, from words.json beside this file."""
+    tables: dict[str, dict[str, Any]] = json.loads(
+        Path(__file__).with_name("words.json").read_text(encoding="utf-8")
+    )
+    return tables[lang]
+
 
 _AFTER_HEAD = re.compile(
-    r" (with|without|of|on|in|and|behind|over|at|under|facing|showing|fluttering|pointing|pointed|"
-    r"feeding|holding|wearing|getting|blowing|running|walking|for|to) "
+    r" (with|without|from|of|on|in|and|behind|over|at|under|for|to|facing|showing|pointing|pointed|"
+    r"fluttering|feeding|holding|wearing|getting|blowing|running|walking|exhaling|savoring|lifting|playing|"
+    r"shaking|increasing|decreasing)(?= |$)"
 )
-
-# An emoji label is often not "one thing": actions, materials, places with a name of their own.
-_NO_ARTICLE = frozenset(
-    """
-    thumbs up; thumbs down; clapping hands; raising hands; dashing away; camping; cooking; foggy; fog;
-    construction; building construction; breast-feeding; horse racing; nail polish; performing arts;
-    milky way; mount fuji; statue of liberty; santa claus; mrs. claus; mx claus; yin yang; om; dna;
-    sunrise over mountains; cityscape; cityscape at dusk; pouring liquid; clinking glasses; zzz;
-    clinking beer mugs; high voltage; potable water; non-potable water; baggage claim; customs;
-    left luggage; passport control; currency exchange; vibration mode; mobile phone off; copyright;
-    registered; information; radioactive; biohazard; wireless; infinity; multiply; plus; minus; divide;
-    hundred points; shallow pan of food; pot of food; canned food; left-right arrow; litter in bin sign;
-    mahjong red dragon; moon viewing ceremony; tokyo tower; hot springs; night with stars; warning;
-    no entry; prohibited; no smoking; no littering; children crossing; flower playing cards; curling;
-    eyes; lungs; hamsa; kaaba; light rail; low battery; winter sports; ok; leaf fluttering in wind;
-    """.replace("\n", " ").split("; ")
-)
-_NO_ARTICLE = frozenset(word.strip().rstrip(";") for word in _NO_ARTICLE)
-_ZODIAC = frozenset(
-    "aries taurus gemini cancer leo virgo libra scorpio sagittarius capricorn aquarius pisces ophiuchus".split()
-)
-_UNCOUNTABLE = frozenset(
-    """
-    bread rice spaghetti butter salt bacon fire ice snow wood popcorn tennis bowling badminton lacrosse
-    hockey polo pong sushi oden fondue garlic broccoli sake milk money yarn thread soap mate falafel hair
-    custard wind ginger corn coral meat food water music electricity ivy seaweed honey baseball-game
-    weather lightning rain polish racing hearing news paper clothes help support data privacy
-    """.split()
-)
-_SINGULAR_IN_S = frozenset(
-    "bus dress compass cactus hibiscus octopus iris chess lens canvas virus lotus walrus abacus hippopotamus "
-    "platypus rhinoceros glass grass moss brass cross mass class mattress princess address boss gas "
-    "campus chaos christmas tennis process business access".split()
-)
-_PLURALS = {
-    "mouse": "mice", "person": "people", "man": "men", "woman": "women", "child": "children",
-    "foot": "feet", "tooth": "teeth", "goose": "geese", "sheep": "sheep", "fish": "fish",
-    "deer": "deer", "bison": "bison", "squid": "squid", "shrimp": "shrimp", "moose": "moose",
-    "leaf": "leaves", "knife": "knives", "wolf": "wolves", "scarf": "scarves", "loaf": "loaves",
-    "elf": "elves", "die": "dice", "ox": "oxen", "potato": "potatoes", "tomato": "tomatoes",
-    "mango": "mangoes", "volcano": "volcanoes", "mosquito": "mosquitoes", "tornado": "tornadoes",
-    "superhero": "superheroes", "dodo": "dodos", "aircraft": "aircraft", "t-rex": "T-Rexes",
-}  # fmt: skip
 
 # Spelt with a vowel and spoken with a consonant, or the other way round.
 _SPOKEN_CONSONANT = re.compile(
@@ -81,23 +46,12 @@ _COUNTABLE_SUBGROUPS = frozenset(
 # In these a label names weather or an hour rather than a thing one could put next to another.
 _PHENOMENA = frozenset({"time", "place-map"})
 
-# Chinese labels that are an act or a state: "two 干杯" says nothing.
-_ZH_ACTIONS = frozenset(
-    """滑雪 滑冰 开香槟 干杯 碰杯 施工 开花 下雨 下雪 打雷 阴 晴偶有云 多云 晴转雨 有雾 夜晚 大风 闪亮 赏月
-    雪与雪人 高压 风吹叶落 婚礼 露营 日出 日落 航班起飞 航班降落 小鸡破壳 空巢 倾倒液体 表演艺术 爆炸 举重
-    雷阵雨 雾 台风 温泉 彩虹 火焰 浪花 煎蛋 乒乓球拍 购物袋 游泳 已静音的扬声器 禁止响铃 大小王 山顶日出
-    夜幕下的桥 有待收信件 无待收信件 有新信件 无新信件 来信 收邮件 空轨 索道 缆车 地铁 轻轨 单轨 施工 山体滑坡
-    城市风光 城市黄昏 银河 药草 枯萎的花 刀叉 餐具 碗勺 理发店 弓和箭 锤子与镐 锤子与扳手 螺母与螺栓 沙发和灯
-    电池电量不足 链接 冰球 板球 曲棍球 袋棍球 网球 保龄球 羽毛球 乒乓球 兵 黑桃 红桃 方片 梅花 红中 花札 结
-    嘻嘻 嘿嘿 哈哈 大笑 斜眼笑 苦笑 笑得满地打滚 笑哭了 呵呵 倒脸 融化 眨眼 羞涩微笑 微笑天使 非礼勿视 非礼勿听
-    非礼勿言 大便 心中箭了 搏动的心 心跳 心碎 火上之心 修复受伤的心灵 墨水笔和锁 钥匙和锁 葡萄酒 鸡尾酒 啤酒 热饮 热茶
-    面条 一锅食物 一杯奶""".split()
-)
-
 
 @cache
 def clean_english(label: str) -> str:
     """A label as one would write it in a prompt: "man: red hair" -> "man with red hair"."""
+    if label in table("en")["labels"]:
+        return str(table("en")["labels"][label])
     text = label.replace("’", "'").replace("“", '"').replace("”", '"')
     head, colon, rest = text.partition(": ")
     if not colon:
@@ -112,6 +66,8 @@ def clean_english(label: str) -> str:
 @cache
 def clean_chinese(label: str) -> str:
     """A label without its colon: "男人: 红发" -> "红发男人"."""
+    if label in table("zh")["labels"]:
+        return str(table("zh")["labels"][label])
     head, colon, rest = label.replace("：", ": ").partition(": ")
     if not colon:
         return label
@@ -139,7 +95,7 @@ def is_plural(noun: str) -> bool:
     if last in ("people", "men", "women", "children", "teeth", "feet", "dice"):
         return True
     is_s = last.endswith("s") and not last.endswith(("ss", "us", "is", "'s"))
-    return is_s and last not in _SINGULAR_IN_S
+    return is_s and last not in table("en")["singular_in_s"]
 
 
 @cache
@@ -147,11 +103,12 @@ def has_article(noun: str) -> bool:
     """Whether "a" or "an" may stand before an English noun phrase."""
     lower = noun.lower()
     last = _head(lower).rsplit(" ", 1)[-1]
-    if lower in _NO_ARTICLE or lower in _ZODIAC or last in _UNCOUNTABLE or is_plural(noun):
+    if lower in table("en")["no_article"] or last in table("en")["uncountable"]:
         return False
-    return not (
-        last.endswith("ing") and " " not in _head(lower) and last not in ("ring", "wing", "string")
-    )
+    if is_plural(noun) or lower.endswith(("-thirty", "o'clock")):
+        return False
+    is_act = last.endswith("ing") and " " not in _head(lower)  # "cooking"
+    return not is_act or last in table("en")["countable_in_ing"]
 
 
 def with_article(noun: str) -> str:
@@ -176,20 +133,21 @@ def plural(noun: str) -> str:
     """The plural of an English noun phrase; its head noun changes: "pots of food"."""
     head = _head(noun)
     before, _, last = head.rpartition(" ")
-    if before in ("man", "woman", "old man", "old woman"):  # "women judges"
-        before = plural(before)
+    first, space, rest = before.partition(" ")
+    if first in ("man", "woman"):  # "women judges"
+        before = f"{_plural_word(first)}{space}{rest}"
     changed = _plural_word(last)
     return f"{before} {changed}{noun[len(head) :]}" if before else f"{changed}{noun[len(head) :]}"
 
 
 def _plural_word(word: str) -> str:
-    lower = word.lower()
+    lower, irregular = word.lower(), table("en")["plurals"]
     for singular in (lower, lower.rsplit("-", 1)[-1]):
-        if singular in _PLURALS:
-            return word[: len(word) - len(singular)] + _PLURALS[singular]
-    for tail in ("man", "fish"):  # "fireman", "starfish"
+        if singular in irregular:
+            return word[: len(word) - len(singular)] + str(irregular[singular])
+    for tail in ("man", "fish", "person"):  # "fireman", "starfish", "merperson"
         if lower.endswith(tail) and lower != "human":
-            return word[: len(word) - len(tail)] + _PLURALS[tail]
+            return word[: len(word) - len(tail)] + str(irregular[tail])
     if lower.endswith(("s", "x", "z", "ch", "sh")):
         return word + "es"
     if lower.endswith("y") and lower[-2:-1] not in "aeiou":
@@ -203,7 +161,8 @@ def _is_countable(label_en: str, label_zh: str | None, group: str, subgroup: str
     placed = (
         group in _COUNTABLE_GROUPS or subgroup in _COUNTABLE_SUBGROUPS
     ) and subgroup not in _PHENOMENA
-    no_chinese = label_zh is None or label_zh in _ZH_ACTIONS or ":" in label_zh
+    chinese = clean_chinese(label_zh or ":")
+    no_chinese = ":" in chinese or chinese in table("zh")["actions"]
     return (
         placed and not no_chinese and has_article(noun) and len(noun) <= 24 and " and " not in noun
     )
@@ -214,61 +173,17 @@ def is_countable(concept: Concept) -> bool:
     return _is_countable(concept.labels["en"], concept.label("zh"), concept.group, concept.subgroup)
 
 
-_MEASURE_FROM_END = (
-    ("马", "匹"), ("鱼", "条"), ("蛇", "条"), ("龙", "条"), ("鲸", "头"), ("牛", "头"), ("猪", "头"),
-    ("象", "头"), ("驴", "头"), ("狗", "只"), ("狼", "只"), ("花", "朵"), ("玫瑰", "朵"), ("树", "棵"),
-    ("松树", "棵"), ("仙人掌", "棵"), ("香蕉", "根"), ("胡萝卜", "根"), ("黄瓜", "根"), ("火车", "列"),
-    ("飞机", "架"), ("直升机", "架"), ("飞碟", "架"), ("船", "艘"), ("艇", "艘"), ("轮", "艘"), ("车", "辆"),
-    ("巴", "辆"), ("裙", "条"), ("裤", "条"), ("领带", "条"), ("围巾", "条"), ("鞋", "只"), ("靴", "只"),
-    ("帽", "顶"), ("皇冠", "顶"), ("伞", "把"), ("椅", "把"), ("刀", "把"), ("剑", "把"), ("锁", "把"),
-    ("钥匙", "把"), ("锤子", "把"), ("斧头", "把"), ("剪刀", "把"), ("扳手", "把"), ("吉他", "把"),
-    ("小提琴", "把"), ("扇", "把"), ("书", "本"), ("书本", "本"), ("笔记本", "本"), ("账本", "本"),
-    ("笔", "支"), ("蜡烛", "支"), ("口红", "支"), ("唇膏", "支"), ("床", "张"), ("票", "张"), ("券", "张"),
-    ("卡", "张"), ("证", "张"), ("山", "座"), ("塔", "座"), ("桥", "座"), ("火山", "座"), ("城堡", "座"),
-    ("电话", "部"), ("手机", "部"), ("电脑", "台"), ("机", "台"), ("脸", "张"), ("衣", "件"), ("T恤", "件"),
-    ("服", "件"), ("外套", "件"), ("心", "颗"), ("星星", "颗"), ("宝石", "颗"), ("牙齿", "颗"), ("灯", "盏"),
-    ("灯笼", "盏"), ("门", "扇"), ("窗户", "扇"), ("云", "朵"), ("叶", "片"), ("面包", "片"),
-)  # fmt: skip
-_MEASURE_FROM_SUBGROUP = {
-    "animal-mammal": "只", "animal-bird": "只", "animal-amphibian": "只", "animal-reptile": "只",
-    "animal-marine": "只", "animal-bug": "只", "cat-face": "只", "monkey-face": "只",
-    "plant-flower": "朵", "place-building": "座", "place-religious": "座",
-    "person": "个", "person-role": "个", "person-fantasy": "个",
-}  # fmt: skip
-_MEASURE_EXCEPTIONS = {
-    "河马": "只",
-    "海马": "只",
-    "驼鹿": "头",
-    "蜥蜴类": "只",
-    "独角兽": "只",
-    "羽毛": "根",
-}
-_MEASURE_EXCEPTIONS |= {
-    "花束": "束",
-    "圆形花饰": "个",
-    "轮椅": "辆",
-    "爪印": "个",
-    "海螺": "个",
-    "翅膀": "只",
-}
-_MEASURE_EXCEPTIONS |= {
-    "蜘蛛网": "张",
-    "缝合针": "根",
-    "热气球": "个",
-    "车轮": "个",
-    "救生圈": "个",
-}
-
-
 @cache
 def measure_word(label: str, subgroup: str) -> str:
-    """The Chinese measure word for a noun: 只 for a cat, 辆 for a car, 个 where nothing fits better."""
-    if label in _MEASURE_EXCEPTIONS:
-        return _MEASURE_EXCEPTIONS[label]
-    for end, measure in sorted(_MEASURE_FROM_END, key=lambda row: -len(row[0])):
-        if label.endswith((end, end + "子")):
-            return measure
-    return _MEASURE_FROM_SUBGROUP.get(subgroup, "个")
+    """The Chinese measure word for a noun: 只 for a cat, 辆 for a car, 个 for want of a better."""
+    tables = table("zh")
+    if label in tables["measure_by_name"]:
+        return str(tables["measure_by_name"][label])
+    for start in range(len(label)):  # the longest ending decides: 蜡笔 before 笔
+        for end in (label[start:], label[start:].removesuffix("子")):
+            if end in tables["measure_by_ending"] and end:
+                return str(tables["measure_by_ending"][end])
+    return str(tables["measure_by_subgroup"].get(subgroup, "个"))
 
 
 _ENGLISH_COLOUR = re.compile(
@@ -278,10 +193,6 @@ _ANY_ENGLISH_COLOUR = re.compile(
     r"\b(red|orange|yellow|green|blue|purple|pink|brown|black|white|gr[ea]y)\b", re.I
 )
 _ANY_CHINESE_COLOUR = re.compile(r"[红橙黄绿青蓝紫粉棕褐黑白灰金银]")
-# A character for a colour that is part of the thing's own name.
-_CHINESE_NOT_COLOURS = re.compile(
-    r"胡萝卜|黄瓜|黄油|白菜|蛋白|西红柿|红薯|银行|金鱼|橘子|橙子|青蛙|青柠|粉笔|面粉|紫菜"
-)
 
 
 @cache
@@ -295,13 +206,16 @@ def _without_colour(label_en: str, label_zh: str | None, lang: str) -> str | Non
         return None
     chinese = clean_chinese(label_zh)
     if match:
-        characters = CHINESE_SHORT[match.group(1).lower().replace("gray", "grey")]
+        characters = table("zh")["colour_characters"][
+            match.group(1).lower().replace("gray", "grey")
+        ]
         chinese, n_changes = re.subn(f"^[{characters}]色?的?", "", chinese)
         if not n_changes or not chinese:
             return None
-    if _ANY_CHINESE_COLOUR.search(_CHINESE_NOT_COLOURS.sub("", chinese)):
-        return None
-    return chinese
+    told = chinese
+    for name_with_colour in table("zh")["colours_in_names"]:  # a carrot 胡萝卜 is not green 绿
+        told = told.replace(name_with_colour, "")
+    return None if _ANY_CHINESE_COLOUR.search(told) else chinese
 
 
 def noun_without_colour(concept: Concept, lang: str) -> str | None:
