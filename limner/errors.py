@@ -39,6 +39,7 @@ class InvalidRequest(LimnerError):
 
     exit_code = 2
     status = 400
+    code = "invalid_value"
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     pipe is written to directly, as it cannot be replaced. With `overwrite=False` an existing
     path raises FileExistsError; every other failure is an OutputError.
     """
-    with reported(path):
+    with reported(path, passing=() if overwrite else (FileExistsError,)):
         target = Path(os.path.realpath(path)) if overwrite else path
         if target.exists() and not target.is_file() and overwrite:
             _write_into(target, data)
@@ -95,11 +95,11 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def reported(path: Path) -> Iterator[None]:
-    """Turn an OSError into an OutputError that names `path`; FileExistsError passes."""
+def reported(path: Path, *, passing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
+    """Turn an OSError into an OutputError that names `path`; those in `passing` go through."""
     try:
         yield
-    except FileExistsError:
+    except passing:
         raise
     except OSError as error:
         raise output_error(path, error) from error
@@ -115,7 +115,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
         hint = f"make the folder first: mkdir -p {path.parent}"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "choose a folder that you may write to"
-    elif error.errno == errno.ENOTDIR:
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
         hint = f"{path.parent} is not a folder"
     return OutputError(f"Cannot write {path}: {reason}", hint=hint)
 

@@ -1,0 +1,42 @@
+"""Weights as they travel: matrices in 8 bits with a scale a row, everything else in 16.
+
+A row's scale is its largest magnitude / 127. What is drawn with are the numbers that come back
+from this, in PyTorch as in ONNX Runtime, so both draw the same picture.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SCALE = ".scale"
+_MIN_SIDE = 64  # smaller matrices, and all vectors and convolutions, are too small to matter
+
+
+def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray]:
+    """Arrays by name to what is stored: int8 and float16 (rows, 1) scales, or float16."""
+    packed: dict[str, NDArray] = {}
+    for name, array in arrays.items():
+        if array.ndim == 2 and min(array.shape) >= _MIN_SIDE:
+            largest = np.abs(array).max(axis=1, keepdims=True)
+            # Rounding the scale up to float16 keeps the largest number within 127 steps.
+            scale = np.maximum(np.nextafter((largest / 127).astype(np.float16), np.inf), 1e-7)
+            scale = scale.astype(np.float16)
+            packed[name] = np.rint(array / scale.astype(np.float32)).astype(np.int8)
+            packed[name + _SCALE] = scale
+        else:
+            packed[name] = array.astype(np.float16)
+    return packed
+
+
+def unpack(packed: Mapping[str, NDArray]) -> dict[str, NDArray[np.float32]]:
+    """What `pack` made, as float32 arrays by name."""
+    arrays = {}
+    for name, stored in packed.items():
+        if name.endswith(_SCALE):
+            continue
+        array = stored.astype(np.float32)
+        if stored.dtype == np.int8:
+            array *= packed[name + _SCALE].astype(np.float32)
+        arrays[name] = array
+    return arrays

@@ -1,0 +1,150 @@
+"""Flag > variable > near file > file in LIMNER_HOME > default, and each value says which it was."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limner import settings
+from limner.errors import SettingsError
+
+PLACES = ("flag", "variable", "near file", "home file")
+
+
+def _load(
+    tmp_path: Path, given_in: dict[str, str], key: str = "engine"
+) -> tuple[settings.Settings, Path, Path]:
+    """Load with the value of `key` set in each place of `given_in`."""
+    near, home = tmp_path / "near", tmp_path / "home"
+    for place, folder in (("near file", near), ("home file", home)):
+        folder.mkdir(exist_ok=True)
+        (folder / "limner.toml").unlink(missing_ok=True)
+        if place in given_in:
+            (folder / "limner.toml").write_text(f'{key} = "{given_in[place]}"\n')
+    environ = {"LIMNER_HOME": str(home)}
+    if "variable" in given_in:
+        environ[f"LIMNER_{key.upper()}"] = given_in["variable"]
+    flags = {key: given_in.get("flag")}
+    return settings.load(flags, environ=environ, folder=near), near, home
+
+
+@given(st.sets(st.sampled_from(PLACES)))
+def test_the_highest_place_that_gives_a_value_wins(
+    tmp_path_factory: pytest.TempPathFactory, places: set[str]
+) -> None:
+    loaded, near, home = _load(
+        tmp_path_factory.mktemp("settings"), {place: f"from {place}" for place in places}
+    )
+    winner = next((place for place in PLACES if place in places), None)
+    origin = {
+        "flag": "flag --engine",
+        "variable": "LIMNER_ENGINE",
+        "near file": str(near / "limner.toml"),
+        "home file": str(home / "limner.toml"),
+        None: "default",
+    }[winner]
+    assert loaded.engine == (f"from {winner}" if winner else "onnx")
+    assert loaded.origins["engine"] == origin
+    assert loaded.origins["weights"] == "default"
+
+
+def test_files_are_merged_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "limner.toml").write_text("threads = 2\n")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "limner.toml").write_text('threads = 5\nweights = "big"\n')
+    loaded = settings.load(environ={"LIMNER_HOME": str(home)}, folder=tmp_path)
+    assert (loaded.threads, loaded.weights) == (2, "big")
+
+
+def test_defaults_without_any_source(tmp_path: Path) -> None:
+    loaded = settings.load(environ={"HOME": str(tmp_path)}, folder=tmp_path)
+    assert (loaded.engine, loaded.threads, loaded.weights) == ("onnx", 0, "nano")
+    assert loaded.home == Path.home() / ".limner"
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    environ = {"LIMNER_HOME": str(tmp_path), "LIMNER_ENGINE": ""}
+    assert settings.load(environ=environ, folder=tmp_path).engine == "onnx"
+
+
+def _threads(value: str) -> int:
+    environ = {"LIMNER_HOME": "/nonexistent", "LIMNER_THREADS": value}
+    return settings.load(environ=environ, folder=Path("/nonexistent")).threads
+
+
+@given(st.integers(0, 1024))
+def test_count_within_the_limits_is_read(value: int) -> None:
+    assert _threads(str(value)) == value
+
+
+@given(st.integers(max_value=-1) | st.integers(1025) | st.text("abc.-x", min_size=1))
+def test_other_count_is_refused_with_key_value_place_and_form(value: object) -> None:
+    with pytest.raises(SettingsError) as caught:
+        _threads(str(value))
+    assert caught.value.message == (
+        f"Setting threads has the value {str(value)!r} (LIMNER_THREADS); "
+        "it must be a whole number from 0 to 1024"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("threads = true", "threads has the value True"),
+        ("threads = -1", "threads has the value -1"),
+        ("threads = 1.5", "threads has the value 1.5"),
+        ("engine = 3", "engine has the value 3 .* must be some text"),
+        ('engine = "  "', "engine has the value"),
+        ("weights = []", "weights has the value"),
+        ("engin = 'onnx'", "engin in .*limner.toml is not known"),
+        ("[server]\nhost = 'x'", "server_host in .* is not known"),
+        ("engine = ", "not valid TOML"),
+    ],
+)
+def test_wrong_file_is_refused_and_named(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "limner.toml").write_text(content)
+    with pytest.raises(SettingsError, match=words) as caught:
+        settings.load(environ={"LIMNER_HOME": str(tmp_path / "home")}, folder=tmp_path)
+    assert "limner.toml" in caught.value.message
+
+
+def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "limner.toml").write_bytes(b'engine = "\xff"')
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        settings.load(environ={}, folder=tmp_path)
+
+
+def test_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "limner.toml").mkdir()
+    with pytest.raises(SettingsError, match="Cannot read"):
+        settings.load(environ={}, folder=tmp_path)
+
+
+def test_slip_in_a_key_gets_the_key_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "limner.toml").write_text("thread = 1")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(environ={}, folder=tmp_path)
+    assert caught.value.hint == "did you mean threads?"
+
+
+def test_home_may_stand_in_the_near_file_only(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "limner.toml").write_text(f'home = "{home}"')
+    assert settings.load(environ={}, folder=tmp_path).home == home
+    (home / "limner.toml").write_text('home = "/elsewhere"')
+    with pytest.raises(SettingsError, match="only found once home is known"):
+        settings.load(environ={}, folder=tmp_path)
+
+
+def test_tilde_is_the_home_of_the_user(tmp_path: Path) -> None:
+    loaded = settings.load(environ={"LIMNER_HOME": "~/pictures"}, folder=tmp_path)
+    assert loaded.home == Path.home() / "pictures"
+
+
+def test_variables_that_no_setting_reads_are_found() -> None:
+    environ = {"LIMNER_THREAD": "2", "LIMNER_THREADS": "2", "HOME": "/"}
+    assert settings.unknown_variables(environ) == ["LIMNER_THREAD"]
