@@ -22,8 +22,9 @@ def print_picture(pixels: px.Pixels, console: Console | None = None) -> None:
     rows = max(1, round(columns * height / width / 2))
     small = px.resize(pixels, columns, 2 * rows, "area")
     lines = small.reshape(rows, 2, columns, 4)
+    in_colour = console.color_system is not None and not console.no_color
     for line in lines:
-        text = _blocks(line) if console.color_system else _shades(line)
+        text = _blocks(line) if in_colour else _shades(line)
         console.print(text, no_wrap=True, crop=False)
 
 

@@ -1,0 +1,65 @@
+"""The test card carries the request where an eye, or a program, can see it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limner.engines.base import Picture, Preview
+from limner.engines.testcard import CardEngine
+from limner.model.pixels import Pixels
+from limner.request import SIZES, ImageRequest
+
+REQUEST = ImageRequest("a red fox in the snow", size=SIZES[0], seed=42)
+
+
+def _draw(request: ImageRequest) -> Pixels:
+    [picture] = [e for e in CardEngine().generate(request) if isinstance(e, Picture)]
+    return picture.pixels
+
+
+@settings(max_examples=20)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_any_prompt_is_drawn(prompt: str) -> None:
+    if prompt.strip():
+        assert _draw(dataclasses.replace(REQUEST, prompt=prompt)).shape == (256, 256, 4)
+
+
+@pytest.mark.parametrize("prompt", ["W" * 32_000, "i " * 16_000, "\n\t" * 15_998 + "fox"])
+def test_longest_prompts_stay_inside_their_panel(prompt: str) -> None:
+    card = _draw(dataclasses.replace(REQUEST, prompt=prompt))
+    panel = card[0, 0] * 0 + np.array([24, 26, 33, 255], np.uint8)
+    margins = np.concatenate([card[176:, :10], card[176:, -10:]], axis=1)
+    assert (margins == panel).all()
+    assert (card[246:] == panel).all()
+
+
+def test_words_on_the_card_follow_prompt_quality_and_seed() -> None:
+    prompt_rows, facts_rows = slice(170, 225), slice(228, 244)
+    base = _draw(REQUEST)
+    for change, rows in (
+        ({"prompt": "a blue whale"}, prompt_rows),
+        ({"quality": "high"}, facts_rows),
+    ):
+        other = _draw(dataclasses.replace(REQUEST, **change))  # type: ignore[arg-type]
+        different = (other != base).any(axis=(1, 2))
+        assert different[rows].any()
+        different[rows] = False
+        assert not different.any()
+
+
+def test_previews_sharpen_towards_the_picture() -> None:
+    events = list(CardEngine().generate(dataclasses.replace(REQUEST, previews=3)))
+    previews = [event.pixels for event in events if isinstance(event, Preview)]
+    final = _draw(REQUEST).astype(float)
+    errors = [np.abs(pixels - final).mean() for pixels in previews]
+    assert len(errors) == 3
+    assert errors[0] > errors[1] > errors[2] > 0
+
+
+def test_transparent_card_has_round_corners_every_alpha_and_no_hidden_colour() -> None:
+    card = _draw(dataclasses.replace(REQUEST, background="transparent", size=SIZES[1]))
+    assert set(np.unique(card[..., 3])) >= set(range(0, 256, 15))
+    assert (card[card[..., 3] == 0] == 0).all()

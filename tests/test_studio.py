@@ -1,0 +1,116 @@
+"""The one door: events in order, pictures sorted, errors at the call."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import limner
+from limner import settings, studio
+from limner.engines.base import ENGINES, EngineInfo, Event, Picture, Progress
+from limner.errors import EngineError, InvalidRequest, WeightsError
+from limner.request import SIZES, ImageRequest
+from limner.storage import weights
+from limner.studio import Studio
+
+REQUEST = ImageRequest("a fox", n=2, size=SIZES[0], seed=5)
+
+
+class Backwards:
+    """Yields its pictures last first, as an engine with several workers may."""
+
+    name = model = "backwards"
+    n_left_out = 0
+
+    def generate(self, request: ImageRequest) -> Iterator[Event]:
+        assert request.seed is not None
+        if request.prompt == "too much":
+            raise MemoryError
+        for index in reversed(range(self.n_left_out, request.n)):
+            pixels = np.zeros((4, 4, 4), np.uint8)
+            yield Picture(pixels, request.prompt, request.seed, index, self.model)
+
+
+@pytest.fixture
+def backwards(monkeypatch: pytest.MonkeyPatch) -> Backwards:
+    engine = Backwards()
+    info = EngineInfo("backwards", "", "limner.engines.base", None, lambda _m, _s: engine)
+    monkeypatch.setitem(ENGINES, "backwards", info)
+    return engine
+
+
+def test_pictures_come_in_the_order_of_their_indexes(backwards: Backwards) -> None:
+    pictures = Studio(settings.load()).pictures(REQUEST, engine="backwards")
+    assert [picture.index for picture in pictures] == [0, 1]
+
+
+def test_missing_picture_is_an_error_and_not_a_short_list(backwards: Backwards) -> None:
+    backwards.n_left_out = 1
+    with pytest.raises(EngineError, match="drew 1 of 2"):
+        Studio(settings.load()).pictures(REQUEST, engine="backwards")
+
+
+def test_out_of_memory_says_what_was_too_much(backwards: Backwards) -> None:
+    request = ImageRequest("too much", n=9, seed=1)
+    with pytest.raises(EngineError, match="ran out of memory at 9 x 1024x1024"):
+        Studio(settings.load()).pictures(request, engine="backwards")
+
+
+def test_error_comes_at_the_call_before_the_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(_module: object, settings: settings.Settings) -> Backwards:
+        weights.find(settings.weights)
+        return Backwards()
+
+    info = EngineInfo("weighty", "", "limner.engines.base", None, build)
+    monkeypatch.setitem(ENGINES, "weighty", info)
+    with pytest.raises(EngineError, match="'nothing' is not known"):
+        Studio(settings.load()).draw(REQUEST, engine="nothing")
+    with pytest.raises(WeightsError, match="'nowhere'"):
+        Studio(settings.load({"weights": "nowhere"})).draw(REQUEST, engine="weighty")
+
+
+def test_draw_yields_as_it_goes_and_fixes_the_seed() -> None:
+    studio = Studio(settings.load({"engine": "testcard"}))
+    events = studio.draw(ImageRequest("a fox", n=2, size=SIZES[0]))
+    assert isinstance(next(events), Progress)
+    pictures = [event for event in events if isinstance(event, Picture)]
+    assert len({picture.seed for picture in pictures}) == 1
+
+
+def test_engine_is_loaded_once() -> None:
+    studio = Studio(settings.load())
+    assert studio.engine("testcard") is studio.engine("testcard")
+
+
+def test_generate_draws_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    options = {"n": 2, "size": "256x256", "engine": "testcard"}
+    first = limner.generate("a fox", seed=3, **options)  # type: ignore[arg-type]
+    second = limner.generate("a fox", seed=3, **options)  # type: ignore[arg-type]
+    assert len(first) == 2
+    for one, other in zip(first, second, strict=True):
+        assert isinstance(one, limner.Picture)
+        assert np.array_equal(one.pixels, other.pixels)
+    assert first[0].save(tmp_path / "a.png").stat().st_size > 1000
+    other_seeds = {limner.generate("a fox", **options)[0].seed for _ in range(5)}  # type: ignore[arg-type]
+    assert len(other_seeds) == 5
+
+
+def test_generate_checks_what_is_asked() -> None:
+    with pytest.raises(InvalidRequest, match="'big' is not of the form"):
+        limner.generate("a fox", size="big", engine="testcard")
+    with pytest.raises(InvalidRequest, match="n is 0"):
+        limner.generate("a fox", n=0, engine="testcard")
+
+
+def test_generate_follows_the_settings_and_keeps_its_studio(
+    monkeypatch: pytest.MonkeyPatch, backwards: Backwards
+) -> None:
+    monkeypatch.setenv("LIMNER_ENGINE", "backwards")
+    assert limner.generate("a fox")[0].model == "backwards"
+    kept = studio._shared
+    assert limner.generate("a fox")[0].model == "backwards"
+    assert studio._shared is kept
+    monkeypatch.setenv("LIMNER_THREADS", "1")
+    limner.generate("a fox")
+    assert studio._shared is not kept
