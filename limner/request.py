@@ -19,6 +19,7 @@ FORMATS: tuple[str, ...] = get_args(Format)
 
 MAX_PROMPT_CHARS = 32_000
 MAX_PICTURES = 10
+MAX_PREVIEWS = 3
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
 
 # Five digits are enough for any picture, and keep int() away from hostile input.
@@ -61,6 +62,7 @@ class ImageRequest:
     quality: Quality = "medium"  # more passes and candidates from low to high
     seed: int | None = None  # 0 to MAX_SEED; None until with_seed() picks one
     background: Background = "auto"  # auto: the engine decides by the prompt
+    previews: int = 0  # half-drawn pictures to show of each picture, 0 to MAX_PREVIEWS
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt)
@@ -70,6 +72,7 @@ class ImageRequest:
         if self.seed is not None:
             _check_whole_number("seed", self.seed, 0, MAX_SEED)
         _check_choice("background", self.background, BACKGROUNDS)
+        _check_whole_number("previews", self.previews, 0, MAX_PREVIEWS)
 
     def with_seed(self) -> ImageRequest:
         """Return this request with its seed fixed: the given one, or a random one."""

@@ -28,8 +28,8 @@ FAINT = (150, 154, 166)
 
 N_BARS = 7
 N_CELLS = 8  # the badge has as many cells a side as the grid of the nano model
-N_STEPS = 3  # two previews and the picture
-PREVIEW_CELLS = (8, 32)  # squares a side of each preview, coarse to fine
+N_STEPS = 4  # as many previews as may be asked for, and the picture
+PREVIEW_CELLS = (4, 8, 32)  # squares a side of each preview, coarse to fine
 MAX_LINES = 3
 # No three lines hold more; measuring all of a long prompt would only take time.
 MAX_CHARS_MEASURED = 400
@@ -40,6 +40,11 @@ class CardEngine:
 
     name = "testcard"
     model = "testcard"
+    n_picture_tokens = N_CELLS * N_CELLS
+
+    def count_tokens(self, text: str) -> int:
+        """A card reads words."""
+        return len(text.split())
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; see `engines.base.Engine`."""
@@ -50,7 +55,8 @@ class CardEngine:
             pixels = _draw(request, request.seed, index)
             for step, n_cells in enumerate(PREVIEW_CELLS, start=1):
                 yield Progress(done + step, total, "drawing")
-                yield Preview(index, _mosaic(pixels, n_cells), step, N_STEPS)
+                if step <= request.previews:
+                    yield Preview(index, _mosaic(pixels, n_cells), step, N_STEPS)
             yield Progress(done + N_STEPS, total, "drawing")
             yield Picture(pixels, request.prompt, request.seed, index, self.model)
 

@@ -5,6 +5,7 @@ from this, in PyTorch as in ONNX Runtime, so both draw the same picture.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,9 @@ _SCALE = ".scale"
 _MIN_SIDE = 64  # smaller matrices, and all vectors and convolutions, are too small to matter
 
 
-def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray]:
+def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
     """Arrays by name to what is stored: int8 and float16 (rows, 1) scales, or float16."""
-    packed: dict[str, NDArray] = {}
+    packed: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         if array.ndim == 2 and min(array.shape) >= _MIN_SIDE:
             largest = np.abs(array).max(axis=1, keepdims=True)
@@ -29,7 +30,7 @@ def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray]:
     return packed
 
 
-def unpack(packed: Mapping[str, NDArray]) -> dict[str, NDArray[np.float32]]:
+def unpack(packed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     """What `pack` made, as float32 arrays by name."""
     arrays = {}
     for name, stored in packed.items():

@@ -1,0 +1,137 @@
+"""The default engine: limner's own transformer on the CPU, with NumPy and ONNX Runtime alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.engines.base import Event, Notice, Picture, Preview, Progress
+from limner.engines.onnx_network import OnnxNetwork
+from limner.model import pixels
+from limner.model.decoding import Partial, draw_codes, filled_in
+from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
+from limner.model.text_tokenizer import NULL
+from limner.request import ImageRequest, Size
+
+_FACTOR = 4  # of one pass of the upscalers
+# The network's alpha is never quite 0 or 1; what is this close is meant to be.
+_ALPHA_MARGIN = 0.03
+
+
+class OnnxEngine:
+    """Draws from a weights folder.
+
+    Every picture is drawn by itself, in arrays of the same shapes whatever n is, so that a seed
+    gives the same bytes alone and in company.
+    """
+
+    name = "onnx"
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        """Raises WeightsError if the folder is missing, damaged, or of another kind."""
+        self.network = OnnxNetwork(folder, threads)
+        self.model = str(self.network.config["name"])
+
+    def count_tokens(self, text: str) -> int:
+        """Text tokens of a prompt, before any cut."""
+        return len(self.network.text_tokenizer.encode(text))
+
+    def generate(self, request: ImageRequest) -> Iterator[Event]:
+        """Draw `request`, whose seed is set; see `engines.base.Engine`."""
+        prompt, n_cut = self._text(request.prompt)
+        if n_cut:
+            yield Notice(
+                f"The prompt is longer than the {self.network.max_text - 1} tokens that "
+                f"{self.model} reads; its last {n_cut} were not read"
+            )
+        config = self.sampling(request.quality)
+        total = request.n * (config.n_steps + 1)
+        for index in range(request.n):
+            done = index * (config.n_steps + 1)
+            yield from self._draw(request, prompt, index, config, done, total)
+
+    def sampling(self, quality: str) -> SamplingConfig:
+        """How a quality is drawn; chosen for the weights, and stored with them."""
+        return SamplingConfig(**self.network.config["sampling"][quality])
+
+    def _draw(
+        self,
+        request: ImageRequest,
+        prompt: Ints,
+        index: int,
+        config: SamplingConfig,
+        done: int,
+        total: int,
+    ) -> Iterator[Event]:
+        wanted = _preview_steps(config.n_steps, request.previews)
+        for partial in self._partials(request, prompt, index, config):
+            yield Progress(done + partial.done, total, "drawing")
+            if partial.done in wanted:
+                seen = self._preview(partial, request.size)
+                yield Preview(index, seen, partial.done, partial.total)
+        scores = self._scores(prompt, partial.codes)
+        best = int(scores.argmax())
+        drawn = self._finish(partial.codes[best : best + 1], request)
+        yield Progress(done + config.n_steps + 1, total, "drawing")
+        assert request.seed is not None
+        yield Picture(drawn, request.prompt, request.seed, index, self.model, float(scores[best]))
+
+    def _partials(
+        self, request: ImageRequest, prompt: Ints, index: int, config: SamplingConfig
+    ) -> Iterator[Partial]:
+        shape, candidates = self.network.shape, range(config.n_candidates)
+        assert request.seed is not None
+        numbers = [
+            uniforms(request.seed, index, candidate, shape.n_cells, shape.n_groups)
+            for candidate in candidates
+        ]
+        nothing = np.zeros_like(prompt)
+        nothing[:, 0] = NULL
+        rows = len(candidates)
+        return draw_codes(
+            self.network,
+            prompt.repeat(rows, axis=0),
+            nothing.repeat(rows, axis=0),
+            np.stack(numbers),
+            config,
+        )
+
+    def _text(self, prompt: str) -> tuple[Ints, int]:
+        tokens, cut = self.network.text_tokenizer.encode_padded([prompt], self.network.max_text)
+        return tokens[:, : int((tokens != 0).sum())], int(cut[0])
+
+    def _scores(self, prompt: Ints, codes: Ints) -> Floats:
+        """How well each candidate matches the prompt, -1 to 1, by the contrastive embeddings."""
+        scores: Floats = self.network.embed_image(codes) @ self.network.embed_text(prompt)[0]
+        return scores
+
+    def _preview(self, partial: Partial, size: Size) -> pixels.Pixels:
+        codes = filled_in(partial, self.network.shape.grid)[:1]
+        seen = _straight(self.network.pixels(codes, n_passes=1)[0])
+        return pixels.resize(seen, size.width, size.height)
+
+    def _finish(self, codes: Ints, request: ImageRequest) -> pixels.Pixels:
+        px = self.network.config["model"]["image_tokenizer"]["image_px"]
+        n_passes = 1 if request.size.width <= px * _FACTOR else 2
+        drawn = _straight(self.network.pixels(codes, n_passes)[0])
+        if drawn.shape[:2] != (request.size.height, request.size.width):
+            drawn = pixels.resize(drawn, request.size.width, request.size.height, "area")
+        if request.background == "opaque":
+            opaque = np.full_like(drawn, 255)
+            opaque[..., :3] = pixels.composite(drawn)
+            return opaque
+        return drawn
+
+
+def _preview_steps(n_steps: int, n_previews: int) -> set[int]:
+    """After which steps to show how far a picture is: evenly, and never after the last."""
+    return {n_steps * (i + 1) // (n_previews + 1) for i in range(n_previews)} - {0, n_steps}
+
+
+def _straight(picture: NDArray[np.float32]) -> pixels.Pixels:
+    """Premultiplied (4, H, W) in [0, 1] as the network draws it to straight (H, W, 4) uint8."""
+    alpha = (picture[3] - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
+    drawn = np.concatenate([picture[:3], alpha[None]]).clip(0, 1)
+    whole = np.rint(drawn * 255).astype(np.uint8).transpose(1, 2, 0)
+    return pixels.unpremultiply(np.ascontiguousarray(whole))

@@ -1,0 +1,140 @@
+"""The shipped network in ONNX Runtime: graphs that take their weights by name from one file."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from limner.errors import WeightsError
+from limner.model.decoding import Bools, Shape
+from limner.model.sampling import Floats, Ints
+from limner.model.text_tokenizer import TextTokenizer
+from limner.storage import quantised, weights
+
+KIND = "limner-onnx"
+TURNED = "^T"  # a weight's name in a graph that wants it transposed
+
+Memory = tuple[NDArray[Any], NDArray[Any]]
+
+
+class OnnxNetwork:
+    """Graphs of a weights folder, each loaded when it is first needed; see `decoding.Network`.
+
+    Raises WeightsError if the folder is missing, damaged, or of another kind.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.checkpoint = weights.read(folder)
+        if self.checkpoint.kind != KIND:
+            raise WeightsError(
+                f"Weights {folder} are of kind {self.checkpoint.kind!r}; drawing needs {KIND!r}",
+                hint="export a training run first: limner export",
+            )
+        self.config = self.checkpoint.config
+        self.text_tokenizer = TextTokenizer.load(self.checkpoint.file("text_tokenizer.json"))
+        self._threads = threads or os.cpu_count() or 1
+        self._arrays = self._load_arrays()
+        self._sessions: dict[str, ort.InferenceSession] = {}
+
+    def _load_arrays(self) -> dict[str, NDArray[Any]]:
+        stored = self.checkpoint.tensors("weights")
+        self._tables = {name: a for name, a in stored.items() if name.endswith("table")}
+        return quantised.unpack({n: a for n, a in stored.items() if n not in self._tables})
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the drawing loop must know."""
+        config = self.config["model"]["transformer"]
+        tables = (
+            self._tables.get(f"transformer.content.{i}.table")
+            for i in range(config["n_content_layers"])
+        )
+        heads = config["n_heads"]
+        cache = (config["n_content_layers"] + 1, 2, heads, config["d"] // heads)
+        return Shape(config["grid"], config["n_codes"], config["n_groups"], cache, tuple(tables))
+
+    @property
+    def max_text(self) -> int:
+        """Text tokens that are read, with the one that ends a text."""
+        return int(self.config["model"]["transformer"]["max_text"])
+
+    def run(self, graph: str, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs of a graph."""
+        if graph not in self._sessions:
+            self._sessions[graph] = self._load(graph)
+        outputs: list[NDArray[Any]] = self._sessions[graph].run(None, inputs)
+        return outputs
+
+    def _load(self, graph: str) -> ort.InferenceSession:
+        path = self.checkpoint.file(f"{graph}.onnx")
+        model = path.read_bytes()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        wanted = self.config["graphs"][graph]
+        values = [ort.OrtValue.ortvalue_from_numpy(self._weight(name)) for name in wanted]
+        options.add_external_initializers(wanted, values)
+        try:
+            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own exceptions have no common base
+            raise WeightsError(
+                f"Graph {path} cannot be loaded by ONNX Runtime {ort.__version__}: {error}",
+                hint="reinstall limner, or export the weights again",
+            ) from error
+
+    def _weight(self, name: str) -> NDArray[Any]:
+        array = self._arrays[name.removesuffix(TURNED)]
+        return np.ascontiguousarray(array.T) if name.endswith(TURNED) else array
+
+    def remember(self, text: Ints) -> Memory:
+        """Texts (R, T) as the decoder sees them."""
+        memory, mask, _ = self.run("text", text=text)
+        return memory, mask
+
+    def step(
+        self,
+        memory: Memory,
+        cache: Floats,
+        known: Ints,
+        known_places: Ints,
+        places: Ints,
+        masks: Bools,
+    ) -> tuple[NDArray[Any], Floats, Floats]:
+        """Read cells and look at the next ones."""
+        hidden, scores, fresh = self.run(
+            "step",
+            memory=memory[0],
+            mask=memory[1],
+            cache=cache,
+            known=known,
+            known_places=known_places,
+            places=places,
+            masks=masks,
+        )
+        return hidden, scores, fresh
+
+    def later_scores(self, hidden: NDArray[Any], codes: Ints) -> Floats:
+        """Scores of the next code, given those before it."""
+        scores: Floats = self.run(f"code{codes.shape[-1]}", hidden=hidden, codes=codes)[0]
+        return scores
+
+    def embed_text(self, text: Ints) -> Floats:
+        """Unit vectors of texts (R, T)."""
+        embedding: Floats = self.run("text", text=text)[2]
+        return embedding
+
+    def embed_image(self, codes: Ints) -> Floats:
+        """Unit vectors of pictures' codes (B, n_cells, n_groups)."""
+        embedding: Floats = self.run("image", codes=codes)[0]
+        return embedding
+
+    def pixels(self, codes: Ints, n_passes: int) -> NDArray[np.float32]:
+        """Premultiplied RGBA (B, 4, px, px) in [0, 1], after `n_passes` upscalers."""
+        pictures: NDArray[np.float32] = self.run("pixels", codes=codes)[0]
+        for i in range(n_passes):
+            pictures = self.run(f"upscale{i + 1}", pictures=pictures)[0]
+        return pictures

@@ -1,0 +1,62 @@
+"""Everything that draws, as one module: what training makes and what is shipped."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
+from limner.model.transformer import Transformer, TransformerConfig
+from limner.model.upscaler import UpscalerConfig, upscalers
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """Shapes of all parts."""
+
+    image_tokenizer: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    upscaler: UpscalerConfig = field(default_factory=UpscalerConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "BundleConfig":
+        """What `to_dict` gave, after a way through JSON."""
+
+        def tuples(part: dict[str, Any]) -> dict[str, Any]:
+            return {k: tuple(v) if isinstance(v, list) else v for k, v in part.items()}
+
+        return cls(
+            ImageTokenizerConfig(**tuples(values["image_tokenizer"])),
+            TransformerConfig(**tuples(values["transformer"])),
+            UpscalerConfig(**tuples(values["upscaler"])),
+        )
+
+
+class Bundle(nn.Module):
+    """Image tokenizer, transformer and upscalers."""
+
+    def __init__(self, config: BundleConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_tokenizer = ImageTokenizer(config.image_tokenizer)
+        self.transformer = Transformer(config.transformer)
+        self.upscalers = upscalers(config.upscaler)
+
+    def float_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """All weights by name."""
+        return {
+            name: value.detach().cpu().float().numpy()
+            for name, value in self.state_dict().items()
+            if value.is_floating_point()
+        }
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take weights by name; whole-number buffers (tables of blocks) come with them."""
+        self.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,0 +1,119 @@
+"""What the transformer is built of: attention with its projections, gated feed-forward layers."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limner.model.attention import dense_attention, scattered_attention
+
+Rotary = tuple[Tensor, Tensor]  # cosines and sines, (B or 1, T, D_head / 2) each
+Keys = tuple[Tensor, Tensor]  # keys and values, (B, H, T, D_head) each
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class Stack(nn.ModuleList, Generic[Layer]):
+    """A list of layers of one kind."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        return cast("Iterator[Layer]", super().__iter__())
+
+    def __getitem__(self, index: int) -> Layer:  # type: ignore[override]
+        return cast("Layer", super().__getitem__(index))
+
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Turn the pairs of x (B, H, T, D_head) by their positions (RoPE, arXiv 2104.09864, 3.2.2)."""
+    cos, sin = (part[:, None] for part in rotary)
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).type_as(x)
+
+
+class RMSNorm(nn.RMSNorm):
+    """RMS normalisation (arXiv 1910.07467) whose gain follows its input's precision.
+
+    Under mixed precision PyTorch's own has no fused form for bfloat16 inputs and float gains.
+    """
+
+    def __init__(self, d: int) -> None:
+        super().__init__(d, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to the same shape."""
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class KeyValue(nn.Module):
+    """Keys and values of some elements, for whoever attends to them."""
+
+    def __init__(self, d: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.project = nn.Linear(d, 2 * d, bias=False)
+        self.norm = RMSNorm(d // n_heads)
+
+    def forward(self, x: Tensor, rotary: Rotary | None = None) -> Keys:
+        """x (B, T, D) to keys, normalised and turned, and values."""
+        k, v = (split_heads(part, self.n_heads) for part in self.project(x).chunk(2, dim=-1))
+        k = self.norm(k)
+        return (rotate(k, rotary) if rotary else k), v
+
+
+class Attend(nn.Module):
+    """Queries, attention and the output projection of multi-head attention (arXiv 1706.03762, 3.2).
+
+    Queries and keys are normalised a head (QK-norm, arXiv 2010.04245), so that scores stay bounded.
+    """
+
+    def __init__(self, d: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.project = nn.Linear(d, d, bias=False)
+        self.norm = RMSNorm(d // n_heads)
+        self.out = nn.Linear(d, d, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        keys: Keys,
+        *,
+        rotary: Rotary | None = None,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        table: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, T, D) attends to keys; returns (B, T, D).
+
+        mask: booleans that broadcast to (B, H, T, T_keys), True where a key may be seen. Without
+        one: everything, or keys 0 .. t for x[t] if causal; a table of blocks makes it scattered.
+        """
+        q = self.norm(split_heads(self.project(x), self.n_heads))
+        q = rotate(q, rotary) if rotary else q
+        k, v = (part.type_as(q) for part in keys)
+        if table is not None:
+            mixed = scattered_attention(q, k, v, table, causal)
+        else:
+            mixed = dense_attention(q, k, v, causal=causal, mask=mask)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)) (arXiv 2002.05202, section 2)."""
+
+    def __init__(self, d: int, d_hidden: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(d, 2 * d_hidden, bias=False)
+        self.down = nn.Linear(d_hidden, d, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to the same shape."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+def split_heads(x: Tensor, n_heads: int) -> Tensor:
+    """(B, T, D) to (B, H, T, D_head)."""
+    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)

@@ -1,0 +1,114 @@
+"""From the model's scores to codes: order of the cells, guidance, temperature, top-p, the draw.
+
+NumPy only, and shared by every engine. All randomness is a table of numbers keyed by (seed,
+picture, candidate): what a cell draws depends on its place in the picture, never on its place in a
+batch, on the number of cells drawn at once, or on what else is being drawn.
+"""
+
+from dataclasses import dataclass
+from math import pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How codes are drawn; the defaults were chosen by the sweep in docs/experiments.md."""
+
+    n_steps: int = 64  # decoder passes a picture; each draws some cells at once
+    guidance: float = 3.0  # 1 = none; how far to go from "any picture" towards the prompt's
+    guidance_start: float = 1.0  # guidance at the first cell, rising to `guidance` in a line
+    temperature: float = 1.0
+    top_p: float = 0.95
+    detail_temperature: float = 0.7  # of a cell's codes after the first
+    n_candidates: int = 1  # pictures drawn for each one asked for; the best scored is kept
+
+
+def spread_order(grid: int) -> Ints:
+    """All cells of a grid × grid square, spread first: (grid * grid,) row-major indices.
+
+    A Halton sequence in bases 2 and 3 (Halton order: arXiv 2503.17076) covers the square evenly
+    from the start, so any first part of the order is a thumbnail of the whole.
+    """
+    seen: dict[int, None] = {}
+    i = 0
+    while len(seen) < grid * grid:
+        i += 1
+        row, column = int(_van_der_corput(i, 2) * grid), int(_van_der_corput(i, 3) * grid)
+        seen.setdefault(row * grid + column)
+    return np.fromiter(seen, dtype=np.int64)
+
+
+def _van_der_corput(i: int, base: int) -> float:
+    value, share = 0.0, 1.0
+    while i:
+        i, digit = divmod(i, base)
+        share /= base
+        value += digit * share
+    return value
+
+
+def step_sizes(n_cells: int, n_steps: int) -> list[int]:
+    """How many cells each step draws: few while little is known, more later; sums to n_cells.
+
+    The share known after part t of the steps is 1 - arccos(t) * 2 / pi (the arccos schedule of
+    MaskGIT, arXiv 2202.04200, section 3.3), and every step draws at least one cell.
+    """
+    n_steps = min(n_steps, n_cells)
+    share = 1 - np.arccos(np.arange(1, n_steps + 1) / n_steps) * 2 / pi
+    ends = np.maximum(np.rint(share * n_cells).astype(int), np.arange(1, n_steps + 1))
+    ends = np.minimum(ends, n_cells - np.arange(n_steps - 1, -1, -1))
+    return np.diff(ends, prepend=0).tolist()
+
+
+def uniforms(seed: int, picture: int, candidate: int, n_cells: int, n_codes: int) -> Floats:
+    """The random numbers of one candidate picture: (n_cells, n_codes a cell) in [0, 1)."""
+    # Philox is counter-based: the same key gives the same numbers on every machine.
+    key = (seed & (2**64 - 1)) | (picture << 64) | (candidate << 96)
+    return np.random.Generator(np.random.Philox(key=key)).random((n_cells, n_codes))
+
+
+def guided(conditional: Floats, unconditional: Floats, scale: float) -> Floats:
+    """Classifier-free guidance on scores (arXiv 2207.12598): u + scale * (c - u)."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def guidance_at(config: SamplingConfig, done: int, n_cells: int) -> float:
+    """Guidance for cells drawn when `done` of `n_cells` are known, rising in a line."""
+    rise = done / max(1, n_cells - 1)
+    return config.guidance_start + (config.guidance - config.guidance_start) * rise
+
+
+def nucleus(probabilities: Floats, top_p: float) -> Floats:
+    """Keep the likeliest values that together reach `top_p` (arXiv 1904.09751), renormalised.
+
+    probabilities: (..., n_values). The likeliest value always stays.
+    """
+    order = np.argsort(-probabilities, axis=-1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked
+    ranked = np.where((before < top_p) | (np.arange(ranked.shape[-1]) == 0), ranked, 0.0)
+    kept = np.zeros_like(probabilities)
+    np.put_along_axis(kept, order, ranked, axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+
+def draw(scores: Floats, uniform: Floats, temperature: float, top_p: float) -> Ints:
+    """Draw one value from each row of scores.
+
+    scores: (..., n_values); uniform: (...) in [0, 1). Temperature 0 takes the best value.
+    Returns (...) whole numbers below n_values.
+    """
+    if temperature <= 0:
+        return scores.argmax(axis=-1)
+    scaled = scores.astype(np.float64) / temperature
+    probabilities = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    probabilities = nucleus(probabilities / probabilities.sum(axis=-1, keepdims=True), top_p)
+    reached = np.cumsum(probabilities, axis=-1)
+    # The last sum may round to just under 1; no draw may fall behind it.
+    chosen = (reached <= uniform[..., None] * reached[..., -1:]).sum(axis=-1)
+    return np.minimum(chosen, scores.shape[-1] - 1)

@@ -1,0 +1,363 @@
+"""The transformer: an encoder that reads the text, a decoder that draws the cells in any order.
+
+The decoder has two stacks (decoupled position queries, ARPG: arXiv 2503.10568, section 3.2). The
+content stack reads the cells drawn so far, in the order in which they were drawn, with causal
+self-attention. The query stack asks "what is at this place?" for cells still to be drawn, attending
+to the content stack's output. Both look at the text by cross-attention. Since a query is nothing
+but a place, cells can be drawn in any order, and several of them in one step.
+
+Position t of a sequence predicts the cell order[t] from the cells order[0 .. t-1]: the content
+sequence is shifted right by one and starts with a [BEGIN] element, so that "causal" means that
+query t sees content 0 .. t.
+"""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limner.model.layers import Attend, Keys, KeyValue, RMSNorm, Rotary, Stack, SwiGLU
+from limner.model.scatter import block_table
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Shape of the transformer; saved with its weights."""
+
+    n_vocab: int = 8192  # text tokens
+    max_text: int = 64  # text tokens that are read
+    grid: int = 8  # cells along one side of the picture
+    n_codes: int = 1000  # values of one code
+    n_groups: int = 2  # codes a cell
+    d: int = 256
+    n_heads: int = 4
+    n_encoder_layers: int = 3
+    n_content_layers: int = 2
+    n_query_layers: int = 4
+    attention: str = "alternate"  # of the content stack: dense | scattered | alternate
+    n_random: int = 2  # random blocks of scattered attention
+    table_seed: int = 0  # of the random blocks
+    embedding: int = 128  # dimensions of the contrastive space
+    dropout: float = 0.0
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of a picture."""
+        return self.grid**2
+
+    @property
+    def d_hidden(self) -> int:
+        """Width of the gated feed-forward layer: 8/3 d, up to a multiple of 64."""
+        return ceil(self.d * 8 / 3 / 64) * 64
+
+    def is_scattered(self, layer: int) -> bool:
+        """Whether content layer `layer` uses scattered attention."""
+        return self.attention == "scattered" or (self.attention == "alternate" and layer % 2 == 0)
+
+    @classmethod
+    def at_depth(cls, depth: int, **rest: Any) -> "TransformerConfig":
+        """The one dial for size: `depth` layers a stack, width and heads in proportion."""
+        heads = max(2, round(depth * 4 / 3))
+        return cls(
+            d=64 * heads,
+            n_heads=heads,
+            n_encoder_layers=depth,
+            n_content_layers=depth,
+            n_query_layers=depth,
+            **rest,
+        )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention in both directions, then feed-forward; pre-norm."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.d)
+        self.keys = KeyValue(config.d, config.n_heads)
+        self.attention = Attend(config.d, config.n_heads)
+        self.ff_norm = RMSNorm(config.d)
+        self.ff = SwiGLU(config.d, config.d_hidden)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """x (B, T, D); mask (B, 1, 1, T), True where an element may be seen, or None for all."""
+        h = self.attention_norm(x)
+        x = x + self.dropout(self.attention(h, self.keys(h), mask=mask))
+        return x + self.dropout(self.ff(self.ff_norm(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Attention to drawn cells, cross-attention to the text, feed-forward; pre-norm.
+
+    A layer of the content stack has keys of its own; one of the query stack is given them.
+    """
+
+    def __init__(self, config: TransformerConfig, has_keys: bool, table: Tensor | None) -> None:
+        super().__init__()
+        self.table: Tensor | None
+        self.register_buffer("table", table)
+        self.attention_norm = RMSNorm(config.d)
+        self.keys = KeyValue(config.d, config.n_heads) if has_keys else None
+        self.attention = Attend(config.d, config.n_heads)
+        self.cross_norm = RMSNorm(config.d)
+        self.cross_keys = KeyValue(config.d, config.n_heads)
+        self.cross = Attend(config.d, config.n_heads)
+        self.ff_norm = RMSNorm(config.d)
+        self.ff = SwiGLU(config.d, config.d_hidden)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def own_keys(self, x: Tensor, rotary: Rotary) -> Keys:
+        """What x (B, T, D) offers to this layer's self-attention."""
+        assert self.keys is not None
+        keys: Keys = self.keys(self.attention_norm(x), rotary)
+        return keys
+
+    def forward(
+        self,
+        x: Tensor,
+        keys: Keys,
+        text: Keys,
+        text_mask: Tensor,
+        rotary: Rotary,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, T, D) attends to `keys`, then to `text`.
+
+        Without a mask every x[t] sees keys 0 .. t, of its table's blocks if the layer has a table;
+        with one, booleans (T, T_keys), exactly what the mask says.
+        """
+        table = self.table if mask is None else None
+        h = self.attention_norm(x)
+        x = x + self.dropout(
+            self.attention(h, keys, rotary=rotary, mask=mask, causal=mask is None, table=table)
+        )
+        x = x + self.dropout(self.cross(self.cross_norm(x), text, mask=text_mask))
+        return x + self.dropout(self.ff(self.ff_norm(x)))
+
+
+class CodeHead(nn.Module):
+    """Scores of a cell's codes, each code after the first given the ones before it.
+
+    A cell's codes are drawn in order, coarse to fine, by a small network on top of the query
+    stack's output (a depth transformer of depth one; RQ-Transformer, arXiv 2203.01941).
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm = RMSNorm(config.d)
+        self.scores: Stack[nn.Linear] = Stack(
+            nn.Linear(config.d, config.n_codes, bias=False) for _ in range(config.n_groups)
+        )
+        later = range(config.n_groups - 1)
+        self.embed: Stack[nn.Embedding] = Stack(
+            nn.Embedding(config.n_codes, config.d) for _ in later
+        )
+        self.mixers: Stack[SwiGLU] = Stack(SwiGLU(config.d, config.d) for _ in later)
+        self.norms: Stack[RMSNorm] = Stack(RMSNorm(config.d) for _ in later)
+
+    def first(self, h: Tensor) -> Tensor:
+        """Scores (..., n_codes) of the first code from the stack's output h (..., D)."""
+        return self.scores[0](self.norm(h))
+
+    def after(self, h: Tensor, codes: Tensor) -> Tensor:
+        """Scores (..., n_codes) of the next code, given the codes (..., g) before it."""
+        for i in range(codes.shape[-1]):
+            h = h + self.embed[i](codes[..., i])
+            h = h + self.mixers[i](self.norms[i](h))
+        return self.scores[codes.shape[-1]](self.norm(h))
+
+    def forward(self, h: Tensor, codes: Tensor) -> Tensor:
+        """Scores (..., n_groups, n_codes) of codes (..., n_groups), each given those before it."""
+        groups = [self.first(h)]
+        groups += [self.after(h, codes[..., :g]) for g in range(1, codes.shape[-1])]
+        return torch.stack(groups, dim=-2)
+
+
+@dataclass
+class Memory:
+    """The text as the decoder's layers see it."""
+
+    keys: list[Keys]  # of each decoder layer, content stack first
+    mask: Tensor  # (B, 1, 1, T), True where there is text
+
+
+class Transformer(nn.Module):
+    """Text to codes."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        d, n_cells = config.d, config.n_cells
+        self.text_embed = nn.Embedding(config.n_vocab, d)
+        self.text_place_embed = nn.Embedding(config.max_text, d)
+        self.encoder: Stack[EncoderLayer] = Stack(
+            EncoderLayer(config) for _ in range(config.n_encoder_layers)
+        )
+        self.encoder_norm = RMSNorm(d)
+        # The row after the last code is [BEGIN]; the place after the last cell is nowhere.
+        self.code_embed: Stack[nn.Embedding] = Stack(
+            nn.Embedding(config.n_codes + 1, d) for _ in range(config.n_groups)
+        )
+        self.place_embed = nn.Embedding(n_cells + 1, d)
+        self.query_embed = nn.Embedding(n_cells, d)
+        self.content: Stack[DecoderLayer] = Stack(
+            DecoderLayer(config, has_keys=True, table=self._table(i))
+            for i in range(config.n_content_layers)
+        )
+        self.shared_norm = RMSNorm(d)
+        self.shared_keys = KeyValue(d, config.n_heads)
+        self.query: Stack[DecoderLayer] = Stack(
+            DecoderLayer(config, has_keys=False, table=None) for _ in range(config.n_query_layers)
+        )
+        self.head = CodeHead(config)
+        cos, sin = axial_rotary(config.grid, d // config.n_heads)
+        self.rotary_cos: Tensor
+        self.rotary_sin: Tensor
+        self.register_buffer("rotary_cos", cos, persistent=False)
+        self.register_buffer("rotary_sin", sin, persistent=False)
+        self.text_embedding = nn.Linear(d, config.embedding, bias=False)
+        self.image_embedding = nn.Linear(d, config.embedding, bias=False)
+        self.apply(_initialise)
+        self._scale_outputs()
+
+    def _table(self, layer: int) -> Tensor | None:
+        if not self.config.is_scattered(layer):
+            return None
+        n, random, seed = self.config.n_cells, self.config.n_random, self.config.table_seed
+        return torch.from_numpy(block_table(n, random, seed, layer, causal=True))
+
+    def _scale_outputs(self) -> None:
+        """Shrink what each layer adds by 1 / sqrt(2 L), so that depth does not add up."""
+        layers = len(self.encoder) + len(self.content) + len(self.query)
+        for name, weight in self.named_parameters():
+            if name.endswith(("out.weight", "down.weight")):
+                weight.data /= sqrt(2 * layers)
+        for scores in self.head.scores:
+            nn.init.zeros_(scores.weight)
+
+    def encode_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Text tokens (B, T), 0 = [PAD], to hidden states (B, T, D) and their mask (B, 1, 1, T)."""
+        mask = (text != 0)[:, None, None]
+        x = self.text_embed(text) + self.text_place_embed.weight[: text.shape[1]]
+        return self._encode(x, mask), mask
+
+    def encode_image(self, codes: Tensor) -> Tensor:
+        """Codes (B, n_cells, n_groups) in row-major order to hidden states (B, n_cells, D)."""
+        places = torch.arange(self.config.n_cells, device=codes.device)
+        return self._encode(self._content_input(codes, places[None]), None)
+
+    def _encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        for layer in self.encoder:
+            x = layer(x, mask)
+        return self.encoder_norm(x)
+
+    def embed_text(self, text: Tensor) -> Tensor:
+        """Unit vectors (B, E) of texts (B, T) in the contrastive space."""
+        hidden, mask = self.encode_text(text)
+        return F.normalize(self.text_embedding(_mean(hidden, mask)).float(), dim=-1)
+
+    def embed_image(self, codes: Tensor) -> Tensor:
+        """Unit vectors (B, E) of pictures' codes (B, n_cells, n_groups)."""
+        hidden = self.encode_image(codes)
+        return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
+
+    def remember(self, text: Tensor) -> Memory:
+        """What all decoder layers need of the text (B, T)."""
+        hidden, mask = self.encode_text(text)
+        layers = [*self.content, *self.query]
+        return Memory([layer.cross_keys(hidden) for layer in layers], mask)
+
+    def _content_input(self, codes: Tensor, places: Tensor) -> Tensor:
+        x = self.place_embed(places)
+        for group, embed in enumerate(self.code_embed):
+            x = x + embed(codes[..., group])
+        return x
+
+    def _rotary(self, places: Tensor) -> Rotary:
+        return self.rotary_cos[places], self.rotary_sin[places]
+
+    def forward(self, text: Tensor, codes: Tensor, order: Tensor) -> Tensor:
+        """Scores (B, n_cells, n_groups, n_codes) of every cell given those before it.
+
+        text (B, T); codes (B, n_cells, n_groups) and order (B, n_cells), both in drawing order:
+        codes[:, t] belongs to the cell at row-major index order[:, t].
+        """
+        return self.head(self.hidden(self.remember(text), codes, order), codes)
+
+    def hidden(self, memory: Memory, codes: Tensor, order: Tensor) -> Tensor:
+        """The query stack's output (B, n_cells, D) for every cell given those before it."""
+        begin = torch.full_like(codes[:, :1], self.config.n_codes)
+        nowhere = torch.full_like(order[:, :1], self.config.n_cells)
+        known = torch.cat([begin, codes[:, :-1]], dim=1)
+        known_places = torch.cat([nowhere, order[:, :-1]], dim=1)
+        x, rotary = self._content_input(known, known_places), self._rotary(known_places)
+        for layer, text in zip(self.content, memory.keys, strict=False):
+            x = layer(x, layer.own_keys(x, rotary), text, memory.mask, rotary)
+        shared = self.shared_keys(self.shared_norm(x), rotary)
+        return self._ask(memory, shared, order, None)
+
+    def _ask(self, memory: Memory, shared: Keys, places: Tensor, mask: Tensor | None) -> Tensor:
+        q, rotary = self.query_embed(places), self._rotary(places)
+        for layer, text in zip(self.query, memory.keys[len(self.content) :], strict=True):
+            q = layer(q, shared, text, memory.mask, rotary, mask)
+        return q
+
+    def step(
+        self,
+        memory: Memory,
+        cache: Tensor,
+        known: Tensor,
+        known_places: Tensor,
+        places: Tensor,
+        masks: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Read newly drawn cells and look at the next ones.
+
+        cache: (B, n_content_layers + 1, 2, H, P, D_head), keys and values of what was read before;
+        known (B, K, n_groups) at known_places (B, K): cells to read now, [BEGIN] the first time;
+        places (B, Q): cells to draw next, which see all that was read;
+        masks (n_content_layers, K, P + K): what each cell read now may see.
+        Returns the query stack's output (B, Q, D) and the K new columns of the cache.
+        """
+        x, rotary = self._content_input(known, known_places), self._rotary(known_places)
+        fresh: list[Tensor] = []
+        for i, (layer, text) in enumerate(zip(self.content, memory.keys, strict=False)):
+            own = layer.own_keys(x, rotary)
+            fresh.append(torch.stack(own, dim=1))
+            seen = torch.cat([cache[:, i], fresh[-1]], dim=3)
+            x = layer(x, (seen[:, 0], seen[:, 1]), text, memory.mask, rotary, masks[i])
+        fresh.append(torch.stack(self.shared_keys(self.shared_norm(x), rotary), dim=1))
+        seen = torch.cat([cache[:, -1], fresh[-1]], dim=3)
+        everything = masks.new_ones(places.shape[1], seen.shape[3])
+        hidden = self._ask(memory, (seen[:, 0], seen[:, 1]), places, everything)
+        return hidden, torch.stack(fresh, dim=1)
+
+
+def axial_rotary(grid: int, d_head: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (grid * grid + 1, d_head / 2) of two-dimensional rotary positions.
+
+    The first half of the pairs turns with the row, the second with the column (axial RoPE). The
+    place after the last cell is "nowhere": it does not turn.
+    """
+    pairs = d_head // 4
+    rates = 100.0 ** (-torch.arange(pairs) / pairs)
+    cell = torch.arange(grid * grid)
+    angles = torch.cat([(cell // grid)[:, None] * rates, (cell % grid)[:, None] * rates], dim=1)
+    angles = torch.cat([angles, torch.zeros(1, 2 * pairs)])
+    return angles.cos(), angles.sin()
+
+
+def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    weight = mask[:, 0, 0, :, None].to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.1)

@@ -1,0 +1,41 @@
+"""The state of a training run on disk: a checkpoint folder that holds one more file."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limner.errors import WeightsError
+from limner.storage import weights
+
+KIND = "training-run"
+
+
+def save(folder: Path, state: dict[str, Any], config: dict[str, Any]) -> None:
+    """Write state and config as `folder`, replacing what was there only once all is on disk.
+
+    Raises OutputError, for example on a full disk; the previous checkpoint is then still whole.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    about = {"kind": KIND, **config}
+    weights.write(folder, about, contents={"state.pt": buffer.getvalue()}, replace=True)
+
+
+def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
+    """The saved state, or None if there is none. Raises WeightsError if it is damaged."""
+    if not weights.exists(folder):
+        return None
+    checkpoint = weights.read(folder)
+    try:
+        state: dict[str, Any] = torch.load(
+            checkpoint.file("state.pt"), map_location=device, weights_only=True
+        )
+    except (RuntimeError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"The training run in {folder} cannot be taken up: {error}",
+            hint="Remove that folder to start the run anew.",
+        ) from error
+    return state

@@ -1,0 +1,174 @@
+"""Stage: train the transformer to draw the codes of pictures from their captions."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from limner.model.contrastive import ContrastiveLoss
+from limner.model.decoding import draw_codes, last
+from limner.model.image_tokenizer import ImageTokenizer
+from limner.model.sampling import SamplingConfig, spread_order, uniforms
+from limner.model.text_tokenizer import NULL, TextTokenizer
+from limner.model.torch_network import TorchNetwork
+from limner.model.transformer import Transformer, TransformerConfig
+from limner.training.image_tokenizer import to_pixels
+from limner.training.loop import LoopConfig
+from limner.training.sheet import write_sheet
+
+
+@dataclass(frozen=True)
+class GeneratorTraining:
+    """What the stage needs beside the examples."""
+
+    model: TransformerConfig = field(default_factory=TransformerConfig)
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=6000, lr=2e-3, muon_lr=2e-3, ema=0.999)
+    )
+    batch: int = 64
+    any_order: tuple[float, float] = (0.5, 0.15)  # share of random orders, first to last step
+    drop_text: float = 0.1  # share of captions replaced by [NULL], for guidance
+    contrastive: float = 0.1  # weight of the contrastive loss
+    paired: float = 0.25  # share of the batch that the contrastive loss sees
+
+
+class Examples(Protocol):
+    """Captioned pictures as codes."""
+
+    codes: NDArray[np.integer]  # (N, n_cells, n_groups), row-major cells
+    weights: NDArray[np.floating]  # (N,), how often each is wanted
+    concepts: NDArray[np.integer]  # (N,), equal where two pictures show the same thing
+
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        """One of the captions of example `index`."""
+
+
+class Generator(nn.Module):
+    """The transformer and the scale of its contrastive loss, trained together."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.transformer = Transformer(config)
+        self.contrast = ContrastiveLoss()
+
+
+class GeneratorTask:
+    """Predict each cell from the cells before it and the caption."""
+
+    def __init__(
+        self,
+        config: GeneratorTraining,
+        examples: Examples,
+        held_out: Examples,
+        tokenizer: TextTokenizer,
+        sheet: "SheetOfPrompts | None" = None,
+    ) -> None:
+        self.config, self.examples, self.held_out = config, examples, held_out
+        self.tokenizer, self.sheet = tokenizer, sheet
+        self.model = Generator(config.model)
+        self.canonical = spread_order(config.model.grid)
+        self.cumulative = np.cumsum(examples.weights / examples.weights.sum())
+
+    def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Losses of one batch, drawn by the examples' weights."""
+        chosen = np.searchsorted(self.cumulative, rng.random(self.config.batch))
+        chosen = np.minimum(chosen, len(self.cumulative) - 1)
+        # The pairs that the contrastive loss compares keep their captions.
+        n_paired = int(self.config.batch * self.config.paired)
+        dropped = (rng.random(len(chosen)) < self.config.drop_text) & (
+            np.arange(len(chosen)) >= n_paired
+        )
+        text = self._texts(self.examples, chosen, rng, dropped)
+        return self._losses(text, self.examples, chosen, self._orders(step, rng), n_paired)
+
+    def _losses(
+        self,
+        text: Tensor,
+        examples: Examples,
+        chosen: NDArray[np.integer],
+        orders: NDArray[np.integer],
+        n_paired: int,
+    ) -> dict[str, Tensor]:
+        device = next(self.model.parameters()).device
+        codes = torch.from_numpy(examples.codes[chosen].astype(np.int64)).to(device)
+        order = torch.from_numpy(orders).to(device)
+        in_order = codes.gather(1, order[..., None].expand_as(codes))
+        transformer = self.model.transformer
+        scores = transformer(text.to(device), in_order, order)
+        by_group = [
+            F.cross_entropy(scores[:, :, g].flatten(0, 1).float(), in_order[..., g].flatten())
+            for g in range(codes.shape[-1])
+        ]
+        losses = {f"code{g}": loss for g, loss in enumerate(by_group)}
+        losses["loss"] = torch.stack(by_group).mean()
+        if n_paired > 1 and self.config.contrastive:
+            concepts = torch.from_numpy(examples.concepts[chosen[:n_paired]]).to(device)
+            texts = transformer.embed_text(text[:n_paired].to(device))
+            images = transformer.embed_image(codes[:n_paired])
+            losses["contrastive"] = self.model.contrast(texts, images, concepts)
+            losses["loss"] = losses["loss"] + self.config.contrastive * losses["contrastive"]
+        return losses
+
+    def _texts(
+        self,
+        examples: Examples,
+        chosen: NDArray[np.integer],
+        rng: np.random.Generator,
+        dropped: NDArray[np.bool_],
+    ) -> Tensor:
+        captions = [examples.caption(int(i), rng) for i in chosen]
+        tokens, _ = self.tokenizer.encode_padded(captions, self.config.model.max_text)
+        tokens[dropped] = 0
+        tokens[dropped, 0] = NULL
+        used = int((tokens != 0).sum(1).max())
+        return torch.from_numpy(tokens[:, :used].astype(np.int64))
+
+    def _orders(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
+        first, last = self.config.any_order
+        share = first + (last - first) * step / max(1, self.config.loop.steps)
+        orders = np.repeat(self.canonical[None], self.config.batch, axis=0)
+        random = rng.random(self.config.batch) < share
+        orders[random] = rng.permuted(orders[random], axis=1)
+        return orders
+
+    def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        """Loss on held-out examples in the canonical order, and a sheet of fixed prompts."""
+        assert isinstance(model, Generator)
+        rng = np.random.default_rng(0)
+        n = min(self.config.batch, len(self.held_out.codes))
+        chosen = np.arange(n)
+        text = self._texts(self.held_out, chosen, rng, np.zeros(n, bool))
+        orders = np.repeat(self.canonical[None], n, axis=0)
+        losses = self._losses(text, self.held_out, chosen, orders, n_paired=0)
+        if self.sheet is not None:
+            self.sheet.write(model.transformer, self.tokenizer, folder / f"sheet-{step:06d}.png")
+        return {"held_out": float(losses["loss"])}
+
+
+@dataclass(frozen=True)
+class SheetOfPrompts:
+    """Fixed prompts drawn during training, to be looked at."""
+
+    prompts: tuple[str, ...]
+    image_tokenizer: ImageTokenizer
+    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(n_steps=32))
+    columns: int = 16
+
+    def write(self, transformer: Transformer, tokenizer: TextTokenizer, output: Path) -> None:
+        """Draw every prompt once, seed 0, and write one page."""
+        config = transformer.config
+        tokens, _ = tokenizer.encode_padded(list(self.prompts), config.max_text)
+        nothing = np.zeros_like(tokens)
+        nothing[:, 0] = NULL
+        numbers = np.stack(
+            [uniforms(0, i, 0, config.n_cells, config.n_groups) for i in range(len(self.prompts))]
+        )
+        network = TorchNetwork(transformer)
+        codes = last(draw_codes(network, tokens, nothing, numbers, self.sampling))
+        pictures = self.image_tokenizer.decode(torch.from_numpy(codes))
+        write_sheet(to_pixels(pictures), output, self.columns)

@@ -1,0 +1,277 @@
+"""The one training loop: step, average, log, look, save, resume.
+
+A stage hands over its model and a function from (step, generator) to losses. Everything random in
+a step is keyed by (seed, step), so a run that was interrupted and resumed goes through exactly the
+states of one that was not: on a CPU, bit for bit.
+"""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as ProgressTask
+from rich.text import Text
+from torch import Tensor, nn
+
+from limner.training import checkpoint
+from limner.training.plot import plot_log
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast; the same fields for every stage."""
+
+    steps: int = 1000
+    lr: float = 1e-3  # peak rate of AdamW
+    muon_lr: float = 0.0  # peak rate of Muon on hidden matrices; 0 gives them to AdamW too
+    warmup: int = 100  # steps of linear rise
+    final_lr: float = 0.05  # share of the peak that the cosine ends at
+    weight_decay: float = 0.05
+    clip: float = 1.0  # largest gradient norm
+    ema: float = 0.999  # decay of the averaged weights
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "auto"  # auto | float32 | bfloat16
+    log_every: int = 20
+    report_every: int = 500
+    save_every_s: float = 300.0
+
+
+class Task(Protocol):
+    """What a stage gives to the loop."""
+
+    model: nn.Module
+
+    def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of one batch; "loss" is the one that is minimised."""
+
+    def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        """Held-out figures of the averaged model, and a contact sheet written to the folder."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop; its state is on disk and the same command goes on from there."""
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """The generator of one step, the same whichever process runs it."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Share of the peak rate at a step: linear rise, then cosine fall to `final_lr`."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def autocast(config: LoopConfig) -> torch.autocast:
+    """The mixed-precision context: bfloat16 where the processor multiplies it natively."""
+    device = torch.device(config.device).type
+    native = device == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    enabled = config.precision == "bfloat16" or (config.precision == "auto" and native)
+    return torch.autocast(device, torch.bfloat16, enabled=enabled)
+
+
+def optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or Muon for the hidden matrices and AdamW for the rest."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in named if config.muon_lr and p.ndim == 2 and "embed" not in name]
+    taken = {id(p) for p in hidden}
+    decayed = [p for _, p in named if id(p) not in taken and p.ndim >= 2]
+    plain = [p for _, p in named if id(p) not in taken and p.ndim < 2]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay)
+    ]
+    if hidden:
+        found.append(
+            torch.optim.Muon(
+                hidden,
+                lr=config.muon_lr,
+                weight_decay=config.weight_decay,
+                adjust_lr_fn="match_rms_adamw",  # so that AdamW's rates fit it
+            )
+        )
+    for optimizer in found:
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return found
+
+
+class Loop:
+    """A training run in a folder: `checkpoint/`, `log.jsonl`, `log.png` and contact sheets."""
+
+    def __init__(self, task: Task, config: LoopConfig, folder: Path) -> None:
+        self.task, self.config, self.folder = task, config, folder
+        self.model = task.model.to(config.device)
+        self.optimizers = optimizers(self.model, config)
+        self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
+        self.step = 0
+        self.stop_asked = False
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def resume(self) -> bool:
+        """Take up the folder's checkpoint if there is one. Raises WeightsError if it is damaged."""
+        state = checkpoint.load(self.folder / "checkpoint", device=self.config.device)
+        if state is None:
+            return False
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step = state["step"]
+        return True
+
+    def save(self) -> None:
+        """Write the whole state, or leave the previous one untouched."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+        }
+        checkpoint.save(self.folder / "checkpoint", state, {"loop": asdict(self.config)})
+
+    def run(self, until: int | None = None) -> None:
+        """Train to the last step (or to `until`); raises Interrupted when asked to stop."""
+        last = min(self.config.steps, until or self.config.steps)
+        previous = self._catch_signals()
+        try:
+            with _progress() as progress:
+                bar = progress.add_task("train", total=self.config.steps, completed=self.step)
+                self._train(last, lambda text: progress.update(bar, completed=self.step, note=text))
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        self.save()
+        if self.stop_asked:
+            raise Interrupted(f"stopped at step {self.step}; run the same command to go on")
+
+    def _train(self, last: int, show: Callable[[str], None]) -> None:
+        saved_at = clock = time.monotonic()
+        rows: list[dict[str, float]] = []
+        while self.step < last and not self.stop_asked:
+            rows.append(self.train_step())
+            if self.step % self.config.log_every == 0:
+                now = time.monotonic()
+                means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+                self._log({"steps_per_s": len(rows) / (now - clock), **means})
+                show(f"loss {means['loss']:.4f}")
+                rows, clock = [], now
+            if self.step % self.config.report_every == 0 or self.step == self.config.steps:
+                self._log(self.report())
+                clock = time.monotonic()
+            if time.monotonic() - saved_at > self.config.save_every_s:
+                self.save()
+                saved_at = time.monotonic()
+
+    def train_step(self) -> dict[str, float]:
+        """One update. Returns the losses as numbers."""
+        torch.manual_seed((self.config.seed << 32) + self.step)  # dropout and the like
+        self._set_rates()
+        with autocast(self.config):
+            losses = self.task.losses(self.step, step_rng(self.config.seed, self.step))
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._update_average()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def report(self) -> dict[str, float]:
+        """The task's held-out figures, taken with the averaged weights."""
+        current = {name: p.clone() for name, p in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        with torch.no_grad():
+            figures = self.task.report(self.model, self.folder, self.step)
+        self.model.train()
+        self.model.load_state_dict(current)
+        return figures
+
+    def _set_rates(self) -> None:
+        share = learning_rate(self.config, self.step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * share
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # The early average follows closely, so that a short run does not report its first weights.
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def _log(self, figures: dict[str, float]) -> None:
+        row = {"step": self.step, **{name: round(value, 6) for name, value in figures.items()}}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+        if not self.folder.joinpath("log.png").exists() or self.step % 500 == 0:
+            plot_log(self.folder / "log.jsonl", self.folder / "log.png")
+
+    def _catch_signals(self) -> dict[int, Any]:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self.stop_asked = True
+
+        try:
+            return {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not in the main thread: whoever runs the thread handles signals
+            return {}
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not Console(stderr=True).is_terminal,
+    )
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: ProgressTask) -> Text:
+        """Steps a second, of the last ones."""
+        return Text(f"{task.speed:.2f} steps/s" if task.speed else "")
+
+
+def batches(n: int, batch: int, step: int, seed: int) -> NDArray[np.integer]:
+    """The indices of a step's batch: every item once an epoch, in a new order each epoch."""
+    start = step * batch
+    wanted = range(start, start + batch)
+    orders = {
+        e: np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 1, e])).permutation(n)
+        for e in {i // n for i in wanted}
+    }
+    return np.array([orders[i // n][i % n] for i in wanted])

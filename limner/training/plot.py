@@ -1,0 +1,23 @@
+"""A run's log as a picture."""
+
+import json
+from pathlib import Path
+
+
+def plot_log(log: Path, output: Path) -> None:
+    """Draw every figure of a JSONL log over its steps, a panel a figure, as a PNG."""
+    from matplotlib.figure import Figure  # slow to import, and only wanted here
+
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    names = sorted({name for row in rows for name in row} - {"step"})
+    if not names:
+        return
+    figure = Figure(figsize=(5 * min(3, len(names)), 3 * -(-len(names) // 3)))
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(-(-len(names) // 3), min(3, len(names)), i + 1)
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        axes.plot(*zip(*points, strict=True), linewidth=1)
+        axes.set_title(name, fontsize=9)
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(output, dpi=80)
