@@ -153,6 +153,8 @@ def _one(
         if not words.is_countable(concept):
             return joined
         return f"一{words.measure_word(noun, concept.subgroup)}{joined}"
+    if lang == "en" and concept.group == "icons" and not noun.endswith(("chart", "file")):
+        noun += " icon"  # an icon's name is often no noun: "an import icon"
     phrase = " ".join([*adjectives, noun])
     if lang != "en" or not words.has_article(noun):
         return phrase

@@ -65,7 +65,7 @@ class Concept:
 
 @cache
 def hand_table() -> dict[str, Any]:
-    """The hand-made names that ship with the package: joins, Chinese names, trade marks."""
+    """The hand-made names that ship with the package: joins, words and groups, what to skip."""
     table: dict[str, Any] = json.loads(
         Path(__file__).with_name("names.json").read_text(encoding="utf-8")
     )
@@ -247,7 +247,9 @@ def join(
 def named_concept(name: str) -> Concept:
     """A concept made from an artist's own name; Chinese only where the hand-made table has it."""
     labels = {"en": name.replace("-", " "), **hand_table()["labels"].get(name, {})}
-    return Concept(key=f"name:{name}", labels=labels, group="icons", family=f"name:{name}")
+    groups = [group for group, names in hand_table()["groups"].items() if name in names]
+    group = groups[0] if groups else "icons"
+    return Concept(key=f"name:{name}", labels=labels, group=group, family=f"name:{name}")
 
 
 def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
@@ -273,7 +275,8 @@ def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
 
 # How often a drawing is drawn, relative to 1. Near-duplicates would otherwise fill the training
 # set: 24 clock faces, 25 families, a man and a woman for each of 60 activities.
-_LOW_WEIGHTS = {"family": 0.25, "keycap": 0.3, "alphanum": 0.4}
+# An icon's idea ("export", "org unit") is hard to recognise and rarely asked for.
+_LOW_WEIGHTS = {"family": 0.25, "keycap": 0.3, "alphanum": 0.4, "icons": 0.5}
 
 
 def weight(concept: Concept) -> float:
@@ -283,5 +286,5 @@ def weight(concept: Concept) -> float:
         return 0.15
     if english.endswith("o’clock"):
         return 0.3
-    factor = _LOW_WEIGHTS.get(concept.subgroup, 1.0)
+    factor = _LOW_WEIGHTS.get(concept.subgroup or concept.group, 1.0)
     return factor * (0.35 if concept.gender else 1.0) * (0.3 if "facing right" in english else 1.0)

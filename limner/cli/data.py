@@ -1,0 +1,102 @@
+"""`limner data`: the training set, built and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from limner import settings
+
+HOME = click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
+
+
+@click.group()
+def data() -> None:
+    """Build the training set, and look at it."""
+
+
+@data.command()
+@click.option("--only", multiple=True, metavar="ARTIST", help="Only this artist; may be repeated.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256))
+@HOME
+def build(only: tuple[str, ...], workers: int, home: Path | None) -> None:
+    """Fetch the open art with npm, render it, and write its manifest."""
+    from limner.data import build as stage  # numpy and Pillow, which --help does not need
+    from limner.data.art import ARTISTS
+
+    folder = settings.load({"home": home}).home / "data"
+    config = stage.BuildConfig(folder, only or ARTISTS, workers)
+    with _progress() as report:
+        path = stage.main(config, report)
+    click.echo(path)
+
+
+@data.command()
+@click.option("-n", "count", default=48, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--split", default="train", show_default=True, help="train, or S1 to S5.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="The captions' language.")
+@click.option("--px", default=128, show_default=True, type=click.IntRange(16, 256))
+@click.option("--shapes", is_flag=True, help="Show the drawn shapes, which need no download.")
+@click.option(
+    "-o", "--output", default=Path("data.png"), show_default=True, type=click.Path(path_type=Path)
+)
+@HOME
+def show(
+    count: int,
+    split: str,
+    seed: int,
+    lang: str | None,
+    px: int,
+    shapes: bool,
+    output: Path,
+    home: Path | None,
+) -> None:
+    """Draw a page of random training scenes with their captions."""
+    import numpy as np
+
+    from limner.data import shapes as drawn
+    from limner.data import sheet, splits
+    from limner.data.library import Library
+    from limner.data.source import SceneSource
+
+    if split not in splits.SPLITS:
+        raise click.BadParameter(
+            f"{split!r} is none of {', '.join(splits.SPLITS)}", param_hint="--split"
+        )
+    font = sheet.chinese_font()
+    library = (
+        drawn.library() if shapes else Library.open(settings.load({"home": home}).home / "data")
+    )
+    source = SceneSource(library, count, split, seed=seed, n_captions=1)
+    samples = [source.get(index, px) for index in range(count)]
+    # Without a font for it Chinese would be a row of empty boxes.
+    choices = [lang] if lang else ["en", "zh"] if font else ["en"]
+    rng = np.random.default_rng(seed)
+    texts = [sample.captions[choices[int(rng.integers(len(choices)))]][0] for sample in samples]
+    sheet.write_sheet([sample.picture for sample in samples], texts, output, font_path=font)
+    click.echo(output)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr that each stage of the build fills once."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield report

@@ -1,0 +1,96 @@
+import pytest
+
+from limner.data import splits
+from limner.data.art import JUDGE_ARTISTS, TRAINING_ARTISTS
+from limner.data.concepts import Concept
+
+
+def _concept(family: str) -> Concept:
+    return Concept(family, {"en": family}, family=family)
+
+
+def test_the_hash_never_changes() -> None:
+    """Another value here means other splits: every published figure would be void."""
+    assert splits.fraction("pairs", "1F34E|1F408") == pytest.approx(0.7424977096701668, abs=1e-12)
+    assert splits.fraction("concepts", "name:calculator") == pytest.approx(
+        0.6752132887942909, abs=1e-12
+    )
+
+
+def test_the_record_follows_from_its_own_rule() -> None:
+    record = splits.table()
+    assert len(record["S1"]) > 60
+    assert record["S1"] == sorted(set(record["S1"]))
+    assert all(
+        splits.fraction("concepts", family) < record["rates"]["concepts"] for family in record["S1"]
+    )
+    for lang in ("en", "zh"):
+        assert len(record["S4"][lang]) > 100
+        assert all(
+            splits.fraction("synonyms", text) < record["rates"]["synonyms"]
+            for text in record["S4"][lang]
+        )
+
+
+def test_variants_of_a_held_out_concept_are_held_out_by_family() -> None:
+    family = splits.table()["S1"][0]
+    assert splits.is_held_out_concept(Concept("other key", {"en": "x"}, family=family))
+    assert not splits.is_held_out_concept(_concept("1F34E"))
+
+
+def test_the_judge_and_the_held_out_artist_are_never_trained_on() -> None:
+    seen = _concept("1F34E")
+    assert splits.HELD_OUT_ARTIST in JUDGE_ARTISTS
+    assert not any(splits.may_train_on(artist, seen) for artist in JUDGE_ARTISTS)
+    assert all(splits.may_train_on(artist, seen) for artist in TRAINING_ARTISTS)
+    held_out = _concept(splits.table()["S1"][0])
+    assert not any(splits.may_train_on(artist, held_out) for artist in TRAINING_ARTISTS)
+
+
+@pytest.mark.parametrize("split", splits.SPLITS)
+def test_each_split_shows_what_it_is_for(split: str) -> None:
+    seen, held_out = _concept("1F34E"), _concept(splits.table()["S1"][0])
+    artist = "emojione" if split == "S2" else "noto"
+    assert splits.belongs(split, artist, seen) == (split != "S1")
+    assert splits.belongs(split, artist, held_out) == (split == "S1")
+    assert not splits.belongs(split, "noto" if split == "S2" else "emojione", seen)
+    assert not splits.belongs(split, "fxemoji", seen)
+
+
+def test_a_pair_is_held_out_in_both_orders() -> None:
+    ideas = [_concept(f"idea{number}") for number in range(40)]
+    held = {(a.key, b.key) for a in ideas for b in ideas if splits.is_held_out_pair(a, b)}
+    assert held == {(b, a) for a, b in held}
+    assert 0.05 < len(held) / len(ideas) ** 2 < 0.15
+
+
+def test_one_of_a_kind_is_no_count() -> None:
+    assert not any(splits.is_held_out_count(f"idea{number}", 1) for number in range(200))
+    shares = [splits.is_held_out_count(f"idea{number}", 3) for number in range(400)]
+    assert 0.08 < sum(shares) / len(shares) < 0.25
+
+
+def test_synonyms_are_rare_tags() -> None:
+    rows = [
+        Concept(str(number), {"en": f"label {number}"}, {"en": ("animal", f"only {number}")})
+        for number in range(5)
+    ]
+    assert splits.synonyms(rows, "en")["3"] == ("only 3",)
+
+
+def test_a_new_record_never_holds_out_a_label_or_the_last_synonym() -> None:
+    rows = {
+        str(number): Concept(
+            str(number),
+            {"en": f"thing {number}", "zh": f"东西{number}"},
+            {"en": (f"alias {number}", f"thing {number}x", f"other {number}"), "zh": ("唯一",)},
+            family=str(number),
+        )
+        for number in range(30)
+    }
+    rows["99"] = Concept("99", {"en": "alias 3 of a kind"}, family="99")
+    record = splits.make_table(rows, "salt", {"concepts": 0.5, "synonyms": 1.0})
+    assert "alias 4" in record["S4"]["en"]
+    assert "alias 3" not in record["S4"]["en"]  # it is written in a label
+    assert record["S4"]["zh"] == []  # each concept would have none left
+    assert 5 < len(record["S1"]) < 26
