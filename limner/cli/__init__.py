@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from limner import __version__
+from limner.cli.data import data
 from limner.cli.draw import draw
 from limner.cli.models import models
 from limner.cli.settings import settings
@@ -28,6 +29,7 @@ def app() -> None:
     """Draw pictures from text on your own machine."""
 
 
+app.add_command(data)
 app.add_command(draw)
 app.add_command(models)
 app.add_command(settings)
