@@ -27,6 +27,7 @@ from limner.storage import quantised, weights
 KIND = "limner-onnx"
 _LARGE = 256  # bytes; smaller constants stay in the graph
 _PREFIX = "model."
+_SHARD_BYTES = 15 * 2**20  # so that each file passes where 16 MiB is the most
 TURNED = "^T"
 
 Dims = dict[int, str]
@@ -166,9 +167,9 @@ def export(
         "model": bundle.config.to_dict(),
         "graphs": {name: wanted for name, (_, wanted) in exported.items()},
     }
-    return weights.write(
-        folder, config, tensors={"weights": {**packed, **tables}}, contents=contents, replace=True
-    )
+    parts = quantised.shards({**packed, **tables}, _SHARD_BYTES)
+    tensors = {f"weights-{i + 1}-of-{len(parts)}": part for i, part in enumerate(parts)}
+    return weights.write(folder, config, tensors=tensors, contents=contents, replace=True)
 
 
 def graphs(bundle: Bundle) -> dict[str, Graph]:

@@ -41,7 +41,10 @@ class OnnxNetwork:
         self._sessions: dict[str, ort.InferenceSession] = {}
 
     def _load_arrays(self) -> dict[str, NDArray[Any]]:
-        stored = self.checkpoint.tensors("weights")
+        stored: dict[str, NDArray[Any]] = {}
+        for name in self.checkpoint.entries:
+            if name.startswith("weights-"):
+                stored |= self.checkpoint.tensors(name.removesuffix(".safetensors"))
         self._tables = {name: a for name, a in stored.items() if name.endswith("table")}
         return quantised.unpack({n: a for n, a in stored.items() if n not in self._tables})
 

@@ -11,9 +11,8 @@ sequence is shifted right by one and starts with a [BEGIN] element, so that "cau
 query t sees content 0 .. t.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -57,17 +56,16 @@ class TransformerConfig:
         """Whether content layer `layer` uses scattered attention."""
         return self.attention == "scattered" or (self.attention == "alternate" and layer % 2 == 0)
 
-    @classmethod
-    def at_depth(cls, depth: int, **rest: Any) -> "TransformerConfig":
-        """The one dial for size: `depth` layers a stack, width and heads in proportion."""
-        heads = max(2, round(depth * 4 / 3))
-        return cls(
-            d=64 * heads,
-            n_heads=heads,
+    def at_depth(self, depth: int) -> "TransformerConfig":
+        """The one dial for size: `depth` layers a stack, width and heads in proportion to it."""
+        n_heads = max(2, round(depth * 4 / 3))
+        return replace(
+            self,
+            d=64 * n_heads,
+            n_heads=n_heads,
             n_encoder_layers=depth,
             n_content_layers=depth,
             n_query_layers=depth,
-            **rest,
         )
 
 

@@ -30,6 +30,19 @@ def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
     return packed
 
 
+def shards(packed: Mapping[str, NDArray[Any]], limit: int) -> list[dict[str, NDArray[Any]]]:
+    """The arrays in their order, cut into parts of at most `limit` bytes (or one array)."""
+    parts: list[dict[str, NDArray[Any]]] = [{}]
+    size = 0
+    for name, array in packed.items():
+        if parts[-1] and size + array.nbytes > limit:
+            parts.append({})
+            size = 0
+        parts[-1][name] = array
+        size += array.nbytes
+    return parts
+
+
 def unpack(packed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     """What `pack` made, as float32 arrays by name."""
     arrays = {}

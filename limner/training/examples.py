@@ -1,138 +1,115 @@
-"""The generator's examples: drawings and scenes as codes, captioned anew whenever they are seen."""
+"""The generator's examples: pictures as codes, captioned anew whenever they are seen."""
 
 import hashlib
-import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limner.data import splits
 from limner.data.captions import caption
 from limner.data.library import Library
-from limner.data.scenes import Mix, ObjectSpec, SceneSpec, random_spec, render_scene
+from limner.data.scenes import SceneSpec
+from limner.data.source import Source
+from limner.errors import DataError
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.storage.files import write_whole
+from limner.storage.files import reported
 from limner.training.image_tokenizer import to_tensor
+
+Codes = NDArray[np.integer[Any]]  # (N, n_cells, n_groups)
+Report = Callable[[int, int], None]  # done, of how many
+Picture = Callable[[int, int], NDArray[np.uint8]]  # (index, px) to premultiplied RGBA
 
 _BATCH = 64
 
 
-@dataclass(frozen=True)
-class ExampleConfig:
-    """Which scenes become examples."""
-
-    n_scenes: int = 30_000
-    mix: Mix = field(
-        default_factory=lambda: Mix(
-            plain=0.55, painted=0.16, counted=0.09, related=0.16, listed=0.04
-        )
-    )
-    seed: int = 0
-    split: str = "train"
-
-
 class SceneExamples:
-    """Scenes of a library as codes; see `generator.Examples`."""
+    """Scenes of a library; see `generator.Examples`."""
 
     def __init__(
         self,
-        specs: list[SceneSpec],
-        codes: NDArray[np.integer],
+        specs: Sequence[SceneSpec],
+        codes: Codes,
         weights: NDArray[np.floating],
         library: Library,
         split: str,
     ) -> None:
         self.specs, self.codes, self.weights = specs, codes, weights
         self.library, self.split = library, split
-        self.concepts = np.array([concept_number(spec) for spec in specs])
+        self.concepts: NDArray[np.integer[Any]] = np.array(
+            [_number(_shown(spec)) for spec in specs]
+        )
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """One of the many captions that are true of example `index`."""
         return caption(rng, self.specs[index], self.library.concepts, split=self.split)
 
 
-def concept_number(spec: SceneSpec) -> int:
-    """A number that is equal for scenes that show the same thing, whoever drew it."""
-    shown = [f"{item.concept}*{item.count}{item.colour or ''}" for item in spec.objects]
-    key = f"{shown}{spec.relation}{spec.background}"
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
+class SourceExamples:
+    """Any captioned pictures; see `generator.Examples`."""
+
+    def __init__(self, source: Source, codes: Codes) -> None:
+        self.codes = codes
+        self.weights: NDArray[np.floating[Any]] = np.ones(len(codes))
+        self._captions = [
+            [text for texts in source.get(i, px=8).captions.values() for text in texts]
+            for i in range(len(codes))
+        ]
+        self.concepts: NDArray[np.integer[Any]] = np.array(
+            [_number(captions[0]) for captions in self._captions]
+        )
+
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        """One of the captions of example `index`."""
+        captions = self._captions[index]
+        return captions[int(rng.integers(len(captions)))]
 
 
-def single_specs(library: Library, config: ExampleConfig) -> tuple[list[SceneSpec], list[float]]:
-    """Every drawing of the split alone on nothing, and how often each is wanted."""
-    wanted = [
-        entry
-        for entry in library.entries
-        if splits.belongs(config.split, entry.drawing.artist, entry.concept)
-    ]
-    specs = [
-        SceneSpec((ObjectSpec(entry.drawing.id, entry.concept.key),), artist=entry.drawing.artist)
-        for entry in wanted
-    ]
-    return specs, [entry.weight for entry in wanted]
+def _shown(spec: SceneSpec) -> str:
+    """What a scene shows, the same whoever drew it."""
+    items = [f"{item.concept}*{item.count}{item.colour or ''}" for item in spec.objects]
+    return f"{items}{spec.relation}{spec.background}"
 
 
-def scene_specs(library: Library, config: ExampleConfig) -> Iterator[SceneSpec]:
-    """Endless scenes that are more than one drawing on nothing."""
-    mix = replace(config.mix, plain=0.0)
-    rng = np.random.default_rng(config.seed)
-    while True:
-        yield random_spec(rng, library, config.split, mix)
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-def build_examples(
-    library: Library,
-    tokenizer: ImageTokenizer,
-    config: ExampleConfig,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> SceneExamples:
-    """Render and encode all drawings of the split and `n_scenes` scenes."""
-    singles, wanted = single_specs(library, config)
-    specs = singles + list(islice(scene_specs(library, config), config.n_scenes))
-    plain = config.mix.plain if config.n_scenes else 1.0
-    weights = np.array(wanted) / sum(wanted) * plain
-    weights = np.concatenate(
-        [weights, np.full(config.n_scenes, (1 - plain) / max(1, config.n_scenes))]
+def encoded(
+    picture: Picture, n: int, tokenizer: ImageTokenizer, kept: Path | None, report: Report
+) -> Codes:
+    """Codes of pictures 0 .. n - 1; read from the file `kept` if it is there, else written to it.
+
+    Raises OutputError if it cannot be written and DataError if it holds something else.
+    """
+    if kept is not None and kept.exists():
+        codes: Codes = np.load(kept)
+        if codes.shape != (n, tokenizer.config.n_cells, tokenizer.config.n_groups):
+            raise DataError(f"{kept} holds codes of shape {codes.shape}", hint="remove that file")
+        return codes
+    codes = np.concatenate(
+        [
+            _codes(picture, range(i, min(n, i + _BATCH)), tokenizer, report, n)
+            for i in range(0, n, _BATCH)
+        ]
     )
-    codes = np.concatenate(list(_encoded(specs, library, tokenizer, report)))
-    return SceneExamples(specs, codes, weights, library, config.split)
+    if kept is not None:
+        with reported(kept):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            part = kept.with_suffix(".part.npy")
+            np.save(part, codes)
+            part.rename(kept)
+    return codes
 
 
 @torch.no_grad()
-def _encoded(
-    specs: list[SceneSpec],
-    library: Library,
-    tokenizer: ImageTokenizer,
-    report: Callable[[int, int], None],
-) -> Iterator[NDArray[np.uint16]]:
+def _codes(
+    picture: Picture, some: range, tokenizer: ImageTokenizer, report: Report, n: int
+) -> NDArray[np.uint16]:
     device = next(tokenizer.parameters()).device
-    for start in range(0, len(specs), _BATCH):
-        some = specs[start : start + _BATCH]
-        pictures = [render_scene(spec, library, tokenizer.config.image_px) for spec in some]
-        codes = tokenizer.encode(to_tensor(np.stack(pictures)).to(device))
-        yield codes.cpu().numpy().astype(np.uint16)
-        report(start + len(some), len(specs))
-
-
-def save_examples(examples: SceneExamples, folder: Path) -> None:
-    """Write codes, weights and specs, so that a run that is resumed need not encode again."""
-    buffer = io.BytesIO()
-    specs = np.array([spec.to_json() for spec in examples.specs])
-    np.savez(buffer, codes=examples.codes, weights=examples.weights, specs=specs)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "examples.npz", buffer.getvalue())
-
-
-def load_examples(folder: Path, library: Library, split: str) -> SceneExamples | None:
-    """What `save_examples` wrote, or None."""
-    path = folder / "examples.npz"
-    if not path.exists():
-        return None
-    with np.load(path) as saved:
-        specs = [SceneSpec.from_json(text) for text in saved["specs"].tolist()]
-        return SceneExamples(specs, saved["codes"], saved["weights"], library, split)
+    pictures = np.stack([picture(i, tokenizer.config.image_px) for i in some])
+    codes = tokenizer.encode(to_tensor(pictures).to(device))
+    report(some.stop, n)
+    return codes.cpu().numpy().astype(np.uint16)

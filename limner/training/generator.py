@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -40,9 +40,9 @@ class GeneratorTraining:
 class Examples(Protocol):
     """Captioned pictures as codes."""
 
-    codes: NDArray[np.integer]  # (N, n_cells, n_groups), row-major cells
-    weights: NDArray[np.floating]  # (N,), how often each is wanted
-    concepts: NDArray[np.integer]  # (N,), equal where two pictures show the same thing
+    codes: NDArray[np.integer[Any]]  # (N, n_cells, n_groups), row-major cells
+    weights: NDArray[np.floating[Any]]  # (N,), how often each is wanted
+    concepts: NDArray[np.integer[Any]]  # (N,), equal where two pictures show the same thing
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """One of the captions of example `index`."""

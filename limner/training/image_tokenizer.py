@@ -118,7 +118,7 @@ def psnr_on_white(rebuilt: Tensor, target: Tensor) -> float:
 
 def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
     """(B, px, px, 4) uint8 to (B, 4, px, px) float in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 def to_pixels(pictures: Tensor) -> NDArray[np.uint8]:

@@ -58,7 +58,9 @@ class LoopConfig:
 class Task(Protocol):
     """What a stage gives to the loop."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """The module that is trained."""
 
     def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The losses of one batch; "loss" is the one that is minimised."""
@@ -124,8 +126,11 @@ def optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimiz
 class Loop:
     """A training run in a folder: `checkpoint/`, `log.jsonl`, `log.png` and contact sheets."""
 
-    def __init__(self, task: Task, config: LoopConfig, folder: Path) -> None:
-        self.task, self.config, self.folder = task, config, folder
+    def __init__(
+        self, task: Task, config: LoopConfig, folder: Path, about: dict[str, Any] | None = None
+    ) -> None:
+        """about: what a reader of the checkpoint must know, such as the model's shape."""
+        self.task, self.config, self.folder, self.about = task, config, folder, about or {}
         self.model = task.model.to(config.device)
         self.optimizers = optimizers(self.model, config)
         self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
@@ -152,6 +157,7 @@ class Loop:
             "average": self.average,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
+            "about": self.about,
         }
         checkpoint.save(self.folder / "checkpoint", state, {"loop": asdict(self.config)})
 

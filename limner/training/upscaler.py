@@ -22,6 +22,7 @@ from limner.training.loop import LoopConfig, batches
 from limner.training.sheet import write_sheet
 
 Render = Callable[[int, int], NDArray[np.uint8]]  # (index, px) to premultiplied RGBA
+Report = Callable[[int, int], None]  # done, of how many
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,12 @@ class Pairs:
 
 @torch.no_grad()
 def make_pairs(
-    tokenizer: ImageTokenizer, render: Render, n_drawings: int, n_pairs: int, seed: int
+    tokenizer: ImageTokenizer,
+    render: Render,
+    n_drawings: int,
+    n_pairs: int,
+    seed: int,
+    report: Report = lambda done, total: None,
 ) -> Pairs:
     """Render `n_pairs` random drawings at three sizes and rebuild the smallest."""
     rng = np.random.default_rng(seed)
@@ -64,6 +70,7 @@ def make_pairs(
         )
         large.append(render(int(index), px * FACTOR**2)[window])
         corners.append((top, left))
+        report(len(small), n_pairs)
     return Pairs(np.stack(small), np.stack(medium), np.stack(large), np.array(corners))
 
 

@@ -1,0 +1,154 @@
+"""Named sizes: what each stage trains, and for how long."""
+
+from dataclasses import dataclass, field, replace
+
+from limner.errors import SettingsError
+from limner.model.image_tokenizer import ImageTokenizerConfig
+from limner.model.sampling import SamplingConfig
+from limner.model.transformer import TransformerConfig
+from limner.model.upscaler import UpscalerConfig
+from limner.training.generator import GeneratorTraining
+from limner.training.image_tokenizer import ImageTokenizerTraining
+from limner.training.loop import LoopConfig
+from limner.training.sets import SetConfig
+from limner.training.upscaler import UpscalerTraining
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All stages of one size."""
+
+    n_vocab: int
+    image_tokenizer: ImageTokenizerTraining
+    generator: GeneratorTraining
+    upscaler: UpscalerTraining
+    set: SetConfig = field(default_factory=SetConfig)
+    sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
+
+
+# Two CPU cores, about three hours in all; runs/cpu_nano.sh has the times and figures.
+NANO = Preset(
+    n_vocab=8192,
+    image_tokenizer=ImageTokenizerTraining(
+        loop=LoopConfig(steps=3600, lr=2e-3, ema=0.998), batch=32
+    ),
+    generator=GeneratorTraining(
+        loop=LoopConfig(steps=3000, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
+        batch=64,
+    ),
+    upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),
+    sampling={
+        "low": SamplingConfig(n_steps=16),
+        "medium": SamplingConfig(n_steps=64),
+        "high": SamplingConfig(n_steps=64, n_candidates=4),
+    },
+)
+
+# A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
+SMALL = Preset(
+    n_vocab=16_384,
+    image_tokenizer=ImageTokenizerTraining(
+        model=ImageTokenizerConfig(
+            image_px=256,
+            levels=(8, 8, 8, 8),
+            n_groups=1,
+            encoder_channels=(96, 192, 384),
+            encoder_blocks=(1, 2, 3),
+            decoder_channels=(384, 256, 128, 64),
+            decoder_blocks=(3, 3, 2, 1),
+        ),
+        loop=LoopConfig(steps=9000, lr=6e-4, ema=0.999),
+        batch=96,
+    ),
+    generator=GeneratorTraining(
+        model=TransformerConfig(
+            n_vocab=16_384,
+            grid=16,
+            n_codes=4096,
+            n_groups=1,
+            d=384,
+            n_heads=6,
+            n_encoder_layers=6,
+            n_content_layers=4,
+            n_query_layers=4,
+            embedding=256,
+            dropout=0.1,
+        ),
+        loop=LoopConfig(steps=6000, lr=1e-3, muon_lr=1e-3, ema=0.9995, warmup=300),
+        batch=512,
+        any_order=(1.0, 0.3),
+    ),
+    upscaler=UpscalerTraining(
+        model=UpscalerConfig(channels=(32,), n_layers=(5,)),
+        loop=LoopConfig(steps=3000, lr=1e-3),
+    ),
+    set=SetConfig(n_scenes=60_000, n_captions=150_000, n_held_out=256),
+    sampling={
+        "low": SamplingConfig(n_steps=24),
+        "medium": SamplingConfig(n_steps=32),
+        "high": SamplingConfig(n_steps=64, n_candidates=4),
+    },
+)
+
+# Seconds a stage: for tests, and to see all stages run.
+TINY = Preset(
+    n_vocab=600,
+    image_tokenizer=ImageTokenizerTraining(
+        model=ImageTokenizerConfig(
+            image_px=32,
+            encoder_channels=(16, 32),
+            encoder_blocks=(1, 1),
+            decoder_channels=(32, 16, 16),
+            decoder_blocks=(1, 1, 0),
+        ),
+        loop=LoopConfig(steps=60, lr=4e-3, warmup=5, report_every=60),
+        batch=8,
+    ),
+    generator=GeneratorTraining(
+        model=TransformerConfig(
+            n_vocab=600,
+            max_text=24,
+            grid=4,
+            d=64,
+            n_heads=2,
+            n_encoder_layers=1,
+            n_content_layers=2,
+            n_query_layers=1,
+            embedding=32,
+        ),
+        loop=LoopConfig(steps=60, lr=3e-3, muon_lr=3e-3, warmup=5, report_every=60),
+        batch=8,
+    ),
+    upscaler=UpscalerTraining(
+        model=UpscalerConfig(channels=(8, 8), n_layers=(1, 1)),
+        loop=LoopConfig(steps=20, lr=2e-3, warmup=2, report_every=20),
+        batch=2,
+        crop=8,
+        n_pictures=8,
+    ),
+    set=SetConfig(n_scenes=64, n_captions=400, n_held_out=8),
+    sampling={
+        "low": SamplingConfig(n_steps=4),
+        "medium": SamplingConfig(n_steps=8),
+        "high": SamplingConfig(n_steps=16, n_candidates=2),
+    },
+)
+
+PRESETS = {"nano": NANO, "small": SMALL, "tiny": TINY}
+
+
+def preset(name: str, depth: int | None = None) -> Preset:
+    """The preset of a name, its transformer resized if a depth is given.
+
+    Raises SettingsError for an unknown name or a depth outside 1 to 32.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"Preset {name!r} is not known", hint=f"presets: {', '.join(PRESETS)}")
+    found = PRESETS[name]
+    if depth is None:
+        return found
+    if not 1 <= depth <= 32:
+        raise SettingsError(f"depth is {depth}; it must be 1 to 32", hint="nano is of depth 3")
+    return replace(
+        found, generator=replace(found.generator, model=found.generator.model.at_depth(depth))
+    )

@@ -1,0 +1,198 @@
+"""What a run trains on: open art and its scenes, shapes drawn by code, one's own pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.data import shapes, splits
+from limner.data.captions import caption
+from limner.data.folder import FolderSource
+from limner.data.library import Library
+from limner.data.scenes import Mix, ObjectSpec, SceneSpec, random_spec, render_scene
+from limner.data.shards import ShardSource
+from limner.data.source import Sample, Source
+from limner.model.image_tokenizer import ImageTokenizer
+from limner.training.examples import Report, SceneExamples, SourceExamples, encoded
+from limner.training.generator import Examples
+
+_LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """How much is made of a library."""
+
+    n_scenes: int = 30_000  # composed once, and encoded once, for the generator
+    mix: Mix = field(
+        default_factory=lambda: Mix(
+            plain=0.55, painted=0.16, counted=0.09, related=0.16, listed=0.04
+        )
+    )
+    n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
+    n_held_out: int = 64  # scenes that the generator is tested on as it trains
+
+
+class TrainingSet(Protocol):
+    """Pictures and captions, as the stages ask for them."""
+
+    n_pictures: int
+    n_held_out: int
+
+    def picture(self, index: int, px: int) -> NDArray[np.uint8]:
+        """Training picture `index`, premultiplied RGBA (px, px, 4)."""
+
+    def held_out(self, index: int, px: int) -> NDArray[np.uint8]:
+        """Picture `index` of those that no stage trains on."""
+
+    def captions(self) -> Iterator[str]:
+        """Text for the text tokenizer."""
+
+    def examples(
+        self, tokenizer: ImageTokenizer, kept: Path, report: Report
+    ) -> tuple[Examples, Examples]:
+        """The generator's examples, and some to test it on; codes are kept in the folder."""
+
+
+class LibrarySet:
+    """A library's drawings, and scenes composed of them."""
+
+    def __init__(self, library: Library, config: SetConfig) -> None:
+        self.library, self.config = library, config
+        entries = list(enumerate(library.entries))
+        self.singles = [
+            i for i, e in entries if splits.belongs("train", e.drawing.artist, e.concept)
+        ]
+        s2 = [i for i, e in entries if splits.belongs("S2", e.drawing.artist, e.concept)]
+        # Shapes hold nothing out: what is reported of them is how well they are known.
+        self._held_out, self._tested = (s2, "S3") if s2 else (self.singles, "train")
+        self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
+
+    def picture(self, index: int, px: int) -> NDArray[np.uint8]:
+        """See `TrainingSet`."""
+        return self.library.picture(self.singles[index], px)
+
+    def held_out(self, index: int, px: int) -> NDArray[np.uint8]:
+        """See `TrainingSet`."""
+        return self.library.picture(self._held_out[index], px)
+
+    def captions(self) -> Iterator[str]:
+        """Captions of random scenes in both languages, then all labels and tags, repeated."""
+        rng = np.random.default_rng(0)
+        concepts = self.library.concepts
+        for _ in range(self.config.n_captions):
+            spec = random_spec(rng, self.library, "train")
+            for lang in _LANGUAGES:
+                yield caption(rng, spec, concepts, lang=lang)
+        for concept in concepts.values():
+            for lang in _LANGUAGES:
+                # Alone as well as in sentences, so that words become tokens and phrases do not.
+                yield from [concept.label(lang) or ""] * 3
+                yield from concept.tags.get(lang, ()) * 2
+
+    def examples(
+        self, tokenizer: ImageTokenizer, kept: Path, report: Report
+    ) -> tuple[Examples, Examples]:
+        """All drawings alone, `n_scenes` scenes, and scenes of the compositional split."""
+        config = self.config
+        singles = [self._alone(i) for i in self.singles]
+        scenes = self._scenes("train", replace(config.mix, plain=0.0), config.n_scenes, seed=0)
+        wanted = np.array([self.library.entries[i].weight for i in self.singles])
+        share = np.full(len(scenes), (1 - config.mix.plain) / max(1, len(scenes)))
+        weights = np.concatenate([wanted / wanted.sum() * config.mix.plain, share])
+        train = self._encoded([*singles, *scenes], weights, "train", tokenizer, kept, report)
+        tested = self._scenes(self._tested, None, config.n_held_out, seed=5)
+        uniform = np.ones(len(tested))
+        return train, self._encoded(tested, uniform, "held-out", tokenizer, kept, report)
+
+    def _alone(self, index: int) -> SceneSpec:
+        entry = self.library.entries[index]
+        item = ObjectSpec(entry.drawing.id, entry.concept.key)
+        return SceneSpec((item,), artist=entry.drawing.artist)
+
+    def _scenes(self, split: str, mix: Mix | None, n: int, seed: int) -> list[SceneSpec]:
+        rng = np.random.default_rng(seed)
+        return [random_spec(rng, self.library, split, mix) for _ in range(n)]
+
+    def _encoded(
+        self,
+        specs: list[SceneSpec],
+        weights: NDArray[np.floating],
+        name: str,
+        tokenizer: ImageTokenizer,
+        kept: Path,
+        report: Report,
+    ) -> SceneExamples:
+        def picture(index: int, px: int) -> NDArray[np.uint8]:
+            return render_scene(specs[index], self.library, px)
+
+        codes = encoded(picture, len(specs), tokenizer, kept / f"codes-{name}.npy", report)
+        split = "train" if name == "train" else self._tested
+        return SceneExamples(specs, codes, weights, self.library, split)
+
+
+class SourceSet:
+    """Captioned pictures as they are; one in twenty, and at least one, is held out."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        every = 20
+        self._held_out = list(range(0, len(source), every))
+        self._train = [i for i in range(len(source)) if i % every] or self._held_out
+        self.n_pictures, self.n_held_out = len(self._train), len(self._held_out)
+
+    def picture(self, index: int, px: int) -> NDArray[np.uint8]:
+        """See `TrainingSet`."""
+        return self.source.get(self._train[index], px).picture
+
+    def held_out(self, index: int, px: int) -> NDArray[np.uint8]:
+        """See `TrainingSet`."""
+        return self.source.get(self._held_out[index], px).picture
+
+    def captions(self) -> Iterator[str]:
+        """Every caption of every picture."""
+        for i in range(len(self.source)):
+            for texts in self.source.get(i, px=8).captions.values():
+                yield from texts
+
+    def examples(
+        self, tokenizer: ImageTokenizer, kept: Path, report: Report
+    ) -> tuple[Examples, Examples]:
+        """See `TrainingSet`."""
+        train = encoded(self.picture, self.n_pictures, tokenizer, kept / "codes-train.npy", report)
+        tested = encoded(self.held_out, self.n_held_out, tokenizer, None, report)
+        return (
+            SourceExamples(_Part(self.source, self._train), train),
+            SourceExamples(_Part(self.source, self._held_out), tested),
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some samples of a source."""
+
+    source: Source
+    indices: list[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def get(self, index: int, px: int) -> Sample:
+        return self.source.get(self.indices[index], px)
+
+
+def open_set(name: str, data: Path, config: SetConfig) -> TrainingSet:
+    """The set called "art", "shapes", or the folder of pictures or tar shards at a path.
+
+    Raises DataError if there is nothing to train on.
+    """
+    if name == "art":
+        return LibrarySet(Library.open(data), config)
+    if name == "shapes":
+        return LibrarySet(shapes.library(), config)
+    folder = Path(name).expanduser()
+    source: Source = ShardSource(folder) if any(folder.glob("*.tar")) else FolderSource(folder)
+    return SourceSet(source)

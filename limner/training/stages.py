@@ -1,0 +1,177 @@
+"""The stages of a run, in their order, each a short function over the one loop.
+
+A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/` and `upscaler/`, each with
+its checkpoint, its log and its contact sheets.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limner.errors import WeightsError
+from limner.model.bundle import Bundle, BundleConfig
+from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
+from limner.model.text_tokenizer import TextTokenizer
+from limner.model.transformer import TransformerConfig
+from limner.model.upscaler import UpscalerConfig, upscalers
+from limner.training import checkpoint, text_tokenizer
+from limner.training.examples import Report
+from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
+from limner.training.image_tokenizer import ImageTokenizerTask
+from limner.training.loop import Loop, LoopConfig, Task
+from limner.training.presets import Preset
+from limner.training.sets import TrainingSet
+from limner.training.upscaler import UpscalerTask, make_pairs
+
+PROMPTS = (
+    *("a red apple", "苹果", "a dog", "狗", "cat face", "猫", "a rocket", "火箭"),
+    *("a house", "房子", "a fox, Twemoji style", "a fox, Noto style", "rainbow", "一棵树"),
+    *("a red heart", "smiling face", "a car", "汽车", "pizza", "an elephant", "a star", "月亮"),
+    *("a blue apple", "two cats", "three red apples", "a dog on a yellow background"),
+    *("a green car", "a cat next to a dog", "a star above a house", "绿色背景上的一只狗"),
+    *("一个蓝色的苹果", "三只猫"),
+)
+_TOKENIZER_PICTURES = 12_000  # kept in memory, 16 KB each at 64 px
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: where it lives, what it trains and on what."""
+
+    folder: Path
+    preset: Preset
+    data: TrainingSet
+    steps: int | None = None  # instead of the preset's
+    device: str = "cpu"
+    precision: str = "auto"
+
+    def loop(self, config: LoopConfig) -> LoopConfig:
+        """A stage's loop with the run's wishes."""
+        steps = self.steps or config.steps
+        return replace(config, steps=steps, device=self.device, precision=self.precision)
+
+    def part(self, stage: str) -> Path:
+        """The folder of a stage."""
+        return self.folder / stage
+
+
+def train_text_tokenizer(run: Run, report: Report) -> None:
+    """Which characters and merges are worth a token."""
+    config = text_tokenizer.TextTokenizerConfig(n_vocab=run.preset.n_vocab, max_han_characters=2)
+    tokenizer = text_tokenizer.train(run.data.captions(), config)
+    run.part("text-tokenizer").mkdir(parents=True, exist_ok=True)
+    tokenizer.save(run.part("text-tokenizer") / "text_tokenizer.json")
+
+
+def train_image_tokenizer(run: Run, report: Report) -> None:
+    """Pictures to codes and back."""
+    config = replace(run.preset.image_tokenizer, loop=run.loop(run.preset.image_tokenizer.loop))
+    px, n = config.model.image_px, min(run.data.n_pictures, _TOKENIZER_PICTURES)
+    pictures = np.stack([run.data.picture(i, px) for i in range(n)])
+    held_out = np.stack([run.data.held_out(i, px) for i in range(min(run.data.n_held_out, 1024))])
+    task = ImageTokenizerTask(config, pictures, held_out)
+    _train(run, "image-tokenizer", task, config.loop, {"model": asdict(config.model)})
+
+
+def train_generator(run: Run, report: Report) -> None:
+    """Captions to codes."""
+    tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
+    image_tokenizer.to(run.device)
+    train, held_out = run.data.examples(image_tokenizer, run.part("generator"), report)
+    wanted = run.preset.generator
+    model = replace(
+        wanted.model,
+        n_vocab=tokenizer.n_vocab,
+        grid=image_tokenizer.config.grid,
+        n_codes=image_tokenizer.config.n_codes,
+        n_groups=image_tokenizer.config.n_groups,
+    )
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    sheet = SheetOfPrompts(PROMPTS, image_tokenizer)
+    task = GeneratorTask(config, train, held_out, tokenizer, sheet)
+    _train(run, "generator", task, config.loop, {"model": asdict(model)})
+
+
+def train_upscaler(run: Run, report: Report) -> None:
+    """Small pictures, as the image tokenizer rebuilds them, to large ones."""
+    config = replace(run.preset.upscaler, loop=run.loop(run.preset.upscaler.loop))
+    tokenizer, data = load_image_tokenizer(run.folder), run.data
+    n = min(config.n_pictures, data.n_pictures)
+    pairs = make_pairs(tokenizer, data.picture, data.n_pictures, n, seed=0, report=report)
+    tested = min(32, data.n_held_out)
+    held_out = make_pairs(tokenizer, data.held_out, data.n_held_out, tested, seed=0)
+    task = UpscalerTask(config, pairs, held_out)
+    _train(run, "upscaler", task, config.loop, {"model": asdict(config.model)})
+
+
+STAGES: dict[str, Callable[[Run, Report], None]] = {
+    "text-tokenizer": train_text_tokenizer,
+    "image-tokenizer": train_image_tokenizer,
+    "generator": train_generator,
+    "upscaler": train_upscaler,
+}
+
+
+def _train(run: Run, stage: str, task: Task, config: LoopConfig, about: dict[str, Any]) -> None:
+    loop = Loop(task, config, run.part(stage), about)
+    loop.resume()
+    loop.run()
+
+
+def load_text_tokenizer(folder: Path) -> TextTokenizer:
+    """What the first stage made; WeightsError if it has not run."""
+    path = folder / "text-tokenizer" / "text_tokenizer.json"
+    if not path.exists():
+        raise _not_trained("text-tokenizer", folder)
+    return TextTokenizer.load(path)
+
+
+def load_image_tokenizer(folder: Path) -> ImageTokenizer:
+    """What the second stage made, averaged weights; WeightsError if it has not run."""
+    state = _load(folder, "image-tokenizer")
+    model = ImageTokenizer(ImageTokenizerConfig(**_tuples(state["about"]["model"])))
+    model.load_state_dict(state["average"])
+    return model.eval()
+
+
+def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
+    """Everything a finished run has made, ready to draw or to be exported.
+
+    Raises WeightsError naming the first stage that has not run.
+    """
+    text, image = load_text_tokenizer(folder), load_image_tokenizer(folder)
+    generated, enlarged = _load(folder, "generator"), _load(folder, "upscaler")
+    config = BundleConfig(
+        image.config,
+        TransformerConfig(**generated["about"]["model"]),
+        UpscalerConfig(**_tuples(enlarged["about"]["model"])),
+    )
+    bundle = Bundle(config)
+    bundle.image_tokenizer.load_state_dict(image.state_dict())
+    generator = Generator(config.transformer)
+    generator.load_state_dict(generated["average"])
+    bundle.transformer.load_state_dict(generator.transformer.state_dict())
+    passes = upscalers(config.upscaler)
+    passes.load_state_dict(enlarged["average"])
+    bundle.upscalers.load_state_dict(passes.state_dict())
+    return bundle.eval(), text
+
+
+def _load(folder: Path, stage: str) -> dict[str, Any]:
+    state = checkpoint.load(folder / stage / "checkpoint")
+    if state is None:
+        raise _not_trained(stage, folder)
+    return state
+
+
+def _not_trained(stage: str, folder: Path) -> WeightsError:
+    return WeightsError(
+        f"The run in {folder} has no {stage} yet", hint=f"train it first: limner train {stage}"
+    )
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
