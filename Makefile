@@ -20,14 +20,14 @@ export DRAW_OUT := $(value OUT)
 export DRAW_SEED := $(value SEED)
 unexport PROMPT OUT SEED
 
-# More words for pytest, for example: make test ARGS="tests/model -x"
+# More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
 BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help draw test test-all check format bench clean
+.PHONY: help draw serve test test-all check format bench clean
 
 help:  ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -35,6 +35,9 @@ help:  ## list these verbs
 draw: .venv/.base  ## draw one picture offline: PROMPT="a red apple" OUT=apple.png SEED=7 (each optional)
 	@$(BIN)/limner draw --output "$$DRAW_OUT" \
 		$${DRAW_SEED:+--seed "$$DRAW_SEED"} -- "$$DRAW_PROMPT"
+
+serve: .venv/.base  ## answer the OpenAI Images API at 127.0.0.1:8000: ARGS="--port 9000" (optional)
+	@$(BIN)/limner serve $(ARGS)
 
 test: .venv/.dev  ## run the tests, the slow ones left out
 	$(BIN)/pytest $(ARGS)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from limner.errors import SettingsError
 
@@ -28,6 +29,7 @@ class Kind:
 
     read: Callable[[Any], Any]  # raises ValueError or TypeError for what it does not take
     form: str
+    is_secret: bool = False  # never shown, not even when it is wrong
 
 
 def _read_text(value: Any) -> str:
@@ -36,18 +38,46 @@ def _read_text(value: Any) -> str:
     return value
 
 
-def _read_count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TypeError
-    count = int(value)
-    if not 0 <= count <= 1024:
+def _whole_number(low: int, high: int) -> Kind:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise TypeError
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(read, f"a whole number from {low} to {high}")
+
+
+def _read_switch(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"on": True, "off": False}[_read_text(value).strip().lower()]
+
+
+def _read_list(value: Any) -> tuple[str, ...]:
+    """A TOML array of texts, or one text with commas; empty when nothing is in it."""
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(_read_text(part).strip() for part in parts if part != "")
+
+
+def _read_url(value: Any) -> str:
+    if value == "":
+        return ""
+    address = urlsplit(_read_text(value))
+    if address.scheme not in ("http", "https") or not address.hostname or address.query:
         raise ValueError
-    return count
+    return str(value).rstrip("/")
 
 
 TEXT = Kind(_read_text, "some text")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
-COUNT = Kind(_read_count, "a whole number from 0 to 1024")
+COUNT = _whole_number(0, 1024)
+SWITCH = Kind(_read_switch, "on or off")
+LIST = Kind(_read_list, "texts separated by commas")
+KEYS = Kind(_read_list, "keys separated by commas", is_secret=True)
+URL = Kind(_read_url, "an address such as https://pictures.example.org")
 
 
 def _about(kind: Kind, help: str) -> dict[str, Any]:
@@ -70,6 +100,44 @@ class Settings:
     weights: str = field(
         default="nano", metadata=_about(TEXT, "shipped weights by name, or a checkpoint folder")
     )
+    host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
+    port: int = field(
+        default=8000,
+        metadata=_about(
+            _whole_number(0, 65535), "port the server listens at; 0 means any free one"
+        ),
+    )
+    public_url: str = field(
+        default="",
+        metadata=_about(URL, "address of the server as others see it; empty: as they called it"),
+    )
+    api_keys: tuple[str, ...] = field(
+        default=(),
+        repr=False,
+        metadata=_about(KEYS, "keys that may draw; none: everyone who reaches the server may"),
+    )
+    queue: int = field(
+        default=32,
+        metadata=_about(_whole_number(1, 1024), "requests that may wait while one is drawn"),
+    )
+    max_upload_mb: int = field(
+        default=100,
+        metadata=_about(_whole_number(1, 1024), "size of a request with pictures, in MB"),
+    )
+    link_minutes: int = field(
+        default=60,
+        metadata=_about(_whole_number(1, 525_600), "how long the address of a picture works"),
+    )
+    origins_allowed: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(LIST, "web pages that may call the server, such as https://example.org"),
+    )
+    strict: bool = field(
+        default=True, metadata=_about(SWITCH, "refuse parameters that the API does not have")
+    )
+    moderation: bool = field(
+        default=True, metadata=_about(SWITCH, "refuse prompts with words of the blocked list")
+    )
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -85,6 +153,17 @@ class _Source:
 def fields() -> dict[str, dataclasses.Field[Any]]:
     """The settings there are, by name."""
     return {f.name: f for f in dataclasses.fields(Settings) if "kind" in f.metadata}
+
+
+def shown(settings: Settings, key: str) -> str:
+    """The value of setting `key` as people may read it: a secret is counted and not told."""
+    value = getattr(settings, key)
+    if isinstance(value, tuple):
+        is_secret = fields()[key].metadata["kind"].is_secret
+        return f"{len(value)} set" if is_secret else ", ".join(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
 def variable(key: str) -> str:
@@ -137,9 +216,11 @@ def _pick(key: str, sources: list[_Source]) -> tuple[Any, str]:
 def _checked(key: str, value: Any, origin: str, kind: Kind) -> Any:
     try:
         return kind.read(value)
-    except (ValueError, TypeError, RuntimeError):  # RuntimeError: expanduser without a home
+    # KeyError: no such switch; RuntimeError: expanduser without a home
+    except (ValueError, TypeError, KeyError, RuntimeError):
+        said = "a value that cannot be read" if kind.is_secret else f"the value {value!r}"
         raise SettingsError(
-            f"Setting {key} has the value {value!r} ({origin}); it must be {kind.form}"
+            f"Setting {key} has {said} ({origin}); it must be {kind.form}"
         ) from None
 
 

@@ -13,7 +13,7 @@ def settings() -> None:
     """Show each setting and where it comes from."""
     loaded = settings_module.load()
     print_table(
-        [key, str(getattr(loaded, key)), loaded.origins[key], about.metadata["help"]]
+        [key, settings_module.shown(loaded, key), loaded.origins[key], about.metadata["help"]]
         for key, about in settings_module.fields().items()
     )
     for name in settings_module.unknown_variables():

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import EngineError, MissingExtra
 
@@ -98,6 +98,17 @@ class Engine(Protocol):
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; yields n Pictures with indexes 0 to n - 1."""
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """What an engine may offer besides: how much it reads and draws, for the `usage` of the API."""
+
+    n_picture_tokens: int  # cells of one picture
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens it reads of `text`."""
         ...
 
 

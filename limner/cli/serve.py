@@ -1,0 +1,79 @@
+"""`limner serve`: the OpenAI Images API on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+import sys
+
+import click
+
+from limner import settings as settings_module
+from limner.errors import SettingsError
+
+SHUTDOWN_S = 10  # for answers under way
+
+
+@click.command()
+@click.option("--host", metavar="HOST", help="Address to listen at.  [default: 127.0.0.1]")
+@click.option("--port", metavar="PORT", help="Port; 0 takes any free one.  [default: 8000]")
+@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option("--allow-open", is_flag=True, help="Listen beyond this machine without keys.")
+@click.option("--quiet", is_flag=True, help="Say nothing of each request.")
+def serve(
+    host: str | None, port: str | None, engine: str | None, allow_open: bool, quiet: bool
+) -> None:
+    """Answer the OpenAI Images API."""
+    from limner.server import auth  # the server's packages load only for this command
+
+    settings = settings_module.load({"host": host, "port": port, "engine": engine})
+    auth.check_exposure(settings.host, settings.api_keys, allow_open=allow_open)
+    _log_to_stderr(logging.WARNING if quiet else logging.INFO)
+
+    import uvicorn
+
+    from limner.server.app import create_app
+
+    # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
+    with contextlib.closing(_listen(settings.host, settings.port)) as listener:
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # the doorway writes the log, without signatures of addresses
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+        click.echo(f"limner is at http://{_address(listener)}/v1", err=True)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+    except OSError as error:
+        listener.close()
+        hint = None
+        if error.errno == errno.EADDRINUSE:
+            hint = "another server is there; choose another with --port"
+        reason = (error.strerror or str(error)).lower()
+        raise SettingsError(f"Cannot listen at {host}:{port}: {reason}", hint=hint) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _log_to_stderr(level: int) -> None:
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

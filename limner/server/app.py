@@ -1,0 +1,119 @@
+"""The application: its routes, what wraps them, and how it starts and stops."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+
+from limner import __version__
+from limner.errors import LimnerError
+from limner.server import describe, images_api, links, models_api, service
+from limner.server.doorway import Doorway
+from limner.server.moderation import Moderator
+from limner.server.service import Service
+from limner.server.wire import answers, errors
+from limner.settings import Settings
+
+# Pages on this machine may call the server; others must be named in a setting.
+_LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+
+
+def create_app(settings: Settings, moderator: Moderator | None = None) -> FastAPI:
+    """The application for `settings`; loads the engine, so a LimnerError comes from here."""
+    serving = Service(settings, moderator)
+    app = FastAPI(
+        title="limner",
+        version=__version__,
+        summary="The OpenAI Images API, drawn on this machine",
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.service = serving
+    app.include_router(_keyed())
+    app.include_router(_open())
+    _handle_errors(app)
+    app.add_middleware(Doorway, max_body_bytes=serving.max_upload_bytes)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.origins_allowed,
+        allow_origin_regex=_LOCAL_PAGES,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after"],
+    )
+    return app
+
+
+def _keyed() -> APIRouter:
+    """What a key is asked for, if keys are set."""
+    router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
+    add = router.add_api_route
+    add("/images/generations", images_api.generations, methods=["POST"], **describe.GENERATIONS)
+    add("/images/edits", images_api.edits, methods=["POST"], **describe.EDITS)
+    add("/images/variations", images_api.variations, methods=["POST"], **describe.VARIATIONS)
+    add("/models", models_api.list_models, methods=["GET"], **describe.MODELS)
+    add("/models/{model:path}", models_api.get_model, methods=["GET"], **describe.MODEL)
+    add("/moderations", models_api.moderate, methods=["POST"], **describe.MODERATIONS)
+    return router
+
+
+def _open() -> APIRouter:
+    """What answers without a key."""
+    router = APIRouter()
+    add = router.add_api_route
+    picture = links.ROUTE + "{name}"
+    add(picture, images_api.picture, methods=["GET"], **describe.PICTURE)
+    add(picture, images_api.picture, methods=["HEAD"], include_in_schema=False)
+    add("/health", models_api.health, methods=["GET"], **describe.HEALTH)
+    add("/ready", models_api.ready, methods=["GET"], **describe.READY)
+    return router
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    workers = app.state.service.workers.values()
+    for worker in workers:
+        worker.start()
+    yield
+    for worker in workers:
+        worker.close()
+
+
+async def _check_key(request: Request) -> None:
+    service.of(request).keys.check(request.headers.get("authorization"))
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Everything that goes wrong below the doorway, in the one envelope."""
+
+    @app.exception_handler(LimnerError)
+    async def limner_error(request: Request, error: LimnerError) -> Response:
+        return _respond(errors.from_limner(error, service.request_id(request)))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        method, path = request.method, request.url.path
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            return _respond(errors.wrong_method(method, path, allowed))
+        if error.status_code == 404:
+            return _respond(errors.not_found(method, path))
+        return _respond(errors.ApiError(str(error.detail), status=error.status_code))
+
+    @app.exception_handler(ClientDisconnect)
+    async def client_left(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=images_api.CLIENT_LEFT)
+
+
+def _respond(error: errors.ApiError) -> Response:
+    return Response(
+        answers.dump(error.body),
+        error.http_status,
+        headers=error.headers,
+        media_type="application/json",
+    )

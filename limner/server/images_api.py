@@ -1,0 +1,256 @@
+"""/v1/images/…: from a request's body to pictures, whole or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+import anyio
+from fastapi import Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from limner.engines.base import Event, Notice, Picture, Preview
+from limner.errors import LimnerError
+from limner.model import pixels as px
+from limner.server import bodies, service, urls
+from limner.server.service import Service
+from limner.server.wire import answers, calls, errors
+from limner.server.wire.answers import Drawn
+from limner.server.wire.calls import Call
+from limner.server.wire.errors import ApiError
+from limner.server.worker import Job
+
+log = logging.getLogger("limner.server")
+
+# How long a stream waits for the engine before its status is fixed: a failure until then is an
+# ordinary error, and after it an event. Below the idle time of common proxies.
+FIRST_EVENT_S = 10.0
+KEEP_ALIVE_S = 15.0
+CLIENT_LEFT = 499  # nobody reads it; it stands in the log
+
+_KIND = "image_generation"
+T = TypeVar("T")
+
+# Pictures are large once decoded: two at a time keep memory bounded.
+_DECODERS = 2
+
+
+async def generations(request: Request) -> Response:
+    """Draw pictures from a prompt."""
+    serving = service.of(request)
+    fields = await bodies.read_json(request)
+    call = calls.read_generation(fields, serving.catalogue, strict=serving.settings.strict)
+    serving.check_prompt(call, service.request_id(request))
+    job = serving.worker(call).submit(call.request)
+    if call.stream:
+        return await _stream(request, serving, call, job)
+    return await _whole(request, serving, call, job)
+
+
+async def edits(request: Request) -> Response:
+    """Change pictures by a prompt: read and checked in full; no engine here can edit yet."""
+    serving = service.of(request)
+    async with bodies.read_parts(
+        request, takes_json=True, max_bytes=serving.max_upload_bytes
+    ) as parts:
+        edit = await anyio.to_thread.run_sync(
+            lambda: calls.read_edit(
+                parts.fields,
+                parts.images,
+                parts.mask,
+                serving.catalogue,
+                strict=serving.settings.strict,
+            ),
+            limiter=_decoders(request),
+        )
+    serving.check_prompt(edit.call, service.request_id(request))
+    raise errors.cannot("edit pictures", edit.call.target.engine)
+
+
+async def variations(request: Request) -> Response:
+    """Draw pictures like another: read and checked in full; no engine here can do it yet."""
+    serving = service.of(request)
+    async with bodies.read_parts(
+        request, takes_json=False, max_bytes=serving.max_upload_bytes
+    ) as parts:
+        variation = await anyio.to_thread.run_sync(
+            lambda: calls.read_variation(
+                parts.fields, parts.images, serving.catalogue, strict=serving.settings.strict
+            ),
+            limiter=_decoders(request),
+        )
+    raise errors.cannot("draw variations of pictures", variation.target.engine)
+
+
+async def picture(request: Request, name: str) -> Response:
+    """Hand out a stored picture to whoever has its address."""
+    query = request.query_params
+    links = service.of(request).links
+    found = await run_in_threadpool(links.find, name, query.get("se", ""), query.get("sig", ""))
+    if found is None:
+        raise errors.not_found(request.method, request.url.path)
+    path, media_type = found
+    return FileResponse(
+        path, media_type=media_type, headers={"cache-control": "private, max-age=3600"}
+    )
+
+
+def _decoders(request: Request) -> anyio.CapacityLimiter:
+    limiter = getattr(request.app.state, "decoders", None)
+    if limiter is None:
+        limiter = request.app.state.decoders = anyio.CapacityLimiter(_DECODERS)
+    assert isinstance(limiter, anyio.CapacityLimiter)
+    return limiter
+
+
+async def _whole(request: Request, serving: Service, call: Call, job: Job) -> Response:
+    """All pictures in one body, or nothing at all if the client leaves before."""
+    try:
+        pictures = await _unless_left(request, _finished(request, serving, call, job))
+    finally:
+        job.cancel()
+    if pictures is None:
+        return Response(status_code=CLIENT_LEFT)
+    drawn, notices = pictures
+    body = answers.images(call, drawn, serving.worker(call).engine)
+    return Response(
+        answers.dump(body), media_type="application/json", headers=_headers(call, notices)
+    )
+
+
+async def _finished(
+    request: Request, serving: Service, call: Call, job: Job
+) -> tuple[list[Drawn], list[str]]:
+    """The pictures of `job` as files in their order, and what the engine remarked."""
+    drawn: dict[int, Drawn] = {}
+    notices = []
+    async for event in job.events():
+        if isinstance(event, Picture):
+            # Encoded here, and the thread that draws is at the next picture already.
+            drawn[event.index] = await run_in_threadpool(_keep, request, serving, call, event)
+        elif isinstance(event, Notice):
+            notices.append(event.text)
+    return [drawn[index] for index in sorted(drawn)], notices
+
+
+async def _unless_left(request: Request, work: Awaitable[T]) -> T | None:
+    """The result of `work`, or None as soon as the client has gone."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _keep(request: Request, serving: Service, call: Call, picture: Picture) -> Drawn:
+    """A picture as a file, stored if its address was asked for. Takes time: not on the loop."""
+    drawn = _encoded(call, picture)
+    if call.container == "b64_json":
+        return drawn
+    path = serving.links.store(drawn.data, call.format)
+    url = urls.base(request, serving.settings) + path
+    return Drawn(drawn.data, drawn.is_transparent, url)
+
+
+def _encoded(call: Call, event: Picture | Preview) -> Drawn:
+    size, pixels = call.request.size, event.pixels
+    if pixels.shape[:2] != (size.height, size.width):  # a preview may be small
+        pixels = px.resize(pixels, size.width, size.height)
+    text = event.text() if isinstance(event, Picture) else None
+    compression = None if call.format == "png" else call.compression
+    data = px.encode(pixels, call.format, text, quality=compression)
+    is_transparent = call.format != "jpeg" and bool((pixels[..., 3] < 255).any())
+    return Drawn(data, is_transparent)
+
+
+def _headers(call: Call, notices: list[str]) -> dict[str, str]:
+    """What the bodies of the API have no place for: the seed, and what the engine remarked."""
+    headers = {"x-limner-seed": str(call.request.seed)}
+    if notices:
+        headers["x-limner-notice"] = "; ".join(notices).encode("ascii", "replace").decode()
+    return headers
+
+
+async def _stream(request: Request, serving: Service, call: Call, job: Job) -> Response:
+    """Events as they happen. Begins once the engine has said something, be it a failure."""
+    events = job.events()
+    first = asyncio.ensure_future(anext(events, None))
+    try:
+        leaving = asyncio.ensure_future(_left(request))
+        await asyncio.wait(
+            {first, leaving}, timeout=FIRST_EVENT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        gone = leaving.done()
+        leaving.cancel()
+        if first.done():
+            first.result()  # raises what went wrong before anything was sent
+    except BaseException:
+        job.cancel()
+        raise
+    if gone:
+        job.cancel()
+        first.cancel()
+        return Response(status_code=CLIENT_LEFT)
+    return StreamingResponse(
+        _lines(serving, call, job, events, first, service.request_id(request)),
+        media_type="text/event-stream; charset=utf-8",
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no", **_headers(call, [])},
+    )
+
+
+async def _lines(
+    serving: Service,
+    call: Call,
+    job: Job,
+    events: AsyncIterator[Event],
+    first: asyncio.Future[Event | None],
+    request_id: str,
+) -> AsyncIterator[bytes]:
+    """The stream's bytes; however it ends, the job ends with it."""
+    n_partial: dict[int, int] = {}
+    coming = first
+    try:
+        while True:
+            done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
+            if not done:
+                yield answers.KEEP_ALIVE
+                continue
+            event = coming.result()
+            if event is None:
+                return
+            coming = asyncio.ensure_future(anext(events, None))
+            if isinstance(event, Preview):
+                index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
+                drawn = await run_in_threadpool(_encoded, call, event)
+                yield answers.partial_image(call, index, drawn, kind=_KIND)
+            elif isinstance(event, Picture):
+                drawn = await run_in_threadpool(_encoded, call, event)
+                yield answers.completed(call, drawn, serving.worker(call).engine, kind=_KIND)
+            elif isinstance(event, Notice):
+                yield answers.comment(event.text)
+    except Exception as error:
+        yield answers.failed(_as_api_error(error, request_id))
+    finally:
+        job.cancel()
+        coming.cancel()
+
+
+def _as_api_error(error: Exception, request_id: str) -> ApiError:
+    if isinstance(error, LimnerError):
+        return errors.from_limner(error, request_id)
+    log.error("a stream failed (%s)", request_id, exc_info=error)
+    return errors.crash(request_id)

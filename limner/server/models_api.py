@@ -1,0 +1,50 @@
+"""The small routes: models, moderation, and whether the server is well."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from limner import __version__
+from limner.server import bodies, service
+from limner.server.wire import answers, errors, moderations
+
+_JSON = "application/json"
+
+
+async def list_models(request: Request) -> Response:
+    """All models that may be named."""
+    body = answers.models(service.of(request).catalogue)
+    return Response(answers.dump(body), media_type=_JSON)
+
+
+async def get_model(request: Request, model: str) -> Response:
+    """One model."""
+    catalogue = service.of(request).catalogue
+    if model not in catalogue.ids():
+        raise errors.unknown_model(model)
+    return Response(answers.dump(answers.model(model, catalogue)), media_type=_JSON)
+
+
+async def moderate(request: Request) -> Response:
+    """Judge texts as prompts are judged."""
+    texts, model = moderations.read(await bodies.read_json(request))
+    moderator = service.of(request).moderator
+    verdicts = await run_in_threadpool(lambda: [moderator.check(text) for text in texts])
+    body = moderations.answer(model, [v.scores for v in verdicts], [v.categories for v in verdicts])
+    return Response(answers.dump(body), media_type=_JSON)
+
+
+async def health() -> Response:
+    """The process answers."""
+    body = {"status": "ok", "version": __version__}
+    return Response(answers.dump(body), media_type=_JSON)
+
+
+async def ready(request: Request) -> Response:
+    """Whether a request would be drawn: 200, or 503 while starting or stopping."""
+    workers = service.of(request).workers
+    state = {name: worker.is_ready for name, worker in workers.items()}
+    is_ready = all(state.values())
+    body = {"status": "ok" if is_ready else "unavailable", "engines": state}
+    return Response(answers.dump(body), 200 if is_ready else 503, media_type=_JSON)

@@ -1,0 +1,63 @@
+"""What the routes share: studio, workers, links, keys and the moderation hook, built once."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import Request
+
+from limner.server.auth import Keys
+from limner.server.links import Links
+from limner.server.moderation import ALWAYS, Moderator, WordList
+from limner.server.wire import errors
+from limner.server.wire.calls import Call
+from limner.server.wire.profiles import Catalogue
+from limner.server.worker import Worker
+from limner.settings import Settings
+from limner.studio import Studio
+
+_TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
+
+
+class Service:
+    """One server's parts. Building it loads the engine, so whatever is wrong is said at start."""
+
+    def __init__(self, settings: Settings, moderator: Moderator | None = None) -> None:
+        self.settings = settings
+        studio = Studio(settings)
+        names = dict.fromkeys([settings.engine, _TESTCARD])
+        self.workers = {name: Worker(studio, name, settings.queue) for name in names}
+        own = {worker.engine.model: name for name, worker in self.workers.items()}
+        self.catalogue = Catalogue(settings.engine, own)
+        self.links = Links(settings.home, settings.link_minutes * 60)
+        self.keys = Keys(settings.api_keys)
+        self.moderator: Moderator = moderator or WordList()
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Size of a request with pictures."""
+        return self.settings.max_upload_mb * 1_000_000
+
+    def worker(self, call: Call) -> Worker:
+        """Who draws `call`."""
+        return self.workers[call.target.engine]
+
+    def check_prompt(self, call: Call, request_id: str) -> None:
+        """Refuse a prompt that the moderation hook flags; "low" lets all but the worst pass."""
+        if not self.settings.moderation:
+            return
+        categories = self.moderator.check(call.request.prompt).categories
+        if call.moderation == "low":
+            categories = [name for name in categories if name in ALWAYS]
+        if categories:
+            raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt)
+
+
+def of(request: Request) -> Service:
+    """The service that answers `request`."""
+    return cast("Service", request.app.state.service)
+
+
+def request_id(request: Request) -> str:
+    """The id that the doorway gave `request`."""
+    return str(request.state.request_id)

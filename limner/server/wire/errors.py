@@ -1,0 +1,208 @@
+"""One envelope for everything that goes wrong: {"error": {message, type, param, code}}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from limner.errors import DataError, InvalidRequest, LimnerError, OutputError
+
+INVALID = "invalid_request_error"
+USER = "image_generation_user_error"  # what newer models say of a wrong value
+SERVER = "server_error"
+
+# Clients retry every 5xx and 429; this header, which they all read, tells them not to.
+NO_RETRY = {"x-should-retry": "false"}
+
+
+class ApiError(LimnerError):
+    """A refusal in the words of the API: status, type, field at fault and code."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        type: str = INVALID,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.http_status = status
+        self.type = type
+        self.param = param
+        self.error_code = code
+        self.headers = dict(headers or {})
+        self.details = dict(details or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The envelope; all four keys are there, as old clients read them unasked."""
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.error_code,
+        }
+        return {"error": error | self.details}
+
+
+def crash(request_id: str) -> ApiError:
+    """What is said when a request met a mistake of ours: the log has the rest."""
+    return ApiError(
+        "The server had an error while processing your request. "
+        f"Its log tells more under the request id {request_id}.",
+        status=500,
+        type=SERVER,
+    )
+
+
+def from_limner(error: LimnerError, request_id: str) -> ApiError:
+    """The refusal for a failure of any layer below."""
+    if isinstance(error, ApiError):
+        return error
+    text = f"{error.message} ({error.hint})" if error.hint else error.message
+    if isinstance(error, InvalidRequest | DataError):
+        param = error.param if isinstance(error, InvalidRequest) else None
+        return ApiError(text, param=param, code=error.code)
+    if error.status < 500:
+        return ApiError(text, status=error.status, code=error.code)
+    if isinstance(error, OutputError):
+        # The message names a path of this machine, which is nobody's business outside it.
+        text = f"The server could not store the picture; its log says why ({request_id})"
+    return ApiError(text, status=error.status, type=SERVER, code=error.code, headers=NO_RETRY)
+
+
+def not_found(method: str, path: str) -> ApiError:
+    """There is nothing at `path`."""
+    return ApiError(f"Invalid URL ({method} {path})", status=404, code="unknown_url")
+
+
+def wrong_method(method: str, path: str, allowed: str) -> ApiError:
+    """There is something at `path`, but not for this method."""
+    return ApiError(
+        f"Not allowed to {method} on {path}. "
+        "(HINT: Perhaps you meant to use a different HTTP method?)",
+        status=405,
+        code="method_not_supported",
+        headers={"allow": allowed} if allowed else None,
+    )
+
+
+def unknown_model(model: str) -> ApiError:
+    """A model was looked up that is not there."""
+    return ApiError(
+        f"The model `{model}` does not exist or you do not have access to it.",
+        status=404,
+        param="model",
+        code="model_not_found",
+    )
+
+
+def unparsable_json() -> ApiError:
+    """The body is not JSON, or no JSON that is safe to read."""
+    return ApiError(
+        "We could not parse the JSON body of your request. Check that it is valid JSON in UTF-8, "
+        "without NaN and without thousands of nested brackets."
+    )
+
+
+def unsupported_content_type(given: str, accepted: str) -> ApiError:
+    """The body is of a kind that the route does not read."""
+    kind = given.split(";")[0].strip()
+    return ApiError(
+        f"Unsupported content type: '{kind}'. This API method only accepts '{accepted}' "
+        f"requests, but you specified the header 'Content-Type: {given}'.",
+        code="unsupported_content_type",
+    )
+
+
+def body_too_large(limit_bytes: int) -> ApiError:
+    """The body is larger than `limit_bytes`. 400, as old clients garble the text of a 413."""
+    return ApiError(
+        f"The body of your request is too large; the limit is {limit_bytes:,} bytes.",
+        code="request_too_large",
+    )
+
+
+def upload_stalled(seconds: float) -> ApiError:
+    """The client began a body and did not go on."""
+    return ApiError(
+        f"No data arrived for {seconds:g} seconds while your request was being read.",
+        status=408,
+        code="request_timeout",
+    )
+
+
+def queue_full(n_waiting: int, retry_after_s: int) -> ApiError:
+    """As many requests wait as the server lets wait."""
+    return ApiError(
+        f"The queue is full: {n_waiting} requests are waiting. "
+        f"Please try again in {retry_after_s} s.",
+        status=429,
+        type="requests",
+        code="rate_limit_exceeded",
+        headers={"retry-after": str(retry_after_s)},
+    )
+
+
+def shutting_down() -> ApiError:
+    """The server is going away and takes nothing new."""
+    return ApiError(
+        "The server is shutting down. Please try again shortly.",
+        status=503,
+        type="service_unavailable_error",
+        code="server_is_overloaded",
+        headers={"retry-after": "5"},
+    )
+
+
+def missing_key() -> ApiError:
+    """No key was sent to a server that wants one."""
+    return ApiError(
+        "You didn't provide an API key. You need to provide your API key in an Authorization "
+        "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+        status=401,
+        headers={"www-authenticate": 'Bearer realm="OpenAI API"'},
+    )
+
+
+def wrong_key(shown: str) -> ApiError:
+    """A key was sent that is none of ours; `shown` is the key with its middle hidden."""
+    return ApiError(
+        f"Incorrect API key provided: {shown}. The keys of this server are set by whoever runs it.",
+        status=401,
+        code="invalid_api_key",
+        headers={"www-authenticate": 'Bearer realm="OpenAI API"'},
+    )
+
+
+def blocked(categories: list[str], request_id: str, *, is_gpt: bool) -> ApiError:
+    """The moderation hook refused a prompt; the shape depends on the era of the model."""
+    if not is_gpt:
+        return ApiError(
+            "Your request was rejected as a result of our safety system. Your prompt may contain "
+            "text that is not allowed by our safety system.",
+            code="content_policy_violation",
+        )
+    return ApiError(
+        "Your request was rejected by the safety system. If you believe this is an error, tell "
+        f"whoever runs this server and include the request ID {request_id}. "
+        f"safety_violations=[{', '.join(categories)}].",
+        type=USER,
+        code="moderation_blocked",
+        details={
+            "moderation_details": {"moderation_stage": "input", "categories": categories},
+        },
+    )
+
+
+def cannot(ability: str, engine: str) -> ApiError:
+    """The engine lacks an ability that the request needs; nothing in the request would help."""
+    return ApiError(
+        f"Engine {engine} cannot {ability} yet; it draws from text only. "
+        "POST /v1/images/generations draws.",
+        code="unsupported_operation",
+    )

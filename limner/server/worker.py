@@ -1,0 +1,149 @@
+"""The one border between async and sync: a bounded queue before an engine, a thread that draws.
+
+Handlers on the event loop submit a Job and await its events; the thread draws one job after the
+other. A job that is cancelled leaves the queue, or stops at the engine's next event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Generator
+from contextlib import closing, suppress
+from typing import cast
+
+from limner.engines.base import Engine, Event
+from limner.request import ImageRequest
+from limner.server.wire import errors
+from limner.studio import Studio
+
+log = logging.getLogger("limner.server")
+
+MAX_RETRY_AFTER_S = 60  # clients take no longer wait seriously
+_FIRST_GUESS_S = 1.0  # for one picture, before any has been drawn
+_JOIN_S = 10.0
+
+
+class Job:
+    """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
+
+    def __init__(self, request: ImageRequest) -> None:
+        self.request = request
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._cancelled = threading.Event()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._cancelled.is_set()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What the engine yields, as it happens; its failure is raised here."""
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def post(self, event: Event | Exception | None) -> None:
+        """Hand `event` over to the loop, from any thread; None is the end."""
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    def cancel(self) -> None:
+        """Stop at the engine's next event, or never begin."""
+        self._cancelled.set()
+
+
+class Worker:
+    """Draws for the server with one engine of `studio`, one request at a time, in order."""
+
+    def __init__(self, studio: Studio, engine: str, n_waiting_max: int) -> None:
+        self.engine: Engine = studio.engine(engine)
+        self._studio, self._name = studio, engine
+        self._n_waiting_max = n_waiting_max
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._seconds_per_picture = _FIRST_GUESS_S
+        self._current: Job | None = None
+        self._thread = threading.Thread(target=self._run, name=f"draw-{engine}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Cancel what waits and what is drawn, and wait for the thread a while."""
+        with self._changed:
+            self._is_closing = True
+            for job in [*self._waiting, *([self._current] if self._current else [])]:
+                job.cancel()
+                job.post(errors.shutting_down())
+            self._waiting.clear()
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes requests."""
+        return self._thread.is_alive() and not self._is_closing
+
+    def submit(self, request: ImageRequest) -> Job:
+        """Put `request` at the end of the queue; a full queue is an ApiError with status 429."""
+        job = Job(request)
+        with self._changed:
+            if self._is_closing:
+                raise errors.shutting_down()
+            self._drop_cancelled()
+            if len(self._waiting) >= self._n_waiting_max:
+                raise errors.queue_full(len(self._waiting), self._retry_after_s())
+            self._waiting.append(job)
+            self._changed.notify()
+        return job
+
+    def _drop_cancelled(self) -> None:
+        self._waiting = deque(job for job in self._waiting if not job.is_cancelled)
+
+    def _retry_after_s(self) -> int:
+        """When a place in the queue is likely to be free."""
+        n_pictures = self._current.request.n if self._current else self._waiting[0].request.n
+        seconds = math.ceil(n_pictures * self._seconds_per_picture)
+        return min(max(1, seconds), MAX_RETRY_AFTER_S)
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            if not job.is_cancelled:
+                self._draw(job)
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            self._current = None
+            while not self._waiting and not self._is_closing:
+                self._changed.wait()
+            if self._is_closing:
+                return None
+            self._current = self._waiting.popleft()
+            return self._current
+
+    def _draw(self, job: Job) -> None:
+        started_s = time.monotonic()
+        try:
+            events = cast("Generator[Event]", self._studio.draw(job.request, engine=self._name))
+            with closing(events):  # stops the engine where it is
+                for event in events:
+                    if job.is_cancelled:
+                        log.info("cancelled after %.1f s", time.monotonic() - started_s)
+                        return
+                    job.post(event)
+        except Exception as error:  # the thread outlives what an engine does wrong
+            job.post(error)
+            return
+        job.post(None)
+        seconds = (time.monotonic() - started_s) / job.request.n
+        self._seconds_per_picture += 0.3 * (seconds - self._seconds_per_picture)

@@ -1,0 +1,38 @@
+"""One server for all tests that leave it as it was, and one with an engine under control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from limner.engines import base
+from tests.server.helpers import GatedEngine, Server, make_settings, running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the testcard engine and default settings."""
+    with running(make_settings(tmp_path_factory.mktemp("server"))) as server:
+        yield server
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
+    """An engine that draws when told to, known to limner as "gated"."""
+    engine = GatedEngine()
+    info = base.EngineInfo(
+        "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
+    )
+    monkeypatch.setitem(base.ENGINES, "gated", info)
+    yield engine
+    engine.let_all_go()
+
+
+@pytest.fixture
+def gated(engine: GatedEngine, tmp_path: Path) -> Iterator[Server]:
+    """A server that draws with `engine`, and lets two requests wait."""
+    with running(make_settings(tmp_path, engine="gated", queue=2)) as server:
+        yield server
+        engine.let_all_go()

@@ -1,0 +1,161 @@
+"""What the tests of the server share: a real server on a free port, and one check of all errors."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image
+
+from limner import settings as settings_module
+from limner.engines.base import Event
+from limner.engines.testcard import CardEngine
+from limner.request import ImageRequest
+from limner.server.app import create_app
+from limner.server.service import Service
+from limner.settings import Settings
+
+GENERATIONS = "/v1/images/generations"
+EDITS = "/v1/images/edits"
+VARIATIONS = "/v1/images/variations"
+
+
+@dataclass
+class Server:
+    """A server that runs, and a client for it."""
+
+    url: str
+    app: FastAPI
+    http: httpx2.Client
+
+    @property
+    def service(self) -> Service:
+        """Its inside, for tests of what cannot be seen from outside."""
+        service = self.app.state.service
+        assert isinstance(service, Service)
+        return service
+
+    def generate(self, **body: Any) -> httpx2.Response:
+        """Ask for pictures of a cat at the smallest size, unless `body` says otherwise."""
+        return self.http.post(GENERATIONS, json={"prompt": "a cat", "size": "256x256"} | body)
+
+    def edit(self, files: Any, **values: Any) -> httpx2.Response:
+        """Ask for an edit by a form."""
+        return self.http.post(EDITS, data={"prompt": "a hat"} | values, files=files)
+
+
+def make_settings(home: Path, **values: Any) -> Settings:
+    """Settings for the testcard engine in `home`, with `values` over them."""
+    flags = {"engine": "testcard", "port": 0} | values
+    return settings_module.load(flags, environ={"LIMNER_HOME": str(home)}, folder=home)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Server]:
+    """A server in a thread of this process, on a free loopback port."""
+    app = create_app(settings)
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        port = server.servers[0].sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        with httpx2.Client(base_url=url, timeout=30) as http:
+            yield Server(url, app, http)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+    assert not thread.is_alive(), "the server did not stop"
+
+
+def wait_until(condition: Any, timeout_s: float = 10.0) -> None:
+    """Return once `condition()` is true."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def assert_openai_error(
+    response: httpx2.Response, status: int, code: str | None, param: str | None = None
+) -> str:
+    """Check that `response` is a refusal in the one envelope; returns its message."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"].startswith("req_")
+    assert response.headers["openai-version"] == "2020-10-01"
+    assert int(response.headers["openai-processing-ms"]) >= 0
+    assert "request-id" not in response.headers
+    body = response.json()
+    assert set(body) == {"error"}
+    error = body["error"]
+    assert {"message", "type", "param", "code"} <= set(error)
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    assert isinstance(error["type"], str)
+    assert (error["code"], error["param"]) == (code, param), error
+    message: str = error["message"]
+    return message
+
+
+@dataclass
+class GatedEngine:
+    """A card engine that waits before every event until the test lets it go on."""
+
+    name: str = "gated"
+    model: str = "gated"
+    card: CardEngine = field(default_factory=CardEngine)
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    started: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    fail_at: type[Event] | None = None
+
+    def generate(self, request: ImageRequest) -> Iterator[Event]:
+        """Yield what the card engine yields, one event for each release of the gate."""
+        self.started.append(request.prompt)
+        try:
+            for event in self.card.generate(request):
+                assert self.gate.acquire(timeout=20)
+                if self.fail_at and isinstance(event, self.fail_at):
+                    raise ZeroDivisionError("a mistake in the engine")
+                yield event
+        finally:
+            self.stopped.append(request.prompt)
+
+    def let_all_go(self) -> None:
+        """Open the gate for good."""
+        self.gate.release(10_000)
+
+
+def picture_file(
+    width: int = 64,
+    height: int | None = None,
+    *,
+    mode: str = "RGBA",
+    format: str = "PNG",
+    colour: Any = 0,
+) -> bytes:
+    """A plain picture as a file; by default black, and clear where the mode has alpha."""
+    file = io.BytesIO()
+    Image.new(mode, (width, height or width), colour).save(file, format)
+    return file.getvalue()
+
+
+def open_picture(data: bytes | str) -> Image.Image:
+    """A picture of an answer, decoded in full; text is base64."""
+    raw = base64.b64decode(data, validate=True) if isinstance(data, str) else data
+    image = Image.open(io.BytesIO(raw))
+    image.load()
+    return image
