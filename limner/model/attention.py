@@ -1,0 +1,280 @@
+"""Attention: dense, and scattered over blocks (`scatter.py` draws the tables).
+
+    attention(q, k, v) = softmax(q k^T / sqrt(E) + mask) v,  mask = 0 or -inf
+
+(Vaswani et al., arXiv 1706.03762, section 3.2.1). Nothing here mixes the pictures of a batch.
+q, k and v are (B, A, n, E); within scattered attention (B, A, n_blocks, b, E), b elements a block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limner.model import scatter
+from limner.model.scatter import block_count, block_size
+
+# Up to here gathering blocks costs more than the pairs it saves (benchmarks/attention.py).
+_DENSE_UP_TO = 196
+# Keys gathered at a time, in numbers a thread: 1 MiB of float32, about a core's own cache.
+_TILE = 2**18
+
+
+def scattered_table(
+    n: int, n_random: int, seed: int, layer: int, causal: bool, window: int = 0
+) -> Tensor:
+    """`scatter.block_table` as a tensor, int16 (n_blocks, n_random + 2 + window)."""
+    return torch.from_numpy(scatter.block_table(n, n_random, seed, layer, causal, window))
+
+
+def dense_mask(table: Tensor, n: int, causal: bool) -> Tensor:
+    """The mask that a table means, bool (n, n): True where the query (row) may see the key."""
+    b = block_size(n)
+    blocks = torch.arange(len(table), device=table.device)
+    seen = (table[:, :, None] == blocks).any(1)  # (n_blocks, n_blocks)
+    mask = seen.repeat_interleave(b, 0).repeat_interleave(b, 1)[:n, :n]
+    return mask.tril() if causal else mask
+
+
+def dense_attention(
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Tensor | None = None
+) -> Tensor:
+    """All keys, or those that the mask shows; (B, A, N, E) from N queries and n keys.
+
+    mask: True (or 0, if it is added) where a query may look, of any shape that broadcasts to
+    (B, A, N, n). causal needs N = n: with fewer queries than keys, say by a mask where they are.
+    A query that may look nowhere gets zeros.
+    """
+    if not causal:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if q.shape[2] != k.shape[2]:
+        raise ValueError(f"causal with {q.shape[2]} queries and {k.shape[2]} keys: give a mask")
+    if mask is not None:
+        raise ValueError("causal and a mask: put both into the mask")
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
+def scattered_attention(q: Tensor, k: Tensor, v: Tensor, table: Tensor, causal: bool) -> Tensor:
+    """Attention of each block to its table's blocks, (B, A, n, E), in O(n sqrt(n)) time.
+
+    Equals dense attention under `dense_mask(table, n, causal)`. Extra memory is O(n) on a CPU; on
+    other devices the gathered keys and values take n_slots times as much as k and v.
+    """
+    n = q.shape[2]
+    if not q.shape == k.shape == v.shape:
+        raise ValueError(f"q, k and v must have one shape, not {q.shape}, {k.shape}, {v.shape}")
+    if len(table) != block_count(n):
+        raise ValueError(f"table has {len(table)} rows, n = {n} needs {block_count(n)}")
+    if n <= _DENSE_UP_TO:
+        return dense_attention(q, k, v, mask=dense_mask(table, n, causal))
+    q, k, v = (_in_blocks(x) for x in (q, k, v))
+    if q.device.type == "cpu":
+        out: Tensor = _TiledAttention.apply(q, k, v, table, n, causal)
+    else:
+        out = _gathered_attention(q, k, v, table, n, causal)
+    return out.flatten(2, 3)[:, :, :n]
+
+
+def _in_blocks(x: Tensor) -> Tensor:
+    """(B, A, n, E) to (B, A, n_blocks, b, E), zeros after the end."""
+    n, b = x.shape[2], block_size(x.shape[2])
+    missing = block_count(n) * b - n
+    if missing:
+        x = F.pad(x, (0, 0, 0, missing))
+    return x.unflatten(2, (-1, b))
+
+
+def _gathered(x: Tensor, blocks: Tensor, n_rows: int) -> Tensor:
+    """The named blocks side by side, (B * A, n_rows, n_slots * b, E), from (B, A, ., b, E)."""
+    return x.index_select(2, blocks).flatten(0, 1).flatten(1, 2).unflatten(1, (n_rows, -1))
+
+
+def _bias(table: Tensor, first: int, n: int, causal: bool, dtype: torch.dtype) -> Tensor:
+    """What is added to the scores of rows first, first + 1, …, (n_rows, b, n_slots * b)."""
+    b = block_size(n)
+    inside = torch.arange(b, device=table.device)
+    keys = (table.long()[:, :, None] * b + inside).flatten(1)[:, None]  # empty slots: < 0
+    seen = (keys >= 0) & (keys < n)
+    if causal:
+        rows = torch.arange(first, first + len(table), device=table.device)
+        seen = seen & (keys <= (rows[:, None] * b + inside)[:, :, None])
+    seen = seen.expand(-1, b, -1)
+    return torch.zeros(seen.shape, dtype=dtype, device=table.device).masked_fill(~seen, -math.inf)
+
+
+def _gathered_attention(
+    q: Tensor, k: Tensor, v: Tensor, table: Tensor, n: int, causal: bool
+) -> Tensor:
+    """All blocks at once: never waits for the device, and torch derives it by itself."""
+    blocks = table.clamp(min=0).long().flatten()
+    out = F.scaled_dot_product_attention(
+        q.flatten(0, 1),
+        _gathered(k, blocks, len(table)),
+        _gathered(v, blocks, len(table)),
+        attn_mask=_bias(table, 0, n, causal, q.dtype)[None],
+    )
+    return out.unflatten(0, q.shape[:2])
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Rows first..last - 1 of a table, computed together."""
+
+    first: int
+    last: int
+    blocks: Tensor  # (rows * n_slots,), empty slots as block 0, which the bias hides
+    bias: Tensor | None  # (rows or 1, b, n_slots * b)
+
+
+@lru_cache(maxsize=64)
+def _tiles(
+    table: bytes, n_slots: int, n: int, causal: bool, rows: int, dtype: torch.dtype
+) -> tuple[_Tile, ...]:
+    """Cut a table, given as its bytes, into tiles of `rows` rows."""
+    whole = np.frombuffer(table, np.int16).reshape(-1, n_slots).copy()
+    scatter.check_table(whole, n)
+    tiles: list[_Tile] = []
+    with torch.inference_mode(False):  # what is kept must serve training as well
+        for first in range(0, len(whole), rows):
+            part = torch.from_numpy(whole[first : first + rows])
+            bias = _shared(_bias(part, first, n, causal, dtype))
+            if bias is not None and tiles and tiles[-1].bias is not None:
+                bias = tiles[-1].bias if torch.equal(bias, tiles[-1].bias) else bias
+            blocks = part.clamp(min=0).long().flatten()
+            tiles.append(_Tile(first, first + len(part), blocks, bias))
+    return tuple(tiles)
+
+
+def _shared(bias: Tensor) -> Tensor | None:
+    """One row's bias if all rows have the same, as full rows do; none if it hides nothing."""
+    if not bias.any():
+        return None
+    return bias[:1].clone() if (bias == bias[:1]).all() else bias
+
+
+def _walk(
+    x: Tensor, table: Tensor, n: int, causal: bool, dtype: torch.dtype
+) -> Iterator[tuple[slice, _Tile]]:
+    """Pictures of a batch and rows of the table, as many at a time as a cache holds."""
+    batch, heads, n_blocks, b, width = x.shape
+    room = _TILE * torch.get_num_threads() // (heads * table.shape[1] * b * width)
+    rows = min(n_blocks, max(1, room))
+    pictures = max(1, room // n_blocks)
+    key = table.contiguous().numpy().tobytes()
+    tiles = _tiles(key, table.shape[1], n, causal, rows, dtype)
+    for start in range(0, batch, pictures):
+        for tile in tiles:
+            yield slice(start, start + pictures), tile
+
+
+class _TiledAttention(torch.autograd.Function):
+    """Scattered attention tile by tile, so that gathered keys and values never leave the cache.
+
+    Nothing but q, k and v is kept for the way back, which computes the weights P anew
+    (FlashAttention, arXiv 2205.14135, appendix B.2), with S = q k^T / sqrt(E), P = softmax(S):
+
+        dv = P^T do,  dP = do v^T,  dS = P * (dP - rowsum(P * dP)),  dq = dS k / sqrt(E),
+        dk = dS^T q / sqrt(E)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor, n: int, causal: bool
+    ) -> Tensor:
+        ctx.save_for_backward(q, k, v, table)
+        ctx.n, ctx.causal = n, causal
+        out = torch.empty(q.shape, dtype=q.dtype)
+        for batch, tile in _walk(q, table, n, causal, q.dtype):
+            rows = slice(tile.first, tile.last)
+            queries = q[batch, :, rows]
+            part = F.scaled_dot_product_attention(
+                queries.flatten(0, 1),
+                _gathered(k[batch], tile.blocks, queries.shape[2]),
+                _gathered(v[batch], tile.blocks, queries.shape[2]),
+                attn_mask=None if tile.bias is None else tile.bias[None],
+            )
+            out[batch, :, rows] = part.unflatten(0, queries.shape[:2])
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, table = ctx.saved_tensors
+        # bfloat16 has 8 bits, too few for sums over scores: the way back is in float32 or wider.
+        wide = torch.promote_types(q.dtype, torch.float32)
+        dq = torch.empty(q.shape, dtype=q.dtype)
+        dk, dv = torch.zeros(k.shape, dtype=wide), torch.zeros(v.shape, dtype=wide)
+        with torch.autocast("cpu", enabled=False):
+            for batch, tile in _walk(q, table, ctx.n, ctx.causal, wide):
+                rows, n_rows = slice(tile.first, tile.last), tile.last - tile.first
+                queries, d_out = (x[batch, :, rows].flatten(0, 1).to(wide) for x in (q, grad))
+                keys = _gathered(k[batch], tile.blocks, n_rows).to(wide)
+                values = _gathered(v[batch], tile.blocks, n_rows).to(wide)
+                d_queries, d_keys, d_values = _backward(queries, keys, values, d_out, tile.bias)
+                shape = q[batch].shape[:2]
+                dq[batch, :, rows] = d_queries.unflatten(0, shape).to(q.dtype)
+                for total, part in ((dk, d_keys), (dv, d_values)):
+                    by_block = part.flatten(1, 2).unflatten(1, (-1, q.shape[3]))
+                    total[batch].index_add_(2, tile.blocks, by_block.unflatten(0, shape))
+        return dq, dk.to(k.dtype), dv.to(v.dtype), None, None, None
+
+
+def _backward(
+    queries: Tensor, keys: Tensor, values: Tensor, d_out: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dq, dk and dv of a tile; queries, d_out (N, rows, b, E), keys, values (N, rows, keys, E)."""
+    scale = queries.shape[-1] ** -0.5
+    queries = queries * scale
+    scores = queries @ keys.mT
+    if bias is not None:
+        scores += bias
+    weights = scores.softmax(-1)
+    d_weights = d_out @ values.mT
+    d_scores = weights * (d_weights - (weights * d_weights).sum(-1, keepdim=True))
+    return (d_scores @ keys) * scale, d_scores.mT @ queries, weights.mT @ d_out
+
+
+def scattered_step(
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    table: Tensor,
+    position: int,
+    n_filled: int,
+) -> Tensor:
+    """One step of causal decoding: the elements at position, position + 1, … read the cache.
+
+    q is (B, A, N, E) for N elements, the caches (B, A, n, E) with their first n_filled keys filled.
+    Only the rows of `scatter.step_keys` are read, O(sqrt(n)) of them. With n_filled = position + N
+    this is the full causal pass; with less, the elements see just the filled keys of their blocks.
+    """
+    n, b = k_cache.shape[2], block_size(k_cache.shape[2])
+    host = table.cpu().numpy()
+    scatter.check_table(host, n)
+    parts = []
+    start, end = position, position + q.shape[2]
+    while start < end:  # elements of one block look at the same blocks
+        stop = min(end, (start // b + 1) * b)
+        where = range(start, stop)
+        keys = scatter.step_keys(host, stop - 1, n)
+        mask = scatter.step_mask(host, where, n_filled, n)[:, keys]
+        keys, mask = keys[mask.any(0)], mask[:, mask.any(0)]
+        rows = torch.from_numpy(keys).to(q.device)
+        parts.append(
+            dense_attention(
+                q[:, :, start - position : stop - position],
+                k_cache.index_select(2, rows),
+                v_cache.index_select(2, rows),
+                mask=None if mask.all() else torch.from_numpy(mask).to(q.device),
+            )
+        )
+        start = stop
+    return torch.cat(parts, 2)
