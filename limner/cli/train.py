@@ -87,7 +87,12 @@ def export(run: str, output: Path, name: str | None, preset: str, home: Path | N
     folder = settings.load({"home": home}).home / "training" / run
     bundle, tokenizer = stages.load_bundle(folder)
     sampling = {q: asdict(c) for q, c in presets.preset(preset).sampling.items()}
-    about = {"name": name or run, "version": __version__, "sampling": sampling}
+    about = {
+        "name": name or run,
+        "version": __version__,
+        "sampling": sampling,
+        "styles": stages.styles(folder),
+    }
     click.echo(write(bundle, tokenizer, output, about).path)
 
 

@@ -11,6 +11,7 @@ from limner.engines.onnx_network import OnnxNetwork
 from limner.model import pixels
 from limner.model.decoding import Partial, draw_codes, filled_in
 from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
+from limner.model.styles import Style, in_style
 from limner.model.text_tokenizer import NULL
 from limner.request import ImageRequest, Size
 
@@ -32,6 +33,10 @@ class OnnxEngine:
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
         self.network = OnnxNetwork(folder, threads)
         self.model = str(self.network.config["name"])
+        self.styles = [
+            Style(**{**style, "words": tuple(style["words"])})
+            for style in self.network.config.get("styles", ())
+        ]
 
     def count_tokens(self, text: str) -> int:
         """Text tokens of a prompt, before any cut."""
@@ -39,17 +44,19 @@ class OnnxEngine:
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; see `engines.base.Engine`."""
-        prompt, n_cut = self._text(request.prompt)
+        _, n_cut = self._text(request.prompt)
         if n_cut:
             yield Notice(
                 f"The prompt is longer than the {self.network.max_text - 1} tokens that "
                 f"{self.model} reads; its last {n_cut} were not read"
             )
+        assert request.seed is not None
         config = self.sampling(request.quality)
         total = request.n * (config.n_steps + 1)
         for index in range(request.n):
             done = index * (config.n_steps + 1)
-            yield from self._draw(request, prompt, index, config, done, total)
+            styled = in_style(request.prompt, self.styles, request.seed, index)
+            yield from self._draw(request, self._text(styled)[0], index, config, done, total)
 
     def sampling(self, quality: str) -> SamplingConfig:
         """How a quality is drawn; chosen for the weights, and stored with them."""

@@ -35,6 +35,7 @@ NANO = Preset(
     generator=GeneratorTraining(
         loop=LoopConfig(steps=3000, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
         batch=64,
+        any_order=(0.2, 0.05),  # so few steps go further in one order
     ),
     upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),
     sampling={

@@ -1,5 +1,6 @@
 """What a run trains on: open art and its scenes, shapes drawn by code, one's own pictures."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.data import shapes, splits
-from limner.data.captions import caption
+from limner.data.captions import STYLES, caption
 from limner.data.folder import FolderSource
 from limner.data.library import Library
 from limner.data.scenes import Mix, ObjectSpec, SceneSpec, random_spec, render_scene
 from limner.data.shards import ShardSource
 from limner.data.source import Sample, Source
 from limner.model.image_tokenizer import ImageTokenizer
+from limner.model.styles import Style
 from limner.training.examples import Report, SceneExamples, SourceExamples, encoded
 from limner.training.generator import Examples
 
 _LANGUAGES = ("en", "zh")
+_DEFAULT_SHARE = 0.15  # of the drawings: an artist of fewer is drawn only when asked for,
+_RARE_STYLE_WEIGHT = 0.4  # and learned from less often
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class SetConfig:
     n_scenes: int = 30_000  # composed once, and encoded once, for the generator
     mix: Mix = field(
         default_factory=lambda: Mix(
-            plain=0.55, painted=0.16, counted=0.09, related=0.16, listed=0.04
+            plain=0.72, painted=0.10, counted=0.06, related=0.10, listed=0.02
         )
     )
     n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
@@ -41,6 +45,7 @@ class TrainingSet(Protocol):
 
     n_pictures: int
     n_held_out: int
+    styles: list[Style]  # that captions name
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
         """Training picture `index`, premultiplied RGBA (px, px, 4)."""
@@ -70,6 +75,11 @@ class LibrarySet:
         # Shapes hold nothing out: what is reported of them is how well they are known.
         self._held_out, self._tested = (s2, "S3") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
+        n_drawings = Counter(library.entries[i].drawing.artist for i in self.singles)
+        self._rare = {a for a, n in n_drawings.items() if n < _DEFAULT_SHARE * len(self.singles)}
+        self.styles = [
+            _style(artist, artist not in self._rare) for artist in n_drawings if artist in STYLES
+        ]
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
         """See `TrainingSet`."""
@@ -100,7 +110,7 @@ class LibrarySet:
         config = self.config
         singles = [self._alone(i) for i in self.singles]
         scenes = self._scenes("train", replace(config.mix, plain=0.0), config.n_scenes, seed=0)
-        wanted = np.array([self.library.entries[i].weight for i in self.singles])
+        wanted = np.array([self._weight(i) for i in self.singles])
         share = np.full(len(scenes), (1 - config.mix.plain) / max(1, len(scenes)))
         weights = np.concatenate([wanted / wanted.sum() * config.mix.plain, share])
         train = self._encoded([*singles, *scenes], weights, "train", tokenizer, kept, report)
@@ -112,6 +122,12 @@ class LibrarySet:
         entry = self.library.entries[index]
         item = ObjectSpec(entry.drawing.id, entry.concept.key)
         return SceneSpec((item,), artist=entry.drawing.artist)
+
+    def _weight(self, index: int) -> float:
+        """How often a drawing is wanted: by its concept, less for hands that few prompts ask for."""
+        entry = self.library.entries[index]
+        is_rare = entry.drawing.artist in self._rare
+        return entry.weight * (_RARE_STYLE_WEIGHT if is_rare else 1.0)
 
     def _scenes(self, split: str, mix: Mix | None, n: int, seed: int) -> list[SceneSpec]:
         rng = np.random.default_rng(seed)
@@ -134,6 +150,13 @@ class LibrarySet:
         return SceneExamples(specs, codes, weights, self.library, split)
 
 
+def _style(artist: str, is_default: bool) -> Style:
+    """An artist's style, as captions say it."""
+    said = STYLES[artist]
+    words = tuple(words.lower() for lang in _LANGUAGES for words in said[lang])
+    return Style(en=said["en"][0], zh=said["zh"][0], words=words, is_default=is_default)
+
+
 class SourceSet:
     """Captioned pictures as they are; one in twenty, and at least one, is held out."""
 
@@ -143,6 +166,7 @@ class SourceSet:
         self._held_out = list(range(0, len(source), every))
         self._train = [i for i in range(len(source)) if i % every] or self._held_out
         self.n_pictures, self.n_held_out = len(self._train), len(self._held_out)
+        self.styles: list[Style] = []
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
         """See `TrainingSet`."""

@@ -92,7 +92,8 @@ def train_generator(run: Run, report: Report) -> None:
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     sheet = SheetOfPrompts(PROMPTS, image_tokenizer)
     task = GeneratorTask(config, train, held_out, tokenizer, sheet)
-    _train(run, "generator", task, config.loop, {"model": asdict(model)})
+    about = {"model": asdict(model), "styles": [asdict(style) for style in run.data.styles]}
+    _train(run, "generator", task, config.loop, about)
 
 
 def train_upscaler(run: Run, report: Report) -> None:
@@ -135,6 +136,12 @@ def load_image_tokenizer(folder: Path) -> ImageTokenizer:
     model = ImageTokenizer(ImageTokenizerConfig(**_tuples(state["about"]["model"])))
     model.load_state_dict(state["average"])
     return model.eval()
+
+
+def styles(folder: Path) -> list[dict[str, Any]]:
+    """The styles that a run's captions named."""
+    found: list[dict[str, Any]] = _load(folder, "generator")["about"]["styles"]
+    return found
 
 
 def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
