@@ -50,6 +50,17 @@ def test_words_on_the_card_follow_prompt_quality_and_seed() -> None:
         assert not different.any()
 
 
+def test_pattern_and_colours_differ_for_each_seed_and_index() -> None:
+    """Not only the words on the card: two cards side by side must look different."""
+    cards = []
+    # 5 + 2**32 must not be taken for the pair (5, 1).
+    for seed in (0, 5, 6, 5 + 2**32, 2**63 - 1):
+        request = dataclasses.replace(REQUEST, seed=seed, n=3)
+        cards += [e.pixels for e in CardEngine().generate(request) if isinstance(e, Picture)]
+    above_the_words = slice(0, 158)
+    assert len({card[above_the_words].tobytes() for card in cards}) == len(cards)
+
+
 def test_previews_sharpen_towards_the_picture() -> None:
     events = list(CardEngine().generate(dataclasses.replace(REQUEST, previews=3)))
     previews = [event.pixels for event in events if isinstance(event, Preview)]

@@ -42,6 +42,14 @@ def test_overwritten_file_keeps_its_permissions_and_its_links(tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_reader_under_way_sees_the_old_file_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old" * 1000)
+    with (tmp_path / "file").open("rb", buffering=0) as reader:
+        first = reader.read(1500)
+        files.write_whole(tmp_path / "file", b"new" * 1000)
+        assert first + reader.read() == b"old" * 1000
+
+
 def test_without_overwrite_what_exists_stays(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "dangling").symlink_to("nowhere")
