@@ -24,6 +24,7 @@ from limner.model.scatter import block_count, block_size
 
 # Up to here gathering blocks costs more than the pairs it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196
+_SPELLED_OUT_UP_TO = 256  # keys; see _is_faster_spelled_out
 # Keys gathered at a time, in numbers a thread: 1 MiB of float32, about a core's own cache.
 _TILE = 2**18
 
@@ -53,13 +54,37 @@ def dense_attention(
     (B, A, N, n). causal needs N = n: with fewer queries than keys, say by a mask where they are.
     A query that may look nowhere gets zeros.
     """
-    if not causal:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    if q.shape[2] != k.shape[2]:
+    if causal and q.shape[2] != k.shape[2]:
         raise ValueError(f"causal with {q.shape[2]} queries and {k.shape[2]} keys: give a mask")
-    if mask is not None:
+    if causal and mask is not None:
         raise ValueError("causal and a mask: put both into the mask")
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    if _is_faster_spelled_out(q, k):
+        if causal:
+            mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
+        return _spelled_out(q, k, v, mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+
+def _is_faster_spelled_out(q: Tensor, k: Tensor) -> bool:
+    """Training in bfloat16 on a CPU, over few keys.
+
+    PyTorch's fused attention is slow on its way back there: 24 ms against 9 for 64 pictures of 64
+    cells, 26 against 6 for 14 keys (docs/experiments.md).
+    """
+    trains = q.requires_grad and torch.is_grad_enabled()
+    short = k.shape[2] <= _SPELLED_OUT_UP_TO
+    return trains and short and q.device.type == "cpu" and q.dtype == torch.bfloat16
+
+
+def _spelled_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    scores = (q @ k.mT) * q.shape[-1] ** -0.5
+    if mask is None:
+        return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v
+    seen = mask if mask.dtype == torch.bool else mask > -math.inf
+    # The lowest number instead of -inf: a row that sees nothing must not become NaN, but zeros.
+    scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1, dtype=torch.float32) * seen.any(-1, keepdim=True)
+    return weights.to(v.dtype) @ v
 
 
 def scattered_attention(q: Tensor, k: Tensor, v: Tensor, table: Tensor, causal: bool) -> Tensor:

@@ -283,6 +283,32 @@ def test_training_after_inference_mode_works() -> None:
     assert all(g.isfinite().all() for g in torch.autograd.grad(trained.sum(), (q, k, v)))
 
 
+@pytest.mark.parametrize("masked", ["not", "causal", "by key", "one row wholly"])
+def test_training_in_bfloat16_is_near_float32(masked: str) -> None:
+    """It has a form of its own on a CPU, which must agree with torch's."""
+    n = 64
+    mask = {
+        "not": None,
+        "causal": None,
+        "by key": torch.arange(n).expand(2, 1, 1, n) < 14,
+        "one row wholly": torch.arange(n)[:, None].expand(n, n) != 5,
+    }[masked]
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return dense_attention(q, k, v, causal=masked == "causal", mask=mask)
+
+    wide = random_qkv(n)
+    narrow = tuple(x.to(torch.bfloat16) for x in wide)
+    leaf = narrow[0].clone().requires_grad_()
+    out = attend(leaf, *narrow[1:]).float()
+    torch.testing.assert_close(out, attend(*wide), atol=2e-2, rtol=2e-2)
+    if masked == "one row wholly":
+        assert not out[:, :, 5].any()
+    for got, wanted in zip(gradients(attend, narrow), gradients(attend, wide), strict=True):
+        assert got.isfinite().all()
+        torch.testing.assert_close(got.float(), wanted, atol=3e-2, rtol=3e-2)
+
+
 def test_mixed_precision_goes_there_and_back() -> None:
     table = scattered_table(256, 2, 0, 0, causal=True)
     q, k, v = (x.clone().requires_grad_() for x in random_qkv(256))
