@@ -19,6 +19,7 @@ from limner.cli.draw import draw
 from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
+from limner.cli.sheet import sheet
 from limner.cli.train import export, train
 from limner.errors import LimnerError
 
@@ -37,6 +38,7 @@ app.add_command(export)
 app.add_command(models)
 app.add_command(serve)
 app.add_command(settings)
+app.add_command(sheet)
 app.add_command(train)
 
 
