@@ -37,20 +37,21 @@ _STYLE_SHARE = 0.4
 _CHINESE_SHARE = 0.45
 _EMOJI_SHARE = 0.04  # of the plain scenes: the character alone is the prompt
 _BAG_SHARE = 0.25  # of the plain scenes: a list of keywords
-_SYNONYM_SHARE = 0.18
+_SYNONYM_SHARE = 0.12
 
 _KINDS = {
     "en": ("emoji", "icon", "clip art", "sticker"),
     "zh": ("表情符号", "图标", "剪贴画", "贴纸"),
 }
-# Whole turns of phrase; those of S4 are never said in training.
+# Whole turns of phrase, {0} with an article or measure word and {1} without; those of S4 are
+# never said in training.
 _FRAMES = {
-    "en": ("{}", "{}", "a picture of {}", "a drawing of {}", "an illustration of {}"),
-    "zh": ("{}", "{}", "{}的图片", "{}的插画", "画一个{}"),
+    "en": ("{0}", "{0}", "a picture of {0}", "a drawing of {0}", "an illustration of {0}"),
+    "zh": ("{0}", "{0}", "{1}的图片", "{1}的插画", "画一个{1}"),
 }
 _FRAMES_S4 = {
-    "en": ("show me {}", "I would like {}, please", "could you draw {}", "{}, simple artwork"),
-    "zh": ("请给我画{}", "我想要{}的画", "帮我设计{}", "来一张{}的图"),
+    "en": ("show me {0}", "I would like {0}, please", "could you draw {0}", "{0}, simple artwork"),
+    "zh": ("请给我画{0}", "我想要{1}的画", "帮我设计{0}", "来一张{1}的图"),
 }
 
 
@@ -129,8 +130,7 @@ def _phrase(
         return _one(concept, lang)
     if dice < 0.75:
         return f"{noun}{'' if lang == 'zh' else ' '}{_pick(rng, _KINDS[_two(lang)])}"
-    frame = _pick(rng, _FRAMES[_two(lang)])
-    return frame.format(noun if frame.startswith("画一个") else _one(concept, lang))
+    return _pick(rng, _FRAMES[_two(lang)]).format(_one(concept, lang), noun)
 
 
 def _two(lang: str) -> str:
@@ -148,8 +148,7 @@ def _one(
     """ "an apple", "a big red apple", 一只猫, 一个红色的苹果."""
     noun = bare or _noun(concept, lang)
     if lang == "zh":
-        said = "".join(adjectives)
-        joined = f"{said}{'的' if adjectives else ''}{noun}"
+        joined = "".join([*adjectives, noun])
         if not words.is_countable(concept):
             return joined
         return f"一{words.measure_word(noun, concept.subgroup)}{joined}"
@@ -197,7 +196,8 @@ def _held_out_words(
     ]
     if unseen and rng.random() < 0.6:
         return _pick(rng, unseen)
-    return _pick(rng, _FRAMES_S4[_two(lang)]).format(_one(concept, lang))
+    frame = _pick(rng, _FRAMES_S4[_two(lang)])
+    return frame.format(_one(concept, lang), _noun(concept, lang))
 
 
 # --- scenes ------------------------------------------------------------------------------------
@@ -216,18 +216,24 @@ def _composed(
 
 
 def _object(rng: np.random.Generator, item: ObjectSpec, concept: Concept, lang: str) -> str:
-    adjectives = []
-    if item.size is not None:
-        adjectives.append({"big": "大", "small": "小"}[item.size] if lang == "zh" else item.size)
-    bare = None
-    if item.colour is not None:
-        bare = words.noun_without_colour(concept, lang)
-        adjectives.append(
-            words.table("zh")["colours"][item.colour] if lang == "zh" else item.colour
-        )
+    bare = words.noun_without_colour(concept, lang) if item.colour is not None else None
+    adjectives = _adjectives(item, bare or _noun(concept, lang), lang)
     if item.count == 1:
         return _one(concept, lang, adjectives, bare)
     return _many(item.count, concept, lang, adjectives, bare)
+
+
+def _adjectives(item: ObjectSpec, noun: str, lang: str) -> list[str]:
+    """Size and colour; in Chinese 小 stands before a short noun, 小的 before a long one."""
+    if lang != "zh":
+        return [word for word in (item.size, item.colour) if word is not None]
+    said = []
+    if item.size is not None:
+        size = {"big": "大", "small": "小"}[item.size]
+        said.append(size if len(noun) <= 3 and item.colour is None else f"{size}的")
+    if item.colour is not None:
+        said.append(f"{words.table('zh')['colours'][item.colour]}的")
+    return said
 
 
 def _many(
@@ -237,7 +243,7 @@ def _many(
     noun = bare or _noun(concept, lang)
     number = words.table(lang)["numbers"][count - 1]
     if lang == "zh":
-        said = "".join(adjectives) + ("的" if adjectives else "")
+        said = "".join(adjectives)
         return f"{number}{words.measure_word(noun, concept.subgroup)}{said}{noun}"
     return " ".join([number, *adjectives, words.plural(noun)])
 

@@ -49,6 +49,7 @@ _HUE_SPANS = (
 _HUE_WINDOW_DEG = 32.0  # pixels this near the dominant hue change with it
 _MIN_SATURATION = 0.30
 _MIN_SHARE = 0.55  # of the opaque area, for a drawing to be offered in other colours
+_NEAR_RGB = 110  # summed over the channels, 0..765
 _MIN_NATURAL_SHARE = 0.62  # for its own colour to be worth saying
 
 
@@ -64,7 +65,15 @@ class Tint:
 
     @property
     def can_change(self) -> bool:
+        """Whether most of the drawing is one hue, so that it can be painted in another."""
         return self.share >= _MIN_SHARE
+
+    def is_near(self, name: str) -> bool:
+        """Whether a drawing of this tint would be hard to see before a ground of that colour."""
+        level = (np.float32(number) for number in (self.hue_deg, self.saturation, self.lightness))
+        own = _rgb(*(np.asarray(number) for number in level)) * 255
+        distance = np.abs(own - np.array(RGB_FROM_NAME[name])).sum()
+        return name == self.natural or bool(distance < _NEAR_RGB)
 
 
 def _straight(picture: NDArray[np.uint8]) -> tuple[Floats, Floats]:

@@ -1,35 +1,30 @@
 """The library: every usable drawing with its concept, its colour and its picture at any size.
 
-Drawings are rendered once at 128 px (and at 256 px when larger pictures are asked for) into one
-file each, a memory map under the data folder, so that a training step only scales and composes.
+Drawings are rendered once at 128 px, and at 256 px when larger pictures are asked for, so that a
+training step only scales and composes (see pictures.py).
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from limner.data import art, splits, words
 from limner.data.art import Drawing
 from limner.data.colours import Tint, tint_of
 from limner.data.concepts import Concept, join, load_concepts, reason_to_skip, weight
+from limner.data.pictures import PictureStore, Pixels, Report, digest, resized
 from limner.errors import DataError
+from limner.storage import files
 
 BASE_PX = 128  # analysis, and every picture up to this size
 LARGE_PX = 256
-_FORMAT = 3  # of the analysis file; raise it when box, tint or digest change
-
-Pixels = NDArray[np.uint8]
-Report = Callable[[int, int], None]  # rendered so far, of how many
+_FORMAT = 4  # of the facts file; raise it when box, tint or digest change
 
 
 @dataclass(frozen=True)
@@ -54,99 +49,69 @@ class Entry:
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
 
-class PictureStore:
-    """Renders of a list of drawings at one size, kept in a file or, without a folder, in memory."""
+@dataclass(frozen=True)
+class _Facts:
+    """What is seen in a drawing's render."""
 
-    def __init__(self, drawings: Sequence[Drawing], px: int, folder: Path | None) -> None:
-        self.px = px
-        self._drawings = drawings
-        shape = (len(drawings), px, px, 4)
-        if folder is None:
-            self._pictures = np.zeros(shape, np.uint8)
-            self._done = np.zeros(len(drawings), np.uint8)
-            return
-        stem = f"renders-{px}-{_digest(drawings)}"
-        self._pictures = _open_array(folder / f"{stem}.npy", shape)
-        self._done = _open_array(folder / f"{stem}-done.npy", (len(drawings),))
-
-    def __getitem__(self, index: int) -> Pixels:
-        """Premultiplied RGBA, shape (px, px, 4); rendered now if it was not yet."""
-        if not self._done[index]:
-            self._keep(index, art.render(self._drawings[index].svg, self.px))
-        picture: Pixels = self._pictures[index]
-        return picture
-
-    def _keep(self, index: int, picture: Pixels) -> None:
-        self._pictures[index] = picture
-        self._done[index] = 1
-
-    def fill(self, workers: int = 1, report: Report | None = None) -> dict[int, str]:
-        """Renders what is missing; returns the reason for each drawing that cannot be rendered."""
-        missing = [int(index) for index in np.flatnonzero(self._done == 0)]
-        failures: dict[int, str] = {}
-        chunks = [missing[start : start + 64] for start in range(0, len(missing), 64)]
-        jobs = [([self._drawings[index].svg for index in chunk], self.px) for chunk in chunks]
-        n_done = len(self._drawings) - len(missing)
-        for chunk, pictures in zip(chunks, _render_all(jobs, workers), strict=True):
-            for index, picture in zip(chunk, pictures, strict=True):
-                if isinstance(picture, str):
-                    failures[index] = picture
-                else:
-                    self._keep(index, picture)
-            n_done += len(chunk)
-            if report is not None:
-                report(n_done, len(self._drawings))
-        return failures
+    box: tuple[float, float, float, float]
+    tint: Tint
+    digest: str  # of the pixels: equal pictures under two names are found by it
 
 
-def _render_all(jobs: list[tuple[list[str], int]], workers: int) -> Iterable[list[Pixels | str]]:
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(_render_chunk, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_render_chunk, jobs)
+class _Set:
+    """One artist's drawings with their renders and facts, kept together whichever are used.
+
+    The files depend on the artist's drawings alone: a change of the words or of what is skipped
+    renders nothing again.
+    """
+
+    def __init__(self, drawings: Sequence[Drawing], folder: Path | None) -> None:
+        self.drawings, self._folder = drawings, folder
+        self.base = PictureStore(drawings, BASE_PX, folder)
+        self._large: PictureStore | None = None
+
+    @property
+    def large(self) -> PictureStore:
+        if self._large is None:
+            self._large = PictureStore(self.drawings, LARGE_PX, self._folder)
+        return self._large
+
+    def facts(self, rows: Iterable[int]) -> dict[int, _Facts]:
+        """Box, colour and digest of the given rows; looked at once and then read."""
+        path = None
+        known: dict[int, _Facts] = {}
+        if self._folder is not None:
+            path = self._folder / f"facts-{_FORMAT}-{digest(self.drawings)}.json"
+            known = _read_facts(path)
+        fresh = {row: _look(self.base[row]) for row in rows if row not in known}
+        known |= fresh
+        if path is not None and fresh:
+            table = {str(row): asdict(fact) for row, fact in sorted(known.items())}
+            files.write_whole(path, json.dumps(table).encode())
+        return known
 
 
-def _render_chunk(job: tuple[list[str], int]) -> list[Pixels | str]:
-    svgs, px = job
-    pictures: list[Pixels | str] = []
-    for svg in svgs:
-        try:
-            pictures.append(art.render(svg, px))
-        except DataError as error:
-            pictures.append(error.message)
-    return pictures
-
-
-def _digest(drawings: Sequence[Drawing]) -> str:
-    state = hashlib.sha256()
-    for drawing in drawings:
-        state.update(f"{drawing.id}\0{len(drawing.svg)}\0".encode())
-        state.update(drawing.svg.encode())
-    return state.hexdigest()[:12]
-
-
-def _open_array(path: Path, shape: tuple[int, ...]) -> Pixels:
-    """A writable memory map of zeros, made if it is not there (or was cut off while being made)."""
-    if path.exists():
-        try:
-            kept: Pixels = np.load(path, mmap_mode="r+")
-            if kept.shape == shape:
-                return kept
-        except (OSError, ValueError):
-            pass  # a file cut short by a crash is made again
+def _read_facts(path: Path) -> dict[int, _Facts]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}.part")
-        np.lib.format.open_memmap(fresh, "w+", np.uint8, shape)
-        os.replace(fresh, path)
-        made: Pixels = np.load(path, mmap_mode="r+")
-    except OSError as error:
-        raise DataError(
-            f"The rendered drawings cannot be kept in {path}: {error}",
-            hint="Free some disk space, or set LIMNER_HOME to a folder with room for 2 GB.",
-        ) from error
-    return made
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            int(row): _Facts(tuple(fact["box"]), Tint(**fact["tint"]), fact["digest"])
+            for row, fact in table.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # not there, or of another making: look again
+
+
+def _look(picture: Pixels) -> _Facts:
+    n_px = picture.shape[0]
+    visible = picture[..., 3] > 24
+    if not visible.any():
+        visible = picture[..., 3] > 0
+    columns, rows = np.flatnonzero(visible.any(0)), np.flatnonzero(visible.any(1))
+    box = (columns[0] / n_px, rows[0] / n_px, (columns[-1] + 1) / n_px, (rows[-1] + 1) / n_px)
+    left, top, right, bottom = (float(side) for side in box)
+    digest = hashlib.sha256(picture.tobytes()).hexdigest()[:20]
+    return _Facts((left, top, right, bottom), tint_of(picture), digest)
 
 
 class Library:
@@ -156,9 +121,7 @@ class Library:
         self,
         entries: Sequence[Entry],
         concepts: Mapping[str, Concept],
-        pictures: PictureStore,
-        large: Callable[[], PictureStore],
-        rows: Sequence[int],
+        renders: Sequence[tuple[_Set, int]],
         skipped: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.entries = tuple(entries)
@@ -168,8 +131,7 @@ class Library:
         self.labels = frozenset(
             words.clean_english(concept.labels["en"]).lower() for concept in concepts.values()
         )
-        self._pictures, self._make_large, self._rows = pictures, large, tuple(rows)
-        self._large: PictureStore | None = None
+        self._renders = tuple(renders)  # of each entry: its artist's set and the row there
         self._pools: dict[
             tuple[str, str, str | None], tuple[NDArray[np.int64], NDArray[np.float64]]
         ] = {}
@@ -203,29 +165,19 @@ class Library:
         report: Report | None = None,
     ) -> "Library":
         """The library of any drawings whose concepts are known; in memory if no folder is given."""
-        skipped: list[tuple[str, str]] = []
-        usable: list[Drawing] = []
-        for drawing in drawings:
-            reason = reason_to_skip(drawing, concepts[drawing.concept])
-            if reason is None:
-                usable.append(drawing)
-            else:
-                skipped.append((drawing.id, reason))
-        pictures = PictureStore(usable, BASE_PX, folder)
-        failures = pictures.fill(workers, report)
-        skipped += [(usable[index].id, reason) for index, reason in failures.items()]
-        facts = _facts(usable, pictures, frozenset(failures), folder)
-        rows, duplicates = _without_duplicates(usable, facts, concepts)
-        skipped += duplicates
-        entries = [_entry(usable[row], concepts[usable[row].concept], facts[row]) for row in rows]
-        return cls(
-            entries,
-            concepts,
-            pictures,
-            lambda: PictureStore(usable, LARGE_PX, folder),
-            rows,
-            skipped,
-        )
+        sets = [_Set(rows, folder) for rows in _by_artist(drawings).values()]
+        wanted, skipped = _sorted_out(sets, concepts)
+        skipped += _render(wanted, workers, report)
+        seen = [
+            (one, row, facts[row])
+            for one, rows in wanted
+            for facts in [one.facts(rows)]
+            for row in rows
+        ]
+        kept, duplicates = _without_duplicates(seen, concepts)
+        entries = [_entry(one.drawings[row], concepts, facts) for one, row, facts in kept]
+        renders = [(one, row) for one, row, _ in kept]
+        return cls(entries, concepts, renders, skipped + duplicates)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -241,12 +193,9 @@ class Library:
 
     def picture(self, index: int, px: int) -> Pixels:
         """A whole drawing, premultiplied RGBA, shape (px, px, 4), scaled down by area."""
-        if px <= BASE_PX:
-            return resized(self._pictures[self._rows[index]], px)
+        one, row = self._renders[index]
         if px <= LARGE_PX:
-            if self._large is None:
-                self._large = self._make_large()
-            return resized(self._large[self._rows[index]], px)
+            return resized((one.base if px <= BASE_PX else one.large)[row], px)
         return art.render(self.entries[index].drawing.svg, px)
 
     def choose(
@@ -282,88 +231,77 @@ class Library:
         return members, np.cumsum([self.entries[index].weight for index in members])
 
 
-def resized(picture: Pixels, px: int) -> Pixels:
-    """A square premultiplied picture scaled to (px, px, 4): by area wherever that is exact."""
-    n_px = picture.shape[0]
-    if n_px == px:
-        return np.array(picture)
-    # "CMYK" is Pillow's one mode of four equal channels: nothing is premultiplied a second time.
-    image = Image.frombuffer(
-        "CMYK", (n_px, n_px), np.ascontiguousarray(picture), "raw", "CMYK", 0, 1
-    )
-    if n_px % px == 0:
-        return np.asarray(image.reduce(n_px // px))  # the same as BOX, three times as fast
-    # BOX at a ratio such as 128:120 makes steps in slanting edges; HAMMING does not.
-    how = Image.Resampling.HAMMING if px < n_px else Image.Resampling.BICUBIC
-    return np.asarray(image.resize((px, px), how))
+def _by_artist(drawings: Iterable[Drawing]) -> dict[str, list[Drawing]]:
+    by_artist: dict[str, list[Drawing]] = {}
+    for drawing in drawings:
+        by_artist.setdefault(drawing.artist, []).append(drawing)
+    return by_artist
 
 
-@dataclass(frozen=True)
-class _Facts:
-    box: tuple[float, float, float, float]
-    tint: Tint
-    digest: str  # of the pixels: equal pictures under two names are found by it
+Skipped = list[tuple[str, str]]
+Wanted = list[tuple[_Set, list[int]]]
+Seen = tuple[_Set, int, _Facts]
 
 
-def _facts(
-    drawings: Sequence[Drawing], pictures: PictureStore, failed: frozenset[int], folder: Path | None
-) -> dict[int, _Facts]:
-    path = None if folder is None else folder / f"facts-{_FORMAT}-{_digest(drawings)}.json"
-    if path is not None and path.exists():
-        try:
-            return _facts_from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError):
-            pass  # cut short by a crash: look again
-    facts = {index: _look(pictures[index]) for index in range(len(drawings)) if index not in failed}
-    if path is not None:
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(
-            json.dumps({str(index): asdict(fact) for index, fact in facts.items()}),
-            encoding="utf-8",
-        )
-        os.replace(part, path)
-    return facts
+def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[Wanted, Skipped]:
+    """The rows of each set to be used, and what is left out for what it shows."""
+    wanted: Wanted = []
+    skipped: Skipped = []
+    for one in sets:
+        reasons = [reason_to_skip(drawing, concepts[drawing.concept]) for drawing in one.drawings]
+        wanted.append((one, [row for row, reason in enumerate(reasons) if reason is None]))
+        skipped += [
+            (drawing.id, reason)
+            for drawing, reason in zip(one.drawings, reasons, strict=True)
+            if reason is not None
+        ]
+    return wanted, skipped
 
 
-def _facts_from_json(table: dict[str, Any]) -> dict[int, _Facts]:
-    return {
-        int(index): _Facts(tuple(row["box"]), Tint(**row["tint"]), row["digest"])
-        for index, row in table.items()
-    }
+def _render(wanted: Wanted, workers: int, report: Report | None) -> Skipped:
+    """Renders every wanted row; takes those that cannot be rendered out of `wanted`."""
+    failed: Skipped = []
+    n_before, n_all = 0, sum(len(rows) for _, rows in wanted)
+    for one, rows in wanted:
 
+        def tell(done: int, _: int, before: int = n_before) -> None:
+            if report is not None:
+                report(before + done, n_all)
 
-def _look(picture: Pixels) -> _Facts:
-    n_px = picture.shape[0]
-    visible = picture[..., 3] > 24
-    if not visible.any():
-        visible = picture[..., 3] > 0
-    columns, rows = np.flatnonzero(visible.any(0)), np.flatnonzero(visible.any(1))
-    box = (columns[0] / n_px, rows[0] / n_px, (columns[-1] + 1) / n_px, (rows[-1] + 1) / n_px)
-    left, top, right, bottom = (float(side) for side in box)
-    digest = hashlib.sha256(picture.tobytes()).hexdigest()[:20]
-    return _Facts((left, top, right, bottom), tint_of(picture), digest)
+        failures = one.base.fill(rows, workers, tell)
+        n_before += len(rows)
+        failed += [(one.drawings[row].id, reason) for row, reason in failures.items()]
+        rows[:] = [row for row in rows if row not in failures]
+    return failed
 
 
 def _without_duplicates(
-    drawings: Sequence[Drawing], facts: Mapping[int, _Facts], concepts: Mapping[str, Concept]
-) -> tuple[list[int], list[tuple[str, str]]]:
+    seen: Sequence[Seen], concepts: Mapping[str, Concept]
+) -> tuple[list[Seen], Skipped]:
     """Keeps one of each picture; an emoji before a named idea, training art before the judge's."""
 
-    def rank(row: int) -> tuple[bool, bool, int]:
-        drawing = drawings[row]
+    def rank(place: int) -> tuple[bool, bool, int]:
+        one, row, _ = seen[place]
+        drawing = one.drawings[row]
         named = drawing.concept.startswith("name:")
-        return (drawing.artist in art.JUDGE_ARTISTS, named or concepts[drawing.concept].gender, row)
+        return (
+            drawing.artist in art.JUDGE_ARTISTS,
+            named or concepts[drawing.concept].gender,
+            place,
+        )
 
     kept: dict[str, int] = {}
-    duplicates = []
-    for row in sorted(facts, key=rank):
-        first = kept.setdefault(facts[row].digest, row)
-        if first != row:
-            duplicates.append((drawings[row].id, f"the same picture as {drawings[first].id}"))
-    return sorted(kept.values()), duplicates
+    duplicates: Skipped = []
+    for place in sorted(range(len(seen)), key=rank):
+        first = kept.setdefault(seen[place][2].digest, place)
+        if first != place:
+            names = [seen[which][0].drawings[seen[which][1]].id for which in (place, first)]
+            duplicates.append((names[0], f"the same picture as {names[1]}"))
+    return [seen[place] for place in sorted(kept.values())], duplicates
 
 
-def _entry(drawing: Drawing, concept: Concept, facts: _Facts) -> Entry:
+def _entry(drawing: Drawing, concepts: Mapping[str, Concept], facts: _Facts) -> Entry:
+    concept = concepts[drawing.concept]
     return Entry(
         drawing, concept, facts.box, facts.tint, weight(concept), words.is_countable(concept)
     )

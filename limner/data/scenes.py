@@ -205,7 +205,7 @@ def _painted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -
     )
     background = "transparent"
     if dice >= 0.3:
-        background = _background(rng, (colour or entry.tint.natural,))
+        background = _background(rng, [entry], [colour])
     item = ObjectSpec(
         entry.drawing.id, entry.concept.key, (_framed(rng, entry, size),), colour, size
     )
@@ -246,10 +246,17 @@ def colours_allowed(entry: Entry) -> bool:
     return all(noun_without_colour(entry.concept, lang) for lang in ("en", "zh"))
 
 
-def _background(rng: np.random.Generator, taken: tuple[str | None, ...]) -> str:
-    """A background that no object in the scene disappears into."""
-    free = [name for name in colours.NAMES if name not in taken]
-    return free[int(rng.integers(len(free)))]
+def _background(rng: np.random.Generator, entries: list[Entry], said: list[str | None]) -> str:
+    """A background that no object in the scene, in the colour said of it, disappears into."""
+    free = [
+        name
+        for name in colours.NAMES
+        if not any(
+            name == colour if colour else entry.tint.is_near(name)
+            for entry, colour in zip(entries, said, strict=True)
+        )
+    ]
+    return free[int(rng.integers(len(free)))] if free else "transparent"
 
 
 def _maybe_background(
@@ -257,9 +264,7 @@ def _maybe_background(
 ) -> str:
     if rng.random() >= 0.25:
         return "transparent"
-    return _background(
-        rng, tuple(name or entry.tint.natural for name, entry in zip(said, entries, strict=True))
-    )
+    return _background(rng, entries, said)
 
 
 _LAYOUTS: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {

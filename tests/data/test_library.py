@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from limner.data import shapes
-from limner.data.library import BASE_PX, Library, PictureStore, resized
+from limner.data.library import BASE_PX, Library
+from limner.data.pictures import PictureStore, resized
 from limner.errors import DataError
 
 SHAPES = shapes.drawings()[:6]
@@ -54,9 +55,11 @@ def test_renders_are_kept_and_a_stopped_build_goes_on(
 ) -> None:
     store = PictureStore(SHAPES, 32, tmp_path)
     first = np.array(store[1])
-    asked: list[int] = []
-    assert PictureStore(SHAPES, 32, tmp_path).fill(report=lambda done, n: asked.append(done)) == {}
-    assert asked == [6]
+    asked: list[tuple[int, ...]] = []
+    assert (
+        PictureStore(SHAPES, 32, tmp_path).fill(range(6), report=lambda *n: asked.append(n)) == {}
+    )
+    assert asked == [(6, 6)]
     monkeypatch.setattr("limner.data.art.render", None)  # all are there: nothing may be rendered
     again = PictureStore(SHAPES, 32, tmp_path)
     np.testing.assert_array_equal(again[1], first)
@@ -64,14 +67,14 @@ def test_renders_are_kept_and_a_stopped_build_goes_on(
 
 
 def test_other_drawings_do_not_meet_old_renders(tmp_path: Path) -> None:
-    PictureStore(SHAPES, 16, tmp_path).fill()
+    PictureStore(SHAPES, 16, tmp_path).fill(range(6))
     changed = [replace(SHAPES[0], svg=SHAPES[1].svg), *SHAPES[1:]]
     store = PictureStore(changed, 16, tmp_path)
     np.testing.assert_array_equal(store[0], store[1])
 
 
 def test_a_cut_off_file_is_made_again(tmp_path: Path) -> None:
-    PictureStore(SHAPES, 16, tmp_path).fill()
+    PictureStore(SHAPES, 16, tmp_path).fill(range(6))
     for path in tmp_path.glob("renders-*.npy"):
         path.write_bytes(path.read_bytes()[:100])
     assert PictureStore(SHAPES, 16, tmp_path)[2].any()
@@ -80,8 +83,8 @@ def test_a_cut_off_file_is_made_again(tmp_path: Path) -> None:
 def test_several_processes_render_the_same(tmp_path: Path) -> None:
     many = [replace(d, id=f"{d.id}{n}") for n in range(12) for d in SHAPES]
     alone, together = PictureStore(many, 16, None), PictureStore(many, 16, None)
-    alone.fill(workers=1)
-    together.fill(workers=2)
+    alone.fill(range(len(many)), workers=1)
+    together.fill(range(len(many)), workers=2)
     for index in range(len(many)):
         np.testing.assert_array_equal(alone[index], together[index])
 
@@ -124,3 +127,24 @@ def test_the_whole_way_from_packages(packages: Path) -> None:
     assert reasons["twemoji/apple-again"] == "the same picture as twemoji/red-apple"
     assert reasons["twemoji/flag-for-japan"] == "flag of a country"
     assert library.picture(0, BASE_PX).any()
+
+
+def test_other_words_or_skips_render_nothing_again(
+    packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Library.open(packages, ("twemoji",))
+    monkeypatch.setattr("limner.data.art.render", None)
+    monkeypatch.setattr("limner.data.library.tint_of", None)
+    monkeypatch.setattr(
+        "limner.data.library.reason_to_skip",
+        lambda drawing, concept: "not today" if drawing.name == "cat" else None,
+    )
+    with pytest.raises(TypeError):  # the flag was skipped before and is rendered only now
+        Library.open(packages, ("twemoji",))
+    monkeypatch.setattr(
+        "limner.data.library.reason_to_skip",
+        lambda drawing, concept: None if drawing.name in ("car", "red-apple") else "not today",
+    )
+    after = Library.open(packages, ("twemoji",))
+    assert [entry.drawing.name for entry in after.entries] == ["car", "red-apple"]
+    assert after["twemoji/car"].box == before["twemoji/car"].box
