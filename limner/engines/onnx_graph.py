@@ -1,6 +1,7 @@
 """The default engine: limner's own transformer on the CPU, with NumPy and ONNX Runtime alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from limner.model.decoding import Partial, draw_codes, filled_in
 from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
 from limner.model.styles import Style, in_style
 from limner.model.text_tokenizer import NULL
-from limner.request import ImageRequest, Size
+from limner.request import ImageRequest
 
 _FACTOR = 4  # of one pass of the upscalers
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
@@ -33,6 +34,7 @@ class OnnxEngine:
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
         self.network = OnnxNetwork(folder, threads)
         self.model = str(self.network.config["name"])
+        self.n_picture_tokens = self.network.shape.n_cells
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in self.network.config.get("styles", ())
@@ -60,7 +62,9 @@ class OnnxEngine:
 
     def sampling(self, quality: str) -> SamplingConfig:
         """How a quality is drawn; chosen for the weights, and stored with them."""
-        return SamplingConfig(**self.network.config["sampling"][quality])
+        config = SamplingConfig(**self.network.config["sampling"][quality])
+        # A step draws at least one cell, so there cannot be more steps than cells.
+        return replace(config, n_steps=min(config.n_steps, self.n_picture_tokens))
 
     def _draw(
         self,
@@ -75,7 +79,7 @@ class OnnxEngine:
         for partial in self._partials(request, prompt, index, config):
             yield Progress(done + partial.done, total, "drawing")
             if partial.done in wanted:
-                seen = self._preview(partial, request.size)
+                seen = self._preview(partial, request)
                 yield Preview(index, seen, partial.done, partial.total)
         scores = self._scores(prompt, partial.codes)
         best = int(scores.argmax())
@@ -113,27 +117,32 @@ class OnnxEngine:
         scores: Floats = self.network.embed_image(codes) @ self.network.embed_text(prompt)[0]
         return scores
 
-    def _preview(self, partial: Partial, size: Size) -> pixels.Pixels:
+    def _preview(self, partial: Partial, request: ImageRequest) -> pixels.Pixels:
         codes = filled_in(partial, self.network.shape.grid)[:1]
-        seen = _straight(self.network.pixels(codes, n_passes=1)[0])
-        return pixels.resize(seen, size.width, size.height)
+        return _fitted(_straight(self.network.pixels(codes, n_passes=1)[0]), request)
 
     def _finish(self, codes: Ints, request: ImageRequest) -> pixels.Pixels:
         px = self.network.config["model"]["image_tokenizer"]["image_px"]
         n_passes = 1 if request.size.width <= px * _FACTOR else 2
-        drawn = _straight(self.network.pixels(codes, n_passes)[0])
-        if drawn.shape[:2] != (request.size.height, request.size.width):
-            drawn = pixels.resize(drawn, request.size.width, request.size.height, "area")
-        if request.background == "opaque":
-            opaque = np.full_like(drawn, 255)
-            opaque[..., :3] = pixels.composite(drawn)
-            return opaque
-        return drawn
+        return _fitted(_straight(self.network.pixels(codes, n_passes)[0]), request)
 
 
 def _preview_steps(n_steps: int, n_previews: int) -> set[int]:
     """After which steps to show how far a picture is: evenly, and never after the last."""
     return {n_steps * (i + 1) // (n_previews + 1) for i in range(n_previews)} - {0, n_steps}
+
+
+def _fitted(drawn: pixels.Pixels, request: ImageRequest) -> pixels.Pixels:
+    """What the network drew at the size and on the background that were asked for."""
+    height, width = request.size.height, request.size.width
+    if drawn.shape[:2] != (height, width):
+        method: pixels.Method = "area" if drawn.shape[0] > height else "bicubic"
+        drawn = pixels.resize(drawn, width, height, method)
+    if request.background == "opaque":
+        opaque = np.full_like(drawn, 255)
+        opaque[..., :3] = pixels.composite(drawn)
+        return opaque
+    return drawn
 
 
 def _straight(picture: NDArray[np.float32]) -> pixels.Pixels:

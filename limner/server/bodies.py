@@ -7,14 +7,14 @@ import binascii
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from limner.server.uploads import RawFile
 from limner.server.wire import errors
@@ -93,14 +93,41 @@ async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> A
     if kind != FORM:
         given = request.headers.get("content-type", "none")
         raise errors.unsupported_content_type(given, FORM)
-    try:
-        form = await request.form(max_files=MAX_IMAGES + 4, max_fields=MAX_FIELDS)
-    except HTTPException as error:  # from the parser: broken, or more parts than anyone needs
-        raise _bad_form(str(error.detail)) from None
+    form = await _parse_form(request)
     try:
         yield _parts_of_form(form.multi_items())
     finally:
         await form.close()
+
+
+class _FormParser(MultiPartParser):
+    """Starlette's parser, which takes a form that breaks off for a whole one, and this does not."""
+
+    is_complete = False
+
+    def on_end(self) -> None:
+        self.is_complete = True
+
+    @classmethod
+    async def read(cls, request: Request) -> FormData:
+        parser = cls(
+            request.headers, request.stream(), max_files=MAX_IMAGES + 4, max_fields=MAX_FIELDS
+        )
+        parser.stream = parser._to_the_end(parser.stream)
+        return await parser.parse()
+
+    async def _to_the_end(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+        if not self.is_complete:  # raised here, the parser closes the files it has opened
+            raise MultiPartException("it ends before its last boundary.")
+
+
+async def _parse_form(request: Request) -> FormData:
+    try:
+        return await _FormParser.read(request)
+    except MultiPartException as error:  # broken, or of more parts than anyone needs
+        raise _bad_form(error.message) from None
 
 
 def _bad_form(detail: str) -> ApiError:

@@ -82,6 +82,8 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Upload:
             width, height = image.size
             has_alpha = image.mode in _WITH_ALPHA or "transparency" in image.info
             n_frames = getattr(image, "n_frames", 1)
+    except Image.DecompressionBombError as error:
+        raise DataError(f"The picture is too large: {error}") from error
     except Exception as error:  # a header can be wrong in more ways than Pillow's authors list
         raise DataError(f"The picture is damaged: {type(error).__name__}") from error
     if max(width, height) > MAX_SIDE_PX or width * height > max_pixels:
