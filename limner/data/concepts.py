@@ -259,7 +259,7 @@ def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
             return "skin tone variant"
         if _COUNTRY_NAME.search(drawing.name):
             return "flag of a country"
-        if drawing.artist == "fxemoji":
+        if drawing.artist == "fxemoji" and drawing.name not in hand_table()["labels"]:
             return "no caption can be made from its name"
     if concept.tone:
         return "skin tone variant"

@@ -8,6 +8,7 @@ good, whatever a later version of the word tables says.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
@@ -47,8 +48,13 @@ def _held_out_families() -> frozenset[str]:
 
 
 @cache
-def _held_out_synonyms(lang: str) -> frozenset[str]:
-    return frozenset(table()["S4"].get(lang, ()))
+def _held_out_words(lang: str) -> re.Pattern[str] | None:
+    """Finds any held-out synonym in a text: as whole words, or anywhere where none are spaced."""
+    known = sorted(table()["S4"].get(lang, ()), key=len, reverse=True)
+    if not known:
+        return None
+    either = "|".join(re.escape(text) for text in known)
+    return re.compile(either if lang == "zh" else rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
 
 
 def is_held_out_concept(concept: Concept) -> bool:
@@ -82,9 +88,11 @@ def is_held_out_count(family: str, count: int) -> bool:
     return count > 1 and _by_hash("counts", f"{count}|{family}")
 
 
+@lru_cache(maxsize=1 << 16)
 def is_held_out_synonym(text: str, lang: str) -> bool:
-    """S4: whether no training caption may use this synonym."""
-    return text in _held_out_synonyms(lang)
+    """S4: whether no training caption may say this, as it is or contains a held-out synonym."""
+    found = _held_out_words(lang)
+    return found is not None and found.search(text) is not None
 
 
 def artists_of(split: str) -> tuple[str, ...]:
@@ -121,12 +129,12 @@ def synonyms(concepts: Iterable[Concept], lang: str) -> dict[str, tuple[str, ...
 
 
 def make_table(
-    concepts: Mapping[str, Concept], salt: str, rates: dict[str, float]
+    concepts: Mapping[str, Concept], salt: str, rates: dict[str, float], own_words: str = ""
 ) -> dict[str, Any]:
     """The record that splits.json holds, made once from the word tables.
 
-    A synonym is only held out if its concept keeps another and if no label contains it, for a
-    label is written in training captions.
+    A synonym is only held out if its concept keeps another and if neither a label nor `own_words`
+    (what captions say beside labels and tags) contains it, for those are said in training.
     """
 
     def share(kind: str, text: str) -> float:
@@ -145,7 +153,7 @@ def make_table(
             for concept in concepts.values()
             if not concept.tone
         ]
-        written = "\n".join(labels)
+        written = "\n".join([*labels, own_words.lower()])
         known = synonyms(concepts.values(), lang)
         free = {
             tag

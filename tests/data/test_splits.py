@@ -1,8 +1,9 @@
 import pytest
 
-from limner.data import splits
+from limner.data import splits, words
 from limner.data.art import JUDGE_ARTISTS, TRAINING_ARTISTS
-from limner.data.concepts import Concept
+from limner.data.captions import STYLES
+from limner.data.concepts import Concept, hand_table
 
 
 def _concept(family: str) -> Concept:
@@ -94,3 +95,25 @@ def test_a_new_record_never_holds_out_a_label_or_the_last_synonym() -> None:
     assert "alias 3" not in record["S4"]["en"]  # it is written in a label
     assert record["S4"]["zh"] == []  # each concept would have none left
     assert 5 < len(record["S1"]) < 26
+
+
+def test_no_word_of_ours_is_a_held_out_synonym() -> None:
+    """Colours, styles, relations and hand-made names are said in training captions."""
+    english = [*words.table("en")["labels"].values(), "left of", "next to", "background"]
+    chinese = [*words.table("zh")["labels"].values(), *words.table("zh")["colours"].values()]
+    for name, labels in hand_table()["labels"].items():
+        english.append(labels.get("en", name.replace("-", " ")))
+        chinese += [labels["zh"]] if "zh" in labels else []
+    for style in STYLES.values():
+        english += style["en"]
+        chinese += style["zh"]
+    assert [text for text in english if splits.is_held_out_synonym(text, "en")] == []
+    assert [text for text in chinese if splits.is_held_out_synonym(text, "zh")] == []
+
+
+def test_a_text_that_contains_a_held_out_synonym_is_held_out() -> None:
+    english, chinese = splits.table()["S4"]["en"][50], splits.table()["S4"]["zh"][50]
+    assert splits.is_held_out_synonym(f"a {english.upper()}!", "en")
+    assert not splits.is_held_out_synonym(f"x{english}x", "en")
+    assert splits.is_held_out_synonym(f"一个{chinese}吧", "zh")
+    assert not splits.is_held_out_synonym(english, "fr")
