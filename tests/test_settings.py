@@ -148,3 +148,49 @@ def test_tilde_is_the_home_of_the_user(tmp_path: Path) -> None:
 def test_variables_that_no_setting_reads_are_found() -> None:
     environ = {"LIMNER_THREAD": "2", "LIMNER_THREADS": "2", "HOME": "/"}
     assert settings.unknown_variables(environ) == ["LIMNER_THREAD"]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("strict", "off", False),
+        ("strict", "ON", True),
+        ("api_keys", "one, two,,", ("one", "two")),
+        ("public_url", "https://example.org/limner/", "https://example.org/limner"),
+        ("port", "0", 0),
+    ],
+)
+def test_settings_of_other_kinds(tmp_path: Path, key: str, text: str, value: object) -> None:
+    environ = {"LIMNER_HOME": str(tmp_path), f"LIMNER_{key.upper()}": text}
+    assert getattr(settings.load(environ=environ, folder=tmp_path), key) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('strict = "maybe"', "'maybe' .*must be on or off"),
+        ("strict = 1", "must be on or off"),
+        ("port = 65536", "from 0 to 65535"),
+        ("queue = 0", "from 1 to 1024"),
+        ('public_url = "example.org"', "must be an address such as https"),
+        ('public_url = "ftp://example.org"', "must be an address such as https"),
+        ("origins_allowed = [3]", "must be texts separated by commas"),
+    ],
+)
+def test_wrong_settings_of_other_kinds(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "limner.toml").write_text(line)
+    with pytest.raises(SettingsError, match=words):
+        settings.load(environ={"LIMNER_HOME": str(tmp_path)}, folder=tmp_path)
+
+
+def test_keys_are_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "limner.toml").write_text('api_keys = ["sk-secret", "sk-other"]')
+    environ = {"LIMNER_HOME": str(tmp_path)}
+    loaded = settings.load(environ=environ, folder=tmp_path)
+    assert settings.shown(loaded, "api_keys") == "2 set"
+    assert "sk-" not in repr(loaded)
+    (tmp_path / "limner.toml").write_text('api_keys = ["sk-secret", 3]')
+    with pytest.raises(SettingsError) as caught:
+        settings.load(environ=environ, folder=tmp_path)
+    assert "sk-" not in str(caught.value)
+    assert caught.value.message.endswith("it must be keys separated by commas")

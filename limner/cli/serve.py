@@ -47,6 +47,7 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
+        listener.listen(config.backlog)  # whoever reads the next line and calls is answered
         click.echo(f"limner is at http://{_address(listener)}/v1", err=True)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,0 +1,98 @@
+"""`limner serve` as a process: it starts, answers and stops, or says why it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def _started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "limner", "serve", *arguments]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _refused(*arguments: str) -> str:
+    """What a server that does not start says."""
+    with _started(*arguments) as process:
+        output, said = process.communicate(timeout=100)
+    assert (process.returncode, output) == (2, ""), said
+    return said
+
+
+def test_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    with _started("--engine", "testcard", "--port", "0") as process:
+        assert process.stderr
+        line = process.stderr.readline()
+        found = re.fullmatch(r"limner is at (http://127\.0\.0\.1:\d+/v1)\n", line)
+        assert found, line
+        data = json.dumps({"prompt": "secret words", "size": "256x256"}).encode()
+        request = urllib.request.Request(
+            f"{found[1]}/images/generations", data, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            url = json.load(answer)["data"][0]["url"]
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "POST '/v1/images/generations' 200" in said
+    assert "secret" not in said
+    assert "sig=" not in said
+    assert "Traceback" not in said
+
+
+def test_port_that_is_taken_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = _refused("--engine", "testcard", "--port", port)
+    assert said.startswith(f"error: Cannot listen at 127.0.0.1:{port}: address already in use")
+    assert "hint: another server is there" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "0.0.0.0"], "hint: set LIMNER_API_KEYS, or say --allow-open"),
+        (["--port", "70000"], "must be a whole number from 0 to 65535"),
+        (["--port", "x"], "flag --port"),
+    ],
+)
+def test_wrong_settings_are_refused(arguments: list[str], words: str) -> None:
+    assert words in _refused("--engine", "testcard", *arguments)
+
+
+def test_drawing_loads_nothing_of_the_server(tmp_path: Path) -> None:
+    program = (
+        "import sys; from limner.cli import main; "
+        "main(['draw', 'a cat', '--engine', 'testcard', '--size', '256x256', '-o', 'cat.png']); "
+        "print(sorted({'fastapi', 'starlette', 'uvicorn', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    assert done.stdout.splitlines() == ["cat.png", "[]"]
