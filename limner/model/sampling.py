@@ -90,8 +90,11 @@ def nucleus(probabilities: Floats, top_p: float) -> Floats:
     """
     order = np.argsort(-probabilities, axis=-1, kind="stable")
     ranked = np.take_along_axis(probabilities, order, axis=-1)
-    before = np.cumsum(ranked, axis=-1) - ranked
-    ranked = np.where((before < top_p) | (np.arange(ranked.shape[-1]) == 0), ranked, 0.0)
+    reached = np.cumsum(ranked, axis=-1)
+    # A value is wanted while those before it fall short; before the likeliest there are none.
+    wanted = np.ones(ranked.shape, bool)
+    wanted[..., 1:] = reached[..., :-1] < top_p
+    ranked = np.where(wanted, ranked, 0.0)
     kept = np.zeros_like(probabilities)
     np.put_along_axis(kept, order, ranked, axis=-1)
     return kept / kept.sum(axis=-1, keepdims=True)

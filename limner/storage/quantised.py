@@ -1,7 +1,9 @@
 """Weights as they travel: matrices in 8 bits with a scale a row, everything else in 16.
 
-A row's scale is its largest magnitude / 127. What is drawn with are the numbers that come back
-from this, in PyTorch as in ONNX Runtime, so both draw the same picture.
+A row's scale is its largest magnitude / 127, rounded up to float16. What is drawn with are the
+numbers that come back from this, in PyTorch as in ONNX Runtime, so both draw the same picture.
+Packing them again gives the same bytes, but for rows below 0.008, whose scales float16 holds with
+fewer digits.
 """
 
 from collections.abc import Mapping
@@ -10,24 +12,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.errors import WeightsError
+
 _SCALE = ".scale"
 _MIN_SIDE = 64  # smaller matrices, and all vectors and convolutions, are too small to matter
 
 
 def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
-    """Arrays by name to what is stored: int8 and float16 (rows, 1) scales, or float16."""
+    """Arrays by name to what is stored: int8 and float16 (rows, 1) scales, or float16.
+
+    Raises WeightsError for numbers that cannot be stored: not finite, or beyond float16.
+    """
     packed: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         if array.ndim == 2 and min(array.shape) >= _MIN_SIDE:
-            largest = np.abs(array).max(axis=1, keepdims=True)
-            # Rounding the scale up to float16 keeps the largest number within 127 steps.
-            scale = np.maximum(np.nextafter((largest / 127).astype(np.float16), np.inf), 1e-7)
-            scale = scale.astype(np.float16)
+            scale = _rounded_up(np.abs(array).max(axis=1, keepdims=True) / 127)
+            _check(name, scale)
             packed[name] = np.rint(array / scale.astype(np.float32)).astype(np.int8)
             packed[name + _SCALE] = scale
         else:
-            packed[name] = array.astype(np.float16)
+            with np.errstate(over="ignore"):  # told below
+                packed[name] = array.astype(np.float16)
+            _check(name, packed[name])
     return packed
+
+
+def _rounded_up(scale: NDArray[np.floating]) -> NDArray[np.float16]:
+    """The next float16 that is not below, so that the largest number is at most 127 steps."""
+    with np.errstate(over="ignore"):
+        near = scale.astype(np.float16)
+        above = np.where(near < scale, np.nextafter(near, np.float16(np.inf)), near)
+    # A row of zeros must not divide by zero.
+    return np.maximum(above, np.float16(1e-7))
+
+
+def _check(name: str, stored: NDArray[np.float16]) -> None:
+    if not np.isfinite(stored).all():
+        raise WeightsError(
+            f"Weights {name} hold numbers that cannot be stored: infinite, or not numbers at all",
+            hint="the training has diverged: train again with a lower rate",
+        )
 
 
 def shards(packed: Mapping[str, NDArray[Any]], limit: int) -> list[dict[str, NDArray[Any]]]:
