@@ -167,3 +167,10 @@ def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     _tarball(tmp_path / "x.tgz", {"package/zeros": bytes(2000)})
     with pytest.raises(DataError, match="more than 1,000 bytes"):
         unpack(tmp_path / "x.tgz", tmp_path / "target", "stamp")
+
+
+def test_the_documents_name_every_package_as_it_is_pinned() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in text.splitlines()]
+    told = [row for row in rows if row and row[0].startswith(("`@", "`emojibase"))]
+    assert told == [[f"`{p.name}`", p.version, p.licence, p.author] for p in PACKAGES]
