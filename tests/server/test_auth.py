@@ -38,7 +38,7 @@ def test_no_key(keyed: Server, header: str | None) -> None:
 
 @pytest.mark.parametrize("key", ["sk-test-abcdefghijkl1234", "short", KEY[:-1], KEY + "x", "é"])
 def test_wrong_key_is_refused_and_not_repeated(keyed: Server, key: str) -> None:
-    headers = {"authorization": f"Bearer {key}".encode()}
+    headers = [(b"authorization", f"Bearer {key}".encode())]
     response = keyed.http.get("/v1/models", headers=headers)
     message = assert_openai_error(response, 401, "invalid_api_key")
     assert message.startswith("Incorrect API key provided: ")
