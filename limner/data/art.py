@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.errors import DataError
+from limner.errors import DataError, MissingExtra
 
 TRAINING_ARTISTS = (
     "noto",
@@ -93,10 +93,15 @@ def _document(icon: dict[str, Any], width: float, height: float) -> str:
 def render(svg: str, px: int) -> NDArray[np.uint8]:
     """The drawing as premultiplied RGBA, shape (px, px, 4), centred if it is not square.
 
-    Raises DataError if the SVG cannot be drawn or draws nothing.
+    Raises DataError if the SVG cannot be drawn or draws nothing, MissingExtra without resvg.
     """
-    import resvg_py  # only needed to build a training set
-
+    try:
+        import resvg_py  # only needed to build a training set
+    except ImportError as error:
+        raise MissingExtra(
+            "Rendering drawings needs resvg_py, which is not installed",
+            hint="pip install 'limner[train]'",
+        ) from error
     try:
         encoded = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=px, height=px))
         straight = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGBA"))
