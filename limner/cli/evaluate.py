@@ -1,0 +1,191 @@
+"""`limner evaluate`: how well the engine draws, in figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner import settings
+from limner.errors import MissingExtra
+from limner.request import QUALITIES, Quality
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from limner.settings import Settings
+    from limner.training.judge import Judge
+
+_SPLITS = "S5,S1,S3,S4"
+
+
+@click.command()
+@click.option("--weights", metavar="NAME", help="Shipped weights by name, or a checkpoint folder.")
+@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option(
+    "-n",
+    "--n",
+    type=click.IntRange(2),
+    default=200,
+    show_default=True,
+    help="Questions a split and language.",
+)
+@click.option("--splits", default=_SPLITS, show_default=True, help="Which sets of questions.")
+@click.option("--languages", default="en,zh", show_default=True, help="Languages of the prompts.")
+@click.option(
+    "--best-of",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="Also draw so many candidates and keep the one the engine likes best.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed asks the same questions.",
+)
+@click.option(
+    "--quality",
+    metavar="|".join(QUALITIES),
+    default="medium",
+    show_default=True,
+    help="How to draw.",
+)
+@click.option("--run", metavar="NAME", help="Training run whose image tokenizer takes part.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="What `limner data build` made.  [default: LIMNER_HOME/data]",
+)
+@click.option(
+    "--json",
+    "json_path",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Write all figures to this file.",
+)
+@click.option(
+    "--sheet",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Write a page of pictures beside the nearest training drawings.",
+)
+@click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
+def evaluate(
+    weights: str | None,
+    engine: str | None,
+    n: int,
+    splits: str,
+    languages: str,
+    best_of: int,
+    seed: int,
+    quality: Quality,
+    run: str | None,
+    data: Path | None,
+    json_path: Path | None,
+    sheet: Path | None,
+    home: Path | None,
+) -> None:
+    """Ask the engine many questions and print how an independent judge finds its pictures.
+
+    Needs the extras train and evaluate, and the art of `limner data build`. The judge is trained
+    on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn.
+    """
+    loaded = settings.load({"home": home, "engine": engine, "weights": weights})
+    stage = _stage()
+    config = stage.EvaluateConfig(
+        n=n,
+        splits=tuple(splits.split(",")),
+        languages=tuple(languages.split(",")),
+        best_of=best_of,
+        seed=seed,
+        sheet=sheet,
+        cache=loaded.home / "evaluation",
+    )
+    draw, folder, progress = drawer(loaded, quality), data or loaded.home / "data", _Progress()
+    judge = _judge(loaded, folder, progress)
+    trained = None if run is None else loaded.home / "training" / run
+    name = f"{loaded.engine} {loaded.weights}, {quality}"
+    report = stage.main(draw, folder, judge, config, trained, progress, name)
+    click.echo(report.markdown(), nl=False)
+    if json_path is not None:
+        from limner.storage.files import write_whole
+
+        write_whole(json_path, report.to_json().encode())
+    click.echo(f"evaluated in {report.seconds:.0f} s", err=True)
+
+
+def _stage() -> Any:
+    """The evaluation, which needs PyTorch."""
+    try:
+        from limner.training import evaluate as stage
+    except ImportError as error:
+        raise MissingExtra(
+            f"Evaluation needs {error.name}, which is not installed",
+            hint="pip install 'limner[train,evaluate]'",
+        ) from error
+    return stage
+
+
+def drawer(
+    loaded: Settings, quality: Quality
+) -> Callable[
+    [Sequence[str], Sequence[int]], tuple[NDArray[np.uint8], NDArray[np.floating] | None]
+]:
+    """Prompts and seeds to pictures and scores, by the engine of the settings."""
+    import numpy as np
+
+    from limner.request import SIZES, ImageRequest
+    from limner.studio import Studio
+
+    studio = Studio(loaded)
+    studio.engine()  # a missing engine is said before the judge is trained
+
+    def draw(
+        prompts: Sequence[str], seeds: Sequence[int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.floating] | None]:
+        pictures = [
+            studio.pictures(ImageRequest(prompt, size=SIZES[0], quality=quality, seed=seed))[0]
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        scores = [picture.score for picture in pictures if picture.score is not None]
+        known = np.array(scores) if len(scores) == len(pictures) else None
+        return np.stack([picture.pixels for picture in pictures]), known
+
+    return draw
+
+
+def _judge(loaded: Settings, data: Path, progress: _Progress) -> Judge:
+    """The judge of LIMNER_HOME, trained now if there is none."""
+    from limner.storage import weights
+    from limner.training import judge
+
+    folder = loaded.home / "judge"
+    if not weights.exists(folder):
+        click.echo("note: there is no judge yet; training one", err=True)
+        config = judge.JudgeConfig(data=data, output=folder, threads=loaded.threads)
+        return judge.main(config, progress)
+    return judge.load(folder, loaded.threads)
+
+
+class _Progress:
+    """A line on stderr whenever a stage begins or ends, and every few seconds between."""
+
+    _EVERY_S = 10.0
+
+    def __init__(self) -> None:
+        self._stage, self._said_s = "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        name, now = stage.split(",")[0], time.monotonic()
+        if name == self._stage and now - self._said_s < self._EVERY_S and done < total:
+            return
+        self._stage, self._said_s = name, now
+        click.echo(f"{stage}: {done} of {total}", err=True)

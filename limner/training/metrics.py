@@ -1,0 +1,104 @@
+"""The figures of an evaluation: plain functions of arrays, with their uncertainty."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+
+_RESAMPLES = 1000
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n pictures and its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.n else "–"
+
+
+def estimate(values: NDArray[np.generic] | list[float] | list[bool], seed: int = 0) -> Estimate:
+    """The mean of values (n,) with the percentile bootstrap interval (Efron 1979, section 2)."""
+    array = np.asarray(values, np.float64)
+    if not len(array):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    rng = np.random.default_rng(seed)
+    means = array[rng.integers(0, len(array), (_RESAMPLES, len(array)))].mean(1)
+    low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Estimate(float(array.mean()), float(low), float(high), len(array))
+
+
+def is_first(true: Floats, others: Floats) -> NDArray[np.bool_]:
+    """R-precision@1: whether the true caption's score (n,) beats all others' (n, m).
+
+    A tie is lost: a judge that scores everything alike gets nothing.
+    """
+    first: NDArray[np.bool_] = true > others.max(1)
+    return first
+
+
+def kid(a: Floats, b: Floats) -> float:
+    """Squared maximum mean discrepancy of two sets of features (n, d), (m, d), unbiased.
+
+    Kernel (x.y / d + 1)^3, KID's (arXiv 1801.01401, section 3). Zero for equal distributions;
+    small samples may give less than zero.
+    """
+    n, m = len(a), len(b)
+    if n < 2 or m < 2:
+        return float("nan")
+    within_a, within_b, across = _kernel(a, a), _kernel(b, b), _kernel(a, b)
+    mean_a = (within_a.sum() - np.trace(within_a)) / (n * (n - 1))
+    mean_b = (within_b.sum() - np.trace(within_b)) / (m * (m - 1))
+    return float(mean_a + mean_b - 2 * across.mean())
+
+
+def _kernel(a: Floats, b: Floats) -> Floats:
+    product: Floats = (a.astype(np.float64) @ b.astype(np.float64).T / a.shape[1] + 1) ** 3
+    return product
+
+
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Peak signal to noise in dB for each pair of pictures (N, H, W, C); at most 100."""
+    difference = a.astype(np.float64) - b
+    error = (difference**2).reshape(len(a), -1).mean(1)
+    decibels: NDArray[np.float64] = 10 * np.log10(255**2 / np.maximum(error, 255**2 * 1e-10))
+    return decibels
+
+
+def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Structural similarity of the luma of each pair of RGB pictures (N, H, W, 3).
+
+    Wang et al. 2004, equation 13, with the usual constants, over uniform windows of 7x7.
+    """
+    weights = np.array([0.299, 0.587, 0.114])
+    x, y = a @ weights, b @ weights
+    mean_x, mean_y = _window_mean(x), _window_mean(y)
+    var_x = _window_mean(x * x) - mean_x**2
+    var_y = _window_mean(y * y) - mean_y**2
+    both = _window_mean(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    upper = (2 * mean_x * mean_y + c1) * (2 * both + c2)
+    lower = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    similarity: NDArray[np.float64] = (upper / lower).reshape(len(a), -1).mean(1)
+    return similarity
+
+
+def _window_mean(planes: NDArray[np.float64], side: int = 7) -> NDArray[np.float64]:
+    windows = np.lib.stride_tricks.sliding_window_view(planes, (side, side), axis=(1, 2))
+    mean: NDArray[np.float64] = windows.mean((-1, -2))
+    return mean
+
+
+def overlap(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Intersection over union of what is visible in pairs of RGBA pictures (N, H, W, 4)."""
+    seen_a, seen_b = a[..., 3] > 127, b[..., 3] > 127
+    union = (seen_a | seen_b).sum((1, 2))
+    both: NDArray[np.float64] = (seen_a & seen_b).sum((1, 2)) / np.maximum(union, 1)
+    return both
