@@ -124,7 +124,7 @@ class LibrarySet:
         return SceneSpec((item,), artist=entry.drawing.artist)
 
     def _weight(self, index: int) -> float:
-        """How often a drawing is wanted: by its concept, less for hands that few prompts ask for."""
+        """How often a drawing is wanted: by its concept, less for hands that few ask for."""
         entry = self.library.entries[index]
         is_rare = entry.drawing.artist in self._rare
         return entry.weight * (_RARE_STYLE_WEIGHT if is_rare else 1.0)

@@ -298,7 +298,8 @@ def test_training_in_bfloat16_is_near_float32(masked: str) -> None:
         return dense_attention(q, k, v, causal=masked == "causal", mask=mask)
 
     wide = random_qkv(n)
-    narrow = tuple(x.to(torch.bfloat16) for x in wide)
+    q, k, v = (x.to(torch.bfloat16) for x in wide)
+    narrow = (q, k, v)
     leaf = narrow[0].clone().requires_grad_()
     out = attend(leaf, *narrow[1:]).float()
     torch.testing.assert_close(out, attend(*wide), atol=2e-2, rtol=2e-2)
