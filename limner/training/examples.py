@@ -1,6 +1,7 @@
 """The generator's examples: pictures as codes, captioned anew whenever they are seen."""
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from limner.data.scenes import SceneSpec
 from limner.data.source import Source
 from limner.errors import DataError
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.storage.files import reported
+from limner.storage.files import reported, write_whole
 from limner.training.image_tokenizer import to_tensor
 
 Codes = NDArray[np.integer[Any]]  # (N, n_cells, n_groups)
@@ -80,16 +81,16 @@ def _number(text: str) -> int:
 def encoded(
     picture: Picture, n: int, tokenizer: ImageTokenizer, kept: Path | None, report: Report
 ) -> Codes:
-    """Codes of pictures 0 .. n - 1; read from the file `kept` if it is there, else written to it.
+    """Codes of pictures 0 .. n - 1; read from a file called like `kept` if there is one, else kept.
 
-    Raises OutputError if it cannot be written and DataError if it holds something else.
+    A tokenizer that was trained on gives other codes: its fingerprint is part of the file's name.
+    Raises OutputError if the file cannot be written and DataError if it holds something else.
     """
-    if kept is not None and kept.exists():
-        codes: Codes = np.load(kept)
-        if codes.shape != (n, tokenizer.config.n_cells, tokenizer.config.n_groups):
-            raise DataError(f"{kept} holds codes of shape {codes.shape}", hint="remove that file")
-        return codes
-    codes = np.concatenate(
+    if kept is not None:
+        kept = kept.with_name(f"{kept.stem}-{_fingerprint(tokenizer)}.npy")
+        if kept.exists():
+            return _read(kept, (n, tokenizer.config.n_cells, tokenizer.config.n_groups))
+    codes: Codes = np.concatenate(
         [
             _codes(picture, range(i, min(n, i + _BATCH)), tokenizer, report, n)
             for i in range(0, n, _BATCH)
@@ -98,9 +99,26 @@ def encoded(
     if kept is not None:
         with reported(kept):
             kept.parent.mkdir(parents=True, exist_ok=True)
-            part = kept.with_suffix(".part.npy")
-            np.save(part, codes)
-            part.rename(kept)
+            buffer = io.BytesIO()
+            np.save(buffer, codes)
+            write_whole(kept, buffer.getvalue())
+    return codes
+
+
+def _fingerprint(tokenizer: ImageTokenizer) -> str:
+    digest = hashlib.sha256(repr(tokenizer.config).encode())
+    for value in tokenizer.encoder.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _read(kept: Path, shape: tuple[int, ...]) -> Codes:
+    try:
+        codes: Codes = np.load(kept)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{kept} cannot be read: {error}", hint="remove that file") from error
+    if codes.shape != shape:
+        raise DataError(f"{kept} holds codes of shape {codes.shape}", hint="remove that file")
     return codes
 
 

@@ -170,5 +170,5 @@ class SheetOfPrompts:
         )
         network = TorchNetwork(transformer)
         codes = last(draw_codes(network, tokens, nothing, numbers, self.sampling))
-        pictures = self.image_tokenizer.decode(torch.from_numpy(codes))
+        pictures = self.image_tokenizer.decode(torch.from_numpy(codes).to(network.device))
         write_sheet(to_pixels(pictures), output, self.columns)

@@ -59,9 +59,10 @@ class ImageTokenizerTask:
     def report(self, model: torch.nn.Module, folder: Path, step: int) -> dict[str, float]:
         """PSNR over white of held-out pictures, with all codes and with the first alone."""
         assert isinstance(model, ImageTokenizer)
-        target = to_tensor(self.held_out[:: max(1, len(self.held_out) // 256)][:256])
+        device = next(model.parameters()).device
+        target = to_tensor(self.held_out[:: max(1, len(self.held_out) // 256)][:256]).to(device)
         rebuilt = model.decode(model.encode(target)).clamp(0, 1)
-        coarse_only = torch.ones(len(target), self.config.model.n_groups)
+        coarse_only = torch.ones(len(target), self.config.model.n_groups, device=device)
         coarse_only[:, 1:] = 0
         coarse = model(target, coarse_only).clamp(0, 1)
         rows = torch.stack([target[:64], rebuilt[:64], coarse[:64]], 1).flatten(0, 1)
@@ -112,7 +113,8 @@ def channels_last(model: Model) -> Model:
 
 def psnr_on_white(rebuilt: Tensor, target: Tensor) -> float:
     """Mean over pictures of the PSNR in dB, both composited on white; (B, 4, H, W) in [0, 1]."""
-    error = (_on(rebuilt, torch.ones(1)) - _on(target, torch.ones(1))).square().mean((1, 2, 3))
+    white = torch.ones(1, device=target.device)
+    error = (_on(rebuilt, white) - _on(target, white)).square().mean((1, 2, 3))
     return float((-10 * torch.log10(error.clamp_min(1e-10))).mean())
 
 

@@ -1,14 +1,17 @@
 """A run's log as a picture."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 def plot_log(log: Path, output: Path) -> None:
     """Draw every figure of a JSONL log over its steps, a panel a figure, as a PNG."""
     from matplotlib.figure import Figure  # slow to import, and only wanted here
 
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    rows = list(_rows(log))
     names = sorted({name for row in rows for name in row} - {"step"})
     if not names:
         return
@@ -21,3 +24,9 @@ def plot_log(log: Path, output: Path) -> None:
         axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(output, dpi=80)
+
+
+def _rows(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # a line that a crash or a full disk has cut short
+            yield json.loads(line)

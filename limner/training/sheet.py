@@ -6,9 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.storage.files import reported
+
 
 def write_sheet(pictures: NDArray[np.uint8], output: Path, columns: int, gap: int = 2) -> None:
-    """Write premultiplied RGBA pictures (N, H, W, 4) on white, row by row, as one PNG."""
+    """Write premultiplied RGBA pictures (N, H, W, 4) on white, row by row, as one PNG.
+
+    Raises OutputError if it cannot be written.
+    """
     count, height, width = pictures.shape[:3]
     rows = -(-count // columns)
     size = (rows * (height + gap) + gap, columns * (width + gap) + gap, 3)
@@ -17,4 +22,5 @@ def write_sheet(pictures: NDArray[np.uint8], output: Path, columns: int, gap: in
         top = gap + i // columns * (height + gap)
         left = gap + i % columns * (width + gap)
         page[top : top + height, left : left + width] = picture[..., :3] + (255 - picture[..., 3:])
-    Image.fromarray(page).save(output)
+    with reported(output):
+        Image.fromarray(page).save(output)

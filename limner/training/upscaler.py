@@ -38,12 +38,15 @@ class UpscalerTraining:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pictures as the tokenizer rebuilds them, and as they should look at 4 and 16 times the px."""
+    """Pictures as the tokenizer rebuilds them, and as they should look at 4 and 16 times the px.
+
+    The largest are made for a second pass only.
+    """
 
     small: NDArray[np.uint8]  # (N, px, px, 4)
     medium: NDArray[np.uint8]  # (N, 4 px, 4 px, 4)
-    large: NDArray[np.uint8]  # (N, 4 px, 4 px, 4), a window of the picture at 16 px
-    corners: NDArray[np.integer]  # (N, 2), top left of the window, in pixels of `small`
+    large: list[NDArray[np.uint8]]  # N of (4 px, 4 px, 4), a window of the picture at 16 px
+    corners: list[tuple[int, int]]  # N top left corners of the windows, in pixels of `small`
 
 
 @torch.no_grad()
@@ -54,28 +57,31 @@ def make_pairs(
     n_pairs: int,
     seed: int,
     report: Report = lambda done, total: None,
+    n_passes: int = 2,
 ) -> Pairs:
-    """Render `n_pairs` random drawings at three sizes and rebuild the smallest."""
+    """Render `n_pairs` random drawings at one size more than passes, and rebuild the smallest."""
     rng = np.random.default_rng(seed)
     px = tokenizer.config.image_px
-    small, medium, large, corners = [], [], [], []
+    small, medium, large = [], [], []
+    corners: list[tuple[int, int]] = []
     for index in rng.permutation(n_drawings)[:n_pairs]:
         true = to_tensor(render(int(index), px)[None])
         small.append(to_pixels(tokenizer.decode(tokenizer.encode(true)))[0])
         medium.append(render(int(index), px * FACTOR))
-        top, left = rng.integers(0, px - px // FACTOR + 1, 2)
-        window = (
-            slice(y := top * FACTOR**2, y + px * FACTOR),
-            slice(x := left * FACTOR**2, x + px * FACTOR),
-        )
-        large.append(render(int(index), px * FACTOR**2)[window])
-        corners.append((top, left))
+        if n_passes > 1:
+            top, left = (int(corner) for corner in rng.integers(0, px - px // FACTOR + 1, 2))
+            window = (
+                slice(y := top * FACTOR**2, y + px * FACTOR),
+                slice(x := left * FACTOR**2, x + px * FACTOR),
+            )
+            large.append(render(int(index), px * FACTOR**2)[window].copy())
+            corners.append((top, left))
         report(len(small), n_pairs)
-    return Pairs(np.stack(small), np.stack(medium), np.stack(large), np.array(corners))
+    return Pairs(np.stack(small), np.stack(medium), large, corners)
 
 
 class UpscalerTask:
-    """Both passes at once, the second on what the first made."""
+    """All passes at once, the second on what the first made."""
 
     def __init__(self, config: UpscalerTraining, pairs: Pairs, held_out: Pairs) -> None:
         self.config, self.pairs, self.held_out = config, pairs, held_out
@@ -85,8 +91,10 @@ class UpscalerTask:
         """Losses of one batch of windows."""
         chosen = batches(len(self.pairs.small), self.config.batch, step, self.config.loop.seed)
         first, first_true = self._first_pass(chosen, rng)
-        second, second_true = self._second_pass(chosen)
         coarse = reconstruction_losses(first.float(), first_true, rng)["loss"]
+        if len(self.model) == 1:
+            return {"loss": coarse}
+        second, second_true = self._second_pass(chosen)
         fine = reconstruction_losses(second.float(), second_true, rng)["loss"]
         return {"loss": coarse + fine, "coarse": coarse, "fine": fine}
 
@@ -110,7 +118,9 @@ class UpscalerTask:
             whole = self.model[0](self._tensor([self.pairs.small[i] for i in chosen]))
         windows = [
             picture[:, top * FACTOR : (top + side) * FACTOR, left * FACTOR : (left + side) * FACTOR]
-            for picture, (top, left) in zip(whole, self.pairs.corners[chosen], strict=True)
+            for picture, (top, left) in zip(
+                whole, (self.pairs.corners[i] for i in chosen), strict=True
+            )
         ]
         made = torch.stack(windows).float().clamp(0, 1)
         return self.model[1](made), self._tensor([self.pairs.large[i] for i in chosen])
@@ -122,7 +132,9 @@ class UpscalerTask:
     def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
         """PSNR over white of held-out drawings after one pass, beside bicubic enlargement."""
         assert isinstance(model, nn.ModuleList)
-        small, true = to_tensor(self.held_out.small[:32]), to_tensor(self.held_out.medium[:32])
+        device = next(model.parameters()).device
+        small = to_tensor(self.held_out.small[:32]).to(device)
+        true = to_tensor(self.held_out.medium[:32]).to(device)
         made = model[0](small).clamp(0, 1)
         plain = torch.nn.functional.interpolate(small, scale_factor=FACTOR, mode="bicubic")
         rows = torch.stack([plain.clamp(0, 1)[:8], made[:8], true[:8]], 1).flatten(0, 1)
