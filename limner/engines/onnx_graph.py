@@ -124,7 +124,8 @@ class OnnxEngine:
     def _finish(self, codes: Ints, request: ImageRequest) -> pixels.Pixels:
         px = self.network.config["model"]["image_tokenizer"]["image_px"]
         n_passes = 1 if request.size.width <= px * _FACTOR else 2
-        return _fitted(_straight(self.network.pixels(codes, n_passes)[0]), request)
+        drawn = _shrunk(self.network.pixels(codes, n_passes)[0], request.size.width)
+        return _fitted(_straight(drawn), request)
 
 
 def _preview_steps(n_steps: int, n_previews: int) -> set[int]:
@@ -147,7 +148,24 @@ def _fitted(drawn: pixels.Pixels, request: ImageRequest) -> pixels.Pixels:
 
 def _straight(picture: NDArray[np.float32]) -> pixels.Pixels:
     """Premultiplied (4, H, W) in [0, 1] as the network draws it to straight (H, W, 4) uint8."""
-    alpha = (picture[3] - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
-    drawn = np.concatenate([picture[:3], alpha[None]]).clip(0, 1)
-    whole = np.rint(drawn * 255).astype(np.uint8).transpose(1, 2, 0)
-    return pixels.unpremultiply(np.ascontiguousarray(whole))
+    whole = np.empty((*picture.shape[1:], 4), np.uint8)
+    for channel, plane in enumerate(picture):
+        if channel == 3:
+            plane = (plane - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
+        whole[..., channel] = np.rint(plane.clip(0, 1) * 255)
+    return pixels.unpremultiply(whole)
+
+
+def _shrunk(picture: NDArray[np.float32], px: int) -> NDArray[np.float32]:
+    """Premultiplied (4, H, W) with squares averaged to a side of `px`, where whole squares fit.
+
+    Before pixels become whole numbers this is a tenth of the work that it is afterwards.
+    """
+    factor, rest = divmod(picture.shape[1], px)
+    if factor < 2 or rest:
+        return picture
+    total = np.zeros((len(picture), px, px), np.float32)
+    for down in range(factor):
+        for right in range(factor):
+            total += picture[:, down::factor, right::factor]
+    return total / factor**2

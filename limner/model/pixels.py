@@ -13,6 +13,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -68,18 +69,28 @@ def unpremultiply(pixels: NDArray[Any]) -> NDArray[Any]:
 
     Colour above alpha, which no real picture has but a network may draw, ends at full strength.
     """
-    colour, alpha = pixels[..., :3], pixels[..., 3:]
     if pixels.dtype == np.uint8:
-        wide = alpha.astype(np.uint32)
-        divided = (colour.astype(np.uint32) * 255 + wide // 2) // np.maximum(wide, 1)
-        colour = np.where(wide == 0, 0, np.minimum(divided, 255)).astype(np.uint8)
-    else:
-        # The smallest uint8 alpha is 1/255: below half of it nothing is visible, and
-        # dividing would only amplify noise.
-        visible = alpha > 0.5 / 255
-        divided = np.divide(colour, alpha, out=np.zeros_like(colour), where=visible)
-        colour = np.clip(divided, 0, 1)
-    return np.concatenate([colour, alpha], axis=-1)
+        # Looking quotients up takes a quarter of the time of dividing, which has no vector form.
+        straight = np.empty_like(pixels)
+        row = pixels[..., 3].astype(np.uint16) << 8
+        for channel in range(3):
+            straight[..., channel] = _quotients()[row | pixels[..., channel]]
+        straight[..., 3] = pixels[..., 3]
+        return straight
+    # The smallest uint8 alpha is 1/255: below half of it nothing is visible, and dividing would
+    # only amplify noise.
+    colour, alpha = pixels[..., :3], pixels[..., 3:]
+    visible = alpha > 0.5 / 255
+    divided = np.divide(colour, alpha, out=np.zeros_like(colour), where=visible)
+    return np.concatenate([np.clip(divided, 0, 1), alpha], axis=-1)
+
+
+@cache
+def _quotients() -> Pixels:
+    """At alpha * 256 + colour: colour / alpha as uint8, rounded to nearest, at most 255."""
+    alpha, colour = np.divmod(np.arange(256 * 256, dtype=np.uint32), 256)
+    divided = (colour * 255 + alpha // 2) // np.maximum(alpha, 1)
+    return np.where(alpha == 0, 0, np.minimum(divided, 255)).astype(np.uint8)
 
 
 def composite(pixels: Pixels, background: tuple[int, int, int] = WHITE) -> Pixels:
