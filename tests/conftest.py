@@ -46,3 +46,11 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         real_connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of exported weights, tiny and random; read-only, since all tests share it."""
+    from tests import tiny  # torch, which most tests do without
+
+    return tiny.write(tmp_path_factory.mktemp("weights") / "tiny")

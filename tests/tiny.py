@@ -1,0 +1,59 @@
+"""A whole model small enough for any test: random weights, no part of them silent."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from limner.engines.onnx_export import export
+from limner.model.bundle import Bundle, BundleConfig
+from limner.model.text_tokenizer import TextTokenizer
+from limner.storage import quantised, weights
+from limner.training.presets import TINY
+from limner.training.text_tokenizer import TextTokenizerConfig, train
+
+CAPTIONS = ["a red apple", "two red apples", "a blue star", "一个红色的苹果", "蓝色的五角星"] * 3
+NAME = "tiny-random"
+
+
+def text_tokenizer() -> TextTokenizer:
+    return train(CAPTIONS, TextTokenizerConfig(n_vocab=320))
+
+
+def config(n_vocab: int) -> BundleConfig:
+    transformer = replace(TINY.generator.model, n_vocab=n_vocab)
+    return BundleConfig(TINY.image_tokenizer.model, transformer, TINY.upscaler.model)
+
+
+def bundle(seed: int = 0) -> Bundle:
+    """What starts at zero before training gets values, so that every part can be seen to work."""
+    torch.manual_seed(seed)
+    model = Bundle(config(text_tokenizer().n_vocab)).eval()
+    for name, weight in model.named_parameters():
+        if weight.ndim > 1 and not weight.any():
+            scale = 2.0 if "head.scores" in name else 0.5
+            torch.nn.init.normal_(weight, std=scale * weight[0].numel() ** -0.5)
+    return model
+
+
+def write(folder: Path) -> Path:
+    """Export the model with the preset's qualities."""
+    sampling = {quality: asdict(config) for quality, config in TINY.sampling.items()}
+    about = {"name": NAME, "version": "0", "sampling": sampling}
+    return export(bundle(), text_tokenizer(), folder, about).path
+
+
+def read(folder: Path) -> Bundle:
+    """The same model in PyTorch, from the exported files."""
+    checkpoint = weights.read(folder)
+    stored = {
+        name: array
+        for part in checkpoint.entries
+        if part.startswith("weights-")
+        for name, array in checkpoint.tensors(part.removesuffix(".safetensors")).items()
+    }
+    tables = {name: array for name, array in stored.items() if name.endswith("table")}
+    arrays = quantised.unpack({n: array for n, array in stored.items() if n not in tables})
+    model = Bundle(BundleConfig.from_dict(checkpoint.config["model"]))
+    model.load_arrays({**arrays, **tables})
+    return model.eval()
