@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner import settings
-from limner.errors import MissingExtra
+from limner.errors import MissingExtra, OutputError
 from limner.request import QUALITIES, Quality
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ def evaluate(
     on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn.
     """
     loaded = settings.load({"home": home, "engine": engine, "weights": weights})
-    stage = _stage()
+    for path in (json_path, sheet):
+        _check_folder_of(path)
+    stage = _stage(loaded.threads)
     config = stage.EvaluateConfig(
         n=n,
         splits=tuple(splits.split(",")),
@@ -122,15 +124,25 @@ def evaluate(
     click.echo(f"evaluated in {report.seconds:.0f} s", err=True)
 
 
-def _stage() -> Any:
+def _check_folder_of(path: Path | None) -> None:
+    """Now, rather than after an hour of drawing."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise OutputError(f"There is no folder {path.parent} to write {path.name} into")
+
+
+def _stage(threads: int) -> Any:
     """The evaluation, which needs PyTorch."""
     try:
+        import torch
+
         from limner.training import evaluate as stage
     except ImportError as error:
         raise MissingExtra(
             f"Evaluation needs {error.name}, which is not installed",
             hint="pip install 'limner[train,evaluate]'",
         ) from error
+    if threads:
+        torch.set_num_threads(threads)
     return stage
 
 
@@ -145,8 +157,10 @@ def drawer(
     from limner.request import SIZES, ImageRequest
     from limner.studio import Studio
 
+    # A wrong quality and a missing engine are said now, before a judge is trained.
+    ImageRequest("a cat", size=SIZES[0], quality=quality)
     studio = Studio(loaded)
-    studio.engine()  # a missing engine is said before the judge is trained
+    studio.engine()
 
     def draw(
         prompts: Sequence[str], seeds: Sequence[int]

@@ -29,6 +29,15 @@ def test_an_unknown_engine_is_refused_before_anything_is_trained(run: Run) -> No
     assert "testcard" in result.stderr
 
 
+def test_what_could_not_be_drawn_or_written_is_refused_at_once(run: Run) -> None:
+    result = run("evaluate", "--engine", "testcard", "--json", "nowhere/figures.json")
+    assert result.returncode == 4
+    assert "nowhere" in result.stderr
+    result = run("evaluate", "--engine", "testcard", "--quality", "superb")
+    assert result.returncode == 2
+    assert "'superb'" in result.stderr
+
+
 def test_the_engine_draws_every_prompt_with_its_seed() -> None:
     draw = drawer(load({"engine": "testcard"}, environ={}, folder=Path("/")), "medium")
     pictures, scores = draw(["a cat", "a cat", "a dog"], [1, 2, 1])
