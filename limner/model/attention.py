@@ -167,14 +167,13 @@ def _tiles(
     whole = np.frombuffer(table, np.int16).reshape(-1, n_slots).copy()
     scatter.check_table(whole, n)
     tiles: list[_Tile] = []
-    with torch.inference_mode(False):  # what is kept must serve training as well
-        for first in range(0, len(whole), rows):
-            part = torch.from_numpy(whole[first : first + rows])
-            bias = _shared(_bias(part, first, n, causal, dtype))
-            if bias is not None and tiles and tiles[-1].bias is not None:
-                bias = tiles[-1].bias if torch.equal(bias, tiles[-1].bias) else bias
-            blocks = part.clamp(min=0).long().flatten()
-            tiles.append(_Tile(first, first + len(part), blocks, bias))
+    for first in range(0, len(whole), rows):
+        part = torch.from_numpy(whole[first : first + rows])
+        bias = _shared(_bias(part, first, n, causal, dtype))
+        if bias is not None and tiles and tiles[-1].bias is not None:
+            bias = tiles[-1].bias if torch.equal(bias, tiles[-1].bias) else bias
+        blocks = part.clamp(min=0).long().flatten()
+        tiles.append(_Tile(first, first + len(part), blocks, bias))
     return tuple(tiles)
 
 
