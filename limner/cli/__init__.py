@@ -16,11 +16,12 @@ import click
 from limner import __version__
 from limner.cli.data import data
 from limner.cli.draw import draw
+from limner.cli.evaluate import evaluate
 from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
 from limner.cli.sheet import sheet
-from limner.cli.train import export, train
+from limner.cli.train import export, pack, train
 from limner.errors import LimnerError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -34,8 +35,10 @@ def app() -> None:
 
 app.add_command(data)
 app.add_command(draw)
+app.add_command(evaluate)
 app.add_command(export)
 app.add_command(models)
+app.add_command(pack)
 app.add_command(serve)
 app.add_command(settings)
 app.add_command(sheet)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from limner import settings
-from limner.errors import MissingExtra
+from limner.errors import MissingExtra, SettingsError
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
 
@@ -25,6 +28,12 @@ STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
     help='"art" (see limner data build), "shapes" (no download), or a folder of pictures.',
 )
 @click.option("--steps", type=click.IntRange(1), help="Instead of the preset's.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="End each stage in time, with as many steps as a trial says fit (or --steps).",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--depth", type=click.IntRange(1, 32), help="Layers a stack; width follows.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
 @click.option(
@@ -41,6 +50,8 @@ def train(
     name: str,
     data: str,
     steps: int | None,
+    minutes: float | None,
+    seed: int,
     depth: int | None,
     device: str,
     precision: str,
@@ -52,19 +63,45 @@ def train(
     A run that was interrupted goes on from its last checkpoint when the same command runs again.
     """
     torch, stages, presets, sets = _training()
+    _check_device(torch, device)
     if threads:
         torch.set_num_threads(threads)
     place = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
     opened = sets.open_set(data, place / "data", chosen.set)
     run = stages.Run(
-        place / "training" / name, chosen, opened, steps=steps, device=device, precision=precision
+        place / "training" / name,
+        chosen,
+        opened,
+        steps=steps,
+        device=device,
+        precision=precision,
+        seed=seed,
     )
     for part in STAGES if stage == "all" else (stage,):
         click.echo(f"training the {part}", err=True)
-        with _reporting() as report:
-            stages.STAGES[part](run, report)
+        with _reporting() as report, _saying_goodbye():
+            ends_at = None if minutes is None else time.monotonic() + 60 * minutes
+            stages.STAGES[part](replace(run, ends_at=ends_at), report)
     click.echo(run.folder)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
+@click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
+@click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
+def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> None:
+    """Write RUN without the state of its optimizers, a tenth of the size.
+
+    Put into LIMNER_HOME/training elsewhere, it can be exported, and `limner train` goes on from
+    its weights with a new schedule.
+    """
+    _training()
+    from limner.training.pack import pack_run
+
+    folder = settings.load({"home": home}).home / "training" / run
+    click.echo(pack_run(folder, output, parts))
 
 
 @click.command()
@@ -110,13 +147,47 @@ def _training():  # type: ignore[no-untyped-def]
     return torch, stages, presets, sets
 
 
+def _check_device(torch: Any, device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+        reason = str(error).partition("\n")[0]
+        raise SettingsError(
+            f"Device {device!r} cannot be used: {reason}", hint="--device cpu works everywhere"
+        ) from error
+
+
+@contextmanager
+def _saying_goodbye() -> Iterator[None]:
+    """Print what an interrupted run says; the exit code alone would leave its state a riddle."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if str(stopped):
+            click.echo(str(stopped), err=True)
+        raise
+
+
 @contextmanager
 def _reporting() -> Iterator[Callable[[int, int], None]]:
-    """A bar for the work before the first step."""
+    """A bar for the work before the first step, gone when that is done: training has its own."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("preparing", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    progress = Progress(console=console, transient=True)
+    task = progress.add_task("preparing", total=None)
+
+    def report(done: int, total: int) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
+        if done >= total:
+            progress.stop()
+
+    try:
+        yield report
+    finally:
+        progress.stop()

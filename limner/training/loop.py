@@ -8,6 +8,7 @@ states of one that was not: on a CPU, bit for bit.
 import json
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 from torch import Tensor, nn
 
+from limner.errors import WeightsError
+from limner.storage.files import reported
 from limner.training import checkpoint
 from limner.training.plot import plot_log
 
@@ -136,17 +139,29 @@ class Loop:
         self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
         self.step = 0
         self.stop_asked = False
-        folder.mkdir(parents=True, exist_ok=True)
+        with reported(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> bool:
-        """Take up the folder's checkpoint if there is one. Raises WeightsError if it is damaged."""
+        """Take up the folder's checkpoint if there is one.
+
+        A packed one gives the first weights of a new schedule, which starts at step 0. Raises
+        WeightsError if it is damaged, or of a model or optimizer of another shape.
+        """
         state = checkpoint.load(self.folder / "checkpoint", device=self.config.device)
         if state is None:
             return False
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        try:
+            self.model.load_state_dict(state["model"])
+            if "optimizers" in state:
+                for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                    optimizer.load_state_dict(saved)
+        except (RuntimeError, ValueError) as error:
+            raise WeightsError(
+                f"The training run in {self.folder} is of a model of another shape",
+                hint="use the preset and depth it was started with, or another name for the run",
+            ) from error
+        self.average = {name: value.clone() for name, value in state["average"].items()}
         self.step = state["step"]
         return True
 
@@ -161,14 +176,19 @@ class Loop:
         }
         checkpoint.save(self.folder / "checkpoint", state, {"loop": asdict(self.config)})
 
-    def run(self, until: int | None = None) -> None:
-        """Train to the last step (or to `until`); raises Interrupted when asked to stop."""
+    def run(self, until: int | None = None, ends_at: float = math.inf) -> None:
+        """Train to the last step, to `until`, or until the time.monotonic() of `ends_at`.
+
+        Raises Interrupted when asked to stop.
+        """
         last = min(self.config.steps, until or self.config.steps)
         previous = self._catch_signals()
         try:
             with _progress() as progress:
                 bar = progress.add_task("train", total=self.config.steps, completed=self.step)
-                self._train(last, lambda text: progress.update(bar, completed=self.step, note=text))
+                self._train(
+                    last, ends_at, lambda text: progress.update(bar, completed=self.step, note=text)
+                )
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -176,10 +196,10 @@ class Loop:
         if self.stop_asked:
             raise Interrupted(f"stopped at step {self.step}; run the same command to go on")
 
-    def _train(self, last: int, show: Callable[[str], None]) -> None:
+    def _train(self, last: int, ends_at: float, show: Callable[[str], None]) -> None:
         saved_at = clock = time.monotonic()
         rows: list[dict[str, float]] = []
-        while self.step < last and not self.stop_asked:
+        while self.step < last and not self.stop_asked and time.monotonic() < ends_at:
             rows.append(self.train_step())
             if self.step % self.config.log_every == 0:
                 now = time.monotonic()
@@ -193,6 +213,9 @@ class Loop:
             if time.monotonic() - saved_at > self.config.save_every_s:
                 self.save()
                 saved_at = time.monotonic()
+        if self.step < last and not self.stop_asked:
+            self._log(self.report())
+            print(f"out of time at step {self.step} of {self.config.steps}", file=sys.stderr)
 
     def train_step(self) -> dict[str, float]:
         """One update. Returns the losses as numbers."""
@@ -238,10 +261,12 @@ class Loop:
 
     def _log(self, figures: dict[str, float]) -> None:
         row = {"step": self.step, **{name: round(value, 6) for name, value in figures.items()}}
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
-        if not self.folder.joinpath("log.png").exists() or self.step % 500 == 0:
-            plot_log(self.folder / "log.jsonl", self.folder / "log.png")
+        plot = self.folder / "log.png"
+        with reported(self.folder / "log.jsonl"):
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(row) + "\n")
+            if not plot.exists() or self.step % 500 == 0 or self.step == self.config.steps:
+                plot_log(self.folder / "log.jsonl", plot)
 
     def _catch_signals(self) -> dict[int, Any]:
         def stop(_number: int, _frame: FrameType | None) -> None:

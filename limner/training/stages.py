@@ -4,12 +4,14 @@ A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/` and `upsc
 its checkpoint, its log and its contact sheets.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from limner.errors import WeightsError
 from limner.model.bundle import Bundle, BundleConfig
@@ -17,7 +19,9 @@ from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
 from limner.model.text_tokenizer import TextTokenizer
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
+from limner.storage.files import reported, write_whole
 from limner.training import checkpoint, text_tokenizer
+from limner.training.budget import steps_until
 from limner.training.examples import Report
 from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.image_tokenizer import ImageTokenizerTask
@@ -47,11 +51,15 @@ class Run:
     steps: int | None = None  # instead of the preset's
     device: str = "cpu"
     precision: str = "auto"
+    seed: int = 0
+    ends_at: float | None = None  # of time.monotonic(): when a stage must be over
 
     def loop(self, config: LoopConfig) -> LoopConfig:
         """A stage's loop with the run's wishes."""
         steps = self.steps or config.steps
-        return replace(config, steps=steps, device=self.device, precision=self.precision)
+        return replace(
+            config, steps=steps, device=self.device, precision=self.precision, seed=self.seed
+        )
 
     def part(self, stage: str) -> Path:
         """The folder of a stage."""
@@ -62,8 +70,10 @@ def train_text_tokenizer(run: Run, report: Report) -> None:
     """Which characters and merges are worth a token."""
     config = text_tokenizer.TextTokenizerConfig(n_vocab=run.preset.n_vocab, max_han_characters=2)
     tokenizer = text_tokenizer.train(run.data.captions(), config)
-    run.part("text-tokenizer").mkdir(parents=True, exist_ok=True)
-    tokenizer.save(run.part("text-tokenizer") / "text_tokenizer.json")
+    folder = run.part("text-tokenizer")
+    with reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "text_tokenizer.json", tokenizer.to_json().encode())
 
 
 def train_image_tokenizer(run: Run, report: Report) -> None:
@@ -72,8 +82,13 @@ def train_image_tokenizer(run: Run, report: Report) -> None:
     px, n = config.model.image_px, min(run.data.n_pictures, _TOKENIZER_PICTURES)
     pictures = np.stack([run.data.picture(i, px) for i in range(n)])
     held_out = np.stack([run.data.held_out(i, px) for i in range(min(run.data.n_held_out, 1024))])
-    task = ImageTokenizerTask(config, pictures, held_out)
-    _train(run, "image-tokenizer", task, config.loop, {"model": asdict(config.model)})
+    _train(
+        run,
+        "image-tokenizer",
+        lambda loop: ImageTokenizerTask(replace(config, loop=loop), pictures, held_out),
+        config.loop,
+        {"model": asdict(config.model)},
+    )
 
 
 def train_generator(run: Run, report: Report) -> None:
@@ -91,21 +106,31 @@ def train_generator(run: Run, report: Report) -> None:
     )
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     sheet = SheetOfPrompts(PROMPTS, image_tokenizer)
-    task = GeneratorTask(config, train, held_out, tokenizer, sheet)
     about = {"model": asdict(model), "styles": [asdict(style) for style in run.data.styles]}
-    _train(run, "generator", task, config.loop, about)
+    _train(
+        run,
+        "generator",
+        lambda loop: GeneratorTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        config.loop,
+        about,
+    )
 
 
 def train_upscaler(run: Run, report: Report) -> None:
     """Small pictures, as the image tokenizer rebuilds them, to large ones."""
     config = replace(run.preset.upscaler, loop=run.loop(run.preset.upscaler.loop))
     tokenizer, data = load_image_tokenizer(run.folder), run.data
-    n = min(config.n_pictures, data.n_pictures)
-    pairs = make_pairs(tokenizer, data.picture, data.n_pictures, n, seed=0, report=report)
+    n, passes = min(config.n_pictures, data.n_pictures), len(config.model.channels)
+    pairs = make_pairs(tokenizer, data.picture, data.n_pictures, n, 0, report, passes)
     tested = min(32, data.n_held_out)
-    held_out = make_pairs(tokenizer, data.held_out, data.n_held_out, tested, seed=0)
-    task = UpscalerTask(config, pairs, held_out)
-    _train(run, "upscaler", task, config.loop, {"model": asdict(config.model)})
+    held_out = make_pairs(tokenizer, data.held_out, data.n_held_out, tested, 0, n_passes=1)
+    _train(
+        run,
+        "upscaler",
+        lambda loop: UpscalerTask(replace(config, loop=loop), pairs, held_out),
+        config.loop,
+        {"model": asdict(config.model)},
+    )
 
 
 STAGES: dict[str, Callable[[Run, Report], None]] = {
@@ -116,10 +141,21 @@ STAGES: dict[str, Callable[[Run, Report], None]] = {
 }
 
 
-def _train(run: Run, stage: str, task: Task, config: LoopConfig, about: dict[str, Any]) -> None:
-    loop = Loop(task, config, run.part(stage), about)
+def _train(
+    run: Run,
+    stage: str,
+    make: Callable[[LoopConfig], Task],
+    config: LoopConfig,
+    about: dict[str, Any],
+) -> None:
+    ends_at = math.inf if run.ends_at is None else run.ends_at
+    if run.ends_at is not None and run.steps is None:
+        config = replace(config, steps=steps_until(make, config, run.part(stage), run.ends_at))
+    # The first weights too must not depend on what this process has done before.
+    torch.manual_seed(config.seed)
+    loop = Loop(make(config), config, run.part(stage), about)
     loop.resume()
-    loop.run()
+    loop.run(ends_at=ends_at)
 
 
 def load_text_tokenizer(folder: Path) -> TextTokenizer:
