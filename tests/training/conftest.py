@@ -1,0 +1,21 @@
+"""The drawn shapes as a training set, rendered once for all tests of a folder."""
+
+from dataclasses import replace
+
+import pytest
+
+from limner.data import shapes
+from limner.training.presets import TINY, Preset
+from limner.training.sets import LibrarySet, SetConfig
+
+SMALL_SET = SetConfig(n_scenes=24, n_captions=60, n_held_out=6)
+
+
+@pytest.fixture(scope="session")
+def shapes_set() -> LibrarySet:
+    return LibrarySet(shapes.library(), SMALL_SET)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Preset:
+    return replace(TINY, set=SMALL_SET)
