@@ -48,11 +48,11 @@ class JudgeConfig:
     output: Path = Path()
     scenes: JudgeScenes = field(default_factory=JudgeScenes)
     width: int = 256  # of the common space
-    text_width: int = 192
+    text_width: int = 128
     dropout: float = 0.15
-    steps: int = 600
-    batch: int = 256
-    lr: float = 1.5e-3
+    steps: int = 400
+    batch: int = 192
+    lr: float = 2e-3
     weight_decay: float = 0.1
     seed: int = 0
     threads: int = 0  # 0 leaves PyTorch and ONNX Runtime their own choice
@@ -63,7 +63,6 @@ class PictureHead(nn.Module):
 
     def __init__(self, n_features: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(n_features)
         self.drop = nn.Dropout(dropout)
         self.embed_cell = nn.Linear(n_features, width)
         self.place = nn.Parameter(torch.randn(GRID * GRID, width) * 0.1)
@@ -72,7 +71,7 @@ class PictureHead(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         """(B, cells, features) to (B, width)."""
-        x = self.embed_cell(self.drop(self.norm(cells)))
+        x = self.drop(self.embed_cell(F.layer_norm(cells, cells.shape[-1:])))
         # Where something is matters for relations only: the plain mean is kept beside it.
         placed = self.mix(x + self.place).mean(1)
         return F.normalize(self.out(torch.cat([F.gelu(x).mean(1), placed], 1)), dim=-1)
@@ -237,8 +236,10 @@ def _loss(
     heads: JudgeHeads, prepared: Prepared, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> Tensor:
     said = prepared.captions[rows, rng.integers(0, 2, len(rows))]
+    mask = prepared.mask[said]
+    states = prepared.states[said, : int(mask.sum(1).max())]
     texts = heads.text(
-        torch.from_numpy(prepared.states[said]).float(), torch.from_numpy(prepared.mask[said])
+        torch.from_numpy(states).float(), torch.from_numpy(mask[:, : states.shape[1]])
     )
     pictures = heads.picture(torch.from_numpy(prepared.cells[rows]).float())
     return heads.contrast(texts, pictures, torch.from_numpy(prepared.shown[rows]))
@@ -263,7 +264,7 @@ def save(heads: JudgeHeads, config: JudgeConfig) -> None:
     settings: dict[str, Any] = asdict(config)
     for name in ("data", "output", "threads"):  # of this machine, not of the judge
         settings.pop(name)
-    about = {"kind": KIND, "n_features": heads.picture.norm.normalized_shape[0], **settings}
+    about = {"kind": KIND, "n_features": heads.picture.embed_cell.in_features, **settings}
     weights.write(config.output, about, tensors={"heads": arrays}, replace=True)
 
 

@@ -164,6 +164,18 @@ def test_the_heads_learn_to_match(prepared: Prepared) -> None:
     assert torch.equal(first, again)
 
 
+def test_padding_changes_no_text() -> None:
+    torch.manual_seed(0)
+    head = judge.TextHead(16, 16, dropout=0.0)
+    states, mask = WordVectors().tokens(["three red stars", "a red star on a blue square"])
+    known, seen = torch.from_numpy(states).float(), torch.from_numpy(mask)
+    longest = int(mask.sum(1).max())
+    for train in (True, False):  # PyTorch computes the two in different ways
+        head.train(train)
+        padded, trimmed = head(known, seen), head(known[:, :longest], seen[:, :longest])
+        assert torch.allclose(padded, trimmed, atol=1e-5)
+
+
 def test_a_saved_judge_judges_the_same(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
