@@ -11,7 +11,7 @@ the machine disturb little; with more it is the time on the wall.
 
 Aims: scattered grows by at most n ** 1.6 from 1,024 on (n sqrt(n) plus what does not grow), and is
 4 times as fast as `causal` at 4,096. Seen on one core of an AMD EPYC (Zen 4) under heavy load:
-n ** 1.35 and 5.0 times (4.7 with the way back); idle, 6 times.
+n ** 1.34 and 5.7 times, with the way back n ** 1.39 and 5.4 times.
 """
 
 import argparse
