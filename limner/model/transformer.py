@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limner.model.attention import dense_mask
 from limner.model.layers import Attend, Keys, KeyValue, RMSNorm, Rotary, Stack, SwiGLU
 from limner.model.scatter import block_table
 
@@ -129,6 +130,9 @@ class DecoderLayer(nn.Module):
         with one, booleans (T, T_keys), exactly what the mask says.
         """
         table = self.table if mask is None else None
+        n, n_table = x.shape[1], 0 if self.table is None else self.table.shape[0] ** 2
+        if table is not None and n < n_table:  # the first elements of a sequence see as ever
+            table, mask = None, dense_mask(table, n_table, causal=True)[:n, :n]
         h = self.attention_norm(x)
         x = x + self.dropout(
             self.attention(h, keys, rotary=rotary, mask=mask, causal=mask is None, table=table)
@@ -278,13 +282,17 @@ class Transformer(nn.Module):
     def _rotary(self, places: Tensor) -> Rotary:
         return self.rotary_cos[places], self.rotary_sin[places]
 
-    def forward(self, text: Tensor, codes: Tensor, order: Tensor) -> Tensor:
-        """Scores (B, n_cells, n_groups, n_codes) of every cell given those before it.
+    def forward(
+        self, text: Tensor, codes: Tensor, order: Tensor, seen: Tensor | None = None
+    ) -> Tensor:
+        """Scores (B, n, n_groups, n_codes) of the first n cells, each given those before it.
 
-        text (B, T); codes (B, n_cells, n_groups) and order (B, n_cells), both in drawing order:
-        codes[:, t] belongs to the cell at row-major index order[:, t].
+        text (B, T); codes (B, n, n_groups) and order (B, n), both in drawing order: codes[:, t]
+        belongs to the cell at row-major index order[:, t]. `seen`, codes by default, is what later
+        cells are told of earlier ones.
         """
-        return self.head(self.hidden(self.remember(text), codes, order), codes)
+        known = codes if seen is None else seen
+        return self.head(self.hidden(self.remember(text), known, order), codes)
 
     def hidden(self, memory: Memory, codes: Tensor, order: Tensor) -> Tensor:
         """The query stack's output (B, n_cells, D) for every cell given those before it."""

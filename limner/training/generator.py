@@ -33,6 +33,9 @@ class GeneratorTraining:
     batch: int = 64
     any_order: tuple[float, float] = (0.5, 0.15)  # share of random orders, first to last step
     drop_text: float = 0.1  # share of captions replaced by [NULL], for guidance
+    first_cells: int = 12  # of each picture, in steps that train on the beginning alone
+    first_share: float = 0.0  # share of such steps: five times cheaper, all about the text
+    corrupt: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that the contrastive loss sees
 
@@ -84,7 +87,11 @@ class GeneratorTask:
             np.arange(len(chosen)) >= n_paired
         )
         text = self._texts(self.examples, chosen, rng, dropped)
-        return self._losses(text, self.examples, chosen, self._orders(step, rng), n_paired)
+        n = self.config.model.n_cells
+        if rng.random() < self.config.first_share:
+            n = min(n, self.config.first_cells)
+        orders = self._orders(step, rng)[:, :n]
+        return self._losses(text, self.examples, chosen, orders, n_paired, rng)
 
     def _losses(
         self,
@@ -93,13 +100,15 @@ class GeneratorTask:
         chosen: NDArray[np.integer],
         orders: NDArray[np.integer],
         n_paired: int,
+        rng: np.random.Generator | None = None,
     ) -> dict[str, Tensor]:
         device = next(self.model.parameters()).device
         codes = torch.from_numpy(examples.codes[chosen].astype(np.int64)).to(device)
         order = torch.from_numpy(orders).to(device)
-        in_order = codes.gather(1, order[..., None].expand_as(codes))
+        in_order = codes.gather(1, order[..., None].expand(-1, -1, codes.shape[-1]))
         transformer = self.model.transformer
-        scores = transformer(text.to(device), in_order, order)
+        seen = self._corrupted(in_order, rng) if rng is not None else in_order
+        scores = transformer(text.to(device), in_order, order, seen)
         by_group = [
             F.cross_entropy(scores[:, :, g].flatten(0, 1).float(), in_order[..., g].flatten())
             for g in range(codes.shape[-1])
@@ -127,6 +136,14 @@ class GeneratorTask:
         tokens[dropped, 0] = NULL
         used = int((tokens != 0).sum(1).max())
         return torch.from_numpy(tokens[:, :used].astype(np.int64))
+
+    def _corrupted(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
+        """Codes of which some cells are wrong, as they may be when one draws."""
+        if not self.config.corrupt:
+            return codes
+        wrong = torch.from_numpy(rng.random(codes.shape[:2]) < self.config.corrupt)
+        others = torch.from_numpy(rng.integers(0, self.config.model.n_codes, codes.shape))
+        return torch.where(wrong[..., None].to(codes.device), others.to(codes.device), codes)
 
     def _orders(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
         first, last = self.config.any_order
