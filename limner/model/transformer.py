@@ -132,7 +132,7 @@ class DecoderLayer(nn.Module):
         table = self.table if mask is None else None
         n, n_table = x.shape[1], 0 if self.table is None else self.table.shape[0] ** 2
         if table is not None and n < n_table:  # the first elements of a sequence see as ever
-            table, mask = None, dense_mask(table, n_table, causal=True)[:n, :n]
+            mask, table = dense_mask(table, n_table, causal=True)[:n, :n], None
         h = self.attention_norm(x)
         x = x + self.dropout(
             self.attention(h, keys, rotary=rotary, mask=mask, causal=mask is None, table=table)
