@@ -33,6 +33,7 @@ KIND = "judge"
 GROUND = (0.88, 0.88, 0.90)  # transparency as the judge sees it: white drawings stay visible
 
 _BATCH = 32
+_HIDDEN = 0.5  # of the pooled features, at each step of training
 Report = Callable[[str, int, int], None]  # stage, done, total
 
 
@@ -59,22 +60,29 @@ class JudgeConfig:
 
 
 class PictureHead(nn.Module):
-    """Cells of a frozen feature map to one unit vector; each cell knows where it lies."""
+    """Cells of a frozen feature map to one unit vector: what is there, and what is where.
+
+    What is there is read off means and maxima over the picture by one linear map, most of whose
+    input is hidden at each step: anything richer learns the judge's few artists by heart.
+    """
 
     def __init__(self, n_features: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.drop = nn.Dropout(dropout)
+        self.scale = nn.BatchNorm1d(2 * n_features, affine=False)
+        self.hide = nn.Dropout(_HIDDEN)
+        self.whole = nn.Linear(2 * n_features, width)
         self.embed_cell = nn.Linear(n_features, width)
+        self.drop = nn.Dropout(dropout)
         self.place = nn.Parameter(torch.randn(GRID * GRID, width) * 0.1)
         self.mix = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.GELU())
-        self.out = nn.Linear(2 * width, width)
+        self.out = nn.Linear(width, width)
 
     def forward(self, cells: Tensor) -> Tensor:
         """(B, cells, features) to (B, width)."""
+        there = self.scale(torch.cat([cells.mean(1), cells.amax(1)], 1))
         x = self.drop(self.embed_cell(F.layer_norm(cells, cells.shape[-1:])))
-        # Where something is matters for relations only: the plain mean is kept beside it.
-        placed = self.mix(x + self.place).mean(1)
-        return F.normalize(self.out(torch.cat([F.gelu(x).mean(1), placed], 1)), dim=-1)
+        where = self.out(self.mix(x + self.place).mean(1))
+        return F.normalize(self.whole(self.hide(there)) + where, dim=-1)
 
 
 class TextHead(nn.Module):
