@@ -17,6 +17,7 @@ from limner.storage import quantised, weights
 
 KIND = "limner-onnx"
 TURNED = "^T"  # a weight's name in a graph that wants it transposed
+_WIDE = ("pixels", "upscale")  # graphs with work for several threads
 
 Memory = tuple[NDArray[Any], NDArray[Any]]
 
@@ -38,6 +39,7 @@ class OnnxNetwork:
         self.text_tokenizer = TextTokenizer.load(self.checkpoint.file("text_tokenizer.json"))
         self._threads = threads or os.cpu_count() or 1
         self._arrays = self._load_arrays()
+        self._turned: dict[str, NDArray[Any]] = {}
         self._sessions: dict[str, ort.InferenceSession] = {}
 
     def _load_arrays(self) -> dict[str, NDArray[Any]]:
@@ -76,7 +78,11 @@ class OnnxNetwork:
         path = self.checkpoint.file(f"{graph}.onnx")
         model = path.read_bytes()
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
+        # A step multiplies a few rows by matrices that stay in the cache: a second thread gains
+        # nothing there, and what is drawn cannot depend on how many there are.
+        options.intra_op_num_threads = self._threads if graph.startswith(_WIDE) else 1
+        # Each session has threads of its own; spinning ones would hold up the next session's.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         wanted = self.config["graphs"][graph]
         values = [ort.OrtValue.ortvalue_from_numpy(self._weight(name)) for name in wanted]
@@ -90,8 +96,13 @@ class OnnxNetwork:
             ) from error
 
     def _weight(self, name: str) -> NDArray[Any]:
-        array = self._arrays[name.removesuffix(TURNED)]
-        return np.ascontiguousarray(array.T) if name.endswith(TURNED) else array
+        """An array that outlives the sessions: they read its memory, and do not keep it."""
+        plain = name.removesuffix(TURNED)
+        if name == plain:
+            return self._arrays[name]
+        if name not in self._turned:
+            self._turned[name] = np.ascontiguousarray(self._arrays[plain].T)
+        return self._turned[name]
 
     def remember(self, text: Ints) -> Memory:
         """Texts (R, T) as the decoder sees them."""
