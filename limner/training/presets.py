@@ -26,6 +26,11 @@ class Preset:
     sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
 
 
+# A small model is told most by the text at the first cells, and soon goes astray when hot.
+_STEADY = SamplingConfig(
+    n_steps=64, guidance_start=3.0, guidance=1.5, temperature=0.6, detail_temperature=0.6
+)
+
 # Two CPU cores, about three hours in all; runs/cpu_nano.sh has the times and figures.
 NANO = Preset(
     n_vocab=8192,
@@ -36,12 +41,14 @@ NANO = Preset(
         loop=LoopConfig(steps=3000, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
         batch=64,
         any_order=(0.2, 0.05),  # so few steps go further in one order
+        first_share=0.5,
+        corrupt=0.1,
     ),
     upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),
     sampling={
-        "low": SamplingConfig(n_steps=16),
-        "medium": SamplingConfig(n_steps=64),
-        "high": SamplingConfig(n_steps=64, n_candidates=4),
+        "low": replace(_STEADY, n_steps=16),
+        "medium": replace(_STEADY, n_candidates=2),
+        "high": replace(_STEADY, n_candidates=8),
     },
 )
 
