@@ -168,4 +168,5 @@ def _shrunk(picture: NDArray[np.float32], px: int) -> NDArray[np.float32]:
     for down in range(factor):
         for right in range(factor):
             total += picture[:, down::factor, right::factor]
-    return total / factor**2
+    shrunk: NDArray[np.float32] = total / np.float32(factor**2)
+    return shrunk

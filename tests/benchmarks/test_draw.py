@@ -29,7 +29,15 @@ PEER_KEYS = {
 @pytest.mark.timeout(1800)  # a busy machine can stretch half a minute to many
 def test_the_quick_run_writes_its_figures(tiny_weights: Path, tmp_path: Path) -> None:
     target = tmp_path / "draw.json"
-    command = [sys.executable, BENCHMARK, "--quick", "--weights", tiny_weights, "--json", target]
+    command: list[str | Path] = [
+        sys.executable,
+        BENCHMARK,
+        "--quick",
+        "--weights",
+        tiny_weights,
+        "--json",
+        target,
+    ]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     figures = json.loads(target.read_text())
@@ -49,7 +57,7 @@ def test_the_quick_run_writes_its_figures(tiny_weights: Path, tmp_path: Path) ->
 
 
 def test_missing_weights_are_an_error(tmp_path: Path) -> None:
-    command = [sys.executable, BENCHMARK, "--weights", tmp_path / "none"]
+    command: list[str | Path] = [sys.executable, BENCHMARK, "--weights", tmp_path / "none"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode != 0
     assert "neither a shipped name nor a folder" in run.stderr
