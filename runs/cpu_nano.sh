@@ -5,7 +5,7 @@
 #
 # Hardware   2 cores with AVX-512 and bfloat16, 24 GB of memory, 6 GB of disk, npm and a network
 #            for the first stage only. Without bfloat16 the generator takes about three times as long.
-# Time       data 15 min, text tokenizer 2, image tokenizer 35, generator 80, upscaler 20, export 2.
+# Time       (estimates, no clean run yet) data 15 min, text tokenizer 2, image tokenizer 35, generator 80, upscaler 20, export 2.
 # Figures    what `limner evaluate` says of the weights is in their model card.
 #
 # It may be stopped at any time; the same command goes on from there. Environment: STEPS, PRESET,
