@@ -21,7 +21,7 @@ from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
 from limner.cli.sheet import sheet
-from limner.cli.train import export, pack, train
+from limner.cli.train import begin, export, pack, train
 from limner.errors import LimnerError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -33,6 +33,7 @@ def app() -> None:
     """Draw pictures from text on your own machine."""
 
 
+app.add_command(begin)
 app.add_command(data)
 app.add_command(draw)
 app.add_command(evaluate)

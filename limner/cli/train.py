@@ -88,6 +88,27 @@ def train(
 
 @click.command()
 @click.argument("run")
+@click.option(
+    "--from", "source", default="nano", show_default=True, help="A shipped name or a folder."
+)
+@click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
+@click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
+def begin(run: str, source: str, parts: tuple[str, ...], home: Path | None) -> None:
+    """Start RUN from weights that draw, for `limner train` to go on with.
+
+    With all stages taken, `limner train generator --name RUN --data FOLDER` teaches the model
+    that ships your own pictures. Stages that are not taken are trained from nothing.
+    """
+    _training()
+    from limner.storage import weights
+    from limner.training.begin import begin_run
+
+    folder = settings.load({"home": home}).home / "training" / run
+    click.echo(begin_run(weights.find(source), folder, parts))
+
+
+@click.command()
+@click.argument("run")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
 @click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")

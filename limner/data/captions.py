@@ -12,7 +12,7 @@ from limner.data import splits, words
 from limner.data.concepts import Concept
 from limner.data.scenes import ObjectSpec, SceneSpec
 
-# An artist as style words; said in 40 % of the captions of one artist's pictures.
+# An artist as style words; said in 70 % of the captions of one artist's pictures.
 STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "noto": {"en": ("Noto style", "in the Noto style"), "zh": ("Noto 风格",)},
     "twemoji": {"en": ("Twemoji style", "in the Twemoji style"), "zh": ("Twemoji 风格",)},
@@ -33,7 +33,7 @@ STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "fxemoji": {"en": ("Firefox OS style",), "zh": ("Firefox OS 风格",)},
     "noto-v1": {"en": ("old Noto style", "blob style"), "zh": ("旧版 Noto 风格",)},
 }
-_STYLE_SHARE = 0.4
+_STYLE_SHARE = 0.7
 _CHINESE_SHARE = 0.45
 _EMOJI_SHARE = 0.04  # of the plain scenes: the character alone is the prompt
 _BAG_SHARE = 0.25  # of the plain scenes: a list of keywords

@@ -38,17 +38,10 @@ class OnnxNetwork:
         self.config = self.checkpoint.config
         self.text_tokenizer = TextTokenizer.load(self.checkpoint.file("text_tokenizer.json"))
         self._threads = threads or os.cpu_count() or 1
-        self._arrays = self._load_arrays()
+        stored, self._tables = quantised.read(self.checkpoint)
+        self._arrays = quantised.unpack(stored)
         self._turned: dict[str, NDArray[Any]] = {}
         self._sessions: dict[str, ort.InferenceSession] = {}
-
-    def _load_arrays(self) -> dict[str, NDArray[Any]]:
-        stored: dict[str, NDArray[Any]] = {}
-        for name in self.checkpoint.entries:
-            if name.startswith("weights-"):
-                stored |= self.checkpoint.tensors(name.removesuffix(".safetensors"))
-        self._tables = {name: a for name, a in stored.items() if name.endswith("table")}
-        return quantised.unpack({n: a for n, a in stored.items() if n not in self._tables})
 
     @cached_property
     def shape(self) -> Shape:

@@ -283,28 +283,44 @@ class Transformer(nn.Module):
         return self.rotary_cos[places], self.rotary_sin[places]
 
     def forward(
-        self, text: Tensor, codes: Tensor, order: Tensor, seen: Tensor | None = None
+        self,
+        text: Tensor,
+        codes: Tensor,
+        order: Tensor,
+        seen: Tensor | None = None,
+        n_known: int | None = None,
     ) -> Tensor:
-        """Scores (B, n, n_groups, n_codes) of the first n cells, each given those before it.
+        """Scores (B, n, n_groups, n_codes) of n cells, each given the cells before it.
 
         text (B, T); codes (B, n, n_groups) and order (B, n), both in drawing order: codes[:, t]
         belongs to the cell at row-major index order[:, t]. `seen`, codes by default, is what later
-        cells are told of earlier ones.
+        cells are told of earlier ones. With `n_known` the cells after the first n_known are all
+        asked at once, given those alone: scores (B, n - n_known, n_groups, n_codes).
         """
         known = codes if seen is None else seen
-        return self.head(self.hidden(self.remember(text), known, order), codes)
+        hidden = self.hidden(self.remember(text), known, order, n_known)
+        return self.head(hidden, codes[:, n_known or 0 :])
 
-    def hidden(self, memory: Memory, codes: Tensor, order: Tensor) -> Tensor:
-        """The query stack's output (B, n_cells, D) for every cell given those before it."""
+    def hidden(
+        self, memory: Memory, codes: Tensor, order: Tensor, n_known: int | None = None
+    ) -> Tensor:
+        """The query stack's output (B, n, D) for the cells that `forward` scores."""
+        n_read = codes.shape[1] - 1 if n_known is None else n_known
         begin = torch.full_like(codes[:, :1], self.config.n_codes)
         nowhere = torch.full_like(order[:, :1], self.config.n_cells)
-        known = torch.cat([begin, codes[:, :-1]], dim=1)
-        known_places = torch.cat([nowhere, order[:, :-1]], dim=1)
+        known = torch.cat([begin, codes[:, :n_read]], dim=1)
+        known_places = torch.cat([nowhere, order[:, :n_read]], dim=1)
         x, rotary = self._content_input(known, known_places), self._rotary(known_places)
         for layer, text in zip(self.content, memory.keys, strict=False):
             x = layer(x, layer.own_keys(x, rotary), text, memory.mask, rotary)
         shared = self.shared_keys(self.shared_norm(x), rotary)
-        return self._ask(memory, shared, order, None)
+        if n_known is None:
+            return self._ask(memory, shared, order, None)
+        places = order[:, n_known:]
+        everything = torch.ones(
+            places.shape[1], n_known + 1, dtype=torch.bool, device=places.device
+        )
+        return self._ask(memory, shared, places, everything)
 
     def _ask(self, memory: Memory, shared: Keys, places: Tensor, mask: Tensor | None) -> Tensor:
         q, rotary = self.query_embed(places), self._rotary(places)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.errors import WeightsError
+from limner.storage.weights import Checkpoint
 
 _SCALE = ".scale"
 _MIN_SIDE = 64  # smaller matrices, and all vectors and convolutions, are too small to matter
@@ -65,6 +66,16 @@ def shards(packed: Mapping[str, NDArray[Any]], limit: int) -> list[dict[str, NDA
         parts[-1][name] = array
         size += array.nbytes
     return parts
+
+
+def read(checkpoint: Checkpoint) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """What the shards of a checkpoint hold: packed arrays, and tables of blocks as they are."""
+    stored: dict[str, NDArray[Any]] = {}
+    for name in checkpoint.entries:
+        if name.startswith("weights-"):
+            stored |= checkpoint.tensors(name.removesuffix(".safetensors"))
+    tables = {name: array for name, array in stored.items() if name.endswith("table")}
+    return {n: a for n, a in stored.items() if n not in tables}, tables
 
 
 def unpack(packed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

@@ -33,8 +33,8 @@ class GeneratorTraining:
     batch: int = 64
     any_order: tuple[float, float] = (0.5, 0.15)  # share of random orders, first to last step
     drop_text: float = 0.1  # share of captions replaced by [NULL], for guidance
-    first_cells: int = 12  # of each picture, in steps that train on the beginning alone
-    first_share: float = 0.0  # share of such steps: five times cheaper, all about the text
+    at_once: float = 0.0  # share of steps that ask for all cells left after the same few known
+    from_nothing: float = 0.4  # share of those in which no cell is known: all is up to the text
     corrupt: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that the contrastive loss sees
@@ -87,11 +87,21 @@ class GeneratorTask:
             np.arange(len(chosen)) >= n_paired
         )
         text = self._texts(self.examples, chosen, rng, dropped)
-        n = self.config.model.n_cells
-        if rng.random() < self.config.first_share:
-            n = min(n, self.config.first_cells)
-        orders = self._orders(step, rng)[:, :n]
-        return self._losses(text, self.examples, chosen, orders, n_paired, rng)
+        n_known = self._n_known(rng)
+        orders = self._orders(step, rng)
+        return self._losses(text, self.examples, chosen, orders, n_paired, rng, n_known)
+
+    def _n_known(self, rng: np.random.Generator) -> int | None:
+        """Cells to ask after, or None to ask for each cell after those before it.
+
+        Few more often than many: where much is known, what is left is easy.
+        """
+        at_once, nothing, share = rng.random(3)
+        if at_once >= self.config.at_once:
+            return None
+        return (
+            0 if nothing < self.config.from_nothing else int(share**3 * self.config.model.n_cells)
+        )
 
     def _losses(
         self,
@@ -101,6 +111,7 @@ class GeneratorTask:
         orders: NDArray[np.integer],
         n_paired: int,
         rng: np.random.Generator | None = None,
+        n_known: int | None = None,
     ) -> dict[str, Tensor]:
         device = next(self.model.parameters()).device
         codes = torch.from_numpy(examples.codes[chosen].astype(np.int64)).to(device)
@@ -108,9 +119,10 @@ class GeneratorTask:
         in_order = codes.gather(1, order[..., None].expand(-1, -1, codes.shape[-1]))
         transformer = self.model.transformer
         seen = self._corrupted(in_order, rng) if rng is not None else in_order
-        scores = transformer(text.to(device), in_order, order, seen)
+        scores = transformer(text.to(device), in_order, order, seen, n_known)
+        wanted = in_order[:, n_known or 0 :]
         by_group = [
-            F.cross_entropy(scores[:, :, g].flatten(0, 1).float(), in_order[..., g].flatten())
+            F.cross_entropy(scores[:, :, g].flatten(0, 1).float(), wanted[..., g].flatten())
             for g in range(codes.shape[-1])
         ]
         losses = {f"code{g}": loss for g, loss in enumerate(by_group)}

@@ -38,10 +38,10 @@ NANO = Preset(
         loop=LoopConfig(steps=3600, lr=2e-3, ema=0.998), batch=32
     ),
     generator=GeneratorTraining(
-        loop=LoopConfig(steps=3000, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
-        batch=64,
-        any_order=(0.2, 0.05),  # so few steps go further in one order
-        first_share=0.5,
+        loop=LoopConfig(steps=5500, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
+        batch=128,
+        any_order=(0.3, 0.15),  # so few steps go further in one order
+        at_once=0.75,
         corrupt=0.1,
     ),
     upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),

@@ -4,6 +4,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,18 @@ from limner.errors import OutputError
 from limner.storage import files
 
 
-@pytest.fixture
+@contextmanager
 def full_after_4_kb() -> Iterator[None]:
-    """Let the system refuse any file of this process beyond 4,096 bytes."""
+    """Let the system refuse any file of this process beyond 4,096 bytes.
+
+    Not a fixture: pytest reports a test before it takes fixtures down, perhaps into a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_new_file_gets_the_usual_permissions(tmp_path: Path) -> None:
@@ -74,13 +80,12 @@ def test_without_hard_links_what_exists_still_stays(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.usefixtures("full_after_4_kb")
 def test_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(OutputError, match="file too large") as caught:
+    with full_after_4_kb(), pytest.raises(OutputError, match="file too large") as caught:
         files.write_whole(tmp_path / "file", b"x" * 5000)
     assert caught.value.hint == "free some space, or write to another disk"
-    with pytest.raises(OutputError):
+    with full_after_4_kb(), pytest.raises(OutputError):
         files.write_whole(tmp_path / "other", b"x" * 5000)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
