@@ -1,6 +1,6 @@
 """A whole model small enough for any test: random weights, no part of them silent."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,22 +38,15 @@ def bundle(seed: int = 0) -> Bundle:
 
 def write(folder: Path) -> Path:
     """Export the model with the preset's qualities."""
-    sampling = {quality: asdict(config) for quality, config in TINY.sampling.items()}
-    about = {"name": NAME, "version": "0", "sampling": sampling}
+    about = {"name": NAME, "version": "0", "styles": [], "sampling": TINY.sampling_table()}
     return export(bundle(), text_tokenizer(), folder, about).path
 
 
 def read(folder: Path) -> Bundle:
     """The same model in PyTorch, from the exported files."""
     checkpoint = weights.read(folder)
-    stored = {
-        name: array
-        for part in checkpoint.entries
-        if part.startswith("weights-")
-        for name, array in checkpoint.tensors(part.removesuffix(".safetensors")).items()
-    }
-    tables = {name: array for name, array in stored.items() if name.endswith("table")}
-    arrays = quantised.unpack({n: array for n, array in stored.items() if n not in tables})
+    stored, tables = quantised.read(checkpoint)
+    arrays = quantised.unpack(stored)
     model = Bundle(BundleConfig.from_dict(checkpoint.config["model"]))
     model.load_arrays({**arrays, **tables})
     return model.eval()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner import settings
+from limner.cli.train import run_folder
 from limner.errors import MissingExtra, OutputError
 from limner.request import QUALITIES, Quality
 
@@ -113,7 +114,7 @@ def evaluate(
     )
     draw, folder, progress = drawer(loaded, quality), data or loaded.home / "data", _Progress()
     judge = _judge(loaded, folder, progress)
-    trained = None if run is None else loaded.home / "training" / run
+    trained = None if run is None else run_folder(loaded.home, run)
     name = f"{loaded.engine} {loaded.weights}, {quality}"
     report = stage.main(draw, folder, judge, config, trained, progress, name)
     click.echo(report.markdown(), nl=False)

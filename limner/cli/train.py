@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from limner import settings
 from limner.errors import MissingExtra, SettingsError
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @click.command()
@@ -70,7 +72,7 @@ def train(
     chosen = presets.preset(preset, depth)
     opened = sets.open_set(data, place / "data", chosen.set)
     run = stages.Run(
-        place / "training" / name,
+        run_folder(place, name),
         chosen,
         opened,
         steps=steps,
@@ -103,7 +105,7 @@ def begin(run: str, source: str, parts: tuple[str, ...], home: Path | None) -> N
     from limner.storage import weights
     from limner.training.begin import begin_run
 
-    folder = settings.load({"home": home}).home / "training" / run
+    folder = run_folder(settings.load({"home": home}).home, run)
     click.echo(begin_run(weights.find(source), folder, parts))
 
 
@@ -121,7 +123,7 @@ def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> N
     _training()
     from limner.training.pack import pack_run
 
-    folder = settings.load({"home": home}).home / "training" / run
+    folder = run_folder(settings.load({"home": home}).home, run)
     click.echo(pack_run(folder, output, parts))
 
 
@@ -129,29 +131,33 @@ def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> N
 @click.argument("run")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
 @click.option("--name", help="What pictures say they were drawn by; the run's name by default.")
-@click.option("--preset", default="nano", show_default=True, help="Whose qualities to draw with.")
+@click.option("--preset", help="Whose qualities to draw with, instead of the run's own.")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
-def export(run: str, output: Path, name: str | None, preset: str, home: Path | None) -> None:
+def export(run: str, output: Path, name: str | None, preset: str | None, home: Path | None) -> None:
     """Write what RUN has trained as a folder of weights that the engine draws from.
 
     Draw with it by `LIMNER_WEIGHTS=FOLDER limner draw …`.
     """
     _, stages, presets, _ = _training()
-    from dataclasses import asdict
-
     from limner import __version__
     from limner.engines.onnx_export import export as write
 
-    folder = settings.load({"home": home}).home / "training" / run
+    folder = run_folder(settings.load({"home": home}).home, run)
     bundle, tokenizer = stages.load_bundle(folder)
-    sampling = {q: asdict(c) for q, c in presets.preset(preset).sampling.items()}
-    about = {
-        "name": name or run,
-        "version": __version__,
-        "sampling": sampling,
-        "styles": stages.styles(folder),
-    }
+    about = {"name": name or run, "version": __version__, **stages.manner(folder)}
+    if preset is not None:
+        about["sampling"] = presets.preset(preset).sampling_table()
     click.echo(write(bundle, tokenizer, output, about).path)
+
+
+def run_folder(home: Path, name: str) -> Path:
+    """Where the run called `name` lives; SettingsError if that cannot be the name of a folder."""
+    if not _RUN_NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} cannot be the name of a run",
+            hint="use letters, digits, and . _ - after the first",
+        )
+    return home / "training" / name
 
 
 def _training():  # type: ignore[no-untyped-def]

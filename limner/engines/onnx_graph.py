@@ -37,7 +37,7 @@ class OnnxEngine:
         self.n_picture_tokens = self.network.shape.n_cells
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
-            for style in self.network.config.get("styles", ())
+            for style in self.network.config["styles"]
         ]
 
     def count_tokens(self, text: str) -> int:

@@ -51,7 +51,8 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = ()) -> Path:
         "image-tokenizer": {"model": asdict(shapes.image_tokenizer)},
         "generator": {
             "model": asdict(shapes.transformer),
-            "styles": found.config.get("styles", []),
+            "styles": found.config["styles"],
+            "sampling": found.config["sampling"],
         },
         "upscaler": {"model": asdict(shapes.upscaler)},
     }

@@ -79,15 +79,21 @@ def _number(text: str) -> int:
 
 
 def encoded(
-    picture: Picture, n: int, tokenizer: ImageTokenizer, kept: Path | None, report: Report
+    picture: Picture,
+    n: int,
+    tokenizer: ImageTokenizer,
+    kept: Path | None,
+    report: Report,
+    content: str = "",
 ) -> Codes:
     """Codes of pictures 0 .. n - 1; read from a file called like `kept` if there is one, else kept.
 
-    A tokenizer that was trained on gives other codes: its fingerprint is part of the file's name.
+    A tokenizer that was trained on gives other codes, and so do other pictures: the fingerprint
+    of the one and of `content`, which says what the pictures are, is part of the file's name.
     Raises OutputError if the file cannot be written and DataError if it holds something else.
     """
     if kept is not None:
-        kept = kept.with_name(f"{kept.stem}-{_fingerprint(tokenizer)}.npy")
+        kept = kept.with_name(f"{kept.stem}-{_fingerprint(tokenizer, content)}.npy")
         if kept.exists():
             return _read(kept, (n, tokenizer.config.n_cells, tokenizer.config.n_groups))
     codes: Codes = np.concatenate(
@@ -105,8 +111,8 @@ def encoded(
     return codes
 
 
-def _fingerprint(tokenizer: ImageTokenizer) -> str:
-    digest = hashlib.sha256(repr(tokenizer.config).encode())
+def _fingerprint(tokenizer: ImageTokenizer, content: str) -> str:
+    digest = hashlib.sha256(f"{tokenizer.config!r} {content}".encode())
     for value in tokenizer.encoder.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

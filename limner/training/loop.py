@@ -32,7 +32,7 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 from torch import Tensor, nn
 
-from limner.errors import WeightsError
+from limner.errors import LimnerError, WeightsError
 from limner.storage.files import reported
 from limner.training import checkpoint
 from limner.training.plot import plot_log
@@ -218,11 +218,20 @@ class Loop:
             print(f"out of time at step {self.step} of {self.config.steps}", file=sys.stderr)
 
     def train_step(self) -> dict[str, float]:
-        """One update. Returns the losses as numbers."""
+        """One update. Returns the losses as numbers.
+
+        Raises LimnerError, before any weight is changed, if the loss is not a number any more.
+        """
         torch.manual_seed((self.config.seed << 32) + self.step)  # dropout and the like
         self._set_rates()
         with autocast(self.config):
             losses = self.task.losses(self.step, step_rng(self.config.seed, self.step))
+        figures = {name: float(value.detach()) for name, value in losses.items()}
+        if not math.isfinite(figures["loss"]):
+            raise LimnerError(
+                f"Training has diverged: the loss of step {self.step} is {figures['loss']}",
+                hint=f"the last checkpoint in {self.folder} is whole; go on with a lower rate",
+            )
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for optimizer in self.optimizers:
@@ -230,7 +239,7 @@ class Loop:
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._update_average()
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return figures
 
     def report(self) -> dict[str, float]:
         """The task's held-out figures, taken with the averaged weights."""

@@ -1,6 +1,7 @@
 """Named sizes: what each stage trains, and for how long."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
@@ -24,6 +25,10 @@ class Preset:
     upscaler: UpscalerTraining
     set: SetConfig = field(default_factory=SetConfig)
     sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
+
+    def sampling_table(self) -> dict[str, dict[str, Any]]:
+        """How each quality is drawn, as it is kept with the weights."""
+        return {quality: asdict(config) for quality, config in self.sampling.items()}
 
 
 # A small model is told most by the text at the first cells, and soon goes astray when hot.

@@ -1,5 +1,6 @@
 """What a run trains on: open art and its scenes, shapes drawn by code, one's own pictures."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from limner.training.examples import Report, SceneExamples, SourceExamples, enco
 from limner.training.generator import Examples
 
 _LANGUAGES = ("en", "zh")
+_GLANCE_PX = 32  # enough to see that a picture has changed
 # A small model learns one hand well or six badly: the favourite is what a prompt without a style
 # is drawn in, and what training sees most. The others are learned less, and drawn when asked for.
 _FAVOURITE = "twemoji"
@@ -159,7 +161,9 @@ class LibrarySet:
         def picture(index: int, px: int) -> NDArray[np.uint8]:
             return render_scene(specs[index], self.library, px)
 
-        codes = encoded(picture, len(specs), tokenizer, kept / f"codes-{name}.npy", report)
+        content = "\n".join(spec.to_json() for spec in specs)
+        place = kept / f"codes-{name}.npy"
+        codes = encoded(picture, len(specs), tokenizer, place, report, content)
         split = "train" if name == "train" else self._tested
         return SceneExamples(specs, codes, weights, self.library, split)
 
@@ -200,12 +204,21 @@ class SourceSet:
         self, tokenizer: ImageTokenizer, kept: Path, report: Report
     ) -> tuple[Examples, Examples]:
         """See `TrainingSet`."""
-        train = encoded(self.picture, self.n_pictures, tokenizer, kept / "codes-train.npy", report)
+        content = self._content()
+        place = kept / "codes-train.npy"
+        train = encoded(self.picture, self.n_pictures, tokenizer, place, report, content)
         tested = encoded(self.held_out, self.n_held_out, tokenizer, None, report)
         return (
             SourceExamples(_Part(self.source, self._train), train),
             SourceExamples(_Part(self.source, self._held_out), tested),
         )
+
+    def _content(self) -> str:
+        """A digest of all training pictures, so that an edited one is not taken for the old one."""
+        digest = hashlib.sha256()
+        for i in range(self.n_pictures):
+            digest.update(self.picture(i, _GLANCE_PX).tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,11 @@ def train_generator(run: Run, report: Report) -> None:
     )
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     sheet = SheetOfPrompts(PROMPTS, image_tokenizer)
-    about = {"model": asdict(model), "styles": [asdict(style) for style in run.data.styles]}
+    about = {
+        "model": asdict(model),
+        "styles": [asdict(style) for style in run.data.styles],
+        "sampling": run.preset.sampling_table(),
+    }
     _train(
         run,
         "generator",
@@ -174,10 +178,10 @@ def load_image_tokenizer(folder: Path) -> ImageTokenizer:
     return model.eval()
 
 
-def styles(folder: Path) -> list[dict[str, Any]]:
-    """The styles that a run's captions named."""
-    found: list[dict[str, Any]] = _load(folder, "generator")["about"]["styles"]
-    return found
+def manner(folder: Path) -> dict[str, Any]:
+    """How a run's generator wants to be drawn with: the styles it knows, sampling by quality."""
+    about = _load(folder, "generator")["about"]
+    return {"styles": about["styles"], "sampling": about["sampling"]}
 
 
 def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:

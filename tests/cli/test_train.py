@@ -51,6 +51,13 @@ def test_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nano, small, tiny" in said
 
 
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "x" * 200])
+def test_name_that_is_no_name_of_a_run(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, said = refused(capsys, "train", "upscaler", *SHAPES, "--name", name)
+    assert code == 2
+    assert f"error: {name!r} cannot be the name of a run" in said
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
 @pytest.mark.parametrize("device", ["cuda", "abacus"])
 def test_device_that_is_not_there(capsys: pytest.CaptureFixture[str], device: str) -> None:

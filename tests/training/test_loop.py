@@ -1,6 +1,7 @@
 """The one loop: any-minute resume, rates, averages, and what it does when a disk fails."""
 
 import json
+import math
 import os
 import resource
 import signal
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from limner.errors import OutputError, WeightsError
+from limner.errors import LimnerError, OutputError, WeightsError
 from limner.training import checkpoint
 from limner.training.loop import (
     Interrupted,
@@ -317,6 +318,23 @@ def test_every_weight_has_one_optimizer() -> None:
     assert plain["weight_decay"] == 0
     [alone] = optimizers(model, CONFIG)
     assert sum(len(group["params"]) for group in alone.param_groups) == 5
+
+
+def test_a_loss_that_is_no_number_stops_before_it_spoils_the_weights(
+    tmp_path: Path, unplotted: None
+) -> None:
+    class Diverging(Line):
+        def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+            losses = super().losses(step, rng)
+            return {"loss": losses["loss"] * (math.inf if step == 5 else 1)}
+
+    Loop(Diverging(), CONFIG, tmp_path).run(until=4)
+    loop = Loop(Diverging(), CONFIG, tmp_path)
+    loop.resume()
+    with pytest.raises(LimnerError, match="the loss of step 5 is inf"):
+        loop.run()
+    assert all(weight.isfinite().all() for weight in loop.model.parameters())
+    assert state(tmp_path)["step"] == 4
 
 
 def test_gradient_is_clipped(tmp_path: Path) -> None:

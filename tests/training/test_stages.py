@@ -232,7 +232,7 @@ def test_unknown_preset_lists_the_known_ones() -> None:
     assert preset("nano", 2).generator.model.n_query_layers == 2
 
 
-def test_codes_are_kept_and_made_anew_for_another_tokenizer(
+def test_codes_are_kept_and_made_anew_for_another_tokenizer_or_other_pictures(
     tiny: Preset, tokenizer: ImageTokenizer, tmp_path: Path
 ) -> None:
     asked: list[int] = []
@@ -250,11 +250,13 @@ def test_codes_are_kept_and_made_anew_for_another_tokenizer(
     other = ImageTokenizer(tiny.image_tokenizer.model).eval()
     assert not np.array_equal(encoded(picture, 5, other, kept, quiet), first)
     assert len(asked) == 10
+    assert np.array_equal(encoded(picture, 5, tokenizer, kept, quiet, "other pictures"), first)
+    assert len(asked) == 15
     with pytest.raises(DataError, match="holds codes of shape") as caught:
         encoded(picture, 4, tokenizer, kept, quiet)
     assert caught.value.hint == "remove that file"
     files = list(kept.parent.iterdir())
-    assert len(files) == 2
+    assert len(files) == 3
     for file in files:
         file.write_bytes(b"\x93NUMPY cut short")
     with pytest.raises(DataError, match="cannot be read"):
