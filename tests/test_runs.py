@@ -68,6 +68,19 @@ def test_nano_is_made_by_one_script(tmp_path: Path) -> None:
     assert _drawn(weights).pixels.shape == (256, 256, 4)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_only_the_generator_is_made_anew_from_weights_that_ship(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "weights"
+    _bash(ROOT / "runs" / "cpu_nano.sh", OUT=str(out), FROM=str(tiny_weights), NAME="again")
+    assert _drawn(out).model == "again"
+    trained = Path(os.environ["LIMNER_HOME"]) / "training" / "again"
+    assert (trained / "generator" / "log.jsonl").exists()
+    assert not (trained / "image-tokenizer" / "log.jsonl").exists()
+
+
 def _packed(folder: Path) -> Path:
     """What travels to the machine with the GPU."""
     output = _bash(ROOT / "runs" / "h200_pack.sh", folder)
