@@ -1,8 +1,8 @@
-"""Whose hand draws: a prompt that names no style is drawn in one that the seed chooses.
+"""Whose hand draws: a prompt that names no style is drawn in a default one.
 
 The training art is by several artists, and a caption without a style is true of all of them. Asked
 for a mere "fox", a small model wavers between their foxes within one picture; told one hand, it
-keeps to it. So the choice is made before the drawing, and another seed may choose another.
+keeps to it. So the choice is made before the drawing; of several default styles, by the seed.
 """
 
 import re

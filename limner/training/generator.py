@@ -121,12 +121,11 @@ class GeneratorTask:
         seen = self._corrupted(in_order, rng) if rng is not None else in_order
         scores = transformer(text.to(device), in_order, order, seen, n_known)
         wanted = in_order[:, n_known or 0 :]
-        by_group = [
-            F.cross_entropy(scores[:, :, g].flatten(0, 1).float(), wanted[..., g].flatten())
-            for g in range(codes.shape[-1])
-        ]
+        # All groups at once: the way back through a slice would fill a table of zeros for each.
+        of_each = F.cross_entropy(scores.flatten(0, 2).float(), wanted.flatten(), reduction="none")
+        by_group = of_each.unflatten(0, (-1, codes.shape[-1])).mean(0).unbind()
         losses = {f"code{g}": loss for g, loss in enumerate(by_group)}
-        losses["loss"] = torch.stack(by_group).mean()
+        losses["loss"] = of_each.mean()
         if n_paired > 1 and self.config.contrastive:
             concepts = torch.from_numpy(examples.concepts[chosen[:n_paired]]).to(device)
             texts = transformer.embed_text(text[:n_paired].to(device))
