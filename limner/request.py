@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from limner.errors import InvalidRequest
+
+if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
+    import numpy as np
+    from numpy.typing import NDArray
 
 Quality = Literal["low", "medium", "high"]
 Background = Literal["auto", "transparent", "opaque"]
@@ -21,6 +26,11 @@ MAX_PROMPT_CHARS = 32_000
 MAX_PICTURES = 10
 MAX_PREVIEWS = 3
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
+
+SIDE_STEP = 16  # sides are multiples of it
+MIN_SIDE = 64
+MAX_SIDE = 3840
+MAX_RATIO = 3  # of the longer side to the shorter
 
 # Five digits are enough for any picture, and keep int() away from hostile input.
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
@@ -41,7 +51,7 @@ class Size:
             raise InvalidRequest(
                 f"Size {_shown(text)} is not of the form WIDTHxHEIGHT",
                 param="size",
-                hint=f"sizes drawn are {_listed(SIZES)}",
+                hint=f"sizes drawn are {SIZE_RULE}",
             )
         return cls(int(match[1]), int(match[2]))
 
@@ -50,24 +60,56 @@ class Size:
 
 
 SIZES = (Size(256, 256), Size(512, 512), Size(1024, 1024))
+SIZE_RULE = (
+    f"{', '.join(map(str, SIZES))}, or any with sides of {MIN_SIDE} to {MAX_SIDE} that are "
+    f"multiples of {SIDE_STEP}, the longer at most {MAX_RATIO} times the shorter"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A picture to change; wrong arrays raise InvalidRequest naming image or mask.
+
+    Without a mask, the picture's own clear pixels say where to draw; where it has none, all of it
+    is drawn anew in its old layout.
+    """
+
+    pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
+    mask: NDArray[np.uint8] | None = None  # (H, W): 0 = draw here, all else stays as it is
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.pixels)
+        if self.mask is not None:
+            _check_mask(self.mask, self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Variation:
+    """A picture to draw others like it of, without a prompt; refused as an Edit's is."""
+
+    pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.pixels)
 
 
 @dataclass(frozen=True)
 class ImageRequest:
     """A prompt and how to draw it; wrong values raise InvalidRequest naming the field."""
 
-    prompt: str  # 1 to MAX_PROMPT_CHARS characters, not only white space
+    prompt: str  # 1 to MAX_PROMPT_CHARS characters, not only white space; "" with a Variation
     n: int = 1  # how many pictures, 1 to MAX_PICTURES
-    size: Size = SIZES[-1]  # one of SIZES
+    size: Size = SIZES[-1]  # by SIZE_RULE, or that of the picture to edit
     quality: Quality = "medium"  # more passes and candidates from low to high
     seed: int | None = None  # 0 to MAX_SEED; None until with_seed() picks one
     background: Background = "auto"  # auto: the engine decides by the prompt
     previews: int = 0  # half-drawn pictures to show of each picture, 0 to MAX_PREVIEWS
+    source: Edit | Variation | None = None  # a picture to begin with; None: from the prompt alone
 
     def __post_init__(self) -> None:
-        _check_prompt(self.prompt)
+        _check_prompt(self.prompt, self.source)
         _check_whole_number("n", self.n, 1, MAX_PICTURES)
-        _check_size(self.size)
+        _check_size(self.size, self.source)
         _check_choice("quality", self.quality, QUALITIES)
         if self.seed is not None:
             _check_whole_number("seed", self.seed, 0, MAX_SEED)
@@ -82,9 +124,65 @@ class ImageRequest:
         return replace(self, seed=secrets.randbelow(2**32))
 
 
-def _check_prompt(prompt: object) -> None:
+def size_of(pixels: NDArray[np.uint8]) -> Size:
+    """Width and height of `(H, W, …)` pixels."""
+    return Size(int(pixels.shape[1]), int(pixels.shape[0]))
+
+
+def size_like(pixels: NDArray[np.uint8]) -> Size:
+    """The size to draw a picture like `(H, W, …)` pixels at: theirs, or the nearest allowed."""
+    size = size_of(pixels)
+    if _is_within_limits(size):
+        return size
+    longer, shorter = max(size.width, size.height), min(size.width, size.height)
+    scale = min(1.0, MAX_SIDE / longer)
+    scale = max(scale, min(MIN_SIDE / shorter, MAX_SIDE / longer))
+    width, height = size.width * scale, size.height * scale
+    least = max(MIN_SIDE, max(width, height) / MAX_RATIO)
+    # Up where a side is at its least, so that the ratio keeps.
+    sides = (math.ceil(max(side, least) / SIDE_STEP) * SIDE_STEP for side in (width, height))
+    return Size(*(min(side, MAX_SIDE) for side in sides))
+
+
+def _check_pixels(pixels: object) -> None:
+    shape = getattr(pixels, "shape", None)
+    if shape is None or getattr(pixels, "dtype", None) != "uint8":
+        raise InvalidRequest(f"image must be an array of uint8, not {_kind(pixels)}", param="image")
+    if len(shape) != 3 or shape[2] != 4 or 0 in shape:
+        raise InvalidRequest(
+            f"image has shape {shape}; it must be (height, width, 4), straight RGBA", param="image"
+        )
+
+
+def _check_mask(mask: object, pixels: NDArray[np.uint8]) -> None:
+    shape = getattr(mask, "shape", None)
+    if shape is None or getattr(mask, "dtype", None) != "uint8" or len(shape) != 2:
+        raise InvalidRequest(
+            "mask must be a (height, width) array of uint8, 0 where to draw", param="mask"
+        )
+    if shape != pixels.shape[:2]:
+        raise InvalidRequest(
+            f"The mask is {shape[1]}x{shape[0]} pixels and the picture {size_of(pixels)}",
+            param="mask",
+            hint="make them of one size",
+        )
+    if mask.all():  # type: ignore[attr-defined]  # an array, by its shape and type
+        raise InvalidRequest(
+            "The mask is nowhere fully transparent, so there is nothing to draw",
+            param="mask",
+            hint="make it fully transparent (alpha 0) where the picture is to change",
+        )
+
+
+def _check_prompt(prompt: object, source: Edit | Variation | None) -> None:
     if not isinstance(prompt, str):
         raise InvalidRequest(f"Prompt must be text, not {_kind(prompt)}", param="prompt")
+    if isinstance(source, Variation):
+        if prompt:
+            raise InvalidRequest(
+                "A variation has no prompt", param="prompt", hint="an edit has one: use Edit"
+            )
+        return
     if not prompt.strip():
         raise InvalidRequest(
             "Prompt is empty", param="prompt", hint='say what to draw, such as "a red apple"'
@@ -120,17 +218,24 @@ def _check_whole_number(param: str, value: object, low: int, high: int) -> None:
         )
 
 
-def _check_size(size: object) -> None:
+def _check_size(size: object, source: Edit | Variation | None) -> None:
     if not isinstance(size, Size):
         raise InvalidRequest(
             f"size must be a Size, not {_kind(size)}",
             param="size",
             hint='use Size.parse("1024x1024")',
         )
-    if size not in SIZES:
+    is_stepped = size.width % SIDE_STEP == 0 and size.height % SIDE_STEP == 0
+    is_kept = isinstance(source, Edit) and size == size_of(source.pixels)
+    if not (_is_within_limits(size) and (is_stepped or is_kept)):
         raise InvalidRequest(
-            f"Size {size} is not drawn", param="size", hint=f"sizes drawn are {_listed(SIZES)}"
+            f"Size {size} is not drawn", param="size", hint=f"sizes drawn are {SIZE_RULE}"
         )
+
+
+def _is_within_limits(size: Size) -> bool:
+    longer, shorter = max(size.width, size.height), min(size.width, size.height)
+    return shorter >= MIN_SIDE and longer <= MAX_SIDE and longer <= MAX_RATIO * shorter
 
 
 def _check_choice(param: str, value: object, choices: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from limner import settings as settings_module
-from limner.engines.base import Engine, Event, Picture, load
+from limner.engines.base import Engine, Event, Picture, check_able, load
 from limner.errors import EngineError
 from limner.request import Background, ImageRequest, Quality, Size
 from limner.settings import Settings
@@ -35,7 +35,9 @@ class Studio:
         whether it can be loaded is settled before this returns, so an error comes at the call
         and not at the first event.
         """
-        return _events(self.engine(engine), request.with_seed())
+        loaded = self.engine(engine)
+        check_able(loaded, request)
+        return _events(loaded, request.with_seed())
 
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
         """Draw `request` and return its pictures in the order of their indexes."""

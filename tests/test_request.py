@@ -4,12 +4,22 @@ import dataclasses
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from limner.errors import InvalidRequest
-from limner.request import MAX_SEED, SIZES, ImageRequest, Size
+from limner.request import (
+    MAX_SEED,
+    SIZES,
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+    size_like,
+    size_of,
+)
 
 SIDES = st.integers(1, 99_999)
 PROMPTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -65,6 +75,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("n", "2", "not str"),
     ("n", 2.0, "not float"),
     ("size", Size(500, 512), "Size 500x512 is not drawn"),
+    ("size", Size(1024, 1000), "is not drawn"),
+    ("size", Size(48, 48), "any with sides of 64 to 3840 that are multiples of 16"),
+    ("size", Size(3856, 3840), "is not drawn"),
+    ("size", Size(1040, 336), "the longer at most 3 times the shorter"),
     ("size", "512x512", "not str"),
     ("quality", "ultra", "'ultra'; it must be one of low, medium, high"),
     ("quality", ["low"], "one of"),
@@ -102,3 +116,79 @@ def test_missing_seed_is_picked_at_random_and_then_stays() -> None:
 def test_request_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         ImageRequest("a fox").n = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "size", ["64x64", "192x64", "1536x1024", "1024x1792", "3840x1280", "3840x3840", "80x64"]
+)
+def test_sizes_by_the_rule_are_taken(size: str) -> None:
+    assert str(ImageRequest("a fox", size=Size.parse(size)).size) == size
+
+
+def _clear(width: int, height: int) -> np.ndarray:
+    return np.zeros((height, width, 4), np.uint8)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_any_picture_has_a_size_to_be_edited_at(width: int, height: int) -> None:
+    pixels = np.broadcast_to(np.zeros((1, 1, 4), np.uint8), (height, width, 4))
+    size = size_like(pixels)
+    ImageRequest("a hat", size=size, source=Edit(pixels))
+    longer, shorter = max(width, height), min(width, height)
+    if shorter >= 64 and longer <= 3840 and longer <= 3 * shorter:
+        assert size == size_of(pixels)
+    if longer <= 3 * shorter:
+        assert abs(size.width - size.height * width / height) < 32 * longer / shorter
+
+
+def test_own_size_is_taken_for_an_edit_and_only_for_it() -> None:
+    pixels = _clear(101, 77)
+    assert ImageRequest("a hat", size=Size(101, 77), source=Edit(pixels)).size == Size(101, 77)
+    for source in (Variation(pixels), Edit(_clear(77, 101)), None):
+        prompt = "" if isinstance(source, Variation) else "a hat"
+        with pytest.raises(InvalidRequest, match="Size 101x77 is not drawn"):
+            ImageRequest(prompt, size=Size(101, 77), source=source)
+
+
+def test_a_variation_has_no_prompt_and_all_else_has_one() -> None:
+    pixels = _clear(64, 64)
+    assert ImageRequest("", source=Variation(pixels)).prompt == ""
+    with pytest.raises(InvalidRequest, match="A variation has no prompt"):
+        ImageRequest("a hat", source=Variation(pixels))
+    with pytest.raises(InvalidRequest, match="Prompt is empty"):
+        ImageRequest("", source=Edit(pixels))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        ("cat.png", "not str"),
+        (None, "not NoneType"),
+        (np.zeros((8, 8, 4)), "not ndarray"),
+        (np.zeros((8, 8, 3), np.uint8), r"shape \(8, 8, 3\)"),
+        (np.zeros((8, 4), np.uint8), "straight RGBA"),
+        (np.zeros((0, 8, 4), np.uint8), "straight RGBA"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Edit, Variation])
+def test_a_picture_of_another_form_is_refused(kind: Any, pixels: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        kind(pixels)
+    assert caught.value.param == "image"
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.zeros((8, 9), np.uint8), "The mask is 9x8 pixels and the picture 8x8"),
+        (np.full((8, 8), 255, np.uint8), "nothing to draw"),
+        (np.ones((8, 8), np.uint8), "nowhere fully transparent"),
+        (np.zeros((8, 8)), "0 where to draw"),
+        (np.zeros((8, 8, 4), np.uint8), "0 where to draw"),
+        ("mask.png", "0 where to draw"),
+    ],
+)
+def test_a_mask_that_says_nothing_is_refused(mask: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        Edit(_clear(8, 8), mask)
+    assert caught.value.param == "mask"

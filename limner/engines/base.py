@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from limner.errors import EngineError, MissingExtra
+from limner.errors import EngineError, InvalidRequest, MissingExtra
+from limner.request import Edit, ImageRequest
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
     from numpy.typing import NDArray
 
-    from limner.request import ImageRequest
     from limner.settings import Settings
 
 
@@ -89,8 +89,8 @@ Event = Progress | Preview | Notice | Picture
 class Engine(Protocol):
     """Draws pictures.
 
-    Picture `index` depends on the request's prompt, size, quality, background and seed and on
-    `index` alone: never on n, on its place in a batch, or on what was drawn before.
+    Picture `index` depends on the request's prompt, source, size, quality, background and seed
+    and on `index` alone: never on n, on its place in a batch, or on what was drawn before.
     """
 
     name: str
@@ -110,6 +110,28 @@ class CountsTokens(Protocol):
     def count_tokens(self, text: str) -> int:
         """How many tokens it reads of `text`."""
         ...
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """What an engine may offer besides: to begin with a picture."""
+
+    abilities: tuple[str, ...]  # of "edit" and "vary"
+
+
+def check_able(engine: Engine, request: ImageRequest) -> None:
+    """Refuse a request that begins with a picture if `engine` draws from text alone."""
+    if request.source is None:
+        return
+    is_edit = isinstance(request.source, Edit)
+    abilities = engine.abilities if isinstance(engine, TakesPictures) else ()
+    if ("edit" if is_edit else "vary") not in abilities:
+        what = "edit pictures" if is_edit else "draw variations of pictures"
+        raise InvalidRequest(
+            f"Engine {engine.name} cannot {what}; it draws from text only",
+            code="unsupported_operation",
+            hint="take another engine: `limner models` lists them",
+        )
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,45 @@
 """The default engine: limner's own transformer on the CPU, with NumPy and ONNX Runtime alone."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from limner.engines.base import Event, Notice, Picture, Preview, Progress
+from limner.engines.onnx_finish import picture, picture_in
 from limner.engines.onnx_network import OnnxNetwork
+from limner.engines.onnx_start import Start, start
 from limner.model import pixels
-from limner.model.decoding import Partial, draw_codes, filled_in
+from limner.model.canvas import Window, plan
+from limner.model.decoding import Known, Partial, count_steps, draw_codes, filled_in
 from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
 from limner.model.styles import Style, in_style
 from limner.model.text_tokenizer import NULL
-from limner.request import ImageRequest
+from limner.request import ImageRequest, Variation
 
 _FACTOR = 4  # of one pass of the upscalers
-# The network's alpha is never quite 0 or 1; what is this close is meant to be.
-_ALPHA_MARGIN = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One picture of a request."""
+
+    request: ImageRequest
+    seed: int
+    index: int
+    start: Start
+    config: SamplingConfig
+    prompt: Ints  # (1, T)
+    windows: list[Window]
+
+    @property
+    def n_steps(self) -> int:
+        """Decoder passes."""
+        return sum(
+            count_steps(self.config, int(window.hidden.sum()), len(window.hidden))
+            for window in self.windows
+        )
 
 
 class OnnxEngine:
@@ -29,6 +50,7 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    abilities = ("edit", "vary")
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
@@ -37,8 +59,9 @@ class OnnxEngine:
         self.n_picture_tokens = self.network.shape.n_cells
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
-            for style in self.network.config["styles"]
+            for style in self.network.config.get("styles", ())
         ]
+        self.nothing = np.array([[NULL]])  # the text of any picture
 
     def count_tokens(self, text: str) -> int:
         """Text tokens of a prompt, before any cut."""
@@ -52,13 +75,15 @@ class OnnxEngine:
                 f"The prompt is longer than the {self.network.max_text - 1} tokens that "
                 f"{self.model} reads; its last {n_cut} were not read"
             )
-        assert request.seed is not None
-        config = self.sampling(request.quality)
-        total = request.n * (config.n_steps + 1)
-        for index in range(request.n):
-            done = index * (config.n_steps + 1)
-            styled = in_style(request.prompt, self.styles, request.seed, index)
-            yield from self._draw(request, self._text(styled)[0], index, config, done, total)
+        beginning = start(self.network, request)
+        jobs = [self._job(request, beginning, index) for index in range(request.n)]
+        done, total = 0, sum(job.n_steps + 1 for job in jobs)
+        for job in jobs:
+            for event in self._draw(job):
+                done += isinstance(event, Progress)
+                yield (
+                    replace(event, done=done, total=total) if isinstance(event, Progress) else event
+                )
 
     def sampling(self, quality: str) -> SamplingConfig:
         """How a quality is drawn; chosen for the weights, and stored with them."""
@@ -66,107 +91,112 @@ class OnnxEngine:
         # A step draws at least one cell, so there cannot be more steps than cells.
         return replace(config, n_steps=min(config.n_steps, self.n_picture_tokens))
 
-    def _draw(
-        self,
-        request: ImageRequest,
-        prompt: Ints,
-        index: int,
-        config: SamplingConfig,
-        done: int,
-        total: int,
-    ) -> Iterator[Event]:
-        wanted = _preview_steps(config.n_steps, request.previews)
-        for partial in self._partials(request, prompt, index, config):
-            yield Progress(done + partial.done, total, "drawing")
-            if partial.done in wanted:
-                seen = self._preview(partial, request)
-                yield Preview(index, seen, partial.done, partial.total)
-        scores = self._scores(prompt, partial.codes)
-        best = int(scores.argmax())
-        drawn = self._finish(partial.codes[best : best + 1], request)
-        yield Progress(done + config.n_steps + 1, total, "drawing")
+    def _job(self, request: ImageRequest, beginning: Start, index: int) -> _Job:
         assert request.seed is not None
-        yield Picture(drawn, request.prompt, request.seed, index, self.model, float(scores[best]))
+        prompt = self.nothing
+        if request.prompt:
+            prompt = self._text(in_style(request.prompt, self.styles, request.seed, index))[0]
+        windows = plan(beginning.canvas, beginning.hidden_of(request.seed, index))
+        config = self.sampling(request.quality)
+        return _Job(request, request.seed, index, beginning, config, prompt, windows)
 
-    def _partials(
-        self, request: ImageRequest, prompt: Ints, index: int, config: SamplingConfig
-    ) -> Iterator[Partial]:
-        shape, candidates = self.network.shape, range(config.n_candidates)
-        assert request.seed is not None
+    def _draw(self, job: _Job) -> Iterator[Event]:
+        """One picture; its Progress counts nothing yet."""
+        wanted = _preview_steps(job.n_steps, job.request.previews)
+        done, score = 0, 0.0
+        codes = job.start.codes.copy()
+        drawn = ~job.start.hidden_of(job.seed, job.index)
+        for i, window in enumerate(job.windows):
+            places = window.places
+            for partial in self._partials(job, i, codes):
+                done += 1
+                yield Progress(0, 0, "drawing")
+                if done in wanted:
+                    seen = _with(Partial(done, job.n_steps, codes[None], drawn), places, partial)
+                    yield Preview(job.index, self._preview(seen, job), done, job.n_steps)
+            best = 0
+            if i == 0:
+                scores = self._scores(job, partial.codes)
+                best = int(scores.argmax())
+                score = float(scores[best])
+            codes[places], drawn[places] = partial.codes[best], True
+        finished = self._finish(codes, job)
+        yield Progress(0, 0, "drawing")
+        yield Picture(finished, job.request.prompt, job.seed, job.index, self.model, score)
+
+    def _partials(self, job: _Job, i: int, codes: Ints) -> Iterator[Partial]:
+        """Draw window `i` on the canvas' codes (n_cells, n_groups) so far."""
+        window, shape = job.windows[i], self.network.shape
+        rows = job.config.n_candidates if i == 0 else 1
         numbers = [
-            uniforms(request.seed, index, candidate, shape.n_cells, shape.n_groups)
-            for candidate in candidates
+            uniforms(job.seed, job.index, candidate, job.start.canvas.n_cells, shape.n_groups)
+            for candidate in range(rows)
         ]
-        nothing = np.zeros_like(prompt)
-        nothing[:, 0] = NULL
-        rows = len(candidates)
+        prompt, nothing, palette = job.prompt, None, None
+        if i and job.request.source is None:
+            # Told the prompt, or nothing, a further square would draw its subject once more.
+            prompt, palette = self.nothing, _corners(codes[job.windows[0].places], shape.grid)
+        elif job.request.prompt:
+            nothing = np.zeros_like(prompt)
+            nothing[:, 0] = NULL
         return draw_codes(
             self.network,
             prompt.repeat(rows, axis=0),
-            nothing.repeat(rows, axis=0),
-            np.stack(numbers),
-            config,
+            None if nothing is None else nothing.repeat(rows, axis=0),
+            np.stack(numbers)[:, window.places],
+            job.config,
+            None if window.hidden.all() else Known(codes[window.places], ~window.hidden),
+            palette,
         )
 
     def _text(self, prompt: str) -> tuple[Ints, int]:
         tokens, cut = self.network.text_tokenizer.encode_padded([prompt], self.network.max_text)
         return tokens[:, : int((tokens != 0).sum())], int(cut[0])
 
-    def _scores(self, prompt: Ints, codes: Ints) -> Floats:
-        """How well each candidate matches the prompt, -1 to 1, by the contrastive embeddings."""
-        scores: Floats = self.network.embed_image(codes) @ self.network.embed_text(prompt)[0]
+    def _scores(self, job: _Job, codes: Ints) -> Floats:
+        """How well each candidate matches what is asked for, -1 to 1, by contrastive embeddings."""
+        if isinstance(job.request.source, Variation):
+            wanted = self.network.embed_image(job.start.codes[job.windows[0].places][None])
+        else:
+            wanted = self.network.embed_text(job.prompt)
+        scores: Floats = self.network.embed_image(codes) @ wanted[0]
         return scores
 
-    def _preview(self, partial: Partial, request: ImageRequest) -> pixels.Pixels:
-        codes = filled_in(partial, self.network.shape.grid)[:1]
-        return _fitted(_straight(self.network.pixels(codes, n_passes=1)[0]), request)
+    def _preview(self, partial: Partial, job: _Job) -> pixels.Pixels:
+        codes = filled_in(partial, job.start.canvas.columns)[0]
+        return self._picture(codes, job, n_passes=1)
 
-    def _finish(self, codes: Ints, request: ImageRequest) -> pixels.Pixels:
+    def _finish(self, codes: Ints, job: _Job) -> pixels.Pixels:
         px = self.network.config["model"]["image_tokenizer"]["image_px"]
-        n_passes = 1 if request.size.width <= px * _FACTOR else 2
-        drawn = _shrunk(self.network.pixels(codes, n_passes)[0], request.size.width)
-        return _fitted(_straight(drawn), request)
+        size = job.request.size
+        return self._picture(codes, job, 1 if min(size.width, size.height) <= px * _FACTOR else 2)
+
+    def _picture(self, codes: Ints, job: _Job, n_passes: int) -> pixels.Pixels:
+        """Codes (n_cells, n_groups) of the canvas as the picture that was asked for."""
+        start = job.start
+        if start.placed is not None:
+            whole = picture_in(self.network, codes, start, n_passes)
+        else:
+            whole = picture(self.network, codes, start.canvas, n_passes)
+            if start.behind is not None:
+                whole = pixels.over(whole, start.behind)
+        if job.request.background == "opaque":
+            whole = pixels.over(whole, np.full_like(whole, 255))
+        return whole
+
+
+def _with(whole: Partial, places: Ints, part: Partial) -> Partial:
+    """A canvas under way with one square as it stands now, first candidate."""
+    codes, drawn = whole.codes.copy(), whole.drawn.copy()
+    codes[:, places], drawn[places] = part.codes[:1], part.drawn
+    return replace(whole, codes=codes, drawn=drawn)
+
+
+def _corners(codes: Ints, grid: int) -> Ints:
+    """The codes (4, n_groups) at a square's corners, where there is background if anywhere."""
+    return codes[[0, grid - 1, grid * (grid - 1), grid**2 - 1]]
 
 
 def _preview_steps(n_steps: int, n_previews: int) -> set[int]:
     """After which steps to show how far a picture is: evenly, and never after the last."""
     return {n_steps * (i + 1) // (n_previews + 1) for i in range(n_previews)} - {0, n_steps}
-
-
-def _fitted(drawn: pixels.Pixels, request: ImageRequest) -> pixels.Pixels:
-    """What the network drew at the size and on the background that were asked for."""
-    height, width = request.size.height, request.size.width
-    if drawn.shape[:2] != (height, width):
-        method: pixels.Method = "area" if drawn.shape[0] > height else "bicubic"
-        drawn = pixels.resize(drawn, width, height, method)
-    if request.background == "opaque":
-        opaque = np.full_like(drawn, 255)
-        opaque[..., :3] = pixels.composite(drawn)
-        return opaque
-    return drawn
-
-
-def _straight(picture: NDArray[np.float32]) -> pixels.Pixels:
-    """Premultiplied (4, H, W) in [0, 1] as the network draws it to straight (H, W, 4) uint8."""
-    whole = np.empty((*picture.shape[1:], 4), np.uint8)
-    for channel, plane in enumerate(picture):
-        if channel == 3:
-            plane = (plane - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
-        whole[..., channel] = np.rint(plane.clip(0, 1) * 255)
-    return pixels.unpremultiply(whole)
-
-
-def _shrunk(picture: NDArray[np.float32], px: int) -> NDArray[np.float32]:
-    """Premultiplied (4, H, W) with squares averaged to a side of `px`, where whole squares fit.
-
-    Before pixels become whole numbers this is a tenth of the work that it is afterwards.
-    """
-    factor, rest = divmod(picture.shape[1], px)
-    if factor < 2 or rest:
-        return picture
-    total = np.zeros((len(picture), px, px), np.float32)
-    for down in range(factor):
-        for right in range(factor):
-            total += picture[:, down::factor, right::factor]
-    shrunk: NDArray[np.float32] = total / np.float32(factor**2)
-    return shrunk

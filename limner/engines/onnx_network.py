@@ -139,9 +139,17 @@ class OnnxNetwork:
         embedding: Floats = self.run("image", codes=codes)[0]
         return embedding
 
-    def pixels(self, codes: Ints, n_passes: int) -> NDArray[np.float32]:
+    def codes(self, pictures: NDArray[np.float32]) -> Ints:
+        """Codes (B, n_cells, n_groups) of premultiplied RGBA (B, 4, px, px) in [0, 1]."""
+        codes: Ints = self.run("codes", pictures=pictures)[0]
+        return codes
+
+    def pixels(self, codes: Ints, n_passes: int = 0) -> NDArray[np.float32]:
         """Premultiplied RGBA (B, 4, px, px) in [0, 1], after `n_passes` upscalers."""
-        pictures: NDArray[np.float32] = self.run("pixels", codes=codes)[0]
+        return self.enlarged(self.run("pixels", codes=codes)[0], n_passes)
+
+    def enlarged(self, pictures: NDArray[np.float32], n_passes: int) -> NDArray[np.float32]:
+        """Pictures (B, 4, H, W) of any sides, each `n_passes` times larger by the upscalers."""
         for i in range(n_passes):
             pictures = self.run(f"upscale{i + 1}", pictures=pictures)[0]
         return pictures

@@ -6,6 +6,7 @@ by the same loop and, with the same random numbers, the same picture.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,28 +78,52 @@ class Partial:
     drawn: Bools  # (n_cells,)
 
 
+@dataclass(frozen=True)
+class Known:
+    """Cells that stay as they are, and are read before any is drawn."""
+
+    codes: Ints  # (n_cells, n_groups), row-major; anything where not `mask`
+    mask: Bools  # (n_cells,), True where known; False somewhere
+
+
+def count_steps(config: SamplingConfig, n_hidden: int, n_cells: int) -> int:
+    """Decoder passes that draw `n_hidden` of `n_cells` cells: their share of a whole picture's."""
+    return max(1, min(ceil(config.n_steps * n_hidden / n_cells), n_hidden))
+
+
 def draw_codes(
     network: Network,
     conditional: Ints,
-    unconditional: Ints,
+    unconditional: Ints | None,
     uniforms: Floats,
     config: SamplingConfig,
+    known: Known | None = None,
+    palette: Ints | None = None,
 ) -> Iterator[Partial]:
     """Draw pictures' codes, yielding after every step; the last one is whole.
 
-    conditional, unconditional: texts (B, T) and (B, T), with and without the prompt; uniforms
-    (B, n_cells, n_groups): the random numbers of every cell, by its place.
+    conditional, unconditional: texts (B, T) and (B, T), with and without the prompt; without the
+    second there is no guidance, and half the work. uniforms (B, n_cells, n_groups): the random
+    numbers of every cell, by its place. Of `known` cells none is drawn and all are seen. With a
+    `palette` (P, n_groups) a cell's codes are those of one of its rows.
     """
     shape = network.shape
-    run = _Run(network, np.concatenate([conditional, unconditional]))
+    run = _Run(network, conditional, unconditional, palette)
     codes = np.zeros((len(conditional), shape.n_cells, shape.n_groups), np.int64)
     drawn = np.zeros(shape.n_cells, bool)
     order = spread_order(shape.grid)
-    sizes = step_sizes(shape.n_cells, config.n_steps)
+    if known is not None:
+        drawn |= known.mask
+        codes[:, drawn] = known.codes[drawn]
+        places = order[drawn[order]]
+        run.read(codes[:, places], places)
+        order = order[~drawn[order]]
+    n_known = shape.n_cells - len(order)
+    sizes = step_sizes(len(order), count_steps(config, len(order), shape.n_cells))
     ends = np.cumsum(sizes)
     for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
         places = order[end - size : end]
-        scale = guidance_at(config, int(end - size), shape.n_cells)
+        scale = guidance_at(config, int(n_known + end - size), shape.n_cells)
         codes[:, places] = run.draw(places, uniforms[:, places], scale, config)
         drawn[places] = True
         yield Partial(i + 1, len(sizes), codes.copy(), drawn.copy())
@@ -110,29 +135,43 @@ def last(partials: Iterator[Partial]) -> Ints:
     return finished.codes
 
 
-def filled_in(partial: Partial, grid: int) -> Ints:
+def filled_in(partial: Partial, columns: int) -> Ints:
     """Codes in which each cell that is not drawn yet repeats the nearest one that is.
 
-    Since cells are drawn spread first, this is a coarse but complete picture at any time.
+    Since cells are drawn spread first, this is a coarse but complete picture at any time; it has
+    `columns` cells a row.
     """
-    places = np.arange(grid * grid)
+    places = np.arange(len(partial.drawn))
     known = places[partial.drawn]
-    down = places[:, None] // grid - known // grid
-    right = places[:, None] % grid - known % grid
+    down = places[:, None] // columns - known // columns
+    right = places[:, None] % columns - known % columns
     return partial.codes[:, known[np.argmin(down**2 + right**2, axis=1)]]
 
 
 class _Run:
-    """The state of one drawing: what was read, and what was drawn but not read yet."""
+    """The state of one drawing: what was read, and what is known but not read yet."""
 
-    def __init__(self, network: Network, texts: Ints) -> None:
-        self.network, self.shape = network, network.shape
-        self.memory = network.remember(texts)
+    def __init__(
+        self,
+        network: Network,
+        conditional: Ints,
+        unconditional: Ints | None,
+        palette: Ints | None,
+    ) -> None:
+        self.network, self.shape, self.palette = network, network.shape, palette
+        texts = [conditional] if unconditional is None else [conditional, unconditional]
+        self.n_texts, n_rows = len(texts), len(texts) * len(conditional)
+        self.memory = network.remember(np.concatenate(texts))
         layers, two, heads, d_head = self.shape.cache
-        self.cache: Floats = np.zeros((len(texts), layers, two, heads, 0, d_head), np.float32)
+        self.cache: Floats = np.zeros((n_rows, layers, two, heads, 0, d_head), np.float32)
         # [BEGIN] is the code after the last one, at the place after the last cell.
-        self.known = np.full((len(texts), 1, self.shape.n_groups), self.shape.n_codes)
-        self.known_places = np.array([self.shape.n_cells])
+        self.known: Ints = np.full((n_rows, 1, self.shape.n_groups), self.shape.n_codes)
+        self.known_places: Ints = np.array([self.shape.n_cells])
+
+    def read(self, codes: Ints, places: Ints) -> None:
+        """Take codes (B, K, n_groups) at `places` (K,) for known from the next step on."""
+        self.known = np.concatenate([self.known, self._of_all_texts(codes)], axis=1)
+        self.known_places = np.concatenate([self.known_places, places])
 
     def draw(self, places: Ints, uniforms: Floats, scale: float, config: SamplingConfig) -> Ints:
         """Draw the cells at `places` (Q,): their codes (B, Q, n_groups)."""
@@ -146,17 +185,24 @@ class _Run:
             self._masks(),
         )
         self.cache = np.concatenate([self.cache, fresh], axis=4)
-        codes = np.zeros((rows // 2, len(places), 0), np.int64)
+        codes = np.zeros((rows // self.n_texts, len(places), 0), np.int64)
         for group in range(self.shape.n_groups):
             if group:
-                scores = self.network.later_scores(hidden, np.concatenate([codes, codes]))
-            conditional, unconditional = np.split(scores, 2)
-            mixed = guided(conditional, unconditional, scale)
+                scores = self.network.later_scores(hidden, self._of_all_texts(codes))
+            if self.n_texts == 2:
+                scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
+            if self.palette is not None:
+                allowed = _in_palette(self.palette, codes, self.shape.n_codes)
+                scores = np.where(allowed, scores, -np.inf)
             temperature = config.detail_temperature if group else config.temperature
-            code = draw(mixed, uniforms[..., group], temperature, config.top_p)
+            code = draw(scores, uniforms[..., group], temperature, config.top_p)
             codes = np.concatenate([codes, code[..., None]], axis=-1)
-        self.known, self.known_places = np.concatenate([codes, codes]), places
+        self.known, self.known_places = self._of_all_texts(codes), places
         return codes
+
+    def _of_all_texts(self, codes: Ints) -> Ints:
+        """Codes of pictures as rows: the same ones with and without the prompt."""
+        return np.concatenate([codes] * self.n_texts)
 
     def _masks(self) -> Bools:
         """What each cell that is read now may see, (n_content_layers, K, P + K)."""
@@ -172,3 +218,12 @@ class _Run:
                 for table in self.shape.tables
             ]
         )
+
+
+def _in_palette(palette: Ints, codes: Ints, n_codes: int) -> Bools:
+    """Which next codes (B, Q, n_codes) there are in the palette's rows that begin with `codes`."""
+    group = codes.shape[-1]
+    allowed = np.zeros((*codes.shape[:2], n_codes), bool)
+    for row in palette:
+        allowed[..., row[group]] |= (codes == row[:group]).all(axis=-1)
+    return allowed

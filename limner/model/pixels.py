@@ -95,9 +95,19 @@ def _quotients() -> Pixels:
 
 def composite(pixels: Pixels, background: tuple[int, int, int] = WHITE) -> Pixels:
     """Lay straight `(H, W, 4)` over a plain colour: `(H, W, 3)` opaque RGB."""
+    return _mixed(pixels, np.array(background, dtype=np.uint16))
+
+
+def over(pixels: Pixels, behind: Pixels) -> Pixels:
+    """Lay straight `(H, W, 4)` over an opaque picture of the same shape; the result is opaque."""
+    result = np.full_like(pixels, 255)
+    result[..., :3] = _mixed(pixels, behind[..., :3].astype(np.uint16))
+    return result
+
+
+def _mixed(pixels: Pixels, under: NDArray[np.uint16]) -> Pixels:
     alpha = pixels[..., 3:].astype(np.uint16)
     colour = pixels[..., :3].astype(np.uint16)
-    under = np.array(background, dtype=np.uint16)
     return ((colour * alpha + under * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
@@ -108,17 +118,19 @@ def resize(
     method: Method = "bicubic",
     *,
     premultiplied: bool = False,
+    box: tuple[float, float, float, float] | None = None,
 ) -> Pixels:
     """Resample `(H, W, 4)` to `(height, width, 4)` without colour leaking from clear pixels.
 
     "area" averages and is meant for making smaller, "bicubic" is smooth both ways. Straight
-    pixels are premultiplied on the way; `premultiplied` ones are taken and given back so.
+    pixels are premultiplied on the way; `premultiplied` ones are taken and given back so. `box`
+    (left, top, right, bottom) is the part to take, which need not begin or end with a pixel.
     """
     if premultiplied:
         image = Image.frombytes("RGBa", pixels.shape[1::-1], pixels.tobytes())
     else:
         image = Image.fromarray(pixels)  # for this mode Pillow premultiplies by itself
-    result = np.array(image.resize((width, height), _RESAMPLING[method]))
+    result = np.array(image.resize((width, height), _RESAMPLING[method], box))
     if premultiplied:
         # Bicubic overshoots at edges; colour stronger than its alpha means nothing.
         result[..., :3] = np.minimum(result[..., :3], result[..., 3:])

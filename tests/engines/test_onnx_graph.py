@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from limner import settings
-from limner.engines import base
+from limner.engines import base, onnx_finish
 from limner.engines.base import Notice, Picture, Preview, Progress
 from limner.engines.onnx_graph import OnnxEngine
 from limner.errors import WeightsError
 from limner.model.bundle import Bundle
+from limner.model.canvas import Canvas
 from limner.model.decoding import draw_codes, last
 from limner.model.pixels import composite, premultiply
 from limner.model.sampling import uniforms
@@ -133,7 +134,7 @@ def test_high_quality_keeps_the_best_of_its_candidates(engine: OnnxEngine) -> No
         [picture] = draw(engine, quality="high", seed=seed)
         assert picture.score == pytest.approx(float(scores[best]), abs=1e-5)
         assert -1 <= scores.min() <= scores.max() <= 1
-        expected = engine._finish(codes[best : best + 1], REQUEST)
+        expected = onnx_finish.picture(engine.network, codes[best], Canvas(SIZES[0], 4), 2)
         assert np.array_equal(picture.pixels, expected)
     assert winners == {0, 1}
 

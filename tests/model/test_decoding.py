@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from limner.model.decoding import Partial, draw_codes, filled_in, last
+from limner.model.decoding import Known, Partial, count_steps, draw_codes, filled_in, last
 from limner.model.sampling import Floats, Ints, SamplingConfig, spread_order, step_sizes
 from limner.model.torch_network import TorchNetwork
 from limner.model.transformer import Transformer, TransformerConfig
@@ -74,13 +75,20 @@ def choose(scores: Floats, uniform: float, temperature: float, top_p: float) -> 
 
 @torch.no_grad()
 def slowly(
-    model: Transformer, prompt: Ints, nothing: Ints, uniform: Floats, config: SamplingConfig
+    model: Transformer,
+    prompt: Ints,
+    nothing: Ints,
+    uniform: Floats,
+    config: SamplingConfig,
+    known: Known | None = None,
 ) -> Ints:
     """One picture's codes (16, 3): a whole pass for every code of every cell."""
-    order, codes = spread_order(4), np.zeros((16, 3), np.int64)
+    order, codes, start = spread_order(4), np.zeros((16, 3), np.int64), 0
+    if known is not None:
+        order = np.array(sorted(order, key=lambda place: not known.mask[place]))
+        codes[known.mask], start = known.codes[known.mask], int(known.mask.sum())
     text = torch.from_numpy(np.stack([prompt, nothing]))
-    start = 0
-    for size in step_sizes(16, config.n_steps):
+    for size in step_sizes(16 - start, max(1, -(-config.n_steps * (16 - start) // 16))):
         scale = config.guidance_start + (config.guidance - config.guidance_start) * start / 15
         for place in order[start : start + size]:
             # This cell comes next after what was known when the step began.
@@ -117,6 +125,77 @@ def test_draws_what_the_slow_loop_draws(
         expected = slowly(model, prompts[row], nothing[row], numbers()[row], config)
         assert np.array_equal(drawn[row], expected)
     assert len(np.unique(drawn)) > 4
+
+
+@pytest.mark.parametrize("n_known", [1, 6, 15])
+@pytest.mark.parametrize("n_steps", [16, 5, 1])
+@pytest.mark.parametrize("config", [ARGMAX, SAMPLED], ids=["argmax", "sampled"])
+def test_around_known_cells_it_draws_what_the_slow_loop_draws(
+    model: Transformer, config: SamplingConfig, n_steps: int, n_known: int
+) -> None:
+    config = replace(config, n_steps=n_steps)
+    rng = np.random.default_rng(n_known)
+    mask = np.zeros(16, bool)
+    mask[rng.permutation(16)[:n_known]] = True
+    known = Known(rng.integers(0, 12, (16, 3)), mask)
+    prompts, nothing = texts()
+    network = TorchNetwork(model)
+    drawn = last(draw_codes(network, prompts, nothing, numbers(), config, known))
+    for row in range(2):
+        expected = slowly(model, prompts[row], nothing[row], numbers()[row], config, known)
+        assert np.array_equal(drawn[row], expected)
+        assert np.array_equal(drawn[row, mask], known.codes[mask])
+    elsewhere = replace(known, codes=np.where(mask[:, None], known.codes, 11))
+    again = last(draw_codes(network, prompts, nothing, numbers(), config, elsewhere))
+    assert np.array_equal(again, drawn)  # what is not known cannot matter
+
+
+class Counting(TorchNetwork):
+    """Counts the passes, and the cells that are read and asked for."""
+
+    def __init__(self, transformer: Transformer) -> None:
+        super().__init__(transformer)
+        self.n_steps = self.n_read = self.n_asked = self.n_rows = 0
+
+    def step(self, memory: Any, cache: Floats, known: Ints, *rest: Any) -> tuple[Any, Any, Any]:
+        self.n_steps += 1
+        self.n_rows = known.shape[0]
+        self.n_read += known.shape[1]
+        self.n_asked += rest[1].shape[1]
+        return super().step(memory, cache, known, *rest)
+
+
+@pytest.mark.parametrize(("n_hidden", "n_steps"), [(16, 16), (4, 4), (4, 6), (1, 1), (16, 5)])
+def test_cost_follows_what_is_hidden(model: Transformer, n_hidden: int, n_steps: int) -> None:
+    config = replace(SAMPLED, n_steps=n_steps)
+    mask = np.arange(16) >= n_hidden
+    known = Known(np.ones((16, 3), np.int64), mask)
+    network = Counting(model)
+    partials = list(draw_codes(network, *texts(), numbers(), config, known))
+    assert network.n_steps == len(partials) == count_steps(config, n_hidden, 16)
+    assert network.n_steps == -(-n_steps * n_hidden // 16)
+    assert network.n_asked == n_hidden
+    assert network.n_read <= 16  # [BEGIN], what is known, and all that is drawn but the last
+    assert [int(p.drawn.sum()) for p in partials][-1] == 16
+
+
+def test_without_a_second_text_there_is_no_guidance_and_half_the_rows(model: Transformer) -> None:
+    prompts, nothing = texts()
+    network = Counting(model)
+    alone = last(draw_codes(network, prompts, None, numbers(), SAMPLED))
+    assert network.n_rows == 2
+    plain = replace(SAMPLED, guidance=1.0, guidance_start=1.0)
+    assert np.array_equal(alone, last(draw_codes(network, prompts, nothing, numbers(), plain)))
+    assert network.n_rows == 4
+
+
+def test_a_palette_gives_every_cell_the_codes_of_one_row(model: Transformer) -> None:
+    palette = np.array([[1, 2, 3], [1, 5, 3], [7, 2, 9], [1, 2, 11]])
+    network = TorchNetwork(model)
+    hot = replace(SAMPLED, temperature=3.0, detail_temperature=3.0, top_p=1.0)
+    drawn = last(draw_codes(network, *texts(), numbers(), hot, palette=palette))
+    rows = {tuple(row) for row in palette.tolist()}
+    assert {tuple(cell) for cell in drawn.reshape(-1, 3).tolist()} == rows
 
 
 @pytest.mark.parametrize("attention", ["dense", "scattered"])
@@ -172,7 +251,7 @@ def test_cells_not_drawn_yet_repeat_the_nearest_one_that_is(n_drawn: int) -> Non
     codes: NDArray[np.int64] = np.arange(2 * 16 * 3).reshape(2, 16, 3)
     drawn = np.zeros(16, bool)
     drawn[np.random.default_rng(n_drawn).permutation(16)[:n_drawn]] = True
-    filled = filled_in(Partial(1, 2, codes, drawn), grid=4)
+    filled = filled_in(Partial(1, 2, codes, drawn), columns=4)
     assert np.array_equal(filled[:, drawn], codes[:, drawn])
 
     def distance(a: int, b: int) -> int:
