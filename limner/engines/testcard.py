@@ -2,7 +2,7 @@
 
 For people who build on limner and want every path of their program tried without weights or
 waiting: each seed and index gives its own card, the same one on every call, with previews and
-real transparency.
+real transparency. A picture to edit or to vary is shown small on the card, clear under its mask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from limner.engines.base import Event, Picture, Preview, Progress
 from limner.model import pixels as px
-from limner.request import ImageRequest
+from limner.request import Edit, ImageRequest, Size, Variation
 
 Colour = tuple[int, int, int]
 
@@ -40,6 +40,7 @@ class CardEngine:
 
     name = "testcard"
     model = "testcard"
+    abilities = ("edit", "vary")
     n_picture_tokens = N_CELLS * N_CELLS
 
     def count_tokens(self, text: str) -> int:
@@ -63,7 +64,7 @@ class CardEngine:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """A picture under way, measured in shares of its width so that every size looks alike."""
+    """A square card under way, measured in shares of its side so that every size looks alike."""
 
     image: Image.Image
     draw: ImageDraw.ImageDraw
@@ -85,17 +86,27 @@ def _draw(request: ImageRequest, seed: int, index: int) -> px.Pixels:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     hue = float(rng.random())
     badge = rng.random((N_CELLS, N_CELLS // 2)) < 0.5
-    image = Image.new("RGBA", (request.size.width, request.size.height), (*PANEL, 255))
-    canvas = _Canvas(image, ImageDraw.Draw(image), request.size.width)
+    side = min(request.size.width, request.size.height)
+    image = Image.new("RGBA", (side, side), (*PANEL, 255))
+    canvas = _Canvas(image, ImageDraw.Draw(image), side)
     _draw_bars(canvas, hue)
     _draw_badge(canvas, np.concatenate([badge, badge[:, ::-1]], axis=1), hue)
+    if request.source is not None:
+        _draw_source(canvas, request.source)
     _draw_ramp(canvas)
     _draw_words(canvas, request, seed, index)
-    result = np.array(image)
+    beyond = _beyond(request.size, side)
+    result = np.pad(np.array(image), (*beyond, (0, 0)), mode="edge")
     if request.background == "transparent":
-        result[..., 3] = _alpha(canvas)
+        result[..., 3] = _alpha(canvas, beyond)
         result[result[..., 3] == 0] = 0  # nothing hides under clear pixels
     return result
+
+
+def _beyond(size: Size, side: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pixels above and below, left and right of a square in the middle of a picture."""
+    down, across = size.height - side, size.width - side
+    return (down // 2, down - down // 2), (across // 2, across - across // 2)
 
 
 def _draw_bars(canvas: _Canvas, hue: float) -> None:
@@ -124,6 +135,21 @@ def _draw_badge(canvas: _Canvas, cells: NDArray[np.bool_], hue: float) -> None:
         canvas.draw.rectangle(canvas.box(x, y, x + cell, y + cell), fill=colour)
 
 
+def _draw_source(canvas: _Canvas, source: Edit | Variation) -> None:
+    """The picture that was sent, in the upper left, on the panel's colour where it is clear."""
+    pixels = source.pixels
+    if isinstance(source, Edit) and source.mask is not None:
+        pixels = np.where(source.mask[..., None] == 0, np.uint8(0), pixels)
+    height, width = pixels.shape[:2]
+    edge, room = max(1, canvas.at(0.006)), canvas.at(0.26)
+    scale = room / max(width, height)
+    small = px.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)), "area")
+    at = canvas.at(0.04)
+    right, bottom = at + small.shape[1], at + small.shape[0]
+    canvas.draw.rectangle([at - edge, at - edge, right + edge - 1, bottom + edge - 1], fill=INK)
+    canvas.image.paste(Image.fromarray(px.composite(small, PANEL)), (at, at))
+
+
 def _draw_ramp(canvas: _Canvas) -> None:
     """Black to white from left to right; made clear to solid when transparency is asked for."""
     top, bottom = canvas.at(0.62), canvas.at(0.66)
@@ -134,7 +160,8 @@ def _draw_ramp(canvas: _Canvas) -> None:
 
 def _draw_words(canvas: _Canvas, request: ImageRequest, seed: int, index: int) -> None:
     font = canvas.font(0.052)
-    for line_number, line in enumerate(_wrapped(request.prompt, font, canvas.at(0.88))):
+    words = request.prompt or "a variation"
+    for line_number, line in enumerate(_wrapped(words, font, canvas.at(0.88))):
         where = (canvas.at(0.06), canvas.at(0.685 + 0.066 * line_number))
         canvas.draw.text(where, line, fill=INK, font=font)
     facts = f"{request.size}  ·  {request.quality}  ·  seed {seed}  ·  picture {index + 1}"
@@ -176,30 +203,41 @@ def _n_fitting(word: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return n_chars
 
 
-def _alpha(canvas: _Canvas) -> px.Pixels:
+def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> px.Pixels:
     """`(H, W)` alpha of a card with round corners whose ramp fades in."""
-    alpha = _round_mask(canvas.side, canvas.at(0.08))
-    ramp = slice(canvas.at(0.62), canvas.at(0.66))
-    alpha[ramp] = np.linspace(0, 255, canvas.side).round()
+    (above, below), (before, after) = beyond
+    height, width = above + canvas.side + below, before + canvas.side + after
+    alpha = _round_mask(width, canvas.at(0.08), height)
+    ramp = slice(above + canvas.at(0.62), above + canvas.at(0.66))
+    fade = np.linspace(0, 255, canvas.side).round().astype(np.uint8)
+    alpha[ramp] = np.pad(fade, (before, after), mode="edge")
     return alpha
 
 
-def _round_mask(side_px: int, radius_px: float) -> px.Pixels:
-    """`(side, side)` coverage of a square with round corners; a disc if the radius is half."""
-    centre = (side_px - 1) / 2
-    # How far a pixel's centre lies beyond the straight part of the edge, on each axis.
-    beyond = np.maximum(np.abs(np.arange(side_px) - centre) - (side_px / 2 - radius_px), 0)
-    distance = np.hypot(beyond[:, None], beyond[None, :])
+def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -> px.Pixels:
+    """`(height, width)` coverage of a square, unless a height is given, with round corners.
+
+    A disc if the radius is half the side.
+    """
+    beyond = []
+    for side_px in (height_px or width_px, width_px):
+        centre = (side_px - 1) / 2
+        # How far a pixel's centre lies beyond the straight part of the edge.
+        beyond.append(
+            np.maximum(np.abs(np.arange(side_px) - centre) - (side_px / 2 - radius_px), 0)
+        )
+    distance = np.hypot(beyond[0][:, None], beyond[1])
     coverage = np.clip(radius_px - distance + 0.5, 0, 1)
     mask: px.Pixels = (coverage * 255).round().astype(np.uint8)
     return mask
 
 
 def _mosaic(pixels: px.Pixels, n_cells: int) -> px.Pixels:
-    """`(H, W, 4)` in n_cells by n_cells squares, each the mean of what it covers."""
+    """`(H, W, 4)` in squares, `n_cells` along its shorter side, each the mean of what it covers."""
     height, width = pixels.shape[:2]
-    small = px.resize(pixels, n_cells, n_cells, "area")
-    return small.repeat(height // n_cells, axis=0).repeat(width // n_cells, axis=1)
+    rows, columns = (side * n_cells // min(height, width) for side in (height, width))
+    small = px.resize(pixels, columns, rows, "area")
+    return small[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
 
 
 def _colour(hue: float, saturation: float, value: float) -> Colour:

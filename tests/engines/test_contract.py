@@ -5,10 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from limner.engines.base import Engine, Event, Notice, Picture, Preview, Progress
+from limner.engines.base import (
+    Engine,
+    Event,
+    Notice,
+    Picture,
+    Preview,
+    Progress,
+    TakesPictures,
+    check_able,
+)
 from limner.engines.onnx_graph import OnnxEngine
 from limner.engines.testcard import CardEngine
-from limner.request import SIZES, ImageRequest
+from limner.request import SIZES, Edit, ImageRequest, Size, Variation
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
 
@@ -92,7 +101,9 @@ def test_each_seed_and_index_gives_another_picture(engine: Engine) -> None:
     assert len({picture.pixels.tobytes() for picture in pictures}) == len(pictures)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(
+    "size", [*SIZES, Size(448, 256), Size(256, 384), Size(768, 256), Size(80, 64)], ids=str
+)
 def test_every_size_is_drawn(engine: Engine, size: object) -> None:
     request = dataclasses.replace(REQUEST, n=1, size=size)  # type: ignore[arg-type]
     [picture] = _pictures(list(engine.generate(request)))
@@ -113,3 +124,36 @@ def test_transparent_background_is_clear_around_the_subject() -> None:
     clear = _alpha(CardEngine(), "transparent")  # random weights have no subject
     assert (clear[[0, 0, -1, -1], [0, -1, 0, -1]] == 0).all()
     assert (clear == 255).any()
+
+
+def _source(seed: int = 1) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (4, 6, 4)).astype(np.uint8)
+    return small.repeat(16, axis=0).repeat(16, axis=1)
+
+
+@pytest.mark.parametrize("kind", [Edit, Variation])
+def test_pictures_to_begin_with(engine: Engine, kind: type[Edit] | type[Variation]) -> None:
+    assert isinstance(engine, TakesPictures)
+    asked = dataclasses.replace(
+        REQUEST, prompt="a hat" if kind is Edit else "", source=kind(_source()), previews=1
+    )
+    check_able(engine, asked)
+    events = list(engine.generate(asked))
+    pictures = _pictures(events)
+    assert len({picture.pixels.tobytes() for picture in pictures}) == 3
+    assert {picture.prompt for picture in pictures} == {asked.prompt}
+    assert any(isinstance(event, Preview) for event in events)
+    [alone] = _pictures(list(engine.generate(dataclasses.replace(asked, n=1))))
+    assert np.array_equal(alone.pixels, pictures[0].pixels)
+    other = dataclasses.replace(asked, source=kind(_source(seed=2)), n=1)
+    assert not np.array_equal(_pictures(list(engine.generate(other)))[0].pixels, alone.pixels)
+
+
+def test_the_mask_changes_what_is_drawn(engine: Engine) -> None:
+    found = set()
+    for columns in (20, 40):
+        mask = np.full((64, 96), 255, np.uint8)
+        mask[:, :columns] = 0
+        asked = dataclasses.replace(REQUEST, n=1, source=Edit(_source(), mask))
+        found.add(_pictures(list(engine.generate(asked)))[0].pixels.tobytes())
+    assert len(found) == 2

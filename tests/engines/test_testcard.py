@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from limner.engines.base import Picture, Preview
 from limner.engines.testcard import CardEngine
 from limner.model.pixels import Pixels
-from limner.request import SIZES, ImageRequest
+from limner.request import SIZES, Edit, ImageRequest, Size, Variation
 
 REQUEST = ImageRequest("a red fox in the snow", size=SIZES[0], seed=42)
 
@@ -74,3 +74,36 @@ def test_transparent_card_has_round_corners_every_alpha_and_no_hidden_colour() -
     card = _draw(dataclasses.replace(REQUEST, background="transparent", size=SIZES[1]))
     assert set(np.unique(card[..., 3])) >= set(range(0, 256, 15))
     assert (card[card[..., 3] == 0] == 0).all()
+
+
+def test_a_long_card_goes_on_at_both_ends() -> None:
+    square = _draw(dataclasses.replace(REQUEST, prompt="a fox"))
+    facts = slice(228, 244)  # where the size is written
+    for size, middle in (
+        (Size(448, 256), np.s_[:, 96:352]),
+        (Size(256, 448), np.s_[96:352, :]),
+    ):
+        card = _draw(dataclasses.replace(REQUEST, prompt="a fox", size=size))
+        same = (card[middle] == square).all(axis=(1, 2))
+        same[facts] = True
+        assert same.all()
+        clear = dataclasses.replace(REQUEST, size=size, background="transparent")
+        assert (_draw(clear)[[0, 0, -1, -1], [0, -1, 0, -1], 3] == 0).all()
+
+
+def test_a_picture_that_was_sent_is_on_the_card_without_what_is_masked() -> None:
+    source = np.zeros((60, 60, 4), np.uint8)
+    source[:] = (10, 200, 30, 255)
+    mask = np.full((60, 60), 255, np.uint8)
+    mask[:, 30:] = 0
+    plain = _draw(REQUEST)
+    for request, has_panel in (
+        (dataclasses.replace(REQUEST, source=Edit(source, mask)), True),
+        (dataclasses.replace(REQUEST, source=Edit(source)), False),
+        (dataclasses.replace(REQUEST, prompt="", source=Variation(source)), False),
+    ):
+        card = _draw(request)
+        corner = card[12:70, 12:70, :3].reshape(-1, 3).tolist()
+        assert [10, 200, 30] in corner
+        assert ([24, 26, 33] in corner) == has_panel
+        assert np.array_equal(card[80:158], plain[80:158])
