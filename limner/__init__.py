@@ -13,19 +13,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from limner.engines.base import Picture
     from limner.errors import LimnerError
-    from limner.request import ImageRequest, Size
-    from limner.studio import generate
+    from limner.request import Edit, ImageRequest, Size, Variation
+    from limner.studio import edit, generate, vary
 
 __version__ = "0.1.0"
-__all__ = ["ImageRequest", "LimnerError", "Picture", "Size", "__version__", "generate"]
+__all__ = [
+    "Edit",
+    "ImageRequest",
+    "LimnerError",
+    "Picture",
+    "Size",
+    "Variation",
+    "__version__",
+    "edit",
+    "generate",
+    "vary",
+]
 
 # Loaded when first used: `import limner` costs nothing, and `limner --help` needs no numpy.
 _HOME = {
+    "Edit": "limner.request",
     "ImageRequest": "limner.request",
     "LimnerError": "limner.errors",
     "Picture": "limner.engines.base",
     "Size": "limner.request",
+    "Variation": "limner.request",
+    "edit": "limner.studio",
     "generate": "limner.studio",
+    "vary": "limner.studio",
 }
 
 

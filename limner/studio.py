@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
 from limner.engines.base import Engine, Event, Picture, check_able, load
 from limner.errors import EngineError
-from limner.request import Background, ImageRequest, Quality, Size
+from limner.request import (
+    Background,
+    Edit,
+    ImageRequest,
+    Quality,
+    Size,
+    Variation,
+    size_like,
+)
 from limner.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # A file, its bytes, straight RGBA (H, W, 4), or a picture that was drawn.
+    Source = str | Path | bytes | NDArray[np.uint8] | Picture
 
 
 class Studio:
@@ -78,6 +95,72 @@ def generate(
     """
     request = ImageRequest(prompt, n, Size.parse(size), quality, seed, background)
     return _studio(settings_module.load({"engine": engine})).pictures(request)
+
+
+def edit(
+    image: Source,
+    prompt: str,
+    mask: Source | None = None,
+    n: int = 1,
+    size: str | None = None,
+    seed: int | None = None,
+    quality: Quality = "medium",
+    background: Background = "auto",
+    engine: str | None = None,
+) -> list[Picture]:
+    """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
+
+    `mask` is a picture of the same size, or an array (H, W) of its alpha: where it is 0 is drawn,
+    and all else stays as it is. Without one, the clear pixels of `image` are drawn; if there are
+    none, all of it is drawn anew in its old layout. Without a `size` it keeps its own. A picture
+    that cannot be read is a DataError.
+    """
+    source = edit_of(image, mask)
+    wanted = Size.parse(size) if size else size_like(source.pixels)
+    request = ImageRequest(prompt, n, wanted, quality, seed, background, source=source)
+    return _studio(settings_module.load({"engine": engine})).pictures(request)
+
+
+def vary(
+    image: Source,
+    n: int = 1,
+    size: str = "1024x1024",
+    seed: int | None = None,
+    quality: Quality = "medium",
+    background: Background = "auto",
+    engine: str | None = None,
+) -> list[Picture]:
+    """Draw `n` pictures like `image`; all values are `generate`'s.
+
+    A picture of another shape is fitted into `size` with clear margins.
+    """
+    source = variation_of(image)
+    request = ImageRequest("", n, Size.parse(size), quality, seed, background, source=source)
+    return _studio(settings_module.load({"engine": engine})).pictures(request)
+
+
+def edit_of(image: Source, mask: Source | None = None) -> Edit:
+    """An Edit of pictures in any form that `edit` takes."""
+    alpha = None if mask is None else _pixels(mask)
+    if alpha is not None and getattr(alpha, "ndim", 0) == 3:
+        alpha = alpha[..., 3]
+    return Edit(_pixels(image), alpha)
+
+
+def variation_of(image: Source) -> Variation:
+    """A Variation of a picture in any form that `vary` takes."""
+    return Variation(_pixels(image))
+
+
+def _pixels(image: Source) -> NDArray[np.uint8]:
+    """The pixels of a picture, read if it is a file or its bytes."""
+    from limner.model import received  # numpy and Pillow
+
+    if isinstance(image, str | Path):
+        return received.read_file(image).pixels
+    if isinstance(image, bytes):
+        return received.read(image).pixels
+    return image.pixels if isinstance(image, Picture) else image
 
 
 _shared: Studio | None = None

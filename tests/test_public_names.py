@@ -22,12 +22,16 @@ def _loaded_by(statement: str) -> set[str]:
 
 def test_names_are_the_promised_ones_and_all_there() -> None:
     assert limner.__all__ == [
+        "Edit",
         "ImageRequest",
         "LimnerError",
         "Picture",
         "Size",
+        "Variation",
         "__version__",
+        "edit",
         "generate",
+        "vary",
     ]
     for name in limner.__all__:
         assert getattr(limner, name) is not None
@@ -42,7 +46,9 @@ def test_import_loads_nothing_heavy_and_no_command_line() -> None:
     assert not loaded & (HEAVY | {"click", "typer"})
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["draw", "--help"], ["settings"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["draw", "--help"], ["edit", "--help"], ["settings"], ["--version"]]
+)
 def test_command_line_starts_without_heavy_packages(arguments: list[str]) -> None:
     loaded = _loaded_by(f"from limner.cli import main; main({arguments})")
     assert "click" in loaded

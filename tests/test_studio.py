@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import limner
 from limner import settings, studio
 from limner.engines.base import ENGINES, EngineInfo, Event, Picture, Progress
-from limner.errors import EngineError, InvalidRequest, WeightsError
-from limner.request import SIZES, ImageRequest
+from limner.errors import DataError, EngineError, InvalidRequest, WeightsError
+from limner.request import SIZES, Edit, ImageRequest, Variation
 from limner.storage import weights
 from limner.studio import Studio
 
@@ -114,3 +116,50 @@ def test_generate_follows_the_settings_and_keeps_its_studio(
     monkeypatch.setenv("LIMNER_THREADS", "1")
     limner.generate("a fox")
     assert studio._shared is not kept
+
+
+def test_an_engine_that_draws_from_text_alone_refuses_pictures(backwards: Backwards) -> None:
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    studio = Studio(settings.load())
+    for prompt, source, words in (
+        ("a hat", Edit(pixels), "Engine backwards cannot edit pictures"),
+        ("", Variation(pixels), "Engine backwards cannot draw variations"),
+    ):
+        request = ImageRequest(prompt, source=source)
+        with pytest.raises(InvalidRequest, match=words) as caught:
+            studio.draw(request, engine="backwards")
+        assert caught.value.code == "unsupported_operation"
+
+
+def test_edit_and_vary_take_pictures_in_every_form(tmp_path: Path) -> None:
+    [drawn] = limner.generate("a fox", size="256x256", seed=3, engine="testcard")
+    path = drawn.save(tmp_path / "fox.png")
+    mask = drawn.pixels.copy()
+    mask[:90] = 0
+    mask_path = tmp_path / "mask.png"
+    Image.fromarray(mask).save(mask_path)
+    forms: list[Any] = [path, str(path), path.read_bytes(), drawn.pixels, drawn]
+    masks: list[Any] = [mask_path, str(mask_path), mask_path.read_bytes(), mask, mask[..., 3]]
+    edited, varied = set(), set()
+    for image, alpha in zip(forms, masks, strict=True):
+        [picture] = limner.edit(image, "a hat", mask=alpha, seed=3, engine="testcard")
+        edited.add(picture.pixels.tobytes())
+        assert picture.pixels.shape == (256, 256, 4)
+        assert picture.prompt == "a hat"
+        [other] = limner.vary(image, seed=3, engine="testcard")
+        varied.add(other.pixels.tobytes())
+        assert other.pixels.shape == (1024, 1024, 4)
+        assert other.prompt == ""
+    assert len(edited) == len(varied) == 1
+
+
+def test_edit_and_vary_check_what_they_are_given(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        limner.edit(tmp_path / "none.png", "a hat", engine="testcard")
+    with pytest.raises(DataError, match="damaged"):
+        limner.vary(b"hello", engine="testcard")
+    image = np.zeros((64, 64, 4), np.uint8)
+    with pytest.raises(InvalidRequest, match="nothing to draw"):
+        limner.edit(image, "a hat", mask=image + np.uint8(255), engine="testcard")
+    with pytest.raises(InvalidRequest, match="not int"):
+        limner.vary(5, engine="testcard")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import click
 
 from limner import __version__
 from limner.cli.data import data
-from limner.cli.draw import draw
+from limner.cli.draw import draw, edit, vary
 from limner.cli.evaluate import evaluate
 from limner.cli.models import models
 from limner.cli.serve import serve
@@ -36,6 +36,7 @@ def app() -> None:
 app.add_command(begin)
 app.add_command(data)
 app.add_command(draw)
+app.add_command(edit)
 app.add_command(evaluate)
 app.add_command(export)
 app.add_command(models)
@@ -44,6 +45,7 @@ app.add_command(serve)
 app.add_command(settings)
 app.add_command(sheet)
 app.add_command(train)
+app.add_command(vary)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

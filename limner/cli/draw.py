@@ -1,95 +1,73 @@
-"""`limner draw`: a prompt in, picture files out."""
+"""`limner draw`, `limner edit` and `limner vary`: words and pictures in, picture files out."""
 
 from __future__ import annotations
 
-import os
-import time
+from pathlib import Path
+from typing import Any
 
 import click
 
-from limner import settings
-from limner.cli import progress
-from limner.cli.output import plan
-from limner.engines.base import Picture
-from limner.request import BACKGROUNDS, MAX_PICTURES, QUALITIES, SIZES, ImageRequest, Size
-from limner.studio import Studio
+from limner.cli import drawing
+from limner.cli.output import slug
+from limner.request import SIZES, ImageRequest, Size, size_like
+from limner.studio import edit_of, variation_of
+
+_SIZE = str(SIZES[-1])
 
 
 @click.command()
 @click.argument("prompt")
-@click.option(
-    "-n", type=int, default=1, show_default=True, help=f"How many pictures, 1 to {MAX_PICTURES}."
-)
-@click.option(
-    "--size",
-    metavar="WxH",
-    default=str(SIZES[-1]),
-    show_default=True,
-    help=f"One of {', '.join(map(str, SIZES))}.",
-)
-@click.option(
-    "--quality",
-    metavar="|".join(QUALITIES),
-    default="medium",
-    show_default=True,
-    help="Higher takes longer.",
-)
-@click.option("--seed", type=int, help="The same seed draws the same pictures.  [default: random]")
-@click.option(
-    "--background",
-    metavar="|".join(BACKGROUNDS),
-    default="auto",
-    show_default=True,
-    help="What is behind the subject.",
-)
-@click.option(
-    "-o",
-    "--output",
-    metavar="PATH",
-    help="A .png, .jpg or .webp file, overwritten if it exists; or a folder.  "
-    "[default: a new file here, named by the prompt]",
-)
-@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
-@click.option("--show", is_flag=True, help="Show the pictures in the terminal too.")
+@drawing.options(size=_SIZE)
 def draw(
     prompt: str,
-    n: int,
-    size: str,
-    quality: str,
-    seed: int | None,
-    background: str,
+    size: str | None,
     output: str | None,
     engine: str | None,
     show: bool,
+    **how: Any,  # the other fields of ImageRequest, which checks them and says what it takes
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
-    started_s = time.monotonic()
-    request = ImageRequest(
-        prompt,
-        n,
-        Size.parse(size),
-        quality,  # type: ignore[arg-type]  # ImageRequest checks it, and says what it takes
-        seed,
-        background,  # type: ignore[arg-type]
-    ).with_seed()
-    targets = plan(output, request)
-    studio = Studio(settings.load({"engine": engine}))
-    with progress.reporter() as report:
-        for event in studio.draw(request):
-            if isinstance(event, Picture):
-                written = targets[event.index].write(event)
-                with report.paused():
-                    click.echo(os.fsencode(written))
-                    if show:
-                        _show(event)
-            else:
-                report.event(event)
-    seconds = time.monotonic() - started_s
-    pictures = "1 picture" if n == 1 else f"{n} pictures"
-    click.echo(f"drew {pictures} in {seconds:.1f} s with seed {request.seed}", err=True)
+    request = ImageRequest(prompt, size=Size.parse(size or _SIZE), **how)
+    drawing.run(request, output, engine, show)
 
 
-def _show(picture: Picture) -> None:
-    from limner.cli.preview import print_picture  # rich and numpy, for those who want to see it
+@click.command()
+@click.argument("image")
+@click.argument("prompt")
+@click.option(
+    "--mask",
+    metavar="PATH",
+    help="A picture of the same size: where it is fully transparent is drawn, and the rest stays "
+    "as it is.  [default: where IMAGE is fully transparent, or else all]",
+)
+@drawing.options(size="that of IMAGE")
+def edit(
+    image: str,
+    prompt: str,
+    mask: str | None,
+    size: str | None,
+    output: str | None,
+    engine: str | None,
+    show: bool,
+    **how: Any,
+) -> None:
+    """Change the picture IMAGE by PROMPT and print the path of each result.
 
-    print_picture(picture.pixels)
+    Without a mask and without transparency in IMAGE, all of it is drawn anew in its layout.
+    """
+    source = edit_of(image, mask)
+    wanted = Size.parse(size) if size else size_like(source.pixels)
+    request = ImageRequest(prompt, size=wanted, source=source, **how)
+    drawing.run(request, output, engine, show)
+
+
+@click.command()
+@click.argument("image")
+@drawing.options(size=_SIZE)
+def vary(
+    image: str, size: str | None, output: str | None, engine: str | None, show: bool, **how: Any
+) -> None:
+    """Draw pictures like IMAGE, without a prompt, and print the path of each."""
+    source = variation_of(image)
+    request = ImageRequest("", size=Size.parse(size or _SIZE), source=source, **how)
+    drawing.run(request, output, engine, show, name=f"{slug(Path(image).stem)}-variation")

@@ -1,4 +1,4 @@
-"""Where `limner draw` puts its pictures: names, checks before drawing, and the writing."""
+"""Where the commands that draw put their pictures: names, checks beforehand, and the writing."""
 
 from __future__ import annotations
 
@@ -44,15 +44,16 @@ class Target:
             path = self.path.with_stem(f"{self.path.stem}_{counter}")
 
 
-def plan(output: str | None, request: ImageRequest) -> list[Target]:
+def plan(output: str | None, request: ImageRequest, name: str) -> list[Target]:
     """A target for each picture of `request`, whose seed is set, by its index.
 
-    `output` is a file, a folder, or None for the current folder. Raises OutputError if one of
+    `output` is a file, a folder, or None for the current folder; `name` begins the names of files
+    in a folder. Raises OutputError if one of
     them could not be written, and InvalidRequest if it could not hold what is asked for.
     """
     path = Path(output or "")
     if output is None or path.is_dir() or output.endswith(("/", os.sep)):
-        targets = _in_folder(path, request)
+        targets = _in_folder(path, request, name)
     else:
         targets = _as_named(path, request)
     if request.background == "transparent" and targets[0].format == "jpeg":
@@ -73,10 +74,10 @@ def slug(prompt: str) -> str:
     return short.rstrip("-") or "picture"
 
 
-def _in_folder(folder: Path, request: ImageRequest) -> list[Target]:
+def _in_folder(folder: Path, request: ImageRequest, name: str) -> list[Target]:
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}", hint=f"make it first: mkdir -p {folder}")
-    path = folder / f"{slug(request.prompt)}-{request.seed}.png"
+    path = folder / f"{name}-{request.seed}.png"
     return [Target(path, "png", named=False) for path in _numbered(path, request.n)]
 
 

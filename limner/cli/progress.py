@@ -1,4 +1,4 @@
-"""What `limner draw` says on stderr while it draws."""
+"""What the commands that draw say on stderr meanwhile."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from limner.model.decoding import Known, Partial, count_steps, draw_codes, fille
 from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
 from limner.model.styles import Style, in_style
 from limner.model.text_tokenizer import NULL
-from limner.request import ImageRequest, Variation
+from limner.request import Edit, ImageRequest, Variation
 
 _FACTOR = 4  # of one pass of the upscalers
 
@@ -76,6 +76,8 @@ class OnnxEngine:
                 f"{self.model} reads; its last {n_cut} were not read"
             )
         beginning = start(self.network, request)
+        if isinstance(request.source, Edit) and request.source.mask is None and beginning.placed:
+            yield Notice("No mask was given: what is clear in the picture was drawn, the rest kept")
         jobs = [self._job(request, beginning, index) for index in range(request.n)]
         done, total = 0, sum(job.n_steps + 1 for job in jobs)
         for job in jobs:

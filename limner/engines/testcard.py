@@ -237,7 +237,9 @@ def _mosaic(pixels: px.Pixels, n_cells: int) -> px.Pixels:
     height, width = pixels.shape[:2]
     rows, columns = (side * n_cells // min(height, width) for side in (height, width))
     small = px.resize(pixels, columns, rows, "area")
-    return small[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
+    tall = small[np.arange(height) * rows // height]
+    squares: px.Pixels = tall[:, np.arange(width) * columns // width]
+    return squares
 
 
 def _colour(hue: float, saturation: float, value: float) -> Colour:

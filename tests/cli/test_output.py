@@ -40,7 +40,7 @@ def test_slug_of_anything_is_a_plain_name(prompt: str) -> None:
 
 def test_longest_default_name_can_be_written(tmp_path: Path) -> None:
     request = ImageRequest("雪" * 32_000, n=10, seed=MAX_SEED)
-    targets = plan(str(tmp_path), request)
+    targets = plan(str(tmp_path), request, slug(request.prompt))
     assert len({target.path for target in targets}) == 10
     assert all(len(target.path.name.encode()) < 150 for target in targets)
     assert list(tmp_path.iterdir()) == []
@@ -52,13 +52,13 @@ def test_names_follow_what_output_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
     one, two = ImageRequest("fox", seed=1), ImageRequest("fox", n=2, seed=1)
 
     def names(output: str | None, request: ImageRequest) -> list[str]:
-        return [str(target.path) for target in plan(output, request)]
+        return [str(target.path) for target in plan(output, request, "fox")]
 
     assert names(None, one) == ["fox-1.png"]
     assert names(None, two) == ["fox-1-1.png", "fox-1-2.png"]
     assert names("out", one) == ["out/fox-1.png"]
     assert names("a.b.jpeg", two) == ["a.b-1.jpeg", "a.b-2.jpeg"]
     assert names("/dev/null", two) == ["/dev/null", "/dev/null"]
-    assert [target.format for target in plan("a.JPG", one)] == ["jpeg"]
+    assert [target.format for target in plan("a.JPG", one, "fox")] == ["jpeg"]
     with pytest.raises(OutputError, match="There is no folder new"):
-        plan("new/", one)
+        plan("new/", one, "fox")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import socket
-import struct
 import time
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from limner.server import doorway
+from tests.hostile import animation, bomb
 from tests.server.helpers import EDITS, VARIATIONS, Server, assert_openai_error, picture_file
 
 PNG = picture_file()
@@ -84,26 +83,6 @@ def test_picture_sent_as_a_field_for_every_byte_is_answered_fast(server: Server)
     assert_openai_error(few, 400, "invalid_type", "image[0]")
 
 
-def _bomb(side: int) -> bytes:
-    """A PNG whose header promises side × side pixels, and whose data unpack to zeros."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0))
-    data = chunk(b"IDAT", zlib.compress(bytes(1_000_000)))
-    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
-
-
-def _animation() -> bytes:
-    file = io.BytesIO()
-    frames = [Image.new("RGBA", (64, 64), colour) for colour in ("red", "blue")]
-    frames[0].save(file, "PNG", save_all=True, append_images=frames[1:])
-    return file.getvalue()
-
-
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
@@ -114,10 +93,10 @@ def _animation() -> bytes:
         (PNG[:8], "invalid_image", "damaged"),
         (picture_file(100, format="JPEG", mode="RGB")[:300], "invalid_image", "damaged"),
         (picture_file(20_000, 1), "invalid_image", "20000x1"),
-        (_bomb(20_000), "invalid_image", "400000000 pixels"),
-        (_bomb(8_000), "invalid_image", "8000x8000"),
-        (_bomb(4_096), "invalid_image", "damaged"),
-        (_animation(), "invalid_image", "animated: it has 2 frames"),
+        (bomb(20_000), "invalid_image", "400000000 pixels"),
+        (bomb(8_000), "invalid_image", "8000x8000"),
+        (bomb(4_096), "invalid_image", "damaged"),
+        (animation(), "invalid_image", "animated: it has 2 frames"),
     ],
     ids=[
         "empty",

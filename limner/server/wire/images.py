@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from limner.errors import DataError
+from limner.model import received
+from limner.model.received import Received
 from limner.server import uploads
-from limner.server.uploads import RawFile, Upload
+from limner.server.uploads import RawFile
 from limner.server.wire import fields as f
 from limner.server.wire.errors import ApiError
 from limner.server.wire.profiles import Target
@@ -17,6 +19,7 @@ from limner.server.wire.profiles import Target
 MAX_IMAGES = 16
 MAX_PNG_BYTES = 4_000_000  # of DALL·E 2, and of every mask
 MAX_IMAGE_BYTES = 50_000_000
+MAX_TOTAL_PIXELS = 4 * received.MAX_PIXELS  # of all pictures of a request
 FORMATS = ("image/jpeg", "image/png", "image/webp")
 
 
@@ -24,8 +27,8 @@ FORMATS = ("image/jpeg", "image/png", "image/webp")
 class Sources:
     """The pictures of an edit or a variation, checked."""
 
-    images: list[Upload]
-    mask: Upload | None = None
+    images: list[Received]
+    mask: Received | None = None
 
 
 def read_sources(
@@ -48,12 +51,12 @@ def read_sources(
             param=field,
             code="array_above_max_length",
         )
-    budget = uploads.MAX_TOTAL_PIXELS
-    opened: list[Upload] = []
+    budget = MAX_TOTAL_PIXELS
+    opened: list[Received] = []
     for raw in images:
         check = _check_dalle_file if is_dalle else _check_file
         check(raw, field)
-        opened.append(_decode(raw, field, min(budget, uploads.MAX_PIXELS)))
+        opened.append(_decode(raw, field, min(budget, received.MAX_PIXELS)))
         budget -= opened[-1].width * opened[-1].height
     if is_dalle:
         _check_dalle_picture(opened[0], field, needs_alpha=needs_alpha and mask is None)
@@ -86,7 +89,7 @@ def _check_file(raw: RawFile, field: str) -> None:
         )
 
 
-def _check_dalle_picture(upload: Upload, field: str, *, needs_alpha: bool) -> None:
+def _check_dalle_picture(upload: Received, field: str, *, needs_alpha: bool) -> None:
     if upload.width != upload.height:
         raise ApiError(
             "Invalid input image - it must be square, "
@@ -100,10 +103,10 @@ def _check_dalle_picture(upload: Upload, field: str, *, needs_alpha: bool) -> No
         )
 
 
-def _read_mask(raw: RawFile, image: Upload) -> Upload:
+def _read_mask(raw: RawFile, image: Received) -> Received:
     if raw.mime() != "image/png" or raw.n_bytes >= MAX_PNG_BYTES:
         raise _bad_mask("mask must be a PNG and less than 4 MB")
-    mask = _decode(raw, "mask", uploads.MAX_PIXELS)
+    mask = _decode(raw, "mask", received.MAX_PIXELS)
     if not mask.has_alpha:
         raise _bad_mask("mask image missing alpha channel")
     if (mask.width, mask.height) != (image.width, image.height):
@@ -119,9 +122,9 @@ def _bad_mask(reason: str) -> ApiError:
     )
 
 
-def _decode(raw: RawFile, field: str, max_pixels: int) -> Upload:
+def _decode(raw: RawFile, field: str, max_pixels: int) -> Received:
     try:
-        return uploads.decode(raw.read(), max_pixels=max_pixels)
+        return received.read(raw.read(), max_pixels=max_pixels)
     except DataError as error:
         why = f"{error.message} ({error.hint})" if error.hint else error.message
         raise ApiError(

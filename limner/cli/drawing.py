@@ -1,0 +1,101 @@
+"""What `limner draw`, `limner edit` and `limner vary` have in common: options, and the drawing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from limner import settings
+from limner.cli import progress
+from limner.cli.output import plan, slug
+from limner.engines.base import Picture
+from limner.request import BACKGROUNDS, MAX_PICTURES, QUALITIES, SIDE_STEP, SIZES, ImageRequest
+from limner.studio import Studio
+
+_SIZE_HELP = f"{', '.join(map(str, SIZES))}, 1536x1024, or other multiples of {SIDE_STEP}."
+
+
+def options(size: str) -> Callable[[Any], Any]:
+    """The options of a command that draws; `size` says which one is taken by default."""
+    found = [
+        click.option(
+            "-n",
+            type=int,
+            default=1,
+            show_default=True,
+            help=f"How many pictures, 1 to {MAX_PICTURES}.",
+        ),
+        click.option("--size", metavar="WxH", help=f"{_SIZE_HELP}  [default: {size}]"),
+        click.option(
+            "--quality",
+            metavar="|".join(QUALITIES),
+            default="medium",
+            show_default=True,
+            help="Higher takes longer.",
+        ),
+        click.option(
+            "--seed",
+            type=int,
+            help="The same seed draws the same pictures.  [default: random]",
+        ),
+        click.option(
+            "--background",
+            metavar="|".join(BACKGROUNDS),
+            default="auto",
+            show_default=True,
+            help="What is behind the subject.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="A .png, .jpg or .webp file, overwritten if it exists; or a folder.  "
+            "[default: a new file here, with a name that tells what it is]",
+        ),
+        click.option("--engine", metavar="NAME", help="One of those that `limner models` lists."),
+        click.option("--show", is_flag=True, help="Show the pictures in the terminal too."),
+    ]
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(found):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def run(
+    request: ImageRequest,
+    output: str | None,
+    engine: str | None,
+    show: bool,
+    name: str | None = None,
+) -> None:
+    """Draw `request` and print the path of each picture; `name` is for files without another."""
+    started_s = time.monotonic()
+    request = request.with_seed()
+    targets = plan(output, request, name or slug(request.prompt))
+    studio = Studio(settings.load({"engine": engine}))
+    with progress.reporter() as report:
+        for event in studio.draw(request):
+            if isinstance(event, Picture):
+                written = targets[event.index].write(event)
+                with report.paused():
+                    click.echo(os.fsencode(written))
+                    if show:
+                        _show(event)
+            else:
+                report.event(event)
+    seconds = time.monotonic() - started_s
+    pictures = "1 picture" if request.n == 1 else f"{request.n} pictures"
+    click.echo(f"drew {pictures} in {seconds:.1f} s with seed {request.seed}", err=True)
+
+
+def _show(picture: Picture) -> None:
+    from limner.cli.preview import print_picture  # rich and numpy, for those who want to see it
+
+    print_picture(picture.pixels)
