@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import EngineError, InvalidRequest, MissingExtra
-from limner.request import Edit, ImageRequest
+from limner.request import Edit, ImageRequest, Size
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -105,7 +105,9 @@ class Engine(Protocol):
 class CountsTokens(Protocol):
     """What an engine may offer besides: how much it reads and draws, for the `usage` of the API."""
 
-    n_picture_tokens: int  # cells of one picture
+    def count_cells(self, size: Size) -> int:
+        """How many cells a picture of `size` has."""
+        ...
 
     def count_tokens(self, text: str) -> int:
         """How many tokens it reads of `text`."""

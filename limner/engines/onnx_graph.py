@@ -11,12 +11,12 @@ from limner.engines.onnx_finish import picture, picture_in
 from limner.engines.onnx_network import OnnxNetwork
 from limner.engines.onnx_start import Start, start
 from limner.model import pixels
-from limner.model.canvas import Window, plan
+from limner.model.canvas import Canvas, Window, plan
 from limner.model.decoding import Known, Partial, count_steps, draw_codes, filled_in
 from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
 from limner.model.styles import Style, in_style
 from limner.model.text_tokenizer import NULL
-from limner.request import Edit, ImageRequest, Variation
+from limner.request import Edit, ImageRequest, Size, Variation
 
 _FACTOR = 4  # of one pass of the upscalers
 
@@ -56,12 +56,15 @@ class OnnxEngine:
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
         self.network = OnnxNetwork(folder, threads)
         self.model = str(self.network.config["name"])
-        self.n_picture_tokens = self.network.shape.n_cells
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in self.network.config.get("styles", ())
         ]
         self.nothing = np.array([[NULL]])  # the text of any picture
+
+    def count_cells(self, size: Size) -> int:
+        """Cells of a picture of `size`."""
+        return Canvas(size, self.network.shape.grid).n_cells
 
     def count_tokens(self, text: str) -> int:
         """Text tokens of a prompt, before any cut."""
@@ -91,7 +94,7 @@ class OnnxEngine:
         """How a quality is drawn; chosen for the weights, and stored with them."""
         config = SamplingConfig(**self.network.config["sampling"][quality])
         # A step draws at least one cell, so there cannot be more steps than cells.
-        return replace(config, n_steps=min(config.n_steps, self.n_picture_tokens))
+        return replace(config, n_steps=min(config.n_steps, self.network.shape.n_cells))
 
     def _job(self, request: ImageRequest, beginning: Start, index: int) -> _Job:
         assert request.seed is not None

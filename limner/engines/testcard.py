@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from limner.engines.base import Event, Picture, Preview, Progress
 from limner.model import pixels as px
+from limner.model.canvas import Canvas
 from limner.request import Edit, ImageRequest, Size, Variation
 
 Colour = tuple[int, int, int]
@@ -41,7 +42,10 @@ class CardEngine:
     name = "testcard"
     model = "testcard"
     abilities = ("edit", "vary")
-    n_picture_tokens = N_CELLS * N_CELLS
+
+    def count_cells(self, size: Size) -> int:
+        """As many as the nano model draws."""
+        return Canvas(size, N_CELLS).n_cells
 
     def count_tokens(self, text: str) -> int:
         """A card reads words."""

@@ -34,7 +34,7 @@ _COMMON: dict[str, Schema] = {
         "of the answer; left out, the answer has the shape of DALL·E 2.",
     },
     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PICTURES, "default": 1},
-    "size": {"type": ["string", "null"], "examples": ["1024x1024", "512x512", "auto"]},
+    "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
     "seed": {
@@ -120,17 +120,19 @@ def _route(
 
 _DRAW_CODES = (400, 401, 408, 429, 500, 503)
 
+_IMAGES_OR_STREAM = {**_json(_IMAGES), "text/event-stream": {"schema": {"type": "string"}}}
+
 GENERATIONS = _route(
     "generate",
     "Draw pictures from a prompt",
-    {**_json(_IMAGES), "text/event-stream": {"schema": {"type": "string"}}},
+    _IMAGES_OR_STREAM,
     *_DRAW_CODES,
     body=_json(_object(_DRAWING, "prompt")),
 )
 EDITS = _route(
     "edit",
-    "Change pictures by a prompt (read and checked; the engines of this version refuse it)",
-    _json(_IMAGES),
+    "Change a picture by a prompt, where its mask is clear",
+    _IMAGES_OR_STREAM,
     *_DRAW_CODES,
     body={
         "multipart/form-data": {
@@ -147,7 +149,7 @@ EDITS = _route(
 )
 VARIATIONS = _route(
     "vary",
-    "Draw pictures like another (read and checked; the engines of this version refuse it)",
+    "Draw pictures like another",
     _json(_IMAGES),
     *_DRAW_CODES,
     body={"multipart/form-data": {"schema": _object({**_COMMON, "image": _FILE}, "image")}},

@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from limner.engines.base import Event, Notice, Picture, Preview
+from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
 from limner.model import pixels as px
 from limner.server import bodies, service, urls
@@ -32,7 +32,6 @@ FIRST_EVENT_S = 10.0
 KEEP_ALIVE_S = 15.0
 CLIENT_LEFT = 499  # nobody reads it; it stands in the log
 
-_KIND = "image_generation"
 T = TypeVar("T")
 
 # Pictures are large once decoded: two at a time keep memory bounded.
@@ -44,20 +43,16 @@ async def generations(request: Request) -> Response:
     serving = service.of(request)
     fields = await bodies.read_json(request)
     call = calls.read_generation(fields, serving.catalogue, strict=serving.settings.strict)
-    serving.check_prompt(call, service.request_id(request))
-    job = serving.worker(call).submit(call.request)
-    if call.stream:
-        return await _stream(request, serving, call, job)
-    return await _whole(request, serving, call, job)
+    return await _answer(request, serving, call)
 
 
 async def edits(request: Request) -> Response:
-    """Change pictures by a prompt: read and checked in full; no engine here can edit yet."""
+    """Change a picture by a prompt."""
     serving = service.of(request)
     async with bodies.read_parts(
         request, takes_json=True, max_bytes=serving.max_upload_bytes
     ) as parts:
-        edit = await anyio.to_thread.run_sync(
+        call = await anyio.to_thread.run_sync(
             lambda: calls.read_edit(
                 parts.fields,
                 parts.images,
@@ -67,23 +62,22 @@ async def edits(request: Request) -> Response:
             ),
             limiter=_decoders(request),
         )
-    serving.check_prompt(edit.call, service.request_id(request))
-    raise errors.cannot("edit pictures", edit.call.target.engine)
+    return await _answer(request, serving, call)
 
 
 async def variations(request: Request) -> Response:
-    """Draw pictures like another: read and checked in full; no engine here can do it yet."""
+    """Draw pictures like another."""
     serving = service.of(request)
     async with bodies.read_parts(
         request, takes_json=False, max_bytes=serving.max_upload_bytes
     ) as parts:
-        variation = await anyio.to_thread.run_sync(
+        call = await anyio.to_thread.run_sync(
             lambda: calls.read_variation(
                 parts.fields, parts.images, serving.catalogue, strict=serving.settings.strict
             ),
             limiter=_decoders(request),
         )
-    raise errors.cannot("draw variations of pictures", variation.target.engine)
+    return await _answer(request, serving, call)
 
 
 async def picture(request: Request, name: str) -> Response:
@@ -105,6 +99,17 @@ def _decoders(request: Request) -> anyio.CapacityLimiter:
         limiter = request.app.state.decoders = anyio.CapacityLimiter(_DECODERS)
     assert isinstance(limiter, anyio.CapacityLimiter)
     return limiter
+
+
+async def _answer(request: Request, serving: Service, call: Call) -> Response:
+    """Draw what is understood, and send it in the way that was asked for."""
+    worker = serving.worker(call)
+    check_able(worker.engine, call.request)
+    serving.check_prompt(call, service.request_id(request))
+    job = worker.submit(call.request)
+    if call.stream:
+        return await _stream(request, serving, call, job)
+    return await _whole(request, serving, call, job)
 
 
 async def _whole(request: Request, serving: Service, call: Call, job: Job) -> Response:
@@ -180,8 +185,10 @@ def _encoded(call: Call, event: Picture | Preview) -> Drawn:
 def _headers(call: Call, notices: list[str]) -> dict[str, str]:
     """What the bodies of the API have no place for: the seed, and what the engine remarked."""
     headers = {"x-limner-seed": str(call.request.seed)}
-    if notices:
-        headers["x-limner-notice"] = "; ".join(notices).encode("ascii", "replace").decode()
+    if call.notices or notices:
+        headers["x-limner-notice"] = (
+            "; ".join([*call.notices, *notices]).encode("ascii", "replace").decode()
+        )
     return headers
 
 
@@ -236,10 +243,10 @@ async def _lines(
             if isinstance(event, Preview):
                 index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
                 drawn = await run_in_threadpool(_encoded, call, event)
-                yield answers.partial_image(call, index, drawn, kind=_KIND)
+                yield answers.partial_image(call, index, drawn)
             elif isinstance(event, Picture):
                 drawn = await run_in_threadpool(_encoded, call, event)
-                yield answers.completed(call, drawn, serving.worker(call).engine, kind=_KIND)
+                yield answers.completed(call, drawn, serving.worker(call).engine)
             elif isinstance(event, Notice):
                 yield answers.comment(event.text)
     except Exception as error:

@@ -44,7 +44,7 @@ class Service:
 
     def check_prompt(self, call: Call, request_id: str) -> None:
         """Refuse a prompt that the moderation hook flags; "low" lets all but the worst pass."""
-        if not self.settings.moderation:
+        if not self.settings.moderation or not call.request.prompt:
             return
         categories = self.moderator.check(call.request.prompt).categories
         if call.moderation == "low":

@@ -24,7 +24,7 @@ from limner.model.decoding import draw_codes, last
 from limner.model.pixels import composite, premultiply
 from limner.model.sampling import uniforms
 from limner.model.torch_network import TorchNetwork
-from limner.request import SIZES, ImageRequest
+from limner.request import SIZES, ImageRequest, Size
 from limner.storage import weights
 from tests import tiny
 
@@ -227,7 +227,7 @@ def test_the_settings_lead_to_it(tiny_weights: Path) -> None:
     assert isinstance(found, OnnxEngine)
     assert (found.name, found.model) == ("onnx", tiny.NAME)
     assert isinstance(found, base.CountsTokens)
-    assert found.n_picture_tokens == 16
+    assert [found.count_cells(size) for size in (SIZES[0], Size(1536, 1024))] == [16, 24]
     with pytest.raises(WeightsError, match="'no-such-weights'"):
         base.load("onnx", settings.load({"weights": "no-such-weights"}))
 

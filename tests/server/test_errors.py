@@ -45,9 +45,9 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ({"size": "bogus", "model": "gpt-image-2"}, "size", VALUE, "Expected WIDTHxHEIGHT"),
         ({"size": "9x9", "model": "gpt-image-2"}, "size", VALUE, "both be divisible by 16"),
         ({"size": "4096x1024", "model": "gpt-image-2"}, "size", VALUE, "longer than 3840"),
-        ({"size": "1536x1024", "model": "gpt-image-1"}, "size", VALUE, "drawn are 256x256, 512"),
-        ({"size": "1792x1024", "model": "dall-e-3"}, "size", VALUE, "1792x1024 is not drawn"),
-        ({"size": "640x480", "model": "testcard"}, "size", VALUE, "640x480 is not drawn"),
+        ({"size": "1600x512", "model": "testcard"}, "size", VALUE, "drawn are 256x256, 512"),
+        ({"size": "4096x4096", "model": "testcard"}, "size", VALUE, "4096x4096 is not drawn"),
+        ({"size": "640x484", "model": "testcard"}, "size", VALUE, "640x484 is not drawn"),
         (
             {"quality": "ultra", "model": "gpt-image-1"},
             "quality",

@@ -109,18 +109,38 @@ def test_moderation_answers_with_every_category(client: OpenAI) -> None:
     assert not judged.results[1].categories.sexual
 
 
-def test_edits_and_variations_are_read_and_refused_clearly(client: OpenAI) -> None:
+def test_edits_and_variations_answer_with_pictures(client: OpenAI, server: Server) -> None:
     png = picture_file()
-    with pytest.raises(openai.BadRequestError, match="cannot edit") as caught:
-        client.images.edit(image=png, prompt="a hat", model="gpt-image-1")
-    assert caught.value.code == "unsupported_operation"
-    with pytest.raises(openai.BadRequestError, match="cannot edit"):
-        client.images.edit(image=[png, png], mask=png, prompt="a hat")
-    with (
-        pytest.warns(DeprecationWarning, match="deprecated"),
-        pytest.raises(openai.BadRequestError, match="cannot draw variations"),
-    ):
-        client.images.create_variation(image=("a.png", png), n=2, size="256x256")
+    edited = client.images.edit(image=png, prompt="a hat", model="gpt-image-1", n=2)
+    assert edited.data is not None
+    assert edited.usage is not None
+    assert (edited.size, edited.background) == ("1024x1024", "opaque")
+    assert edited.usage.input_tokens_details.image_tokens == 64
+    pictures = [open_picture(item.b64_json or "") for item in edited.data]
+    assert pictures[0].tobytes() != pictures[1].tobytes()
+    masked = client.images.edit(image=png, mask=png, prompt="a hat", size="256x256")
+    assert masked.data is not None
+    found = server.http.get(str(masked.data[0].url)).content
+    assert open_picture(found).size == (256, 256)
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        varied = client.images.create_variation(image=("a.png", png), n=2, size="256x256")
+    assert varied.data is not None
+    assert len({server.http.get(str(item.url)).content for item in varied.data}) == 2
+
+
+def test_edits_stream(client: OpenAI) -> None:
+    stream = client.images.edit(
+        image=[picture_file()],
+        prompt="a hat",
+        model="gpt-image-1",
+        stream=True,
+        partial_images=2,
+        size="1536x1024",
+    )
+    events = list(stream)
+    kinds = [event.type for event in events]
+    assert kinds == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
+    assert {open_picture(event.b64_json).size for event in events} == {(1536, 1024)}
 
 
 def test_async_client_draws_side_by_side(server: Server) -> None:

@@ -53,7 +53,7 @@ def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
 
 def _item(call: Call, picture: Drawn) -> Json:
     item: Json = {}
-    if call.target.profile == "dalle3":
+    if call.target.profile == "dalle3" and call.request.prompt:
         item["revised_prompt"] = call.request.prompt  # drawn as it was given
     if picture.url is not None:
         item["url"] = picture.url
@@ -62,17 +62,17 @@ def _item(call: Call, picture: Drawn) -> Json:
     return item
 
 
-def partial_image(call: Call, index: int, picture: Drawn, *, kind: str) -> bytes:
-    """The event of a half-drawn picture; `kind` is image_generation or image_edit."""
+def partial_image(call: Call, index: int, picture: Drawn) -> bytes:
+    """The stream event of a half-drawn picture."""
     return _event(
-        f"{kind}.partial_image", _streamed(call, picture) | {"partial_image_index": index}
+        f"{call.kind}.partial_image", _streamed(call, picture) | {"partial_image_index": index}
     )
 
 
-def completed(call: Call, picture: Drawn, engine: Engine, *, kind: str) -> bytes:
+def completed(call: Call, picture: Drawn, engine: Engine) -> bytes:
     """The stream event of a finished picture."""
     body = _streamed(call, picture) | _usage(call, engine, 1) | _identifier(call)
-    return _event(f"{kind}.completed", body)
+    return _event(f"{call.kind}.completed", body)
 
 
 def failed(error: ApiError) -> bytes:
@@ -105,13 +105,14 @@ def _usage(call: Call, engine: Engine, n_pictures: int) -> Json:
     if not isinstance(engine, CountsTokens):
         return {}
     n_text = engine.count_tokens(call.request.prompt)
-    n_image = engine.n_picture_tokens * n_pictures
+    n_cells = engine.count_cells(call.request.size)
+    n_read, n_drawn = n_cells if call.request.source else 0, n_cells * n_pictures
     usage = {
-        "input_tokens": n_text,
-        "input_tokens_details": {"image_tokens": 0, "text_tokens": n_text},
-        "output_tokens": n_image,
-        "output_tokens_details": {"image_tokens": n_image, "text_tokens": 0},
-        "total_tokens": n_text + n_image,
+        "input_tokens": n_text + n_read,
+        "input_tokens_details": {"image_tokens": n_read, "text_tokens": n_text},
+        "output_tokens": n_drawn,
+        "output_tokens_details": {"image_tokens": n_drawn, "text_tokens": 0},
+        "total_tokens": n_text + n_read + n_drawn,
     }
     return {"usage": usage}
 

@@ -7,7 +7,7 @@ prompt, pictures, n, then the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from limner.request import (
@@ -17,15 +17,16 @@ from limner.request import (
     MAX_PREVIEWS,
     MAX_SEED,
     Background,
+    Edit,
     Format,
     ImageRequest,
-    Size,
+    Variation,
 )
 from limner.server.uploads import RawFile
 from limner.server.wire import fields as f
 from limner.server.wire.errors import USER, ApiError
 from limner.server.wire.fields import Fields
-from limner.server.wire.images import Sources, read_sources
+from limner.server.wire.images import read_sources
 from limner.server.wire.profiles import Catalogue, Target, read_quality, read_size
 
 Container = Literal["url", "b64_json"]
@@ -86,25 +87,12 @@ class Call:
     stream: bool = False
     moderation: Strictness = "auto"
     identifier: str | None = None  # whom the client draws for; echoed, never stored
+    notices: tuple[str, ...] = ()  # what of the request is passed over
 
-
-@dataclass(frozen=True)
-class EditCall:
-    """A prompt, and the pictures to change by it."""
-
-    call: Call
-    sources: Sources
-
-
-@dataclass(frozen=True)
-class VariationCall:
-    """A picture to draw others like it of, with no prompt."""
-
-    target: Target
-    sources: Sources
-    n: int
-    size: Size
-    container: Container
+    @property
+    def kind(self) -> str:
+        """What a stream calls its events."""
+        return "image_edit" if isinstance(self.request.source, Edit) else "image_generation"
 
 
 def read_generation(fields: Fields, catalogue: Catalogue, *, strict: bool = True) -> Call:
@@ -125,7 +113,7 @@ def read_edit(
     catalogue: Catalogue,
     *,
     strict: bool = True,
-) -> EditCall:
+) -> Call:
     """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them."""
     # Neither several pictures nor a body in JSON were there before the GPT image models.
     target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
@@ -136,12 +124,19 @@ def read_edit(
     sources = read_sources(images, mask, target, needs_alpha=True, field=name)
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
-    return EditCall(_read_rest(fields, target, prompt, n), sources)
+    alpha = None if sources.mask is None else sources.mask.pixels[..., 3]
+    source = Edit(sources.images[0].pixels, alpha)
+    call = _read_rest(fields, target, prompt, n, source)
+    n_more = len(sources.images) - 1
+    if n_more:
+        others = "the other one was" if n_more == 1 else f"the other {n_more} were"
+        call = replace(call, notices=(f"The first picture was edited; {others} not looked at",))
+    return call
 
 
 def read_variation(
     fields: Fields, images: Sequence[RawFile], catalogue: Catalogue, *, strict: bool = True
-) -> VariationCall:
+) -> Call:
     """Understand the body of /v1/images/variations, its picture included."""
     target = catalogue.target(fields)
     if strict:
@@ -149,7 +144,10 @@ def read_variation(
     sources = read_sources(images, None, target, needs_alpha=False)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
-    return VariationCall(target, sources, n, read_size(fields, target), container)
+    seed = fields.whole_number("seed", 0, MAX_SEED)
+    source = Variation(sources.images[0].pixels)
+    request = ImageRequest("", n, read_size(fields, target), seed=seed, source=source)
+    return Call(target, request.with_seed(), container)
 
 
 def _read_n(fields: Fields, target: Target) -> int:
@@ -157,7 +155,9 @@ def _read_n(fields: Fields, target: Target) -> int:
     return fields.whole_number("n", 1, most) or 1
 
 
-def _read_rest(fields: Fields, target: Target, prompt: str, n: int) -> Call:
+def _read_rest(
+    fields: Fields, target: Target, prompt: str, n: int, source: Edit | None = None
+) -> Call:
     quality = read_quality(fields, target)
     background = cast("Background", fields.choice("background", BACKGROUNDS) or "auto")
     moderation = cast("Strictness", fields.choice("moderation", ("auto", "low")) or "auto")
@@ -170,12 +170,12 @@ def _read_rest(fields: Fields, target: Target, prompt: str, n: int) -> Call:
     _refuse_animation(fields)
     identifier = _read_identifier(fields)
     seed = fields.whole_number("seed", 0, MAX_SEED)
-    size = read_size(fields, target)
+    size = read_size(fields, target, source)
     previews = partial_images if stream else 0
-    request = ImageRequest(prompt, n, size, quality, seed, background, previews).with_seed()
+    request = ImageRequest(prompt, n, size, quality, seed, background, previews, source)
     return Call(
         target,
-        request,
+        request.with_seed(),
         container,
         format,
         compression,

@@ -197,12 +197,3 @@ def blocked(categories: list[str], request_id: str, *, is_gpt: bool) -> ApiError
             "moderation_details": {"moderation_stage": "input", "categories": categories},
         },
     )
-
-
-def cannot(ability: str, engine: str) -> ApiError:
-    """The engine lacks an ability that the request needs; nothing in the request would help."""
-    return ApiError(
-        f"Engine {engine} cannot {ability} yet; it draws from text only. "
-        "POST /v1/images/generations draws.",
-        code="unsupported_operation",
-    )

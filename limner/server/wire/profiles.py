@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 from typing import Literal
 
-from limner.request import Quality, Size
+from limner.request import Edit, Quality, Size, size_like, size_of
 from limner.server.wire import fields as f
 from limner.server.wire.errors import USER, ApiError
 from limner.server.wire.fields import Fields
@@ -148,16 +149,23 @@ def _has_gpt_signal(fields: Fields) -> bool:
     )
 
 
-def read_size(fields: Fields, target: Target) -> Size:
-    """The size asked for, which the era of the model allows; the engine may still refuse it."""
+def read_size(fields: Fields, target: Target, source: Edit | None = None) -> Size:
+    """The size asked for, which the era of the model allows; the engine may still refuse it.
+
+    Left to the server it is 1024x1024; with a picture to edit, for models that know "auto", what
+    is nearest to its shape, and its very size for names of this server's own.
+    """
     text = fields.text("size")
-    if text is None:
-        return _DEFAULT_SIZE
+    takes_auto = target.own or target.is_gpt
+    if text is None or (text == "auto" and takes_auto):
+        if source is None or not takes_auto:
+            return _DEFAULT_SIZE
+        return size_like(source.pixels) if target.own else _nearest_shape(size_of(source.pixels))
     if target.own or (target.is_gpt and target.model is None):
-        return _DEFAULT_SIZE if text == "auto" else Size.parse(text)
+        return Size.parse(text)
     if target.is_gpt:
         _check_gpt_size(text, target)
-        return _DEFAULT_SIZE if text == "auto" else Size.parse(text)
+        return Size.parse(text)
     if target.profile == "dalle3" and text not in _DALLE3_SIZES:
         raise ApiError(
             "The size is not supported by this model.", param="size", code="invalid_size"
@@ -168,12 +176,17 @@ def read_size(fields: Fields, target: Target) -> Size:
     return Size.parse(text)
 
 
+def _nearest_shape(size: Size) -> Size:
+    """The one of the GPT image models' sizes whose sides are most like those of `size`."""
+    sizes = [Size.parse(text) for text in _GPT_SIZES if text != "auto"]
+    ratio = size.width / size.height
+    return min(sizes, key=lambda other: abs(log(ratio * other.height / other.width)))
+
+
 def _check_gpt_size(text: str, target: Target) -> None:
     if not target.is_newer_gpt:
         if text not in _GPT_SIZES:
             raise f.wrong_choice("size", text, _GPT_SIZES)
-        return
-    if text == "auto":
         return
     width, _, height = text.partition("x")
     if not all(side.isascii() and side.isdigit() and len(side) <= 5 for side in (width, height)):
