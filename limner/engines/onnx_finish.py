@@ -56,9 +56,12 @@ def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -
     where = slice(y0, y1), slice(x0, x1)
     here = Placed(placed.pixels[where], placed.masked[where])
     whole = placed.pixels.copy()
-    whole[where] = inpainting.set_in(
-        drawn, here, canvas.cell_px, None if behind is None else behind[where]
-    )
+    if start.is_front:
+        whole[where] = inpainting.laid_over(drawn, here)
+    else:
+        whole[where] = inpainting.set_in(
+            drawn, here, canvas.cell_px, None if behind is None else behind[where]
+        )
     return whole
 
 

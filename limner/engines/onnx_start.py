@@ -28,6 +28,7 @@ class Start:
     hidden: Bools | None = None  # (n_cells,) to draw; None: all but a share, new for each picture
     share: float = 0.0  # of the cells that stay when `hidden` is None
     placed: Placed | None = None  # a picture that the drawing is set in
+    is_front: bool = False  # whether what is clear in it is the mask, and it is laid over
     behind: Pixels | None = None  # (H, W, 4) what shows through, unless transparency is to
 
     def hidden_of(self, seed: int, picture: int) -> Bools:
@@ -53,5 +54,6 @@ def start(network: OnnxNetwork, request: ImageRequest) -> Start:
     behind = inpainting.backdrop(placed)
     if placed.masked.any():
         hidden = inpainting.hidden_cells(placed.masked, canvas)
-        return Start(canvas, codes, hidden, placed=placed, behind=behind)
+        is_front = isinstance(source, Edit) and source.mask is None
+        return Start(canvas, codes, hidden, placed=placed, is_front=is_front, behind=behind)
     return Start(canvas, codes, share=share, behind=behind)

@@ -17,8 +17,10 @@ from limner.request import Edit, Size, size_of
 
 Array = NDArray[np.float32]
 
-# Beside the mask's edge new pixels give way to their surroundings, over this share of a cell.
-_FEATHER = 1.0
+# What a drawing and its surroundings differ by at the mask's edge is evened out inwards: a
+# difference in tone over a whole cell, and what is more, a difference in content, much faster.
+_TONE = 24  # of 255
+_TONE_REACH, _REST_REACH = 1.0, 0.125  # in cells
 _BACKDROP_PX = 32  # on the shorter side of what a backdrop is made of
 # A small pixel that is seen by less than this is left to its neighbours.
 _MIN_SEEN = 0.25
@@ -127,6 +129,20 @@ def _margins(canvas: Canvas) -> tuple[tuple[int, int], tuple[int, int]]:
     return (down // 2, down - down // 2), (across // 2, across - across // 2)
 
 
+def laid_over(drawn: px.Pixels, placed: Placed) -> px.Pixels:
+    """The picture on what was drawn behind it, premultiplied (H, W, 4).
+
+    Its solid pixels stay bit for bit, and its soft edges take on what is behind them.
+    """
+    front = px.premultiply(placed.pixels).astype(np.uint16)
+    clear = 255 - front[..., 3:]
+    whole = front + (drawn * clear + 127) // 255
+    result = px.unpremultiply(whole.astype(np.uint8))
+    solid = placed.pixels[..., 3] == 255
+    result[solid] = placed.pixels[solid]
+    return result
+
+
 def set_in(
     drawn: px.Pixels, placed: Placed, cell_px: float, behind: px.Pixels | None = None
 ) -> px.Pixels:
@@ -142,8 +158,10 @@ def set_in(
         new += behind * (1 - new[..., 3:] / 255)
     if kept.any():
         old = px.premultiply(placed.pixels).astype(np.float32)
-        near = _nearness(kept, cell_px * _FEATHER)[..., None]
-        new += near * spread(np.where(kept[..., None], old - new, 0), kept)
+        difference = np.where(kept[..., None], old - new, 0)
+        tone = difference.clip(-_TONE, _TONE)
+        new += _nearness(kept, cell_px * _TONE_REACH) * spread(tone, kept)
+        new += _nearness(kept, cell_px * _REST_REACH) * spread(difference - tone, kept)
     alpha = new[..., 3:].clip(0, 255)
     whole = np.concatenate([new[..., :3].clip(0, alpha), alpha], axis=-1)
     straight = px.unpremultiply(np.rint(whole).astype(np.uint8))
@@ -153,11 +171,11 @@ def set_in(
 
 
 def _nearness(kept: Bools, reach_px: float) -> Array:
-    """(H, W) from 1 where a pixel is kept, or next to one, to 0 at about `reach_px` from it."""
+    """(H, W, 1) from 1 where a pixel is kept, or next to one, to 0 at about `reach_px` from it."""
     image = Image.fromarray(kept.astype(np.uint8) * 255)
     # Twice the blur of a straight edge is 1 on it and fades out at two deviations.
     blurred = image.filter(ImageFilter.GaussianBlur(reach_px / 2))
-    return (np.asarray(blurred, np.float32) * (2 / 255)).clip(0, 1)
+    return (np.asarray(blurred, np.float32) * (2 / 255)).clip(0, 1)[..., None]
 
 
 def spread(values: Array, known: Bools) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from limner.model import inpainting
 from limner.model.canvas import Canvas
-from limner.model.inpainting import Placed, hidden_cells, place, set_in, small, spread
+from limner.model.inpainting import Placed, hidden_cells, laid_over, place, set_in, small, spread
 from limner.model.pixels import Pixels, premultiply, resize
 from limner.request import Size
 
@@ -68,6 +68,18 @@ def test_outside_the_mask_every_bit_stays(mask: Bools, is_opaque: bool) -> None:
     assert np.array_equal(result[~mask], picture[~mask])
     if is_opaque and not mask.all():
         assert (result[..., 3] == 255).all()
+
+
+def test_a_picture_laid_over_keeps_its_solid_pixels_and_shows_what_is_behind() -> None:
+    picture, drawn = random_picture(8), np.full((40, 56, 4), 255, np.uint8)
+    drawn[..., :3] = (0, 0, 200)
+    picture[:10, :, 3], picture[10:20, :, 3], picture[20:30, :, 3] = 255, 0, 51
+    result = laid_over(drawn, Placed(picture, picture[..., 3] == 0))
+    assert np.array_equal(result[:10], picture[:10])
+    assert (result[10:20] == (0, 0, 200, 255)).all()
+    assert (result[..., 3] == 255).all()
+    mixed = picture[20:30, :, :3] * 0.2 + np.array([0, 0, 200]) * 0.8
+    assert result[20:30, :, :3] == pytest.approx(mixed, abs=1.5)
 
 
 def test_a_larger_or_smaller_picture_is_resized_outside_the_mask() -> None:
@@ -134,11 +146,11 @@ def test_no_seam_shows_between_two_tones() -> None:
     mask = np.zeros((64, 64), bool)
     mask[:, 32:] = True
     drawn = np.full_like(picture, 255)
-    drawn[..., :3] = 150
+    drawn[..., :3] = 140
     result = set_in(drawn, Placed(picture, mask), cell_px=8)
     steps = np.diff(result[..., :3].astype(np.int64), axis=1)
-    assert max(steps.max(), -steps.min()) <= 6  # of the 30 that a hard edge would have
-    assert (result[:, 48:, :3] == 150).all()
+    assert max(steps.max(), -steps.min()) <= 5  # of the 20 that a hard edge would have
+    assert (result[:, 48:, :3] == 140).all()
 
 
 def test_a_backdrop_continues_the_edges_of_an_opaque_picture_only() -> None:
