@@ -142,7 +142,7 @@ def vary(
 def edit_of(image: Source, mask: Source | None = None) -> Edit:
     """An Edit of pictures in any form that `edit` takes."""
     alpha = None if mask is None else _pixels(mask)
-    if alpha is not None and getattr(alpha, "ndim", 0) == 3:
+    if alpha is not None and getattr(alpha, "shape", ())[2:] == (4,):
         alpha = alpha[..., 3]
     return Edit(_pixels(image), alpha)
 

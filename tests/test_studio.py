@@ -161,5 +161,7 @@ def test_edit_and_vary_check_what_they_are_given(tmp_path: Path) -> None:
     image = np.zeros((64, 64, 4), np.uint8)
     with pytest.raises(InvalidRequest, match="nothing to draw"):
         limner.edit(image, "a hat", mask=image + np.uint8(255), engine="testcard")
+    with pytest.raises(InvalidRequest, match="0 where to draw"):
+        limner.edit(image, "a hat", mask=image[..., :3], engine="testcard")
     with pytest.raises(InvalidRequest, match="not int"):
         limner.vary(5, engine="testcard")  # type: ignore[arg-type]

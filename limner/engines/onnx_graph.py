@@ -85,10 +85,10 @@ class OnnxEngine:
         done, total = 0, sum(job.n_steps + 1 for job in jobs)
         for job in jobs:
             for event in self._draw(job):
-                done += isinstance(event, Progress)
-                yield (
-                    replace(event, done=done, total=total) if isinstance(event, Progress) else event
-                )
+                if isinstance(event, Progress):
+                    done += 1
+                    event = replace(event, done=done, total=total)
+                yield event
 
     def sampling(self, quality: str) -> SamplingConfig:
         """How a quality is drawn; chosen for the weights, and stored with them."""

@@ -204,6 +204,26 @@ def test_other_sizes_are_drawn_cell_by_cell(engine: OnnxEngine, size: str) -> No
     assert not np.array_equal(halves[0], halves[1])
 
 
+def test_a_long_picture_continues_the_corners_of_its_middle_square(engine: OnnxEngine) -> None:
+    squares: list[Any] = []
+    real = engine.network.run
+
+    def run(graph: str, **inputs: Any) -> Any:
+        if graph == "pixels":
+            squares.append(inputs["codes"][0])
+        return real(graph, **inputs)
+
+    engine.network.run = run  # type: ignore[method-assign]
+    try:
+        drawn(engine, request(None, size=Size(384, 128), quality="medium"))
+    finally:
+        del engine.network.run
+    first, _, middle, _, last = squares  # two cells from one to the next
+    corners = {tuple(middle[place]) for place in (0, 3, 12, 15)}
+    assert {tuple(cell) for cell in np.concatenate([first, last])} <= corners
+    assert len({tuple(cell) for cell in middle}) > len(corners)
+
+
 @pytest.mark.parametrize("kind", [Edit, Variation])
 def test_sources_of_other_shapes_and_sizes(engine: OnnxEngine, kind: Any) -> None:
     long = picture(Size(90, 41))
