@@ -184,7 +184,7 @@ class SheetOfPrompts:
 
     prompts: tuple[str, ...]
     image_tokenizer: ImageTokenizer
-    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(n_steps=32))
+    sampling: SamplingConfig
     columns: int = 16
 
     def write(self, transformer: Transformer, tokenizer: TextTokenizer, output: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from limner.errors import WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
+from limner.model.styles import in_style
 from limner.model.text_tokenizer import TextTokenizer
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
@@ -105,7 +106,8 @@ def train_generator(run: Run, report: Report) -> None:
         n_groups=image_tokenizer.config.n_groups,
     )
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
-    sheet = SheetOfPrompts(PROMPTS, image_tokenizer)
+    prompts = tuple(in_style(prompt, run.data.styles, seed=0, picture=0) for prompt in PROMPTS)
+    sheet = SheetOfPrompts(prompts, image_tokenizer, run.preset.sampling["low"])
     about = {
         "model": asdict(model),
         "styles": [asdict(style) for style in run.data.styles],
