@@ -1,0 +1,186 @@
+"""What each case is in words, and what a client has to have seen in it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+Outcome = Mapping[str, Any]  # what a client says that it saw
+Fetch = Callable[[str], bytes]
+
+
+class Expected(Protocol):
+    """What an outcome has to be."""
+
+    def fault(self, outcome: Outcome, fetch: Fetch) -> str:
+        """What is wrong with it; empty if nothing is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`n` different square pictures of a format, each fetched or unpacked, and decoded."""
+
+    n: int = 1
+    side: int = 256
+    by: str = "url"
+    format: str = "PNG"
+    events: Sequence[str] = ()  # of a stream, in order
+
+    def fault(self, outcome: Outcome, fetch: Fetch) -> str:
+        """See `Expected`."""
+        if "pictures" not in outcome:
+            return f"no pictures but {_shown(outcome)}"
+        if list(outcome.get("events", ())) != list(self.events):
+            return f"the events {outcome.get('events')}"
+        found = [self._look(picture, fetch) for picture in outcome["pictures"]]
+        expected = (self.by, self.format, (self.side, self.side))
+        if [look[:3] for look in found] != [expected] * self.n:
+            return f"{[look[:3] for look in found]} and not {self.n} × {expected}"
+        return "" if len({look[3] for look in found}) == self.n else "the same picture again"
+
+    def _look(self, picture: Mapping[str, str], fetch: Fetch) -> tuple[str, str, Any, bytes]:
+        [(by, value)] = picture.items()
+        data = fetch(value) if by == "url" else base64.b64decode(value, validate=True)
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return by, str(image.format), image.size, image.tobytes()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An error with the code and the words of the API, in a class of the client's own."""
+
+    code: str
+    words: str = ""
+
+    def fault(self, outcome: Outcome, fetch: Fetch) -> str:
+        """See `Expected`. Clients that hide the code have to show the words."""
+        if "refused" not in outcome:
+            return f"no refusal but {_shown(outcome)}"
+        is_told = outcome.get("code") == self.code or self.code in outcome["message"]
+        if is_told or (self.words and self.words in outcome["message"]):
+            return ""
+        return f"neither {self.code!r} nor {self.words!r} in {_shown(outcome)}"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list of models that has these."""
+
+    names: frozenset[str]
+
+    def fault(self, outcome: Outcome, fetch: Fetch) -> str:
+        """See `Expected`."""
+        missing = self.names - set(outcome.get("models", ()))
+        return f"no {sorted(missing)} in {_shown(outcome)}" if missing else ""
+
+
+@dataclass(frozen=True)
+class Values:
+    """These values."""
+
+    values: Mapping[str, Any]
+
+    def fault(self, outcome: Outcome, fetch: Fetch) -> str:
+        """See `Expected`."""
+        return "" if outcome.get("values") == self.values else _shown(outcome)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that people do with the API."""
+
+    words: str
+    expected: Expected = field(default_factory=Drawn)
+
+
+def _stream(kind: str) -> Drawn:
+    events = [f"{kind}.partial_image"] * 2 + [f"{kind}.completed"]
+    return Drawn(3, 1024, "b64_json", "WEBP", events)
+
+
+_TWO = Drawn(2)
+_BYTES = Drawn(1, by="b64_json")
+_GPT = Drawn(1, 1024, "b64_json", "WEBP")
+_HEADERS = {
+    "x-limner-seed": "7",
+    "x-request-id": True,
+    "openai-version": "2020-10-01",
+    "content-length": True,
+    "pictures": 1,
+}
+_NO_EDITS = Refused("unsupported_operation", "cannot")
+
+CASES: Mapping[str, Case] = {
+    "tutorial": Case("the function of the tutorials, two pictures", _TWO),
+    "generate": Case("two pictures by address", _TWO),
+    "bytes": Case("a picture as base64", _BYTES),
+    "two-bytes": Case("two pictures as base64", Drawn(2, by="b64_json")),
+    "compatible": Case("the provider for servers like OpenAI's", Drawn(2, by="b64_json")),
+    "gpt": Case("a WebP of `gpt-image-1`", _GPT),
+    "stream": Case("a stream with two previews", _stream("image_generation")),
+    "async": Case("two requests at a time, asynchronously", _TWO),
+    "async-stream": Case("an asynchronous stream", _stream("image_generation")),
+    "strict": Case("answers compared with the client's types", Drawn()),
+    "strict-gpt": Case("the same for `gpt-image-1`", _GPT),
+    "strict-stream": Case("the same for a stream", _stream("image_generation")),
+    "slash": Case("base address with a slash at its end"),
+    "bare": Case("base address without `/v1`"),
+    "module": Case("the client in the module (`/v1images/…`)"),
+    "timeout": Case("`request_timeout`, which it sends to the server"),
+    "raw": Case("headers of the raw answer", Values(_HEADERS)),
+    "attributes": Case(
+        "answers as dicts and as objects", Values({"is_same": True, "response_ms": True})
+    ),
+    "models": Case(
+        "the list of models", Listed(frozenset({"dall-e-2", "dall-e-3", "gpt-image-1"}))
+    ),
+    "cli": Case("the command line", _TWO),
+    "wrong-n": Case("`n` of 11 refused", Refused("integer_above_max_value", "<= 10, but got 11")),
+    "wrong-size": Case("a wrong size refused", Refused("invalid_value", "'300x300' is not one of")),
+    "blocked": Case(
+        "a prompt refused", Refused("content_policy_violation", "result of our safety system")
+    ),
+    "gpt-blocked": Case("the same for `gpt-image-1`", Refused("moderation_blocked")),
+    "unknown-model": Case("an unknown model", Refused("model_not_found", "does not exist")),
+    "edit": Case("an edit", _NO_EDITS),
+    "edit-mask": Case("an edit with a mask", _NO_EDITS),
+    "gpt-edit": Case("an edit by `gpt-image-1`", _NO_EDITS),
+    "edit-stream": Case("an edit as a stream", _NO_EDITS),
+    "variation": Case("two variations", _NO_EDITS),
+    "async-variation": Case("a variation, asynchronously", _NO_EDITS),
+}
+
+
+def fault(name: str, outcome: Outcome, fetch: Fetch) -> str:
+    """What is wrong with what a client saw in the case `name`; empty if nothing is."""
+    return CASES[name].expected.fault(_understood(outcome), fetch)
+
+
+def _understood(outcome: Outcome) -> Outcome:
+    """An outcome in which bodies of the API stand as they came, in the words of the others."""
+    if "answers" in outcome:  # the data of events
+        events = outcome["answers"]
+        return {
+            "pictures": [{"b64_json": event["b64_json"]} for event in events],
+            "events": [event["type"] for event in events],
+        }
+    if "answer" not in outcome:
+        return outcome
+    body = outcome["answer"]
+    if "error" in body:
+        return {"refused": "error", **body["error"]}
+    if body.get("object") == "list":
+        return {"models": [model["id"] for model in body["data"]]}
+    return {"pictures": body["data"]}
+
+
+def _shown(outcome: Outcome) -> str:
+    text = str(dict(outcome))
+    return text if len(text) < 500 else f"{text[:500]}…"
