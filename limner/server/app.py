@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
-from limner.server import describe, images_api, links, models_api, service
+from limner.server import describe, docs_page, images_api, links, models_api, service
 from limner.server.doorway import Doorway
 from limner.server.moderation import Moderator
 from limner.server.service import Service
@@ -32,6 +32,8 @@ def create_app(settings: Settings, moderator: Moderator | None = None) -> FastAP
         summary="The OpenAI Images API, drawn on this machine",
         lifespan=_lifespan,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
+        redoc_url=None,
     )
     app.state.service = serving
     app.include_router(_keyed())
@@ -69,6 +71,7 @@ def _open() -> APIRouter:
     picture = links.ROUTE + "{name}"
     add(picture, images_api.picture, methods=["GET"], **describe.PICTURE)
     add(picture, images_api.picture, methods=["HEAD"], include_in_schema=False)
+    add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     add("/health", models_api.health, methods=["GET"], **describe.HEALTH)
     add("/ready", models_api.ready, methods=["GET"], **describe.READY)
     return router

@@ -141,7 +141,6 @@ def test_openapi_describes_every_route(server: Server) -> None:
     ]
     for path in posts:
         assert {"200", "400", "401", "408"} <= set(described["paths"][path]["post"]["responses"])
-    assert server.http.get("/docs").status_code == 200
 
 
 def test_health_and_readiness(server: Server) -> None:
