@@ -1,0 +1,236 @@
+"""The server: what the API adds to drawing, when a stream shows something, requests a second.
+
+    python benchmarks/api.py --json api.json    # about a minute
+    python benchmarks/api.py --quick            # ten seconds: does it run?
+
+Overhead: the same seeds are drawn at 1024×1024, turn about, by the engine in this process and by
+a `limner serve` of its own, asked one request at a time for base64. What is over once drawing and
+writing the PNG are taken away is the API's: reading the request, queue and threads, base64, JSON
+and HTTP. The difference is taken within each turn, and its median stands. The test card draws in
+no time, so there the difference is the sharper one.
+
+First partial: from a request to the first half-drawn picture of a stream, decoded by nobody.
+
+Requests a second: threads with one connection each, in this one process, so the client's share of
+the cores is in the figure, and a server on its own machine is faster.
+
+Aims: overhead under 5 % of a picture at medium quality, first partial under half of its time.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import _machine
+
+from limner import settings
+from limner.errors import LimnerError
+
+PROMPT = "a small red fox asleep under a tree in the snow"
+START_S = 60.0
+THREADS = (1, 8)
+
+Row = dict[str, Any]
+
+
+@contextlib.contextmanager
+def serving(flags: Row) -> Iterator[str]:
+    """A `limner serve` with the settings `flags`, as a process; its host and port."""
+    with tempfile.TemporaryDirectory() as home:
+        names = {f"LIMNER_{name.upper()}": str(value) for name, value in flags.items()}
+        log = Path(home) / "log.txt"
+        command = [sys.executable, "-m", "limner", "serve", "--port", "0", "--quiet"]
+        environ = os.environ | names | {"LIMNER_HOME": home}
+        with log.open("w") as file, subprocess.Popen(command, stderr=file, env=environ) as process:
+            try:
+                yield _host(process, log)
+            finally:
+                process.terminate()
+                process.wait(20)
+
+
+def _host(process: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and process.poll() is None:
+        if found := re.search(r"limner is at http://(\S+)/v1", log.read_text()):
+            return found[1]
+        time.sleep(0.02)
+    raise RuntimeError(f"limner serve does not start:\n{log.read_text()}")
+
+
+def post(connection: http.client.HTTPConnection, body: Row) -> http.client.HTTPResponse:
+    """Ask for pictures; the answer is still to be read."""
+    headers = {"content-type": "application/json"}
+    connection.request("POST", "/v1/images/generations", json.dumps(body), headers)
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise RuntimeError(f"{answer.status}: {answer.read().decode()}")
+    return answer
+
+
+def measure_overhead(host: str, flags: Row, options: argparse.Namespace) -> Row:
+    """Seconds of drawing, of the PNG and of the API for the model and for the test card."""
+    from limner.model import pixels
+    from limner.request import ImageRequest, Size
+    from limner.studio import Studio
+
+    studio = Studio(settings.load(flags))
+    connection = http.client.HTTPConnection(host, timeout=120)
+    figures: Row = {}
+    for name, engine in (("model", None), ("testcard", "testcard")):
+        turns = []
+        for seed in range(options.turns + 1):
+            request = ImageRequest(PROMPT, 1, Size(1024, 1024), "medium", seed)
+            start = time.perf_counter()
+            [picture] = studio.pictures(request, engine=engine)
+            drawn = time.perf_counter()
+            pixels.encode(picture.pixels, "png", picture.text())
+            encoded = time.perf_counter()
+            body = {"prompt": PROMPT, "size": "1024x1024", "seed": seed, "model": engine}
+            post(connection, body | {"response_format": "b64_json"}).read()
+            answered = time.perf_counter()
+            turns.append((drawn - start, encoded - drawn, answered - encoded))
+        draw, png, api = zip(*turns[1:], strict=True)  # the first one warms both up
+        figures[f"seconds_{name}_draw"] = statistics.median(draw)
+        figures[f"seconds_{name}_png"] = statistics.median(png)
+        figures[f"seconds_{name}_api"] = statistics.median(api)
+        over = [a - d - p for d, p, a in turns[1:]]
+        figures[f"seconds_{name}_overhead"] = statistics.median(over)
+    return figures
+
+
+def measure_stream(host: str, options: argparse.Namespace) -> Row:
+    """Seconds to the first partial picture and to the finished one of a stream."""
+    connection = http.client.HTTPConnection(host, timeout=120)
+    body = {"prompt": PROMPT, "size": "1024x1024", "stream": True, "partial_images": 3}
+    firsts, lasts = [], []
+    for seed in range(options.turns + 1):
+        start = time.perf_counter()
+        answer = post(connection, body | {"seed": seed})
+        first = None
+        while line := answer.readline():
+            if first is None and line.startswith(b"data:"):
+                first = time.perf_counter() - start
+        assert first is not None
+        firsts.append(first)
+        lasts.append(time.perf_counter() - start)
+    return {
+        "seconds_first_partial": statistics.median(firsts[1:]),
+        "seconds_stream": statistics.median(lasts[1:]),
+    }
+
+
+def rate(
+    host: str, ask: Callable[[http.client.HTTPConnection], Any], threads: int, s: float
+) -> float:
+    """Answers a second to `threads` that `ask` again and again for `s` seconds."""
+    counts = [0] * threads
+    end = time.perf_counter() + s
+
+    def work(index: int) -> None:
+        connection = http.client.HTTPConnection(host, timeout=60)
+        while time.perf_counter() < end:
+            ask(connection)
+            counts[index] += 1
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(threads)]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / (time.perf_counter() - start)
+
+
+def measure_rates(host: str, options: argparse.Namespace) -> Row:
+    """Requests a second for the list of models and for a small test card by address."""
+    card = {"prompt": PROMPT, "model": "testcard", "size": "256x256"}
+
+    def models(connection: http.client.HTTPConnection) -> None:
+        connection.request("GET", "/v1/models")
+        connection.getresponse().read()
+
+    def testcard(connection: http.client.HTTPConnection) -> None:
+        post(connection, card).read()
+
+    return {
+        f"{ask.__name__}_per_second_{threads}": rate(host, ask, threads, options.seconds)
+        for ask in (models, testcard)
+        for threads in THREADS
+    }
+
+
+def print_tables(figures: Row) -> None:
+    """The figures as people read them."""
+    print("\n| 1024x1024, ms | draw | PNG | API, all in all | overhead |")
+    print("|---|---:|---:|---:|---:|")
+    for name in ("model", "testcard"):
+        parts = (figures[f"seconds_{name}_{part}"] for part in ("draw", "png", "api", "overhead"))
+        print(f"| {name} | " + " | ".join(f"{1e3 * part:.1f}" for part in parts) + " |")
+    print("\n| requests a second | " + " | ".join(f"{n} at a time" for n in THREADS) + " |")
+    print("|---|" + "---:|" * len(THREADS))
+    for name, words in (("models", "GET /v1/models"), ("testcard", "test card, 256x256, address")):
+        rates = (figures[f"{name}_per_second_{n}"] for n in THREADS)
+        print(f"| {words} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |")
+    share = figures["seconds_model_overhead"] / figures["seconds_model_api"]
+    print(f"\noverhead: {share:.1%} of a picture (aim: at most 5 %)")
+    share = figures["seconds_first_partial"] / figures["seconds_stream"]
+    print(
+        f"first partial: {figures['seconds_first_partial']:.3f} s of "
+        f"{figures['seconds_stream']:.3f} s, {share:.0%} (aim: at most 50 %)"
+    )
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Time limner's server.")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--weights", help="shipped name or folder (default: LIMNER_WEIGHTS, nano)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the engine")
+    parser.add_argument("--turns", type=int, default=15, help="after one warm-up (default: 15)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each rate (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="one turn, half a second a rate")
+    options = parser.parse_args()
+    if options.quick:
+        options.turns, options.seconds = 1, 0.5
+    return options
+
+
+def main() -> int:
+    from limner.storage.weights import find
+
+    options = parse()
+    flags: Row = {"threads": options.threads}
+    if options.weights:
+        flags["weights"] = options.weights
+    try:
+        find(settings.load(flags).weights)  # a wrong name is said before a process is started
+        with serving(flags) as host:
+            figures = measure_overhead(host, flags, options)
+            figures |= measure_stream(host, options)
+            figures |= measure_rates(host, options)
+    except LimnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    figures |= {"turns": options.turns, "quick": options.quick}
+    figures |= _machine.about(options.threads, "onnxruntime", "uvicorn", "fastapi")
+    print_tables(figures)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
