@@ -27,7 +27,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help draw serve test test-all check format bench clean
+.PHONY: help draw serve test test-all compat check format bench clean
 
 help:  ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -44,6 +44,9 @@ test: .venv/.dev  ## run the tests, the slow ones left out
 
 test-all: .venv/.dev  ## run all tests, the slow ones included
 	$(BIN)/pytest -m "slow or not slow" $(ARGS)
+
+compat: .venv/.dev  ## try every client of the API and write docs/compatibility.md
+	$(BIN)/python -m tests.compat.report
 
 check: .venv/.dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check

@@ -45,7 +45,8 @@ class Drawn:
         return "" if len({look[3] for look in found}) == self.n else "the same picture again"
 
     def _look(self, picture: Mapping[str, str], fetch: Fetch) -> tuple[str, str, Any, bytes]:
-        [(by, value)] = picture.items()
+        # One of the two names is there, and the other is not, not even with nothing behind it.
+        [(by, value)] = ((name, picture[name]) for name in ("url", "b64_json") if name in picture)
         data = fetch(value) if by == "url" else base64.b64decode(value, validate=True)
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -124,12 +125,16 @@ CASES: Mapping[str, Case] = {
     "two-bytes": Case("two pictures as base64", Drawn(2, by="b64_json")),
     "compatible": Case("the provider for servers like OpenAI's", Drawn(2, by="b64_json")),
     "gpt": Case("a WebP of `gpt-image-1`", _GPT),
+    "gpt-plain": Case("`gpt-image-1`, the rest left to the server", Drawn(1, 1024, "b64_json")),
+    "dalle3": Case("`dall-e-3`, by address", Drawn(1, 1024)),
     "stream": Case("a stream with two previews", _stream("image_generation")),
     "async": Case("two requests at a time, asynchronously", _TWO),
     "async-stream": Case("an asynchronous stream", _stream("image_generation")),
     "strict": Case("answers compared with the client's types", Drawn()),
-    "strict-gpt": Case("the same for `gpt-image-1`", _GPT),
-    "strict-stream": Case("the same for a stream", _stream("image_generation")),
+    "strict-gpt": Case("`gpt-image-1`, compared with the client's types", _GPT),
+    "strict-stream": Case(
+        "a stream, compared with the client's types", _stream("image_generation")
+    ),
     "slash": Case("base address with a slash at its end"),
     "bare": Case("base address without `/v1`"),
     "module": Case("the client in the module (`/v1images/…`)"),
@@ -147,14 +152,16 @@ CASES: Mapping[str, Case] = {
     "blocked": Case(
         "a prompt refused", Refused("content_policy_violation", "result of our safety system")
     ),
-    "gpt-blocked": Case("the same for `gpt-image-1`", Refused("moderation_blocked")),
+    "gpt-blocked": Case("a prompt refused by `gpt-image-1`", Refused("moderation_blocked")),
     "unknown-model": Case("an unknown model", Refused("model_not_found", "does not exist")),
-    "edit": Case("an edit", _NO_EDITS),
-    "edit-mask": Case("an edit with a mask", _NO_EDITS),
-    "gpt-edit": Case("an edit by `gpt-image-1`", _NO_EDITS),
-    "edit-stream": Case("an edit as a stream", _NO_EDITS),
-    "variation": Case("two variations", _NO_EDITS),
-    "async-variation": Case("a variation, asynchronously", _NO_EDITS),
+    "edit": Case("an edit, refused clearly", _NO_EDITS),
+    "edit-mask": Case("an edit with a mask, refused clearly", _NO_EDITS),
+    "edit-one": Case("an edit of one file in `image`, refused clearly", _NO_EDITS),
+    "edit-list": Case("an edit of files in `image[]`, refused clearly", _NO_EDITS),
+    "gpt-edit": Case("an edit by `gpt-image-1`, refused clearly", _NO_EDITS),
+    "edit-stream": Case("an edit as a stream, refused clearly", _NO_EDITS),
+    "variation": Case("two variations, refused clearly", _NO_EDITS),
+    "async-variation": Case("a variation, asynchronously, refused clearly", _NO_EDITS),
 }
 
 

@@ -1,0 +1,78 @@
+"""docs/compatibility.md, made from a run of every client: `python -m tests.compat.report`.
+
+The page is written only if every client could be tried.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import tempfile
+from pathlib import Path
+
+from limner import __version__
+from tests.compat import trial
+from tests.compat.cases import CASES
+from tests.compat.environments import ROOT, CannotInstall, NotHere
+
+PAGE = ROOT / "docs" / "compatibility.md"
+
+_HEAD = """# Compatibility
+
+Programs written for the OpenAI Images API, each in the version that is named, as its users call it: installed alone, given the base address of a `limner serve` that draws with the model that ships, and run through the cases below. Every picture was fetched or unpacked and decoded; size, format and number were compared with what was asked for, and every refusal with the code or the words that the client's users see. Of programs that cannot be installed here their requests were sent as they were seen on the wire, and it was checked that they would accept the answer: they are called replayed.
+
+This page is made by `make compat` and not by hand. The cases are `tests/compat/cases.py`, the versions `tests/compat/clients.toml`, the programs `tests/compat/clients/`. What takes seconds is a part of `make test`, all of it of `make test-all`.
+"""  # noqa: E501  (a paragraph is a line, as in every document)
+
+
+def page(results: dict[str, trial.Result], date: str) -> str:
+    """The page for the results of all clients, by name."""
+    clients = trial.clients()
+    lines = [_HEAD, f"Last run: {date}, limner {__version__}.", "", "## Clients", ""]
+    lines += ["| client | name below | version | result |", "|---|---|---|---|"]
+    for client in clients:
+        result = results[client.name]
+        wrong = [f"{CASES[name].words}: {fault}" for name, fault in result.faults.items() if fault]
+        told = "; ".join(wrong) or f"all {len(result.faults)} cases as they should be"
+        lines.append(f"| {client.title} | `{client.name}` | {result.version} | {told} |")
+    lines += [
+        "",
+        "## Cases",
+        "",
+        "✓ as it should be, ✗ not, empty: not tried with this client.",
+        "",
+    ]
+    lines.append("| case | " + " | ".join(f"`{client.name}`" for client in clients) + " |")
+    lines.append("|---|" + ":---:|" * len(clients))
+    for name, case in CASES.items():
+        marks = [_mark(results[client.name].faults.get(name)) for client in clients]
+        lines.append(f"| {case.words} | " + " | ".join(marks) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _mark(fault: str | None) -> str:
+    if fault is None:
+        return ""
+    return "✗" if fault else "✓"
+
+
+def main() -> int:
+    results = {}
+    with tempfile.TemporaryDirectory() as folder, trial.serving(Path(folder)) as server:
+        for client in trial.clients():
+            home = Path(folder) / client.name
+            home.mkdir()
+            try:
+                results[client.name] = trial.run(client, server, home)
+            except (CannotInstall, NotHere) as error:
+                print(f"error: {client.name} cannot be tried: {error}", file=sys.stderr)
+                return 1
+            faults = [name for name, fault in results[client.name].faults.items() if fault]
+            print(f"{client.name} {results[client.name].version}: {faults or 'as it should be'}")
+    PAGE.write_text(page(results, datetime.date.today().isoformat()), encoding="utf-8")
+    print(PAGE.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
