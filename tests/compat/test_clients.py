@@ -24,15 +24,17 @@ def _parameter(client: trial.Client) -> object:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server for all clients."""
-    with trial.serving(tmp_path_factory.mktemp("compat")) as address:
-        yield address
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trial.Served]:
+    """A server for all clients."""
+    with trial.serving(tmp_path_factory.mktemp("compat")) as server:
+        yield server
 
 
 @pytest.mark.timeout(600)  # the first time it is installed
 @pytest.mark.parametrize("client", [_parameter(client) for client in CLIENTS])
-def test_client_sees_what_it_should(client: trial.Client, server: str, tmp_path: Path) -> None:
+def test_client_sees_what_it_should(
+    client: trial.Client, server: trial.Served, tmp_path: Path
+) -> None:
     try:
         result = trial.run(client, server, tmp_path)
     except CannotInstall as error:

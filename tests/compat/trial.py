@@ -62,6 +62,14 @@ class Client:
 
 
 @dataclass(frozen=True)
+class Served:
+    """A `limner serve` that runs."""
+
+    address: str  # http://127.0.0.1:port, without /v1
+    pid: int
+
+
+@dataclass(frozen=True)
 class Result:
     """What came of trying a client."""
 
@@ -76,14 +84,14 @@ def clients() -> list[Client]:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[str]:
-    """A `limner serve` that draws with the model that ships, as a process; its address."""
+def serving(home: Path) -> Iterator[Served]:
+    """A `limner serve` that draws with the model that ships, as a process."""
     command = [sys.executable, "-m", "limner", "serve", "--port", "0", "--quiet"]
     variables = os.environ | {"LIMNER_HOME": str(home)}
     log = home / "log.txt"
     with log.open("w") as file, subprocess.Popen(command, stderr=file, env=variables) as process:
         try:
-            yield _address(process, log)
+            yield Served(_address(process, log), process.pid)
         finally:
             process.terminate()
             process.wait(STOP_S)
@@ -99,12 +107,12 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise RuntimeError(f"limner serve does not start:\n{log.read_text()}")
 
 
-def run(client: Client, server: str, home: Path) -> Result:
+def run(client: Client, server: Served, home: Path) -> Result:
     """Let `client` go through its cases with `server`, and judge what it saw."""
     _write_pictures(home)
     command, variables = client.command(home)
     done = subprocess.run(
-        [*command, server, str(home), *client.arguments],
+        [*command, server.address, str(home), *client.arguments],
         env=variables,
         cwd=home,
         capture_output=True,
