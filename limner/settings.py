@@ -138,6 +138,10 @@ class Settings:
     moderation: bool = field(
         default=True, metadata=_about(SWITCH, "refuse prompts with words of the blocked list")
     )
+    safety: bool = field(
+        default=False,
+        metadata=_about(SWITCH, "refuse swear words and nudity, too; needs limner[safety]"),
+    )
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

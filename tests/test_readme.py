@@ -1,24 +1,40 @@
-"""Every command and program in the README is run as it stands there."""
+"""Every command and program in the README is run as it stands there, docs/api.md's with them."""
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.compat import environments, trial
+
 ROOT = Path(__file__).parents[1]
+LEGACY = "openai==0.28"  # as the README says and the tutorials of its time
+SERVER = "127.0.0.1:8000"
 _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def _blocks(language: str, *, make: bool = False) -> list[str]:
-    """The README's blocks in `language`: those that call make, or those that do not."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = [code for name, code in _BLOCK.findall(readme) if name == language]
+    """The README's blocks in `language` that call no server: by make, or without."""
+    found = [code for name, code in _all_blocks("README.md") if name == language]
+    found = [code for code in found if SERVER not in code]
     return [code for code in found if bool(re.search(r"^make\b", code, re.MULTILINE)) == make]
+
+
+def _calls(document: str) -> list[tuple[str, str]]:
+    """The blocks of a document that call a server, with their languages."""
+    return [(name, code) for name, code in _all_blocks(document) if SERVER in code]
+
+
+def _all_blocks(document: str) -> list[tuple[str, str]]:
+    return _BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -44,6 +60,12 @@ def test_the_readme_shows_every_way_in() -> None:
     assert _blocks("sh", make=True)
     assert _blocks("sh")
     assert _blocks("python")
+    assert f"`pip install {LEGACY}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for document in ("README.md", "docs/api.md"):
+        calls = _calls(document)
+        assert [name for name, _ in calls].count("python") == 2
+        assert any("openai.Image.create" in code for _, code in calls)
+        assert any(code.startswith("curl") for _, code in calls)
 
 
 @pytest.mark.parametrize("code", _blocks("sh"))
@@ -63,6 +85,38 @@ def test_programs(code: str, tmp_path: Path) -> None:
     assert _run([sys.executable, "-W", "error", "-c", code], folder) == ""
     assert list(folder.iterdir())
     _check_pictures(folder, "")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a `limner serve` listens, as host and port."""
+    with trial.serving(tmp_path_factory.mktemp("serving")) as server:
+        yield server.address.removeprefix("http://")
+
+
+@pytest.mark.timeout(600)  # openai-python 0.28 may have to be installed
+@pytest.mark.parametrize(
+    ("language", "code"), [call for name in ("README.md", "docs/api.md") for call in _calls(name)]
+)
+def test_calls_of_a_server(language: str, code: str, address: str, tmp_path: Path) -> None:
+    command, variables = ["sh", "-eu", "-c"], environments.clean_environment(tmp_path)
+    if language == "python":
+        command = [sys.executable, "-c"]
+    if "openai.Image.create" in code:
+        command = [sys.executable, "-S", "-c"]
+        folder = environments.python_folder([LEGACY])
+        variables["PYTHONPATH"] = str(folder)
+    command.append(code.replace(SERVER, address))
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    urls = re.findall(r"http://[^\s\"',]+", done.stdout)
+    n = int((re.findall(r"\bn=(\d+)", code) or ["1"])[-1])
+    assert len(set(urls)) == n
+    for url in urls:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            picture = Image.open(io.BytesIO(answer.read()))
+        picture.load()
+        assert f"{picture.width}x{picture.height}" in code
 
 
 @pytest.mark.slow

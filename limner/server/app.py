@@ -14,7 +14,7 @@ from limner import __version__
 from limner.errors import LimnerError
 from limner.server import describe, docs_page, images_api, links, models_api, service
 from limner.server.doorway import Doorway
-from limner.server.moderation import Moderator
+from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
 from limner.server.wire import answers, errors
 from limner.settings import Settings
@@ -23,9 +23,13 @@ from limner.settings import Settings
 _LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
-def create_app(settings: Settings, moderator: Moderator | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    moderator: Moderator | None = None,
+    picture_moderator: PictureModerator | None = None,
+) -> FastAPI:
     """The application for `settings`; loads the engine, so a LimnerError comes from here."""
-    serving = Service(settings, moderator)
+    serving = Service(settings, moderator, picture_moderator)
     app = FastAPI(
         title="limner",
         version=__version__,

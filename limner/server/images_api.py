@@ -163,12 +163,18 @@ async def _left(request: Request) -> None:
 
 def _keep(request: Request, serving: Service, call: Call, picture: Picture) -> Drawn:
     """A picture as a file, stored if its address was asked for. Takes time: not on the loop."""
-    drawn = _encoded(call, picture)
+    drawn = _checked(serving, call, picture, service.request_id(request))
     if call.container == "b64_json":
         return drawn
     path = serving.links.store(drawn.data, call.format)
     url = urls.base(request, serving.settings) + path
     return Drawn(drawn.data, drawn.is_transparent, url)
+
+
+def _checked(serving: Service, call: Call, event: Picture | Preview, request_id: str) -> Drawn:
+    """A picture as a file, if it may be shown."""
+    serving.check_picture(call, event.pixels, request_id)
+    return _encoded(call, event)
 
 
 def _encoded(call: Call, event: Picture | Preview) -> Drawn:
@@ -242,10 +248,10 @@ async def _lines(
             coming = asyncio.ensure_future(anext(events, None))
             if isinstance(event, Preview):
                 index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                drawn = await run_in_threadpool(_encoded, call, event)
+                drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
                 yield answers.partial_image(call, index, drawn)
             elif isinstance(event, Picture):
-                drawn = await run_in_threadpool(_encoded, call, event)
+                drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
                 yield answers.completed(call, drawn, serving.worker(call).engine)
             elif isinstance(event, Notice):
                 yield answers.comment(event.text)

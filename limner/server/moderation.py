@@ -1,7 +1,7 @@
-"""The hook that looks at prompts before they are drawn, and its default: a list of words.
+"""The hook before and after drawing: who judges prompts and pictures. Its default: a list of words.
 
 A list sees words and no meaning. It stops the plainest requests and nothing cleverer; whoever
-needs more puts another Moderator in its place.
+needs more puts another Moderator in its place, or a PictureModerator beside it (`safety`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from unicodedata import category, normalize
+
+if TYPE_CHECKING:
+    from limner.model.pixels import Pixels
 
 # Whole words or, for Chinese, parts of a text. Kept short on purpose: each entry names what
 # nobody asks a drawing program for by accident.
@@ -59,6 +62,14 @@ class Moderator(Protocol):
         ...
 
 
+class PictureModerator(Protocol):
+    """Judges pictures that were drawn, half-drawn ones of a stream included."""
+
+    def check(self, pixels: Pixels) -> Verdict:
+        """What is the matter with a picture, (H, W, 4) straight RGBA. Several threads call it."""
+        ...
+
+
 class WordList:
     """Looks for words, whatever their case, width or accents."""
 
@@ -69,8 +80,8 @@ class WordList:
 
     def check(self, text: str) -> Verdict:
         """Score 1 for every category of which a word is found."""
-        plain = _plain(text)
-        found = (name for name, pattern in self._patterns.items() if pattern.search(plain))
+        said = plain(text)
+        found = (name for name, pattern in self._patterns.items() if pattern.search(said))
         return Verdict(dict.fromkeys(found, 1.0))
 
 
@@ -78,7 +89,7 @@ def _whole(pattern: str) -> str:
     return rf"\b(?:{pattern})\b" if pattern.isascii() else pattern
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Small letters without accents, invisible characters or more than one space between words."""
     decomposed = normalize("NFKD", text)
     kept = (char for char in decomposed if category(char) not in ("Mn", "Cf"))

@@ -1,4 +1,4 @@
-"""What the routes share: studio, workers, links, keys and the moderation hook, built once."""
+"""What the routes share: studio, workers, links, keys and the moderation hooks, built once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import cast
 
 from fastapi import Request
 
+from limner.model.pixels import Pixels
+from limner.server import safety
 from limner.server.auth import Keys
 from limner.server.links import Links
-from limner.server.moderation import ALWAYS, Moderator, WordList
+from limner.server.moderation import ALWAYS, Moderator, PictureModerator, Verdict, WordList
 from limner.server.wire import errors
 from limner.server.wire.calls import Call
 from limner.server.wire.profiles import Catalogue
@@ -22,7 +24,12 @@ _TESTCARD = "testcard"  # costs nothing to have, and lets people try their progr
 class Service:
     """One server's parts. Building it loads the engine, so whatever is wrong is said at start."""
 
-    def __init__(self, settings: Settings, moderator: Moderator | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        moderator: Moderator | None = None,
+        picture_moderator: PictureModerator | None = None,
+    ) -> None:
         self.settings = settings
         studio = Studio(settings)
         names = dict.fromkeys([settings.engine, _TESTCARD])
@@ -32,6 +39,11 @@ class Service:
         self.links = Links(settings.home, settings.link_minutes * 60)
         self.keys = Keys(settings.api_keys)
         self.moderator: Moderator = moderator or WordList()
+        self.picture_moderator = picture_moderator
+        if settings.safety:
+            safety.check_installed()
+            self.moderator = safety.Together(self.moderator, safety.Swearing())
+            self.picture_moderator = picture_moderator or safety.Nudity()
 
     @property
     def max_upload_bytes(self) -> int:
@@ -46,11 +58,20 @@ class Service:
         """Refuse a prompt that the moderation hook flags; "low" lets all but the worst pass."""
         if not self.settings.moderation or not call.request.prompt:
             return
-        categories = self.moderator.check(call.request.prompt).categories
+        self._refuse(call, self.moderator.check(call.request.prompt), request_id, "input")
+
+    def check_picture(self, call: Call, pixels: Pixels, request_id: str) -> None:
+        """Refuse a picture that was drawn, as a prompt is refused. Takes time: not on the loop."""
+        if self.settings.moderation and self.picture_moderator:
+            verdict = self.picture_moderator.check(pixels)
+            self._refuse(call, verdict, request_id, "output")
+
+    def _refuse(self, call: Call, verdict: Verdict, request_id: str, stage: errors.Stage) -> None:
+        categories = verdict.categories
         if call.moderation == "low":
             categories = [name for name in categories if name in ALWAYS]
         if categories:
-            raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt)
+            raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt, stage=stage)
 
 
 def of(request: Request) -> Service:

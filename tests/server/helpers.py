@@ -22,7 +22,7 @@ from limner.engines.base import Event
 from limner.engines.testcard import CardEngine
 from limner.request import ImageRequest
 from limner.server.app import create_app
-from limner.server.moderation import Moderator
+from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
 from limner.settings import Settings
 
@@ -62,9 +62,13 @@ def make_settings(home: Path, **values: Any) -> Settings:
 
 
 @contextmanager
-def running(settings: Settings, moderator: Moderator | None = None) -> Iterator[Server]:
+def running(
+    settings: Settings,
+    moderator: Moderator | None = None,
+    picture_moderator: PictureModerator | None = None,
+) -> Iterator[Server]:
     """A server in a thread of this process, on a free loopback port."""
-    app = create_app(settings, moderator)
+    app = create_app(settings, moderator, picture_moderator)
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

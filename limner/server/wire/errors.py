@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from limner.errors import DataError, InvalidRequest, LimnerError, OutputError
+
+Stage = Literal["input", "output"]  # of moderation: the prompt, or what was drawn
 
 INVALID = "invalid_request_error"
 USER = "image_generation_user_error"  # what newer models say of a wrong value
@@ -179,12 +181,17 @@ def wrong_key(shown: str) -> ApiError:
     )
 
 
-def blocked(categories: list[str], request_id: str, *, is_gpt: bool) -> ApiError:
-    """The moderation hook refused a prompt; the shape depends on the era of the model."""
+def blocked(
+    categories: list[str], request_id: str, *, is_gpt: bool, stage: Stage = "input"
+) -> ApiError:
+    """A moderation hook refused a prompt or a picture; the shape depends on the model's era."""
     if not is_gpt:
+        reason = {
+            "input": "Your prompt may contain text that is not allowed by our safety system.",
+            "output": "The picture drawn may show what is not allowed by our safety system.",
+        }
         return ApiError(
-            "Your request was rejected as a result of our safety system. Your prompt may contain "
-            "text that is not allowed by our safety system.",
+            f"Your request was rejected as a result of our safety system. {reason[stage]}",
             code="content_policy_violation",
         )
     return ApiError(
@@ -194,6 +201,6 @@ def blocked(categories: list[str], request_id: str, *, is_gpt: bool) -> ApiError
         type=USER,
         code="moderation_blocked",
         details={
-            "moderation_details": {"moderation_stage": "input", "categories": categories},
+            "moderation_details": {"moderation_stage": stage, "categories": categories},
         },
     )
