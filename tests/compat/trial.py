@@ -132,7 +132,7 @@ def run(client: Client, server: Served, home: Path) -> Result:
 def _write_pictures(folder: Path) -> None:
     """image.png, whose middle is clear, and mask.png, which opens its left half."""
     image = Image.new("RGBA", (256, 256), (200, 30, 30, 255))
-    image.paste((0, 0, 0, 0), (96, 96, 160, 160))
+    image.paste((0, 0, 0, 0), (32, 32, 224, 224))
     image.save(folder / "image.png")
     mask = Image.new("RGBA", (256, 256), (0, 0, 0, 255))
     mask.paste((0, 0, 0, 0), (0, 0, 128, 256))
