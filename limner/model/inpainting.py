@@ -45,7 +45,8 @@ def place(pixels: px.Pixels, masked: Bools, size: Size) -> Placed:
     scale = min(size.width / width, size.height / height)
     fitted_w = min(max(round(width * scale), 1), size.width)
     fitted_h = min(max(round(height * scale), 1), size.height)
-    if scale > 1 and masked.any():
+    is_own = np.array_equal(masked, pixels[..., 3] == 0)  # laid over what is drawn, it stays clear
+    if scale > 1 and masked.any() and not is_own:
         pixels = _without(pixels, masked)  # a pixel of a larger picture is made of several
     resized = px.resize(pixels, fitted_w, fitted_h, "area" if scale < 1 else "bicubic")
     seen = _averaged(1 - masked.astype(np.float32), fitted_w, fitted_h)

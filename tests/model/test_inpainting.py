@@ -96,6 +96,15 @@ def test_a_larger_or_smaller_picture_is_resized_outside_the_mask() -> None:
     assert np.array_equal(doubled.pixels[far], resize(picture, 112, 80, "bicubic")[far])
 
 
+def test_what_is_clear_in_a_picture_is_clear_when_it_is_larger() -> None:
+    picture = np.full((40, 56, 4), 255, np.uint8)
+    picture[10:30, 10:40] = 0
+    placed = place(picture, picture[..., 3] == 0, Size(112, 80))
+    assert not placed.pixels[24:56, 24:76, 3].any()
+    drawn = premultiply(random_picture(3, 80, 112))
+    assert len(np.unique(laid_over(drawn, placed)[24:56, 24:76])) > 100
+
+
 def test_a_picture_of_another_shape_is_fitted_and_what_is_free_stays_clear() -> None:
     picture = np.full((20, 40, 4), 200, np.uint8)
     mask = np.zeros((20, 40), bool)
