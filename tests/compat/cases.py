@@ -116,7 +116,6 @@ _HEADERS = {
     "content-length": True,
     "pictures": 1,
 }
-_NO_EDITS = Refused("unsupported_operation", "cannot")
 
 CASES: Mapping[str, Case] = {
     "tutorial": Case("the function of the tutorials, two pictures", _TWO),
@@ -154,14 +153,14 @@ CASES: Mapping[str, Case] = {
     ),
     "gpt-blocked": Case("a prompt refused by `gpt-image-1`", Refused("moderation_blocked")),
     "unknown-model": Case("an unknown model", Refused("model_not_found", "does not exist")),
-    "edit": Case("an edit, refused clearly", _NO_EDITS),
-    "edit-mask": Case("an edit with a mask, refused clearly", _NO_EDITS),
-    "edit-one": Case("an edit of one file in `image`, refused clearly", _NO_EDITS),
-    "edit-list": Case("an edit of files in `image[]`, refused clearly", _NO_EDITS),
-    "gpt-edit": Case("an edit by `gpt-image-1`, refused clearly", _NO_EDITS),
-    "edit-stream": Case("an edit as a stream, refused clearly", _NO_EDITS),
-    "variation": Case("two variations, refused clearly", _NO_EDITS),
-    "async-variation": Case("a variation, asynchronously, refused clearly", _NO_EDITS),
+    "edit": Case("an edit"),
+    "edit-mask": Case("an edit with a mask"),
+    "edit-one": Case("an edit of one file in `image`", Drawn(1, 1024, "b64_json")),
+    "edit-list": Case("an edit of files in `image[]`", Drawn(1, 1024, "b64_json")),
+    "gpt-edit": Case("an edit by `gpt-image-1`", _GPT),
+    "edit-stream": Case("an edit as a stream", _stream("image_edit")),
+    "variation": Case("two variations", _TWO),
+    "async-variation": Case("a variation, asynchronously"),
 }
 
 
