@@ -70,13 +70,14 @@ def caption(
     chosen = lang or ("zh" if rng.random() < _CHINESE_SHARE else "en")
     if any(concepts[item.concept].label(chosen) is None for item in spec.objects):
         chosen = "en"
-    if _is_plain(spec):
+    if is_plain(spec):
         return _plain(rng, spec, concepts, chosen, split)
     text = _composed(rng, spec, concepts, chosen)
     return _with_style(rng, text, spec.artist, chosen)
 
 
-def _is_plain(spec: SceneSpec) -> bool:
+def is_plain(spec: SceneSpec) -> bool:
+    """Whether a scene is one object on nothing, of which nothing more is said."""
     item = spec.objects[0]
     one = len(spec.objects) == 1 and item.count == 1
     return one and spec.background == "transparent" and item.colour is None and item.size is None

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limner.data.captions import caption
+from limner.data.captions import caption, is_plain
 from limner.data.library import Library
 from limner.data.scenes import SceneSpec
 from limner.data.source import Source
@@ -38,6 +38,7 @@ class SceneExamples:
         split: str,
     ) -> None:
         self.specs, self.codes, self.weights = specs, codes, weights
+        self.is_scene: NDArray[np.bool_] = np.array([not is_plain(spec) for spec in specs])
         self.library, self.split = library, split
         self.concepts: NDArray[np.integer[Any]] = np.array(
             [_number(_shown(spec)) for spec in specs]
@@ -54,6 +55,7 @@ class SourceExamples:
     def __init__(self, source: Source, codes: Codes) -> None:
         self.codes = codes
         self.weights: NDArray[np.floating[Any]] = np.ones(len(codes))
+        self.is_scene: NDArray[np.bool_] = np.zeros(len(codes), bool)
         self._captions = [
             [text for texts in source.get(i, px=8).captions.values() for text in texts]
             for i in range(len(codes))

@@ -35,6 +35,8 @@ class GeneratorTraining:
     drop_text: float = 0.1  # share of captions replaced by [NULL], for guidance
     at_once: float = 0.0  # share of steps that ask for all cells left after the same few known
     from_nothing: float = 0.4  # share of those in which no cell is known: all is up to the text
+    # Share of scenes, first to last step: what things look like is learned before how they combine.
+    scenes: tuple[float, float] = (0.3, 0.3)
     corrupt: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that the contrastive loss sees
@@ -44,7 +46,8 @@ class Examples(Protocol):
     """Captioned pictures as codes."""
 
     codes: NDArray[np.integer[Any]]  # (N, n_cells, n_groups), row-major cells
-    weights: NDArray[np.floating[Any]]  # (N,), how often each is wanted
+    weights: NDArray[np.floating[Any]]  # (N,), how often each is wanted among its kind
+    is_scene: NDArray[np.bool_]  # (N,), the one kind: composed; the other: as the artist drew it
     concepts: NDArray[np.integer[Any]]  # (N,), equal where two pictures show the same thing
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
@@ -75,12 +78,10 @@ class GeneratorTask:
         self.tokenizer, self.sheet = tokenizer, sheet
         self.model = Generator(config.model)
         self.canonical = spread_order(config.model.grid)
-        self.cumulative = np.cumsum(examples.weights / examples.weights.sum())
 
     def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses of one batch, drawn by the examples' weights."""
-        chosen = np.searchsorted(self.cumulative, rng.random(self.config.batch))
-        chosen = np.minimum(chosen, len(self.cumulative) - 1)
+        chosen = self._chosen(step, rng)
         # The pairs that the contrastive loss compares keep their captions.
         n_paired = int(self.config.batch * self.config.paired)
         dropped = (rng.random(len(chosen)) < self.config.drop_text) & (
@@ -90,6 +91,24 @@ class GeneratorTask:
         n_known = self._n_known(rng)
         orders = self._orders(step, rng)
         return self._losses(text, self.examples, chosen, orders, n_paired, rng, n_known)
+
+    def _chosen(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
+        """Examples of a batch: scenes as often as it is time for them, each kind by its weights."""
+        kinds = [np.flatnonzero(self.examples.is_scene == kind) for kind in (False, True)]
+        wanted = rng.random(self.config.batch) < self._at(self.config.scenes, step)
+        chosen = np.empty(self.config.batch, np.int64)
+        for kind, members in enumerate(kinds):
+            rows = wanted == kind
+            members = members if len(members) else kinds[1 - kind]  # only one kind is there
+            sums = np.cumsum(self.examples.weights[members])
+            places = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
+            chosen[rows] = members[np.minimum(places, len(members) - 1)]
+        return chosen
+
+    def _at(self, share: tuple[float, float], step: int) -> float:
+        """A share that goes in a line from its first value to its last."""
+        first, last = share
+        return first + (last - first) * step / max(1, self.config.loop.steps)
 
     def _n_known(self, rng: np.random.Generator) -> int | None:
         """Cells to ask after, or None to ask for each cell after those before it.
@@ -157,8 +176,7 @@ class GeneratorTask:
         return torch.where(wrong[..., None].to(codes.device), others.to(codes.device), codes)
 
     def _orders(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
-        first, last = self.config.any_order
-        share = first + (last - first) * step / max(1, self.config.loop.steps)
+        share = self._at(self.config.any_order, step)
         orders = np.repeat(self.canonical[None], self.config.batch, axis=0)
         random = rng.random(self.config.batch) < share
         orders[random] = rng.permuted(orders[random], axis=1)

@@ -47,6 +47,7 @@ NANO = Preset(
         batch=128,
         any_order=(0.3, 0.15),  # so few steps go further in one order
         at_once=0.75,
+        scenes=(0.15, 0.5),
         corrupt=0.1,
     ),
     upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),
@@ -95,7 +96,7 @@ SMALL = Preset(
         model=UpscalerConfig(channels=(32,), n_layers=(5,)),
         loop=LoopConfig(steps=3000, lr=1e-3),
     ),
-    set=SetConfig(n_scenes=60_000, n_captions=150_000, n_held_out=256),
+    set=SetConfig(n_captions=150_000, n_held_out=256),
     sampling={
         "low": SamplingConfig(n_steps=24),
         "medium": SamplingConfig(n_steps=32),

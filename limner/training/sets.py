@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -37,11 +37,9 @@ _GROUP_WEIGHTS = {"people-body": 0.4, "symbols": 0.5}  # many, much alike, and s
 class SetConfig:
     """How much is made of a library."""
 
-    n_scenes: int = 30_000  # composed once, and encoded once, for the generator
+    n_scenes: int = 60_000  # composed once, and encoded once, for the generator
     mix: Mix = field(
-        default_factory=lambda: Mix(
-            plain=0.72, painted=0.10, counted=0.06, related=0.10, listed=0.02
-        )
+        default_factory=lambda: Mix(plain=0, painted=0.32, counted=0.22, related=0.38, listed=0.08)
     )
     n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
     n_held_out: int = 64  # scenes that the generator is tested on as it trains
@@ -119,10 +117,8 @@ class LibrarySet:
         """All drawings alone, `n_scenes` scenes, and scenes of the compositional split."""
         config = self.config
         singles = [self._alone(i) for i in self.singles]
-        scenes = self._scenes("train", replace(config.mix, plain=0.0), config.n_scenes, seed=0)
-        wanted = np.array([self._weight(i) for i in self.singles])
-        share = np.full(len(scenes), (1 - config.mix.plain) / max(1, len(scenes)))
-        weights = np.concatenate([wanted / wanted.sum() * config.mix.plain, share])
+        scenes = self._scenes("train", config.mix, config.n_scenes, seed=0)
+        weights = np.array([self._weight(i) for i in self.singles] + [1.0] * len(scenes))
         train = self._encoded([*singles, *scenes], weights, "train", tokenizer, kept, report)
         tested = self._scenes(self._tested, None, config.n_held_out, seed=5)
         uniform = np.ones(len(tested))

@@ -308,3 +308,36 @@ def test_held_out_pictures_are_not_trained_on() -> None:
     assert held_out == {0, 20, 40}
     assert trained == set(range(45)) - held_out
     assert len(list(data.captions())) == 45
+
+
+class Kinds:
+    """Examples of which the last three are scenes, the last of all three times as wanted."""
+
+    codes = np.arange(8, dtype=np.uint16)[:, None, None].repeat(16, 1).repeat(2, 2)
+    weights = np.array([1.0] * 7 + [3.0])
+    is_scene = np.arange(8) > 4
+    concepts = np.arange(8)
+
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        return f"number {index}"
+
+
+def test_scenes_come_more_often_as_time_goes_on_each_kind_by_its_weights(tiny: Preset) -> None:
+    tokenizer = train(["number 1234567"], TextTokenizerConfig(n_vocab=270))
+    loop = LoopConfig(steps=100)
+    config = replace(tiny.generator, scenes=(0.2, 0.8), batch=4000, loop=loop)
+    task = GeneratorTask(config, Kinds(), Kinds(), tokenizer)
+    for step, share in ((0, 0.2), (50, 0.5), (100, 0.8)):
+        chosen = task._chosen(step, step_rng(0, step))
+        counts = np.bincount(chosen, minlength=8) / len(chosen)
+        assert counts[5:].sum() == pytest.approx(share, abs=0.04)
+        assert counts[7] == pytest.approx(share * 0.6, abs=0.04)
+        assert counts[:5] == pytest.approx(np.full(5, (1 - share) / 5), abs=0.03)
+
+
+def test_examples_of_one_kind_alone_are_enough(tiny: Preset) -> None:
+    tokenizer = train(["number 1234567"], TextTokenizerConfig(n_vocab=270))
+    kinds = Kinds()
+    kinds.is_scene = np.zeros(8, bool)
+    task = GeneratorTask(tiny.generator, kinds, kinds, tokenizer)
+    assert set(task._chosen(0, step_rng(0, 0))) <= set(range(8))
