@@ -7,7 +7,8 @@
     ├── OutputError            exit 4                a file cannot be written
     ├── DataError              exit 5   status 400   a picture, caption or manifest cannot be read
     ├── EngineError            exit 6                an engine is unknown or failed
-    └── MissingExtra           exit 7   status 501   an optional package is not installed
+    ├── MissingExtra           exit 7   status 501   an optional package is not installed
+    └── DatabaseError          exit 8   status 503   the database is locked, full or out of reach
 
 A message says what was wrong, with the value and the limit; the hint says the way out. The
 command line, the server and the agent tools all show these same words.
@@ -96,3 +97,11 @@ class MissingExtra(LimnerError):
     exit_code = 7
     status = 501
     code = "missing_extra"
+
+
+class DatabaseError(LimnerError):
+    """The database could not be read or written: locked, full, damaged, or out of reach."""
+
+    exit_code = 8
+    status = 503
+    code = "database_error"

@@ -71,12 +71,23 @@ def _read_url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _read_database(value: Any) -> str:
+    if value == "":
+        return ""
+    if urlsplit(_read_text(value)).scheme not in ("postgresql", "postgres"):
+        raise ValueError
+    return str(value)
+
+
 TEXT = Kind(_read_text, "some text")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
 LIST = Kind(_read_list, "texts separated by commas")
 KEYS = Kind(_read_list, "keys separated by commas", is_secret=True)
+DATABASE = Kind(
+    _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
+)
 URL = Kind(_read_url, "an address such as https://pictures.example.org")
 
 
@@ -142,6 +153,24 @@ class Settings:
         default=False,
         metadata=_about(SWITCH, "refuse swear words and nudity, too; needs limner[safety]"),
     )
+    history: bool = field(
+        default=True, metadata=_about(SWITCH, "keep prompts, parameters and pictures")
+    )
+    history_days: int = field(
+        default=30,
+        metadata=_about(_whole_number(0, 36_500), "how long they are kept; 0 means for ever"),
+    )
+    history_mb: int = field(
+        default=2000,
+        metadata=_about(
+            _whole_number(0, 1_000_000_000), "MB of pictures that are kept; 0 means any"
+        ),
+    )
+    database: str = field(
+        default="",
+        repr=False,
+        metadata=_about(DATABASE, "PostgreSQL to use; empty: a file in home"),
+    )
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -162,9 +191,10 @@ def fields() -> dict[str, dataclasses.Field[Any]]:
 def shown(settings: Settings, key: str) -> str:
     """The value of setting `key` as people may read it: a secret is counted and not told."""
     value = getattr(settings, key)
+    if fields()[key].metadata["kind"].is_secret and value:
+        return f"{len(value)} set" if isinstance(value, tuple) else "set"
     if isinstance(value, tuple):
-        is_secret = fields()[key].metadata["kind"].is_secret
-        return f"{len(value)} set" if is_secret else ", ".join(value)
+        return ", ".join(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)

@@ -54,7 +54,9 @@ def test_a_room_is_there_exactly_if_it_is_called_built(room: str, state: str) ->
 
 
 def _ranges(requirements: list[str]) -> dict[str, str]:
-    pairs = (re.fullmatch(r"([a-z0-9-]+)(.*)", requirement) for requirement in requirements)
+    pairs = (
+        re.fullmatch(r"([a-z0-9-]+(?:\[\w+\])?)(.*)", requirement) for requirement in requirements
+    )
     return {match[1]: match[2] for match in pairs if match}
 
 

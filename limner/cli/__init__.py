@@ -17,6 +17,7 @@ from limner import __version__
 from limner.cli.data import data
 from limner.cli.draw import draw, edit, vary
 from limner.cli.evaluate import evaluate
+from limner.cli.history import history
 from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
@@ -39,6 +40,7 @@ app.add_command(draw)
 app.add_command(edit)
 app.add_command(evaluate)
 app.add_command(export)
+app.add_command(history)
 app.add_command(models)
 app.add_command(pack)
 app.add_command(serve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,12 +13,14 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
-from limner.server import describe, docs_page, images_api, links, models_api, service
+from limner.server import describe, docs_page, history_api, images_api, links, models_api, service
 from limner.server.doorway import Doorway
 from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
 from limner.server.wire import answers, errors
 from limner.settings import Settings
+
+log = logging.getLogger("limner.server")
 
 # Pages on this machine may call the server; others must be named in a setting.
 _LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -62,6 +65,9 @@ def _keyed() -> APIRouter:
     add("/images/generations", images_api.generations, methods=["POST"], **describe.GENERATIONS)
     add("/images/edits", images_api.edits, methods=["POST"], **describe.EDITS)
     add("/images/variations", images_api.variations, methods=["POST"], **describe.VARIATIONS)
+    add("/images/history", history_api.page, methods=["GET"], **describe.HISTORY)
+    add("/images/history/{id}", history_api.show, methods=["GET"], **describe.HISTORY_ONE)
+    add("/images/history/{id}", history_api.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
     add("/models", models_api.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models_api.get_model, methods=["GET"], **describe.MODEL)
     add("/moderations", models_api.moderate, methods=["POST"], **describe.MODERATIONS)
@@ -83,16 +89,20 @@ def _open() -> APIRouter:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    workers = app.state.service.workers.values()
-    for worker in workers:
+    serving: Service = app.state.service
+    if serving.history:
+        serving.history.hold()
+    for worker in serving.workers.values():
         worker.start()
     yield
-    for worker in workers:
+    for worker in serving.workers.values():
         worker.close()
+    if serving.history:
+        serving.history.release()
 
 
 async def _check_key(request: Request) -> None:
-    service.of(request).keys.check(request.headers.get("authorization"))
+    request.state.key_name = service.of(request).keys.check(request.headers.get("authorization"))
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -100,6 +110,8 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:
+        if error.status >= 500 and not isinstance(error, errors.ApiError):
+            log.error("request %s failed: %s", service.request_id(request), error.message)
         return _respond(errors.from_limner(error, service.request_id(request)))
 
     @app.exception_handler(HTTPException)

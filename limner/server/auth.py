@@ -17,18 +17,23 @@ class Keys:
     def __init__(self, keys: Sequence[str]) -> None:
         self._hashes = [_hash(key) for key in keys]
 
-    def check(self, authorization: str | None) -> None:
-        """Refuse a request whose Authorization header has none of the keys; no keys, no check."""
+    def check(self, authorization: str | None) -> str:
+        """The name of the key in an Authorization header; any other header is refused.
+
+        Without keys there is nothing to check, and the name is empty.
+        """
         if not self._hashes:
-            return
+            return ""
         scheme, _, key = (authorization or "").strip().partition(" ")
         key = key.strip()
         if scheme.lower() != "bearer" or not key:
             raise errors.missing_key()
         given = _hash(key)
         # Of hashes, so how long it takes tells nothing of a key.
-        if not any(hmac.compare_digest(given, known) for known in self._hashes):
-            raise errors.wrong_key(masked(key))
+        for number, known in enumerate(self._hashes, start=1):
+            if hmac.compare_digest(given, known):
+                return f"key-{number}"
+        raise errors.wrong_key(masked(key))
 
 
 def masked(key: str) -> str:

@@ -161,6 +161,17 @@ PICTURE = _route(
     403,
     404,
 )
+_CODES = (400, 401, 404, 503)
+HISTORY = _route(
+    "list_history",
+    "What was drawn, the latest first: limit (1 to 100), after (an id)",
+    _json({"type": "object"}),
+    *_CODES,
+)
+HISTORY_ONE = _route("get_history", "One request of it", _json({"type": "object"}), *_CODES)
+HISTORY_DELETE = _route(
+    "delete_history", "Delete a request and its pictures", _json({"type": "object"}), *_CODES
+)
 MODELS = _route("list_models", "List the models", _json({"type": "object"}), 401)
 MODEL = _route("get_model", "Look a model up", _json({"type": "object"}), 401, 404)
 MODERATIONS = _route(

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
 from limner.model import pixels as px
-from limner.server import bodies, service, urls
+from limner.server import admission, bodies, service, urls
 from limner.server.service import Service
 from limner.server.wire import answers, calls, errors
 from limner.server.wire.answers import Drawn
@@ -106,7 +106,7 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     worker = serving.worker(call)
     check_able(worker.engine, call.request)
     serving.check_prompt(call, service.request_id(request))
-    job = worker.submit(call.request)
+    job = await admission.admit(request, call)
     if call.stream:
         return await _stream(request, serving, call, job)
     return await _whole(request, serving, call, job)
@@ -114,10 +114,8 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
 
 async def _whole(request: Request, serving: Service, call: Call, job: Job) -> Response:
     """All pictures in one body, or nothing at all if the client leaves before."""
-    try:
+    with job:
         pictures = await _unless_left(request, _finished(request, serving, call, job))
-    finally:
-        job.cancel()
     if pictures is None:
         return Response(status_code=CLIENT_LEFT)
     drawn, notices = pictures
@@ -133,10 +131,14 @@ async def _finished(
     """The pictures of `job` as files in their order, and what the engine remarked."""
     drawn: dict[int, Drawn] = {}
     notices = []
+    request_id = service.request_id(request)
+    base = urls.base(request, serving.settings) if call.container == "url" else None
     async for event in job.events():
         if isinstance(event, Picture):
             # Encoded here, and the thread that draws is at the next picture already.
-            drawn[event.index] = await run_in_threadpool(_keep, request, serving, call, event)
+            drawn[event.index] = await run_in_threadpool(
+                _keep, serving, call, job, event, request_id, base
+            )
         elif isinstance(event, Notice):
             notices.append(event.text)
     return [drawn[index] for index in sorted(drawn)], notices
@@ -161,14 +163,26 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _keep(request: Request, serving: Service, call: Call, picture: Picture) -> Drawn:
-    """A picture as a file, stored if its address was asked for. Takes time: not on the loop."""
-    drawn = _checked(serving, call, picture, service.request_id(request))
-    if call.container == "b64_json":
+def _keep(
+    serving: Service,
+    call: Call,
+    job: Job,
+    picture: Picture,
+    request_id: str,
+    base: str | None = None,
+) -> Drawn:
+    """A picture as a file, in the history if there is one, and at an address below `base`.
+
+    Takes time: not on the loop.
+    """
+    drawn = _checked(serving, call, picture, request_id)
+    name = None
+    if base is not None or job.record:
+        name = serving.keep(job.record, picture, drawn.data, call.format)
+    job.n_kept += 1
+    if base is None or name is None:
         return drawn
-    path = serving.links.store(drawn.data, call.format)
-    url = urls.base(request, serving.settings) + path
-    return Drawn(drawn.data, drawn.is_transparent, url)
+    return Drawn(drawn.data, drawn.is_transparent, base + serving.links.address(name))
 
 
 def _checked(serving: Service, call: Call, event: Picture | Preview, request_id: str) -> Drawn:
@@ -211,8 +225,8 @@ async def _stream(request: Request, serving: Service, call: Call, job: Job) -> R
         leaving.cancel()
         if first.done():
             first.result()  # raises what went wrong before anything was sent
-    except BaseException:
-        job.cancel()
+    except BaseException as error:
+        job.close("failed" if isinstance(error, Exception) else "cancelled")
         raise
     if gone:
         job.cancel()
@@ -251,11 +265,12 @@ async def _lines(
                 drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
                 yield answers.partial_image(call, index, drawn)
             elif isinstance(event, Picture):
-                drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
+                drawn = await run_in_threadpool(_keep, serving, call, job, event, request_id)
                 yield answers.completed(call, drawn, serving.worker(call).engine)
             elif isinstance(event, Notice):
                 yield answers.comment(event.text)
     except Exception as error:
+        job.close("failed")
         yield answers.failed(_as_api_error(error, request_id))
     finally:
         job.cancel()

@@ -2,8 +2,9 @@
 
     /v1/images/files/img-<24 letters and digits>.png?se=<unix time of its end>&sig=<signature>
 
-The key of the signatures and the pictures are kept under LIMNER_HOME. A picture whose address
-has ended can never be fetched again, so it is deleted.
+The key of the signatures and the pictures are kept under LIMNER_HOME. Pictures of the history
+lie in its folder, and stay there as long as it keeps them. Of any other picture nothing is left
+once its address has ended, so it is deleted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from limner.errors import LimnerError
 from limner.request import Format
-from limner.storage import files
+from limner.storage import files, history
 
 log = logging.getLogger("limner.server")
 
@@ -50,20 +51,26 @@ class Links:
     ) -> None:
         """Raises OutputError if LIMNER_HOME cannot be written."""
         self.folder = home / "pictures"
+        self.kept = home / history.FOLDER
         self._lifetime_s = lifetime_s
         self._clock = clock
-        with files.reported(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.kept):
+            with files.reported(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         self._key = _read_key(home / "link.key")
         self._swept_s = 0.0
         self._sweep()
 
-    def store(self, data: bytes, format: Format) -> str:
-        """Write a picture and return its address without the host."""
+    def store(self, data: bytes, format: Format, *, keep: bool = False) -> str:
+        """Write a picture, to `keep` for the history or for its address alone; returns its name."""
         self._sweep()
         token = "".join(secrets.choice(_ALPHABET) for _ in range(24))
         name = f"img-{token}.{ENDINGS[format]}"
-        files.write_whole(self.folder / name, data)
+        files.write_whole((self.kept if keep else self.folder) / name, data)
+        return name
+
+    def address(self, name: str) -> str:
+        """The address of a stored picture, without the host."""
         end = int(self._clock() + self._lifetime_s)
         return f"{ROUTE}{name}?se={end}&sig={self._signature(name, str(end))}"
 
@@ -80,8 +87,10 @@ class Links:
             raise LinkGone("The signature of this address is not valid.")
         if self._clock() >= int(end):  # signed, so it is a number of ours
             raise LinkGone("This address has expired; ask for the picture again.")
-        path = self.folder / name
-        return (path, MEDIA_TYPES[match[1]]) if path.is_file() else None
+        for path in (self.folder / name, self.kept / name):
+            if path.is_file():
+                return path, MEDIA_TYPES[match[1]]
+        return None
 
     def _signature(self, name: str, end: str) -> str:
         message = f"{name}\n{end}".encode("utf-8", "replace")

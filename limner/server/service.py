@@ -6,7 +6,9 @@ from typing import cast
 
 from fastapi import Request
 
+from limner.engines.base import Picture
 from limner.model.pixels import Pixels
+from limner.request import Format
 from limner.server import safety
 from limner.server.auth import Keys
 from limner.server.links import Links
@@ -16,6 +18,8 @@ from limner.server.wire.calls import Call
 from limner.server.wire.profiles import Catalogue
 from limner.server.worker import Worker
 from limner.settings import Settings
+from limner.storage import history
+from limner.storage.database import Database
 from limner.studio import Studio
 
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
@@ -36,6 +40,7 @@ class Service:
         self.workers = {name: Worker(studio, name, settings.queue) for name in names}
         own = {worker.engine.model: name for name, worker in self.workers.items()}
         self.catalogue = Catalogue(settings.engine, own)
+        self.history = open_history(settings) if settings.history else None
         self.links = Links(settings.home, settings.link_minutes * 60)
         self.keys = Keys(settings.api_keys)
         self.moderator: Moderator = moderator or WordList()
@@ -53,6 +58,22 @@ class Service:
     def worker(self, call: Call) -> Worker:
         """Who draws `call`."""
         return self.workers[call.target.engine]
+
+    def keep(
+        self, record: history.Record | None, picture: Picture, data: bytes, format: Format
+    ) -> str:
+        """Store a finished picture, and its row if the request has one; returns its name."""
+        name = self.links.store(data, format, keep=record is not None)
+        if record is None:
+            return name
+        height, width = picture.pixels.shape[:2]
+        made = history.Made(picture.index, picture.seed, picture.score, width, height, format)
+        try:
+            record.add(made, name, data)
+        except BaseException:
+            (self.links.kept / name).unlink(missing_ok=True)  # no picture without its row
+            raise
+        return name
 
     def check_prompt(self, call: Call, request_id: str) -> None:
         """Refuse a prompt that the moderation hook flags; "low" lets all but the worst pass."""
@@ -72,6 +93,14 @@ class Service:
             categories = [name for name in categories if name in ALWAYS]
         if categories:
             raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt, stage=stage)
+
+
+def open_history(settings: Settings) -> history.History:
+    """The history that the settings describe; its database is brought up to date."""
+    retention = history.Retention(
+        settings.history_days or None, settings.history_mb * 1_000_000 or None
+    )
+    return history.History(Database(settings.database, settings.home), settings.home, retention)
 
 
 def of(request: Request) -> Service:

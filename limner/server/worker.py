@@ -17,8 +17,10 @@ from contextlib import closing, suppress
 from typing import cast
 
 from limner.engines.base import Engine, Event
+from limner.errors import DatabaseError
 from limner.request import ImageRequest
 from limner.server.wire import errors
+from limner.storage.history import Record
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -36,6 +38,9 @@ class Job:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
+        self.state = "running"
+        self.n_kept = 0  # finished pictures that are stored, or on their way out
+        self.record: Record | None = None  # its row of the history, if there is one
 
     @property
     def is_cancelled(self) -> bool:
@@ -54,9 +59,36 @@ class Job:
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    def cancel(self) -> None:
-        """Stop at the engine's next event, or never begin."""
+    def stop(self) -> None:
+        """Draw no further; from any thread. Who listens is told by `post`, or knows."""
         self._cancelled.set()
+
+    def cancel(self) -> None:
+        """Stop at the engine's next event, or never begin; nothing, once it is over."""
+        self.close("cancelled")
+
+    def close(self, state: str) -> None:
+        """End as `state`, or as "done" if every picture was kept; from the loop, once."""
+        self._cancelled.set()
+        if self.state != "running":
+            return
+        self.state = "done" if self.n_kept == self.request.n else state
+        if self.record:
+            with suppress(RuntimeError):  # the loop is closing: the next start ends the row
+                self._loop.run_in_executor(None, _end, self.record, self.state)
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close("failed" if isinstance(error, Exception) else "cancelled")
+
+
+def _end(record: Record, state: str) -> None:
+    try:
+        record.end(state)
+    except DatabaseError:
+        log.exception("the end of request %s is not in the history", record.asked.id)
 
 
 class Worker:
@@ -82,7 +114,7 @@ class Worker:
         with self._changed:
             self._is_closing = True
             for job in [*self._waiting, *([self._current] if self._current else [])]:
-                job.cancel()
+                job.stop()
                 job.post(errors.shutting_down())
             self._waiting.clear()
             self._changed.notify()

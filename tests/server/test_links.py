@@ -84,7 +84,7 @@ def test_changed_address_is_refused(server: Server) -> None:
 def test_address_ends_after_its_time_and_the_picture_goes(tmp_path: Path) -> None:
     clock = Clock()
     links = Links(tmp_path, 3600, clock)
-    address = links.store(b"picture", "png")
+    address = links.address(links.store(b"picture", "png"))
     path = _find(links, address)
     assert path
     clock.now_s += 3599
@@ -98,7 +98,8 @@ def test_address_ends_after_its_time_and_the_picture_goes(tmp_path: Path) -> Non
 
 
 def test_address_works_after_a_restart_and_not_elsewhere(tmp_path: Path) -> None:
-    address = Links(tmp_path / "home", 3600).store(b"picture", "png")
+    first = Links(tmp_path / "home", 3600)
+    address = first.address(first.store(b"picture", "png"))
     again = Links(tmp_path / "home", 3600)
     path = _find(again, address)
     assert path
@@ -112,7 +113,7 @@ def test_address_works_after_a_restart_and_not_elsewhere(tmp_path: Path) -> None
 
 def test_addresses_cannot_be_guessed_from_each_other(tmp_path: Path) -> None:
     links = Links(tmp_path, 60)
-    addresses = [links.store(b"same", "png") for _ in range(20)]
+    addresses = [links.address(links.store(b"same", "png")) for _ in range(20)]
     assert len({ADDRESS.fullmatch(a).groups()[2] for a in addresses}) == 20  # type: ignore[union-attr]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from limner.errors import DataError, InvalidRequest, LimnerError, OutputError
+from limner.errors import DatabaseError, DataError, InvalidRequest, LimnerError, OutputError
 
 Stage = Literal["input", "output"]  # of moderation: the prompt, or what was drawn
 
@@ -71,6 +71,14 @@ def from_limner(error: LimnerError, request_id: str) -> ApiError:
         return ApiError(text, param=param, code=error.code)
     if error.status < 500:
         return ApiError(text, status=error.status, code=error.code)
+    if isinstance(error, DatabaseError):
+        return ApiError(
+            f"The server's database cannot be used now; its log says why ({request_id})",
+            status=error.status,
+            type="service_unavailable_error",
+            code=error.code,
+            headers={"retry-after": "5"},
+        )
     if isinstance(error, OutputError):
         # The message names a path of this machine, which is nobody's business outside it.
         text = f"The server could not store the picture; its log says why ({request_id})"
@@ -159,6 +167,16 @@ def shutting_down() -> ApiError:
         code="server_is_overloaded",
         headers={"retry-after": "5"},
     )
+
+
+def no_request(id: str) -> ApiError:
+    """A request was looked up that is not there, or is somebody else's."""
+    return ApiError(f"There is no request with id '{id}'.", status=404, code="not_found")
+
+
+def wrong_query(name: str, wanted: str) -> ApiError:
+    """A parameter after the ? has a value that is not taken."""
+    return ApiError(f"Invalid '{name}': expected {wanted}.", param=name, code="invalid_value")
 
 
 def missing_key() -> ApiError:

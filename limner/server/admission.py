@@ -1,0 +1,54 @@
+"""From a checked call to a job: what is asked of everyone before the engine is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from limner.server import service
+from limner.server.wire.calls import Call
+from limner.server.worker import Job
+from limner.storage.history import Asked
+
+
+async def admit(
+    request: Request, call: Call, *, kind: str = "generation", parent: str | None = None
+) -> Job:
+    """Queue `call`, with a row in the history if one is kept.
+
+    `parent` is the SHA-256 of the picture that an edit or a variation begins with.
+    """
+    serving = service.of(request)
+    job = serving.worker(call).submit(call.request)
+    if serving.history:
+        asked = Asked(
+            id=service.request_id(request),
+            key_name=request.state.key_name,
+            kind=kind,
+            model=serving.worker(call).engine.model,
+            prompt=call.request.prompt,
+            n=call.request.n,
+            parameters=_parameters(call),
+            parent=parent,
+        )
+        try:
+            job.record = await run_in_threadpool(serving.history.begin, asked)
+        except BaseException:
+            job.cancel()
+            raise
+    return job
+
+
+def _parameters(call: Call) -> dict[str, Any]:
+    """What it takes, beside the prompt, to ask for the same again."""
+    request = call.request
+    return {
+        "n": request.n,
+        "size": str(request.size),
+        "quality": request.quality,
+        "background": request.background,
+        "seed": request.seed,
+        "output_format": call.format,
+    }

@@ -1,0 +1,185 @@
+"""One interface to SQLite and PostgreSQL: all or nothing, up to date, and clear when it fails."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from limner.errors import DatabaseError, MissingExtra
+from limner.storage import database as module
+from limner.storage.database import Database, without_password
+
+
+def _insert(database: Database, *names: str | None) -> None:
+    with database.transaction() as run:
+        for name in names:
+            if name is None:
+                raise ZeroDivisionError
+            run("INSERT INTO things VALUES (?)", [name])
+
+
+def test_transaction_holds_whole_or_not_at_all(database: Database) -> None:
+    database.execute("CREATE TABLE things (name TEXT PRIMARY KEY)")
+    with database.transaction() as run:
+        run("INSERT INTO things VALUES (?)", ["one"])
+        run("INSERT INTO things VALUES (?)", ["two"])
+    with pytest.raises(DatabaseError):
+        _insert(database, "three", "one")
+    with pytest.raises(ZeroDivisionError):
+        _insert(database, "three", None)
+    rows = database.read("SELECT name FROM things ORDER BY name")
+    assert rows == [{"name": "one"}, {"name": "two"}]
+
+
+def test_migrations_run_once_and_a_newer_database_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    newest = len(module._steps())
+    assert database.version == newest > 0
+    again = Database(database._url, tmp_path)
+    assert again.version == newest
+    again.execute("INSERT INTO limner_version VALUES (?, ?)", [newest + 1, 0.0])
+    again.close()
+    with pytest.raises(DatabaseError, match=f"is of version {newest + 1}"):
+        Database(database._url, tmp_path)
+
+
+def test_migration_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_steps", lambda: ["CREATE TABLE a (b TEXT);\nCREATE TABLE a (b"])
+    with pytest.raises(DatabaseError):
+        Database("", tmp_path)
+    with sqlite3.connect(tmp_path / module.FILE) as plain:
+        assert plain.execute("SELECT name FROM sqlite_master").fetchall() == []
+    plain.close()
+
+
+def test_two_that_start_at_once_agree(database: Database, tmp_path: Path) -> None:
+    for table in ("pictures", "requests", "limner_version"):
+        database.execute(f"DROP TABLE {table}")
+    made: list[Database] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(Database(database._url, tmp_path)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [one.version for one in made] == [len(module._steps())] * 4
+    for one in made:
+        one.close()
+
+
+def test_file_is_its_owners_alone(tmp_path: Path) -> None:
+    database = Database("", tmp_path)
+    assert stat.S_IMODE((tmp_path / module.FILE).stat().st_mode) == 0o600
+    assert database.read("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    database.close()
+
+
+def test_locked_database_is_waited_for_and_then_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_S", 0.1)
+    database = Database("", tmp_path)
+    other = sqlite3.connect(tmp_path / module.FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseError, match="locked") as caught:
+        database.execute("INSERT INTO limner_version VALUES (?, ?)", [99, 0.0])
+    assert caught.value.hint
+    assert database.version < 99  # who reads is not held up
+    other.execute("ROLLBACK")
+    other.close()
+    database.execute("INSERT INTO limner_version VALUES (?, ?)", [99, 0.0])
+    assert database.version == 99
+    database.close()
+
+
+def test_damaged_file_is_an_error_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / module.FILE).write_bytes(b"no database at all" * 100)
+    with pytest.raises(DatabaseError, match="not a database") as caught:
+        Database("", tmp_path)
+    assert "move" in str(caught.value.hint)
+
+
+def test_disk_that_is_full_leaves_the_database_whole(tmp_path: Path) -> None:
+    # A limit on the size of files is a full disk that anyone can have.
+    program = f"""
+import resource, signal
+from pathlib import Path
+from limner.errors import DatabaseError
+from limner.storage.database import Database
+database = Database("", Path({str(tmp_path)!r}))
+database.execute("CREATE TABLE notes (text TEXT)")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+n = 0
+try:
+    while True:
+        database.execute("INSERT INTO notes VALUES (?)", ["x" * 10_000])
+        n += 1
+except DatabaseError as error:
+    assert "free some space" in error.hint, error
+print(n)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    database = Database("", tmp_path)
+    [row] = database.read("SELECT count(*) AS n FROM notes")
+    assert row["n"] == int(done.stdout) > 0
+    assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    database.close()
+
+
+def test_server_out_of_reach_is_an_error_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    url = "postgresql://limner:secret@127.0.0.1:9/limner?connect_timeout=1"
+    with pytest.raises(DatabaseError) as caught:
+        Database(url, Path("/nonexistent"))
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1:9" in str(caught.value)
+
+
+def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra) as caught:
+        Database("postgresql://localhost/limner", Path("/nonexistent"))
+    assert caught.value.hint == "pip install 'limner[pg]'"
+
+
+def test_password_is_not_shown() -> None:
+    shown = without_password("postgresql://me:secret@db:5432/limner?password=secret")
+    assert shown == "postgresql://db:5432/limner"
+
+
+@pytest.mark.slow
+def test_connection_that_broke_is_made_anew(postgres: str, tmp_path: Path) -> None:
+    database = Database(postgres, tmp_path)
+    other = Database(postgres, tmp_path)
+    other.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
+    with pytest.raises(DatabaseError):
+        database.read("SELECT 1 AS one")
+    assert database.read("SELECT 1 AS one") == [{"one": 1}]
+    database.close()
+    other.close()
+
+
+def test_psycopg_is_loaded_by_nobody_who_does_not_use_it() -> None:
+    assert shutil.which(sys.executable)
+    program = "import limner.storage.database, sys; print('psycopg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n"
