@@ -27,10 +27,14 @@ def serve(
 ) -> None:
     """Answer the OpenAI Images API."""
     from limner.server import auth  # the server's packages load only for this command
+    from limner.storage.database import Database
+    from limner.storage.keys import KeyStore
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine})
-    auth.check_exposure(settings.host, settings.api_keys, allow_open=allow_open)
     _log_to_stderr(logging.WARNING if quiet else logging.INFO)
+    with contextlib.closing(Database(settings.database, settings.home)) as database:
+        keys = [*settings.api_keys, *KeyStore(database).all()]
+    auth.check_exposure(settings.host, keys, allow_open=allow_open)
 
     import uvicorn
 

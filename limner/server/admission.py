@@ -16,16 +16,23 @@ from limner.storage.history import Asked
 async def admit(
     request: Request, call: Call, *, kind: str = "generation", parent: str | None = None
 ) -> Job:
-    """Queue `call`, with a row in the history if one is kept.
+    """Queue `call` within the limits of its key, with a row in the history if one is kept.
 
     `parent` is the SHA-256 of the picture that an edit or a variation begins with.
     """
-    serving = service.of(request)
-    job = serving.worker(call).submit(call.request)
+    serving, holder = service.of(request), service.holder(request)
+    ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
+    try:
+        job = serving.worker(call).submit(call.request)
+    except BaseException:
+        ticket.refund()
+        raise
+    job.ticket = ticket
+    request.state.headers = serving.limiter.headers(holder)
     if serving.history:
         asked = Asked(
             id=service.request_id(request),
-            key_name=request.state.key_name,
+            key_name=holder.name,
             kind=kind,
             model=serving.worker(call).engine.model,
             prompt=call.request.prompt,

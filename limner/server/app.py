@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -22,6 +24,11 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.server")
 
+_EXPOSED = ["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after"] + [
+    f"x-ratelimit-{word}-{kind}"
+    for word in ("limit", "remaining", "reset")
+    for kind in ("requests", "images")
+]
 # Pages on this machine may call the server; others must be named in a setting.
 _LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
@@ -53,7 +60,7 @@ def create_app(
         allow_origin_regex=_LOCAL_PAGES,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after"],
+        expose_headers=_EXPOSED,
     )
     return app
 
@@ -62,9 +69,10 @@ def _keyed() -> APIRouter:
     """What a key is asked for, if keys are set."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
     add = router.add_api_route
-    add("/images/generations", images_api.generations, methods=["POST"], **describe.GENERATIONS)
-    add("/images/edits", images_api.edits, methods=["POST"], **describe.EDITS)
-    add("/images/variations", images_api.variations, methods=["POST"], **describe.VARIATIONS)
+    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
+    add("/images/generations", images_api.generations, **drawing, **describe.GENERATIONS)
+    add("/images/edits", images_api.edits, **drawing, **describe.EDITS)
+    add("/images/variations", images_api.variations, **drawing, **describe.VARIATIONS)
     add("/images/history", history_api.page, methods=["GET"], **describe.HISTORY)
     add("/images/history/{id}", history_api.show, methods=["GET"], **describe.HISTORY_ONE)
     add("/images/history/{id}", history_api.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
@@ -101,8 +109,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         serving.history.release()
 
 
+async def _may_draw(request: Request) -> None:
+    service.holder(request).check("draw")
+
+
 async def _check_key(request: Request) -> None:
-    request.state.key_name = service.of(request).keys.check(request.headers.get("authorization"))
+    serving = service.of(request)
+    if serving.keys.is_stale:
+        await run_in_threadpool(serving.keys.read)
+    holder = request.state.holder = serving.keys.check(request.headers.get("authorization"))
+    request.state.headers = serving.limiter.headers(holder)
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -133,6 +133,8 @@ class _Visit:
         headers["openai-version"] = "2020-10-01"
         headers["openai-processing-ms"] = str(round((time.monotonic() - self._started_s) * 1000))
         headers["x-content-type-options"] = "nosniff"
+        # What a route wants on its answer, be it a refusal.
+        headers.update(self.scope["state"].get("headers", {}))
 
 
 def canonical_path(path: str) -> str:

@@ -21,7 +21,7 @@ async def page(request: Request) -> Response:
     kept = _history(request)
     limit = _limit(request.query_params.get("limit"))
     after = request.query_params.get("after") or None
-    key_name = _only(request)
+    key_name = service.holder(request).sees_only
     if after is not None:
         await _find(request, after)
     rows = await run_in_threadpool(kept.page, limit + 1, after, key_name)
@@ -62,14 +62,9 @@ def _history(request: Request) -> History:
     return kept
 
 
-def _only(request: Request) -> str | None:
-    """Whose requests may be seen; None: everyone's."""
-    return request.state.key_name or None
-
-
 async def _find(request: Request, id: str) -> Row:
     row = await run_in_threadpool(_history(request).find, id)
-    only = _only(request)
+    only = service.holder(request).sees_only
     if row is None or (only is not None and row["key_name"] != only):
         raise errors.no_request(id[:100])
     return row

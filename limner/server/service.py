@@ -10,7 +10,8 @@ from limner.engines.base import Picture
 from limner.model.pixels import Pixels
 from limner.request import Format
 from limner.server import safety
-from limner.server.auth import Keys
+from limner.server.auth import Holder, Keys
+from limner.server.limits import Limiter
 from limner.server.links import Links
 from limner.server.moderation import ALWAYS, Moderator, PictureModerator, Verdict, WordList
 from limner.server.wire import errors
@@ -20,6 +21,7 @@ from limner.server.worker import Worker
 from limner.settings import Settings
 from limner.storage import history
 from limner.storage.database import Database
+from limner.storage.keys import KeyStore
 from limner.studio import Studio
 
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
@@ -40,9 +42,12 @@ class Service:
         self.workers = {name: Worker(studio, name, settings.queue) for name in names}
         own = {worker.engine.model: name for name, worker in self.workers.items()}
         self.catalogue = Catalogue(settings.engine, own)
-        self.history = open_history(settings) if settings.history else None
+        self.database = Database(settings.database, settings.home)
+        self.history = _history(settings, self.database) if settings.history else None
         self.links = Links(settings.home, settings.link_minutes * 60)
-        self.keys = Keys(settings.api_keys)
+        store = KeyStore(self.database)
+        self.keys = Keys(settings.api_keys, store)
+        self.limiter = Limiter(store)
         self.moderator: Moderator = moderator or WordList()
         self.picture_moderator = picture_moderator
         if settings.safety:
@@ -95,17 +100,21 @@ class Service:
             raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt, stage=stage)
 
 
-def open_history(settings: Settings) -> history.History:
-    """The history that the settings describe; its database is brought up to date."""
+def _history(settings: Settings, database: Database) -> history.History:
     retention = history.Retention(
         settings.history_days or None, settings.history_mb * 1_000_000 or None
     )
-    return history.History(Database(settings.database, settings.home), settings.home, retention)
+    return history.History(database, settings.home, retention)
 
 
 def of(request: Request) -> Service:
     """The service that answers `request`."""
     return cast("Service", request.app.state.service)
+
+
+def holder(request: Request) -> Holder:
+    """Whose `request` it is; known behind the check of keys."""
+    return cast("Holder", request.state.holder)
 
 
 def request_id(request: Request) -> str:

@@ -19,13 +19,13 @@ from typing import cast
 from limner.engines.base import Engine, Event
 from limner.errors import DatabaseError
 from limner.request import ImageRequest
+from limner.server.limits import Ticket
 from limner.server.wire import errors
 from limner.storage.history import Record
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
 
-MAX_RETRY_AFTER_S = 60  # clients take no longer wait seriously
 _FIRST_GUESS_S = 1.0  # for one picture, before any has been drawn
 _JOIN_S = 10.0
 
@@ -41,6 +41,7 @@ class Job:
         self.state = "running"
         self.n_kept = 0  # finished pictures that are stored, or on their way out
         self.record: Record | None = None  # its row of the history, if there is one
+        self.ticket: Ticket | None = None  # its place in the limits of its key
 
     @property
     def is_cancelled(self) -> bool:
@@ -73,9 +74,15 @@ class Job:
         if self.state != "running":
             return
         self.state = "done" if self.n_kept == self.request.n else state
+        self.release()
         if self.record:
             with suppress(RuntimeError):  # the loop is closing: the next start ends the row
                 self._loop.run_in_executor(None, _end, self.record, self.state)
+
+    def release(self) -> None:
+        """Its drawing is over; from any thread."""
+        if self.ticket:
+            self.ticket.release()
 
     def __enter__(self) -> Job:
         return self
@@ -146,12 +153,13 @@ class Worker:
         """When a place in the queue is likely to be free."""
         n_pictures = self._current.request.n if self._current else self._waiting[0].request.n
         seconds = math.ceil(n_pictures * self._seconds_per_picture)
-        return min(max(1, seconds), MAX_RETRY_AFTER_S)
+        return min(max(1, seconds), errors.MAX_RETRY_AFTER_S)
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
             if not job.is_cancelled:
                 self._draw(job)
+            job.release()  # here too, as a stream whose client never read it has no other end
 
     def _next(self) -> Job | None:
         with self._changed:

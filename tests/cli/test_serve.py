@@ -89,7 +89,7 @@ def test_port_that_is_taken_is_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--host", "0.0.0.0"], "hint: set LIMNER_API_KEYS, or say --allow-open"),
+        (["--host", "0.0.0.0"], "hint: make one with limner keys create, set LIMNER_API_KEYS"),
         (["--port", "70000"], "must be a whole number from 0 to 65535"),
         (["--port", "x"], "flag --port"),
     ],

@@ -91,7 +91,9 @@ def test_history_can_be_turned_off(tmp_path: Path) -> None:
         url = server.generate().json()["data"][0]["url"]
         assert server.http.get(url).status_code == 200
         assert_openai_error(server.http.get(HISTORY), 404, "no_history")
-    assert not (tmp_path / database_module.FILE).exists()
+    database = database_module.Database("", tmp_path)
+    assert database.read("SELECT * FROM requests") == []
+    database.close()
 
 
 def test_each_key_sees_its_own(tmp_path: Path) -> None:

@@ -63,7 +63,13 @@ def test_migration_that_fails_leaves_nothing(
 
 
 def test_two_that_start_at_once_agree(database: Database, tmp_path: Path) -> None:
-    for table in ("pictures", "requests", "limner_version"):
+    for table in (
+        "pictures",
+        "requests",
+        "keys",
+        "pictures_by_day",
+        "limner_version",
+    ):
         database.execute(f"DROP TABLE {table}")
     made: list[Database] = []
     threads = [

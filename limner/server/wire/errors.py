@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ USER = "image_generation_user_error"  # what newer models say of a wrong value
 SERVER = "server_error"
 
 # Clients retry every 5xx and 429; this header, which they all read, tells them not to.
+MAX_RETRY_AFTER_S = 60  # clients take no longer wait seriously
 NO_RETRY = {"x-should-retry": "false"}
 
 
@@ -167,6 +169,33 @@ def shutting_down() -> ApiError:
         code="server_is_overloaded",
         headers={"retry-after": "5"},
     )
+
+
+def not_permitted(scope: str) -> ApiError:
+    """The key is right, and not for this."""
+    return ApiError(
+        f"You have insufficient permissions for this operation. Missing scopes: {scope}.",
+        status=403,
+        code="insufficient_permissions",
+    )
+
+
+def rate_limited(
+    what: str, key_name: str, limit: int, used: int, asked: int, wait_s: float
+) -> ApiError:
+    """A key asks for more than it may; `wait_s` until it may, infinity if it never may."""
+    said = (
+        f"Rate limit exceeded for {what} of key {key_name}. "
+        f"Limit: {limit}. Used: {used}. Requested: {asked}."
+    )
+    headers = NO_RETRY
+    if math.isfinite(wait_s):
+        after_s = max(1, math.ceil(wait_s))
+        said += f" Please try again in {after_s} s."
+        headers = {"retry-after": str(after_s), "retry-after-ms": str(math.ceil(wait_s * 1000))}
+        if after_s > MAX_RETRY_AFTER_S:
+            headers |= NO_RETRY  # or some clients come back every other second until then
+    return ApiError(said, status=429, type="requests", code="rate_limit_exceeded", headers=headers)
 
 
 def no_request(id: str) -> ApiError:
