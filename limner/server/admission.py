@@ -8,8 +8,8 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from limner.server import service
+from limner.server.jobs import Job
 from limner.server.wire.calls import Call
-from limner.server.worker import Job
 from limner.storage.history import Asked
 
 
@@ -23,15 +23,17 @@ async def admit(
     serving, holder = service.of(request), service.holder(request)
     ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
     try:
-        job = serving.worker(call).submit(call.request)
+        id = service.request_id(request)
+        job = serving.worker(call).submit(call.request, holder, id)
     except BaseException:
         ticket.refund()
         raise
     job.ticket = ticket
+    serving.jobs.add(job.status, request.headers.get("x-client-request-id"))
     request.state.headers = serving.limiter.headers(holder)
     if serving.history:
         asked = Asked(
-            id=service.request_id(request),
+            id=id,
             key_name=holder.name,
             kind=kind,
             model=serving.worker(call).engine.model,

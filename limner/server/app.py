@@ -15,8 +15,18 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
-from limner.server import describe, docs_page, history_api, images_api, links, models_api, service
+from limner.server import (
+    describe,
+    docs_page,
+    history_api,
+    images_api,
+    jobs_api,
+    links,
+    models_api,
+    service,
+)
 from limner.server.doorway import Doorway
+from limner.server.idempotency import REPLAYED, once
 from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
 from limner.server.wire import answers, errors
@@ -24,7 +34,7 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.server")
 
-_EXPOSED = ["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after"] + [
+_EXPOSED = ["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after", REPLAYED] + [
     f"x-ratelimit-{word}-{kind}"
     for word in ("limit", "remaining", "reset")
     for kind in ("requests", "images")
@@ -70,9 +80,11 @@ def _keyed() -> APIRouter:
     router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
     add = router.add_api_route
     drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
-    add("/images/generations", images_api.generations, **drawing, **describe.GENERATIONS)
-    add("/images/edits", images_api.edits, **drawing, **describe.EDITS)
-    add("/images/variations", images_api.variations, **drawing, **describe.VARIATIONS)
+    add("/images/generations", once(images_api.generations), **drawing, **describe.GENERATIONS)
+    add("/images/edits", once(images_api.edits), **drawing, **describe.EDITS)
+    add("/images/variations", once(images_api.variations), **drawing, **describe.VARIATIONS)
+    add("/images/jobs/{id}", jobs_api.show, methods=["GET"], **describe.JOB)
+    add("/images/jobs/{id}", jobs_api.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
     add("/images/history", history_api.page, methods=["GET"], **describe.HISTORY)
     add("/images/history/{id}", history_api.show, methods=["GET"], **describe.HISTORY_ONE)
     add("/images/history/{id}", history_api.delete, methods=["DELETE"], **describe.HISTORY_DELETE)

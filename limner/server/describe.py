@@ -161,6 +161,8 @@ PICTURE = _route(
     403,
     404,
 )
+JOB = _route("get_job", "How a request stands", _json({"type": "object"}), 401, 404)
+JOB_CANCEL = _route("cancel_job", "Stop a request", _json({"type": "object"}), 401, 404)
 _CODES = (400, 401, 404, 503)
 HISTORY = _route(
     "list_history",

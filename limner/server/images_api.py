@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from typing import TypeVar
@@ -17,12 +18,12 @@ from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
 from limner.model import pixels as px
 from limner.server import admission, bodies, service, urls
+from limner.server.jobs import Job, Waiting
 from limner.server.service import Service
 from limner.server.wire import answers, calls, errors
 from limner.server.wire.answers import Drawn
 from limner.server.wire.calls import Call
 from limner.server.wire.errors import ApiError
-from limner.server.worker import Job
 
 log = logging.getLogger("limner.server")
 
@@ -30,6 +31,7 @@ log = logging.getLogger("limner.server")
 # ordinary error, and after it an event. Below the idle time of common proxies.
 FIRST_EVENT_S = 10.0
 KEEP_ALIVE_S = 15.0
+PROGRESS_EVERY_S = 1.0
 CLIENT_LEFT = 499  # nobody reads it; it stands in the log
 
 T = TypeVar("T")
@@ -213,7 +215,9 @@ def _headers(call: Call, notices: list[str]) -> dict[str, str]:
 
 
 async def _stream(request: Request, serving: Service, call: Call, job: Job) -> Response:
-    """Events as they happen. Begins once the engine has said something, be it a failure."""
+    """Events as they happen. Begins once the request has a place in the queue that it must wait
+    in, or the engine has said something, be it a failure.
+    """
     events = job.events()
     first = asyncio.ensure_future(anext(events, None))
     try:
@@ -243,13 +247,14 @@ async def _lines(
     serving: Service,
     call: Call,
     job: Job,
-    events: AsyncIterator[Event],
-    first: asyncio.Future[Event | None],
+    events: AsyncIterator[Event | Waiting],
+    first: asyncio.Future[Event | Waiting | None],
     request_id: str,
 ) -> AsyncIterator[bytes]:
     """The stream's bytes; however it ends, the job ends with it."""
     n_partial: dict[int, int] = {}
     coming = first
+    told_s = time.monotonic()
     try:
         while True:
             done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
@@ -269,6 +274,11 @@ async def _lines(
                 yield answers.completed(call, drawn, serving.worker(call).engine)
             elif isinstance(event, Notice):
                 yield answers.comment(event.text)
+            elif isinstance(event, Waiting):
+                yield answers.comment(f"position {event.position}")
+            elif time.monotonic() - told_s >= PROGRESS_EVERY_S:
+                told_s = time.monotonic()
+                yield answers.comment(f"{event.stage} {event.done}/{event.total}")
     except Exception as error:
         job.close("failed")
         yield answers.failed(_as_api_error(error, request_id))

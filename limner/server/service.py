@@ -11,6 +11,8 @@ from limner.model.pixels import Pixels
 from limner.request import Format
 from limner.server import safety
 from limner.server.auth import Holder, Keys
+from limner.server.idempotency import Answers
+from limner.server.jobs import Jobs
 from limner.server.limits import Limiter
 from limner.server.links import Links
 from limner.server.moderation import ALWAYS, Moderator, PictureModerator, Verdict, WordList
@@ -48,6 +50,8 @@ class Service:
         store = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, store)
         self.limiter = Limiter(store)
+        self.jobs = Jobs()
+        self.answers = Answers(settings.link_minutes * 60)
         self.moderator: Moderator = moderator or WordList()
         self.picture_moderator = picture_moderator
         if settings.safety:

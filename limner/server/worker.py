@@ -1,27 +1,26 @@
 """The one border between async and sync: a bounded queue before an engine, a thread that draws.
 
-Handlers on the event loop submit a Job and await its events; the thread draws one job after the
-other. A job that is cancelled leaves the queue, or stops at the engine's next event.
+Handlers on the event loop submit a Job and await its events. The thread draws a picture at a time:
+when one is finished and another key waits, the engine's generator is put aside as it is and goes on
+at the next turn of its key. What it draws cannot depend on that, since it shares nothing with the
+others. A job that is cancelled leaves the queue, or stops at the engine's next event.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Generator
-from contextlib import closing, suppress
+from collections.abc import Generator
 from typing import cast
 
-from limner.engines.base import Engine, Event
-from limner.errors import DatabaseError
+from limner.engines.base import Engine, Event, Picture
 from limner.request import ImageRequest
-from limner.server.limits import Ticket
+from limner.server.auth import ANYONE, Holder
+from limner.server.jobs import Job
+from limner.server.turns import Turns
 from limner.server.wire import errors
-from limner.storage.history import Record
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -30,82 +29,14 @@ _FIRST_GUESS_S = 1.0  # for one picture, before any has been drawn
 _JOIN_S = 10.0
 
 
-class Job:
-    """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
-
-    def __init__(self, request: ImageRequest) -> None:
-        self.request = request
-        self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
-        self._cancelled = threading.Event()
-        self.state = "running"
-        self.n_kept = 0  # finished pictures that are stored, or on their way out
-        self.record: Record | None = None  # its row of the history, if there is one
-        self.ticket: Ticket | None = None  # its place in the limits of its key
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self._cancelled.is_set()
-
-    async def events(self) -> AsyncIterator[Event]:
-        """What the engine yields, as it happens; its failure is raised here."""
-        while (event := await self._events.get()) is not None:
-            if isinstance(event, Exception):
-                raise event
-            yield event
-
-    def post(self, event: Event | Exception | None) -> None:
-        """Hand `event` over to the loop, from any thread; None is the end."""
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
-
-    def stop(self) -> None:
-        """Draw no further; from any thread. Who listens is told by `post`, or knows."""
-        self._cancelled.set()
-
-    def cancel(self) -> None:
-        """Stop at the engine's next event, or never begin; nothing, once it is over."""
-        self.close("cancelled")
-
-    def close(self, state: str) -> None:
-        """End as `state`, or as "done" if every picture was kept; from the loop, once."""
-        self._cancelled.set()
-        if self.state != "running":
-            return
-        self.state = "done" if self.n_kept == self.request.n else state
-        self.release()
-        if self.record:
-            with suppress(RuntimeError):  # the loop is closing: the next start ends the row
-                self._loop.run_in_executor(None, _end, self.record, self.state)
-
-    def release(self) -> None:
-        """Its drawing is over; from any thread."""
-        if self.ticket:
-            self.ticket.release()
-
-    def __enter__(self) -> Job:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.close("failed" if isinstance(error, Exception) else "cancelled")
-
-
-def _end(record: Record, state: str) -> None:
-    try:
-        record.end(state)
-    except DatabaseError:
-        log.exception("the end of request %s is not in the history", record.asked.id)
-
-
 class Worker:
-    """Draws for the server with one engine of `studio`, one request at a time, in order."""
+    """Draws for the server with one engine of `studio`, one picture at a time."""
 
     def __init__(self, studio: Studio, engine: str, n_waiting_max: int) -> None:
         self.engine: Engine = studio.engine(engine)
         self._studio, self._name = studio, engine
         self._n_waiting_max = n_waiting_max
-        self._waiting: deque[Job] = deque()
+        self._waiting = Turns()
         self._changed = threading.Condition()
         self._is_closing = False
         self._seconds_per_picture = _FIRST_GUESS_S
@@ -123,7 +54,6 @@ class Worker:
             for job in [*self._waiting, *([self._current] if self._current else [])]:
                 job.stop()
                 job.post(errors.shutting_down())
-            self._waiting.clear()
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
@@ -133,57 +63,95 @@ class Worker:
         """Whether it takes requests."""
         return self._thread.is_alive() and not self._is_closing
 
-    def submit(self, request: ImageRequest) -> Job:
-        """Put `request` at the end of the queue; a full queue is an ApiError with status 429."""
-        job = Job(request)
+    @property
+    def n_waiting(self) -> int:
+        """Requests that wait for a turn."""
+        with self._changed:
+            return len(self._waiting)
+
+    def submit(self, request: ImageRequest, holder: Holder = ANYONE, id: str = "") -> Job:
+        """Put `request` in the queue; a full queue is an ApiError with status 429."""
+        job = Job(request, holder, id)
         with self._changed:
             if self._is_closing:
                 raise errors.shutting_down()
-            self._drop_cancelled()
+            self._waiting.drop_cancelled()
             if len(self._waiting) >= self._n_waiting_max:
                 raise errors.queue_full(len(self._waiting), self._retry_after_s())
             self._waiting.append(job)
+            self._tell_positions()
             self._changed.notify()
         return job
 
-    def _drop_cancelled(self) -> None:
-        self._waiting = deque(job for job in self._waiting if not job.is_cancelled)
+    def _tell_positions(self) -> None:
+        is_busy = self._current is not None
+        waiting = (job for job in self._waiting if job.status.state == "queued")
+        for position, job in enumerate(waiting, start=1):
+            # Who is drawn in a moment need not hear that he is the next.
+            job.place(position, is_told=is_busy or position > 1)
 
     def _retry_after_s(self) -> int:
         """When a place in the queue is likely to be free."""
-        n_pictures = self._current.request.n if self._current else self._waiting[0].request.n
-        seconds = math.ceil(n_pictures * self._seconds_per_picture)
+        job = self._current or next(iter(self._waiting))
+        seconds = math.ceil((job.request.n - job.n_drawn) * self._seconds_per_picture)
         return min(max(1, seconds), errors.MAX_RETRY_AFTER_S)
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
-            if not job.is_cancelled:
-                self._draw(job)
-            job.release()  # here too, as a stream whose client never read it has no other end
+            if job.is_cancelled or not self._take_turn(job):
+                if job.drawing:
+                    job.drawing.close()  # stops the engine where it is
+                job.drawing = None
+                job.release()  # here too: a stream that its client never read has no other end
 
     def _next(self) -> Job | None:
+        """The next job; while closing, only those that are half drawn and must be closed."""
         with self._changed:
             self._current = None
             while not self._waiting and not self._is_closing:
                 self._changed.wait()
-            if self._is_closing:
+            if not self._waiting:
                 return None
-            self._current = self._waiting.popleft()
-            return self._current
+            job = self._current = self._waiting.pop()
+            if job.status.state == "queued":
+                job.status.state = "drawing"
+                job.place(None)
+            self._waiting.drop_cancelled()
+            self._tell_positions()
+            return job
 
-    def _draw(self, job: Job) -> None:
+    def _take_turn(self, job: Job) -> bool:
+        """Draw until a picture is finished and another key waits; whether there is more to draw."""
         started_s = time.monotonic()
         try:
-            events = cast("Generator[Event]", self._studio.draw(job.request, engine=self._name))
-            with closing(events):  # stops the engine where it is
-                for event in events:
-                    if job.is_cancelled:
-                        log.info("cancelled after %.1f s", time.monotonic() - started_s)
-                        return
-                    job.post(event)
+            if job.drawing is None:
+                events = self._studio.draw(job.request, engine=self._name)
+                job.drawing = cast("Generator[Event]", events)
+            for event in job.drawing:
+                if job.is_cancelled:
+                    log.info("cancelled after %.1f s", time.monotonic() - started_s)
+                    return False
+                job.post(event)
+                if isinstance(event, Picture):
+                    started_s = self._count_picture(job, started_s)
+                    if job.n_drawn < job.request.n and self._put_back(job):
+                        return True
         except Exception as error:  # the thread outlives what an engine does wrong
             job.post(error)
-            return
+            return False
         job.post(None)
-        seconds = (time.monotonic() - started_s) / job.request.n
-        self._seconds_per_picture += 0.3 * (seconds - self._seconds_per_picture)
+        return False
+
+    def _count_picture(self, job: Job, started_s: float) -> float:
+        now_s = time.monotonic()
+        job.n_drawn += 1
+        self._seconds_per_picture += 0.3 * (now_s - started_s - self._seconds_per_picture)
+        return now_s
+
+    def _put_back(self, job: Job) -> bool:
+        """Let the other keys have their turns first, if any waits."""
+        with self._changed:
+            if not self._waiting.has_other(job.key_name):
+                return False
+            self._waiting.put_back(job)
+            return True

@@ -171,6 +171,19 @@ def shutting_down() -> ApiError:
     )
 
 
+def request_cancelled() -> ApiError:
+    """Somebody stopped the request; 400, as clients would send it again after a 409 or a 5xx."""
+    return ApiError("The request was cancelled.", code="request_cancelled")
+
+
+def key_reused() -> ApiError:
+    """An Idempotency-Key came again with another request; 400, as clients retry a 409."""
+    return ApiError(
+        "This Idempotency-Key was used with a different request. Use a new key for a new request.",
+        code="idempotency_key_reused",
+    )
+
+
 def not_permitted(scope: str) -> ApiError:
     """The key is right, and not for this."""
     return ApiError(

@@ -1,0 +1,206 @@
+"""Idempotency-Key: a request that is sent again gets the answer of the first, not a new drawing.
+
+A request with this header is drawn on even if its client goes away, for it will ask again. Its
+answer is kept in memory, whole or as far as its stream has come, and given to everyone who sends
+the same body with the same key. Only good answers are kept: after a failure one may try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from limner.server import service
+from limner.server.wire import errors
+
+HEADER = "idempotency-key"
+REPLAYED = "idempotent-replayed"
+MAX_KEY_CHARS = 255
+MAX_REQUEST_BYTES = 25_000_000  # held in memory, unlike the bodies of other requests
+MAX_ANSWERS = 200
+MAX_ANSWER_BYTES = 64_000_000  # of all together
+MAX_AGE_S = 86_400.0
+
+_FAILED = b"event: error"
+_BOUNDARY = re.compile(r'boundary="?([^";,]+)', re.I)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def once(handler: Handler) -> Handler:
+    """`handler`, called once for all requests that have the same Idempotency-Key."""
+
+    async def answer(request: Request) -> Response:
+        key = request.headers.get(HEADER)
+        if not key:
+            return await handler(request)
+        if len(key) > MAX_KEY_CHARS:
+            raise errors.ApiError(
+                f"Invalid 'Idempotency-Key': expected at most {MAX_KEY_CHARS} characters.",
+                code="invalid_value",
+            )
+        body = await _read(request)
+        kept = service.of(request).answers
+        name = (service.holder(request).name, key)
+        answer = kept.find(name)
+        is_new = answer is None
+        if answer is None:
+            answer = Answer(_fingerprint(request, body))
+            kept.add(name, answer)
+            answer.begin(handler, _detached(request, body), lambda: kept.forget(name, answer))
+        elif answer.fingerprint != _fingerprint(request, body):
+            raise errors.key_reused()
+        return await answer.respond(is_new=is_new)
+
+    return answer
+
+
+class Answer:
+    """One answer as it comes about, for as many as want to read it."""
+
+    def __init__(self, fingerprint: bytes) -> None:
+        self.fingerprint = fingerprint
+        self.created_s = time.monotonic()
+        self.is_over = False
+        self._chunks: list[bytes] = []
+        self._response: Response | None = None
+        self._error: Exception | None = None
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """How much of it is held."""
+        return sum(map(len, self._chunks))
+
+    def begin(self, handler: Handler, request: Request, failed: Callable[[], None]) -> None:
+        """Run `handler` on its own; `failed` is called if its answer is not worth keeping."""
+        self._task = asyncio.create_task(self._run(handler, request, failed))
+
+    async def respond(self, *, is_new: bool) -> Response:
+        """The answer for one more client; what went wrong is raised."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._response or self._error)
+        if self._response is None:
+            assert self._error
+            raise self._error
+        headers = dict(self._response.headers)
+        if not is_new:
+            headers[REPLAYED] = "true"
+        if isinstance(self._response, StreamingResponse):
+            return StreamingResponse(self._read(), self._response.status_code, headers)
+        return Response(self._chunks[0], self._response.status_code, headers)
+
+    async def _run(self, handler: Handler, request: Request, failed: Callable[[], None]) -> None:
+        try:
+            response = await handler(request)
+            if isinstance(response, StreamingResponse):
+                await self._tell(response)
+                async for chunk in response.body_iterator:
+                    await self._tell(response, _bytes(chunk))
+                is_good = not self._chunks or not self._chunks[-1].startswith(_FAILED)
+            else:
+                await self._tell(response, bytes(response.body))
+                is_good = response.status_code == 200
+        except Exception as error:
+            self._error, is_good = error, False
+        finally:
+            self.is_over = True
+            async with self._changed:
+                self._changed.notify_all()
+        if not is_good:
+            failed()
+
+    async def _tell(self, response: Response, *chunks: bytes) -> None:
+        async with self._changed:
+            self._response = response
+            self._chunks += chunks
+            self._changed.notify_all()
+
+    def _has_more(self, n_read: int) -> bool:
+        return len(self._chunks) > n_read or self.is_over
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        n_read = 0
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(partial(self._has_more, n_read))
+            if n_read == len(self._chunks):
+                return
+            yield self._chunks[n_read]
+            n_read += 1
+
+
+class Answers:
+    """The answers that are kept, within bounds: the oldest finished ones go first."""
+
+    def __init__(self, lifetime_s: float = MAX_AGE_S) -> None:
+        self._lifetime_s = min(lifetime_s, MAX_AGE_S)
+        self._kept: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+
+    def find(self, name: tuple[str, str]) -> Answer | None:
+        """The answer of that name, if it is still kept."""
+        self._trim()
+        return self._kept.get(name)
+
+    def add(self, name: tuple[str, str], answer: Answer) -> None:
+        """Keep an answer that is about to come about."""
+        self._kept[name] = answer
+        self._trim()
+
+    def forget(self, name: tuple[str, str], answer: Answer) -> None:
+        """Keep it no longer."""
+        if self._kept.get(name) is answer:
+            del self._kept[name]
+
+    def _trim(self) -> None:
+        now_s = time.monotonic()
+        n_bytes = sum(answer.n_bytes for answer in self._kept.values())
+        for name, answer in list(self._kept.items()):
+            is_too_much = len(self._kept) > MAX_ANSWERS or n_bytes > MAX_ANSWER_BYTES
+            is_too_old = now_s - answer.created_s > self._lifetime_s
+            if answer.is_over and (is_too_much or is_too_old):
+                n_bytes -= answer.n_bytes
+                del self._kept[name]
+
+
+def _bytes(chunk: Any) -> bytes:
+    return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+
+
+async def _read(request: Request) -> bytes:
+    chunks, n_bytes = [], 0
+    async for chunk in request.stream():
+        n_bytes += len(chunk)
+        if n_bytes > MAX_REQUEST_BYTES:
+            raise errors.body_too_large(MAX_REQUEST_BYTES)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _fingerprint(request: Request, body: bytes) -> bytes:
+    """A hash of what is asked; a form is the same whatever its boundary is."""
+    boundary = _BOUNDARY.search(request.headers.get("content-type", ""))
+    if boundary:
+        body = body.replace(boundary[1].encode("latin-1"), b"")
+    return hashlib.sha256(request.url.path.encode() + b"\0" + body).digest()
+
+
+def _detached(request: Request, body: bytes) -> Request:
+    """`request` as it was sent, from a client that never leaves."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        return await asyncio.Event().wait()
+
+    return Request(request.scope, receive)

@@ -1,0 +1,163 @@
+"""A request under way: its events on their way to who waits, and how it stands for who asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from limner.engines.base import Event, Progress
+from limner.errors import DatabaseError
+from limner.request import ImageRequest
+from limner.server.auth import ANYONE, Holder
+from limner.server.limits import Ticket
+from limner.server.wire import errors
+from limner.storage.history import Record
+
+log = logging.getLogger("limner.server")
+
+State = Literal["queued", "drawing", "done", "failed", "cancelled"]
+MAX_REMEMBERED = 1000
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The request is the `position`th of those that wait; 1 is the next."""
+
+    position: int
+
+
+@dataclass
+class Status:
+    """How a request stands. Remembered after its end, so it holds no picture."""
+
+    id: str  # the x-request-id
+    key_name: str
+    n: int
+    created_s: float = field(default_factory=time.time)
+    state: State = "queued"
+    position: int | None = None  # among those that wait; 1 is the next
+    progress: Progress | None = None
+    abort: Callable[[], None] | None = None  # while it can still be stopped
+
+
+class Job:
+    """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
+
+    def __init__(self, request: ImageRequest, holder: Holder = ANYONE, id: str = "") -> None:
+        self.request = request
+        self.key_name = holder.name
+        self.status = Status(id, holder.name, request.n, abort=self.abort)
+        self.drawing: Generator[Event] | None = None  # the drawing thread's alone
+        self.n_drawn = 0
+        self.n_kept = 0  # finished pictures that are stored, or on their way out
+        self.record: Record | None = None  # its row of the history, if there is one
+        self.ticket: Ticket | None = None  # its place in the limits of its key
+        self.submitted_s = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
+        self._cancelled = threading.Event()
+        self._is_closed = self._is_aborted = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._cancelled.is_set()
+
+    async def events(self) -> AsyncIterator[Event | Waiting]:
+        """What the engine yields, as it happens; its failure is raised here."""
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def post(self, event: Event | Waiting | Exception | None) -> None:
+        """Hand `event` over to the loop, from any thread; None is the end."""
+        if isinstance(event, Progress):
+            self.status.progress = event
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    def place(self, position: int | None, *, is_told: bool = True) -> None:
+        """It has come to `position` of the queue; from any thread."""
+        if position != self.status.position:
+            self.status.position = position
+            if position is not None and is_told:
+                self.post(Waiting(position))
+
+    def stop(self) -> None:
+        """Draw no further; from any thread. Who listens is told by `post`, or knows."""
+        self._cancelled.set()
+
+    def abort(self) -> None:
+        """Stop because somebody said so, and tell who waits for the pictures."""
+        self._is_aborted = True
+        self.stop()
+        self.post(errors.request_cancelled())
+
+    def cancel(self) -> None:
+        """Stop at the engine's next event, or never begin; nothing, once it is over."""
+        self.close("cancelled")
+
+    def close(self, state: Literal["failed", "cancelled"]) -> None:
+        """End as `state`, or as "done" if every picture was kept; from the loop, once."""
+        self.stop()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.status.state = "cancelled" if self._is_aborted else state
+        if self.n_kept == self.request.n:
+            self.status.state = "done"
+        self.status.position = self.status.abort = None
+        self.release()
+        if self.record:
+            with suppress(RuntimeError):  # the loop is closing: the next start ends the row
+                self._loop.run_in_executor(None, _end, self.record, self.status.state)
+
+    def release(self) -> None:
+        """Its drawing is over; from any thread."""
+        if self.ticket:
+            self.ticket.release()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close("failed" if isinstance(error, Exception) else "cancelled")
+
+
+def _end(record: Record, state: str) -> None:
+    try:
+        record.end(state)
+    except DatabaseError:
+        log.exception("the end of request %s is not in the history", record.asked.id)
+
+
+class Jobs:
+    """The last thousand requests by their ids: the server's, or one that the client chose."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[str, Status] = OrderedDict()
+        self._id_of: dict[tuple[str, str], str] = {}  # (key name, the client's id)
+
+    def add(self, status: Status, client_id: str | None) -> None:
+        """Remember `status`, and forget the oldest."""
+        self._by_id[status.id] = status
+        if client_id:
+            self._id_of[status.key_name, client_id] = status.id
+        while len(self._by_id) > MAX_REMEMBERED:
+            oldest, _ = self._by_id.popitem(last=False)
+            self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
+
+    def find(self, id: str, holder: Holder) -> Status | None:
+        """The request `id`, if `holder` may see it."""
+        status = self._by_id.get(self._id_of.get((holder.name, id), id))
+        if status is None or holder.sees_only not in (None, status.key_name):
+            return None
+        return status

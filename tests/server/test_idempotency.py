@@ -1,0 +1,148 @@
+"""The same Idempotency-Key is the same drawing, as long as the same is asked for."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from limner.engines.base import Picture
+from limner.server import idempotency
+from tests.server.helpers import (
+    GENERATIONS,
+    GatedEngine,
+    Server,
+    assert_openai_error,
+    make_settings,
+    running,
+    wait_until,
+)
+
+BODY = {"prompt": "a cat", "size": "256x256"}
+
+
+def _send(server: Server, key: str, timeout_s: float = 60, **body: Any) -> httpx2.Response:
+    headers = {"idempotency-key": key}
+    url = server.url + GENERATIONS
+    return httpx2.post(url, json=BODY | body, headers=headers, timeout=timeout_s)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"response_format": "b64_json", "n": 2}, {"stream": True, "partial_images": 2}]
+)
+def test_retry_gets_the_first_answer(
+    gated: Server, engine: GatedEngine, body: dict[str, Any]
+) -> None:
+    engine.let_all_go()
+    first = _send(gated, "key-1", **body)
+    again = _send(gated, "key-1", **body)
+    assert first.status_code == again.status_code == 200
+    assert again.content == first.content
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert again.headers["x-limner-seed"] == first.headers["x-limner-seed"]
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert engine.started == ["a cat"]
+    other = _send(gated, "key-2", **body)
+    assert other.headers["x-limner-seed"] != first.headers["x-limner-seed"]
+    assert len(engine.started) == 2
+
+
+def test_retry_while_the_first_is_drawn_waits_for_it(gated: Server, engine: GatedEngine) -> None:
+    answers: list[httpx2.Response] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(_send(gated, "key"))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: engine.started)
+    engine.let_all_go()
+    for thread in threads:
+        thread.join(30)
+    assert len({answer.content for answer in answers}) == 1
+    assert engine.started == ["a cat"]
+
+
+@pytest.mark.parametrize("body", [{}, {"stream": True}])
+def test_client_that_gave_up_finds_its_picture_when_it_asks_again(
+    gated: Server, engine: GatedEngine, body: dict[str, Any]
+) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        _send(gated, "key", timeout_s=0.3, **body)
+    wait_until(lambda: engine.started)
+    engine.let_all_go()
+    assert _send(gated, "key", **body).status_code == 200
+    assert engine.started == ["a cat"]
+
+
+def test_another_request_with_the_same_key_is_refused(gated: Server, engine: GatedEngine) -> None:
+    engine.let_all_go()
+    assert _send(gated, "key").status_code == 200
+    response = _send(gated, "key", n=2)
+    assert_openai_error(response, 400, "idempotency_key_reused")
+    assert engine.started == ["a cat"]
+    response = _send(gated, "k" * 256)
+    assert_openai_error(response, 400, "invalid_value")
+
+
+@pytest.mark.parametrize("body", [{}, {"stream": True, "partial_images": 1}])
+def test_failure_may_be_tried_again(
+    gated: Server, engine: GatedEngine, body: dict[str, Any]
+) -> None:
+    engine.let_all_go()
+    engine.fail_at = Picture
+    first = _send(gated, "key", **body)
+    assert first.status_code == 500 or "event: error" in first.text
+    engine.fail_at = None
+    again = _send(gated, "key", **body)
+    assert again.status_code == 200
+    assert "event: error" not in again.text
+    assert_openai_error(_send(gated, "bad", n=11), 400, "integer_above_max_value", "n")
+    assert _send(gated, "bad").status_code == 200
+
+
+def test_keys_of_two_clients_are_two(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path, api_keys="sk-one, sk-two")) as server:
+        seeds = set()
+        for name in ("one", "two"):
+            headers = {"idempotency-key": "key", "authorization": f"Bearer sk-{name}"}
+            answer = server.http.post(GENERATIONS, json=BODY, headers=headers)
+            seeds.add(answer.headers["x-limner-seed"])
+    assert len(seeds) == 2
+
+
+def test_form_is_the_same_with_another_boundary(server: Server) -> None:
+    from tests.server.helpers import EDITS, picture_file
+
+    texts = []
+    for _ in range(2):  # the client makes a new boundary for each
+        files = {"image": ("a.png", picture_file(), "image/png")}
+        headers = {"idempotency-key": "form"}
+        data = {"prompt": "a hat"}
+        texts.append(server.http.post(EDITS, data=data, files=files, headers=headers).text)
+    assert "idempotency_key_reused" not in texts[1]
+
+
+def test_answers_are_kept_within_bounds(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.let_all_go()
+    monkeypatch.setattr(idempotency, "MAX_ANSWERS", 2)
+    for number in range(3):
+        _send(gated, f"key-{number}")
+    _send(gated, "key-2")
+    assert len(engine.started) == 3
+    _send(gated, "key-0")  # forgotten
+    assert len(engine.started) == 4
+    monkeypatch.setattr(idempotency, "MAX_ANSWER_BYTES", 10)
+    _send(gated, "key-3")
+    _send(gated, "key-3")
+    assert len(engine.started) == 6
+
+
+def test_body_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "MAX_REQUEST_BYTES", 100)
+    assert_openai_error(_send(server, "big", prompt="x" * 200), 400, "request_too_large")

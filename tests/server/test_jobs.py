@@ -1,0 +1,140 @@
+"""How a request stands while it is not answered: asked for by id, told in a stream, stopped."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from limner.server import images_api, jobs
+from limner.server.auth import ANYONE
+from limner.server.jobs import Jobs, Status
+from tests.server.helpers import (
+    GENERATIONS,
+    GatedEngine,
+    Server,
+    assert_openai_error,
+    make_settings,
+    running,
+    wait_until,
+)
+
+JOBS = "/v1/images/jobs/"
+BODY = {"prompt": "a cat", "size": "256x256"}
+
+
+def _start(server: Server, id: str, answers: dict[str, httpx2.Response], **body: Any) -> None:
+    def draw() -> None:
+        headers = {"x-client-request-id": id}
+        url = server.url + GENERATIONS
+        answers[id] = httpx2.post(url, json=BODY | body, headers=headers, timeout=60)
+
+    threading.Thread(target=draw, daemon=True).start()
+    wait_until(lambda: server.http.get(JOBS + id).status_code == 200)
+
+
+def _job(server: Server, id: str) -> dict[str, Any]:
+    body: dict[str, Any] = server.http.get(JOBS + id).json()
+    return body
+
+
+def test_job_from_queue_to_end(gated: Server, engine: GatedEngine) -> None:
+    answers: dict[str, httpx2.Response] = {}
+    _start(gated, "one", answers, n=2)
+    wait_until(lambda: _job(gated, "one")["status"] == "drawing")
+    _start(gated, "two", answers)
+    two = _job(gated, "two")
+    assert (two["status"], two["position"], two["progress"], two["n"]) == ("queued", 1, None, 1)
+    engine.gate.release(3)
+    wait_until(lambda: (_job(gated, "one")["progress"] or {}).get("done") == 3)
+    one = _job(gated, "one")
+    assert one["progress"] == {"done": 3, "total": 8, "stage": "drawing"}
+    assert (one["object"], one["position"]) == ("image.job", None)
+    assert abs(one["created_at"] - time.time()) < 60
+    engine.let_all_go()
+    wait_until(lambda: len(answers) == 2)
+    for id in ("one", "two"):
+        assert _job(gated, id)["status"] == "done"
+        assert _job(gated, answers[id].headers["x-request-id"]) == _job(gated, id)
+    assert_openai_error(gated.http.get(JOBS + "req_no"), 404, "not_found")
+
+
+def test_stopping_a_job_that_waits_and_one_that_is_drawn(
+    gated: Server, engine: GatedEngine
+) -> None:
+    answers: dict[str, httpx2.Response] = {}
+    _start(gated, "one", answers)
+    wait_until(lambda: engine.started)
+    _start(gated, "two", answers)
+    for id in ("two", "one"):
+        assert gated.http.delete(JOBS + id).json()["status"] == "cancelled"
+        wait_until(lambda id=id: id in answers)
+        assert_openai_error(answers[id], 400, "request_cancelled")
+        assert _job(gated, id)["status"] == "cancelled"
+    engine.let_all_go()
+    assert gated.generate().status_code == 200
+    assert engine.started == ["a cat", "a cat"]  # the one that waited was never begun
+    rows = gated.http.get("/v1/images/history").json()["data"]
+    assert sorted(row["status"] for row in rows) == ["cancelled", "cancelled", "done"]
+
+
+def test_stopping_a_stream_is_an_event_and_a_finished_job_stays(
+    gated: Server, engine: GatedEngine
+) -> None:
+    engine.gate.release(2)
+    body = BODY | {"stream": True, "partial_images": 1}
+    with gated.http.stream("POST", GENERATIONS, json=body) as response:
+        id = response.headers["x-request-id"]
+        assert _job(gated, id)["status"] == "drawing"
+        gated.http.delete(JOBS + id)
+        text = response.read().decode()
+    assert text.strip().splitlines()[-2] == "event: error"
+    assert json.loads(text.strip().splitlines()[-1][6:])["error"]["code"] == "request_cancelled"
+    engine.let_all_go()
+    id = gated.generate().headers["x-request-id"]
+    assert gated.http.delete(JOBS + id).json()["status"] == "done"
+
+
+def test_stream_tells_position_and_progress(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images_api, "PROGRESS_EVERY_S", 0.0)
+    answers: dict[str, httpx2.Response] = {}
+    _start(gated, "first", answers)
+    wait_until(lambda: engine.started)
+    _start(gated, "second", answers)
+    with gated.http.stream("POST", GENERATIONS, json=BODY | {"stream": True}) as response:
+        lines = (line for line in response.iter_lines() if line)
+        assert next(lines) == ": position 2"
+        assert _job(gated, response.headers["x-request-id"])["position"] == 2
+        engine.let_all_go()
+        assert next(lines) == ": position 1"
+        rest = list(lines)
+    assert rest[:4] == [f": drawing {done}/4" for done in (1, 2, 3, 4)]
+    assert rest[4] == "event: image_generation.completed"
+
+
+def test_jobs_of_other_keys_are_not_seen(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path, api_keys="sk-one, sk-two")) as server:
+        one, two = ({"authorization": f"Bearer sk-{name}"} for name in ("one", "two"))
+        named = one | {"x-client-request-id": "mine"}
+        id = server.http.post(GENERATIONS, json=BODY, headers=named).headers["x-request-id"]
+        for name in (id, "mine"):
+            assert server.http.get(JOBS + name, headers=one).status_code == 200
+            for method in ("GET", "DELETE"):
+                response = server.http.request(method, JOBS + name, headers=two)
+                assert_openai_error(response, 404, "not_found")
+
+
+def test_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MAX_REMEMBERED", 2)
+    remembered = Jobs()
+    for number in range(3):
+        remembered.add(Status(f"req_{number}", "", 1), f"own-{number}")
+    assert remembered.find("req_0", ANYONE) is remembered.find("own-0", ANYONE) is None
+    assert remembered.find("own-2", ANYONE) is remembered.find("req_2", ANYONE) is not None
