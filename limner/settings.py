@@ -50,6 +50,15 @@ def _whole_number(low: int, high: int) -> Kind:
     return Kind(read, f"a whole number from {low} to {high}")
 
 
+def _choice(*values: str) -> Kind:
+    def read(value: Any) -> str:
+        if value not in values:
+            raise ValueError
+        return str(value)
+
+    return Kind(read, " or ".join(values))
+
+
 def _read_switch(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -171,6 +180,10 @@ class Settings:
         repr=False,
         metadata=_about(DATABASE, "PostgreSQL to use; empty: a file in home"),
     )
+    log: str = field(
+        default="text",
+        metadata=_about(_choice("text", "json"), "form of the server's log lines"),
+    )
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -191,8 +204,9 @@ def fields() -> dict[str, dataclasses.Field[Any]]:
 def shown(settings: Settings, key: str) -> str:
     """The value of setting `key` as people may read it: a secret is counted and not told."""
     value = getattr(settings, key)
-    if fields()[key].metadata["kind"].is_secret and value:
-        return f"{len(value)} set" if isinstance(value, tuple) else "set"
+    if fields()[key].metadata["kind"].is_secret:
+        n_set = len(value) if isinstance(value, tuple) else int(bool(value))
+        return f"{n_set} set"
     if isinstance(value, tuple):
         return ", ".join(value)
     if isinstance(value, bool):

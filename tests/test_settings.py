@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner import settings
+from limner.cli import main
 from limner.errors import SettingsError
 
 PLACES = ("flag", "variable", "near file", "home file")
@@ -194,3 +195,21 @@ def test_keys_are_never_shown(tmp_path: Path) -> None:
         settings.load(environ=environ, folder=tmp_path)
     assert "sk-" not in str(caught.value)
     assert caught.value.message.endswith("it must be keys separated by commas")
+
+
+def test_document_has_the_table_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "--markdown"]) == 0
+    document = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
+    table = document[document.index("| setting |") :]
+    assert table == capsys.readouterr().out  # if not: limner settings --markdown has it
+
+
+def test_database_is_an_address_and_never_shown(tmp_path: Path) -> None:
+    environ = {"LIMNER_HOME": str(tmp_path), "LIMNER_DATABASE": "postgresql://me:secret@db/x"}
+    loaded = settings.load(environ=environ, folder=tmp_path)
+    assert settings.shown(loaded, "database") == "1 set"
+    assert "secret" not in repr(loaded)
+    environ["LIMNER_DATABASE"] = "mysql://me:secret@db/x"
+    with pytest.raises(SettingsError) as caught:
+        settings.load(environ=environ, folder=tmp_path)
+    assert "secret" not in str(caught.value)

@@ -15,6 +15,7 @@ import click
 
 from limner import __version__
 from limner.cli.data import data
+from limner.cli.doctor import doctor
 from limner.cli.draw import draw, edit, vary
 from limner.cli.evaluate import evaluate
 from limner.cli.history import history
@@ -37,6 +38,7 @@ def app() -> None:
 
 app.add_command(begin)
 app.add_command(data)
+app.add_command(doctor)
 app.add_command(draw)
 app.add_command(edit)
 app.add_command(evaluate)

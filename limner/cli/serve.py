@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import socket
-import sys
 
 import click
 
@@ -26,12 +25,12 @@ def serve(
     host: str | None, port: str | None, engine: str | None, allow_open: bool, quiet: bool
 ) -> None:
     """Answer the OpenAI Images API."""
-    from limner.server import auth  # the server's packages load only for this command
+    from limner.server import auth, logs  # the server's packages load only for this command
     from limner.storage.database import Database
     from limner.storage.keys import KeyStore
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine})
-    _log_to_stderr(logging.WARNING if quiet else logging.INFO)
+    logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
     with contextlib.closing(Database(settings.database, settings.home)) as database:
         keys = [*settings.api_keys, *KeyStore(database).all()]
     auth.check_exposure(settings.host, keys, allow_open=allow_open)
@@ -41,7 +40,7 @@ def serve(
     from limner.server.app import create_app
 
     # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
-    with contextlib.closing(_listen(settings.host, settings.port)) as listener:
+    with contextlib.closing(listen(settings.host, settings.port)) as listener:
         app = create_app(settings)
         config = uvicorn.Config(
             app,
@@ -56,7 +55,8 @@ def serve(
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to `host` and `port`, or a SettingsError that says why there is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio switches off Nagle's algorithm for each connection, which
     # else holds the body of an answer back for 40 ms.
@@ -77,10 +77,3 @@ def _listen(host: str, port: int) -> socket.socket:
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _log_to_stderr(level: int) -> None:
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

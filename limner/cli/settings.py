@@ -9,8 +9,12 @@ from limner.cli.table import print_table
 
 
 @click.command()
-def settings() -> None:
+@click.option("--markdown", is_flag=True, help="Print the table of docs/settings.md instead.")
+def settings(markdown: bool) -> None:
     """Show each setting and where it comes from."""
+    if markdown:
+        click.echo(_markdown(), nl=False)
+        return
     loaded = settings_module.load()
     print_table(
         [key, settings_module.shown(loaded, key), loaded.origins[key], about.metadata["help"]]
@@ -18,3 +22,22 @@ def settings() -> None:
     )
     for name in settings_module.unknown_variables():
         click.echo(f"note: {name} is set, but no setting has that name", err=True)
+
+
+def _markdown() -> str:
+    """Every setting there is, as a table."""
+    default = settings_module.Settings()
+    lines = ["| setting | variable | default | takes | what for |", "|---|---|---|---|---|"]
+    for key, about in settings_module.fields().items():
+        is_empty = getattr(default, key) in ((), "")
+        shown = "" if is_empty else settings_module.shown(default, key)
+        kind = about.metadata["kind"]
+        cells = [
+            f"`{key}`",
+            f"`{settings_module.variable(key)}`",
+            f"`{shown}`" if shown else "empty",
+            kind.form,
+            about.metadata["help"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -29,6 +30,7 @@ async def admit(
         ticket.refund()
         raise
     job.ticket = ticket
+    job.ended = partial(serving.metrics.ended, serving.worker(call).engine.model, holder.name)
     serving.jobs.add(job.status, request.headers.get("x-client-request-id"))
     request.state.headers = serving.limiter.headers(holder)
     if serving.history:

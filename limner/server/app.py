@@ -95,13 +95,15 @@ def _keyed() -> APIRouter:
 
 
 def _open() -> APIRouter:
-    """What answers without a key."""
+    """What answers without a key, and what is not of the API."""
     router = APIRouter()
     add = router.add_api_route
     picture = links.ROUTE + "{name}"
     add(picture, images_api.picture, methods=["GET"], **describe.PICTURE)
     add(picture, images_api.picture, methods=["HEAD"], include_in_schema=False)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
+    checked = [Depends(_check_key), Depends(_is_admin)]
+    add("/metrics", models_api.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
     add("/health", models_api.health, methods=["GET"], **describe.HEALTH)
     add("/ready", models_api.ready, methods=["GET"], **describe.READY)
     return router
@@ -125,6 +127,10 @@ async def _may_draw(request: Request) -> None:
     service.holder(request).check("draw")
 
 
+async def _is_admin(request: Request) -> None:
+    service.holder(request).check("admin")
+
+
 async def _check_key(request: Request) -> None:
     serving = service.of(request)
     if serving.keys.is_stale:
@@ -140,7 +146,12 @@ def _handle_errors(app: FastAPI) -> None:
     async def limner_error(request: Request, error: LimnerError) -> Response:
         if error.status >= 500 and not isinstance(error, errors.ApiError):
             log.error("request %s failed: %s", service.request_id(request), error.message)
-        return _respond(errors.from_limner(error, service.request_id(request)))
+        said = errors.from_limner(error, service.request_id(request))
+        holder = getattr(request.state, "holder", None)
+        code = said.error_code or str(said.http_status)
+        serving: Service = request.app.state.service
+        serving.metrics.refused(code, holder.name if holder else "")
+        return _respond(said)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

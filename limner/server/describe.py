@@ -198,5 +198,12 @@ MODERATIONS = _route(
         )
     ),
 )
+METRICS = _route(
+    "metrics",
+    "What the server counts, for Prometheus",
+    {"text/plain": {"schema": {"type": "string"}}},
+    401,
+    403,
+)
 HEALTH = _route("health", "Whether the process answers", _json({"type": "object"}))
 READY = _route("ready", "Whether a request would be drawn", _json({"type": "object"}), 503)

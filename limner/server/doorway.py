@@ -17,6 +17,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limner.server.logs import current_request
 from limner.server.wire import errors
 from limner.server.wire.answers import dump
 
@@ -41,6 +42,7 @@ class Doorway:
             await self.app(scope, receive, send)
             return
         visit = _Visit(scope, receive, send, self.max_body_bytes)
+        current_request.set(visit.request_id)
         try:
             await self.app(visit.scope, visit.receive, visit.send)
         except Exception:
@@ -109,7 +111,16 @@ class _Visit:
         """One line a request: no query, which may be a signature, and nothing of the body."""
         ms = (time.monotonic() - self._started_s) * 1000
         method, path = self.scope["method"], self.scope["path"]
-        log.info("%s %s %s %.0f ms %s", method, ascii(path), self.status, ms, self.request_id)
+        holder = self.scope["state"].get("holder")
+        fields = {
+            "method": method,
+            "path": path,
+            "status": self.status,
+            "ms": round(ms),
+            "key": holder.name if holder else None,
+        }
+        line = (method, ascii(path), self.status, ms, self.request_id)
+        log.info("%s %s %s %.0f ms %s", *line, extra={"fields": fields})
 
     async def _drain(self) -> None:
         """Read what the client still sends, and forget it.

@@ -177,7 +177,9 @@ def _keep(
 
     Takes time: not on the loop.
     """
+    started_s = time.monotonic()
     drawn = _checked(serving, call, picture, request_id)
+    serving.metrics.worked(picture.model, "encoding", time.monotonic() - started_s)
     name = None
     if base is not None or job.record:
         name = serving.keep(job.record, picture, drawn.data, call.format)

@@ -59,6 +59,7 @@ class Job:
         self.n_kept = 0  # finished pictures that are stored, or on their way out
         self.record: Record | None = None  # its row of the history, if there is one
         self.ticket: Ticket | None = None  # its place in the limits of its key
+        self.ended: Callable[[str], None] | None = None  # told how it ended
         self.submitted_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
@@ -116,6 +117,8 @@ class Job:
             self.status.state = "done"
         self.status.position = self.status.abort = None
         self.release()
+        if self.ended:
+            self.ended(self.status.state)
         if self.record:
             with suppress(RuntimeError):  # the loop is closing: the next start ends the row
                 self._loop.run_in_executor(None, _end, self.record, self.status.state)

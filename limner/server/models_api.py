@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from limner import __version__
 from limner.server import bodies, service
+from limner.server.metrics import MEDIA_TYPE
 from limner.server.wire import answers, errors, moderations
 
 _JSON = "application/json"
@@ -39,6 +40,12 @@ async def health() -> Response:
     """The process answers."""
     body = {"status": "ok", "version": __version__}
     return Response(answers.dump(body), media_type=_JSON)
+
+
+async def metrics(request: Request) -> Response:
+    """What Prometheus reads."""
+    text = await run_in_threadpool(service.of(request).metrics.text)
+    return Response(text, media_type=MEDIA_TYPE)
 
 
 async def ready(request: Request) -> Response:

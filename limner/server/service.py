@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import cast
 
 from fastapi import Request
@@ -15,6 +16,7 @@ from limner.server.idempotency import Answers
 from limner.server.jobs import Jobs
 from limner.server.limits import Limiter
 from limner.server.links import Links
+from limner.server.metrics import Metrics
 from limner.server.moderation import ALWAYS, Moderator, PictureModerator, Verdict, WordList
 from limner.server.wire import errors
 from limner.server.wire.calls import Call
@@ -40,8 +42,9 @@ class Service:
     ) -> None:
         self.settings = settings
         studio = Studio(settings)
+        self.metrics = Metrics()
         names = dict.fromkeys([settings.engine, _TESTCARD])
-        self.workers = {name: Worker(studio, name, settings.queue) for name in names}
+        self.workers = {name: Worker(studio, name, settings.queue, self.metrics) for name in names}
         own = {worker.engine.model: name for name, worker in self.workers.items()}
         self.catalogue = Catalogue(settings.engine, own)
         self.database = Database(settings.database, settings.home)
@@ -72,9 +75,16 @@ class Service:
         self, record: history.Record | None, picture: Picture, data: bytes, format: Format
     ) -> str:
         """Store a finished picture, and its row if the request has one; returns its name."""
+        started_s = time.monotonic()
         name = self.links.store(data, format, keep=record is not None)
-        if record is None:
-            return name
+        if record is not None:
+            self._write_row(record, picture, name, data, format)
+        self.metrics.worked(picture.model, "storing", time.monotonic() - started_s)
+        return name
+
+    def _write_row(
+        self, record: history.Record, picture: Picture, name: str, data: bytes, format: Format
+    ) -> None:
         height, width = picture.pixels.shape[:2]
         made = history.Made(picture.index, picture.seed, picture.score, width, height, format)
         try:
@@ -82,7 +92,6 @@ class Service:
         except BaseException:
             (self.links.kept / name).unlink(missing_ok=True)  # no picture without its row
             raise
-        return name
 
     def check_prompt(self, call: Call, request_id: str) -> None:
         """Refuse a prompt that the moderation hook flags; "low" lets all but the worst pass."""

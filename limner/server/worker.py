@@ -15,10 +15,11 @@ import time
 from collections.abc import Generator
 from typing import cast
 
-from limner.engines.base import Engine, Event, Picture
+from limner.engines.base import Engine, Event, Picture, Preview, Progress
 from limner.request import ImageRequest
 from limner.server.auth import ANYONE, Holder
 from limner.server.jobs import Job
+from limner.server.metrics import Metrics
 from limner.server.turns import Turns
 from limner.server.wire import errors
 from limner.studio import Studio
@@ -29,13 +30,40 @@ _FIRST_GUESS_S = 1.0  # for one picture, before any has been drawn
 _JOIN_S = 10.0
 
 
+class _Turn:
+    """Where the time of a picture goes: what passes before an event is of the stage it names."""
+
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+        self._by_stage: dict[str, float] = {}
+        self._stage = ""
+
+    def note(self, event: Event) -> None:
+        """The engine yielded `event`."""
+        now_s = time.monotonic()
+        if isinstance(event, Progress):
+            self._stage = event.stage
+        stage = "previews" if isinstance(event, Preview) else self._stage or "drawing"
+        self._by_stage[stage] = self._by_stage.get(stage, 0.0) + now_s - self._last_s
+        self._last_s = now_s
+
+    def take(self) -> dict[str, float]:
+        """Seconds by stage since the last call."""
+        taken, self._by_stage = self._by_stage, {}
+        return taken
+
+
 class Worker:
     """Draws for the server with one engine of `studio`, one picture at a time."""
 
-    def __init__(self, studio: Studio, engine: str, n_waiting_max: int) -> None:
+    def __init__(
+        self, studio: Studio, engine: str, n_waiting_max: int, metrics: Metrics | None = None
+    ) -> None:
         self.engine: Engine = studio.engine(engine)
         self._studio, self._name = studio, engine
         self._n_waiting_max = n_waiting_max
+        self._metrics = metrics or Metrics()
+        self._metrics.watch_queue(self.engine.model, lambda: self.n_waiting)
         self._waiting = Turns()
         self._changed = threading.Condition()
         self._is_closing = False
@@ -116,24 +144,27 @@ class Worker:
             if job.status.state == "queued":
                 job.status.state = "drawing"
                 job.place(None)
+                wait_s = time.monotonic() - job.submitted_s
+                self._metrics.waited(self.engine.model, job.key_name, wait_s)
             self._waiting.drop_cancelled()
             self._tell_positions()
             return job
 
     def _take_turn(self, job: Job) -> bool:
         """Draw until a picture is finished and another key waits; whether there is more to draw."""
-        started_s = time.monotonic()
+        turn = _Turn()
         try:
             if job.drawing is None:
                 events = self._studio.draw(job.request, engine=self._name)
                 job.drawing = cast("Generator[Event]", events)
             for event in job.drawing:
                 if job.is_cancelled:
-                    log.info("cancelled after %.1f s", time.monotonic() - started_s)
+                    log.info("%s was cancelled while it was drawn", job.status.id)
                     return False
                 job.post(event)
+                turn.note(event)
                 if isinstance(event, Picture):
-                    started_s = self._count_picture(job, started_s)
+                    self._count_picture(job, turn)
                     if job.n_drawn < job.request.n and self._put_back(job):
                         return True
         except Exception as error:  # the thread outlives what an engine does wrong
@@ -142,11 +173,14 @@ class Worker:
         job.post(None)
         return False
 
-    def _count_picture(self, job: Job, started_s: float) -> float:
-        now_s = time.monotonic()
+    def _count_picture(self, job: Job, turn: _Turn) -> None:
         job.n_drawn += 1
-        self._seconds_per_picture += 0.3 * (now_s - started_s - self._seconds_per_picture)
-        return now_s
+        model, by_stage = self.engine.model, turn.take()
+        self._metrics.drew(model, job.key_name)
+        for stage, seconds in by_stage.items():
+            self._metrics.worked(model, stage, seconds)
+        seconds = sum(by_stage.values())
+        self._seconds_per_picture += 0.3 * (seconds - self._seconds_per_picture)
 
     def _put_back(self, job: Job) -> bool:
         """Let the other keys have their turns first, if any waits."""

@@ -149,7 +149,6 @@ print(n)
 
 
 def test_server_out_of_reach_is_an_error_without_its_password() -> None:
-    pytest.importorskip("psycopg")
     url = "postgresql://limner:secret@127.0.0.1:9/limner?connect_timeout=1"
     with pytest.raises(DatabaseError) as caught:
         Database(url, Path("/nonexistent"))
