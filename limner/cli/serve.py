@@ -51,7 +51,7 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         listener.listen(config.backlog)  # whoever reads the next line and calls is answered
-        click.echo(f"limner is at http://{_address(listener)}/v1", err=True)
+        _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -72,6 +72,13 @@ def listen(host: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise SettingsError(f"Cannot listen at {host}:{port}: {reason}", hint=hint) from error
     return listener
+
+
+def _announce(line: str, form: str) -> None:
+    if form == "json":
+        logging.getLogger("limner.server").info(line)
+    else:
+        click.echo(line, err=True)
 
 
 def _address(listener: socket.socket) -> str:

@@ -14,13 +14,8 @@ from limner.server.wire.calls import Call
 from limner.storage.history import Asked
 
 
-async def admit(
-    request: Request, call: Call, *, kind: str = "generation", parent: str | None = None
-) -> Job:
-    """Queue `call` within the limits of its key, with a row in the history if one is kept.
-
-    `parent` is the SHA-256 of the picture that an edit or a variation begins with.
-    """
+async def admit(request: Request, call: Call) -> Job:
+    """Queue `call` within the limits of its key, with a row in the history if one is kept."""
     serving, holder = service.of(request), service.holder(request)
     ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
     try:
@@ -37,12 +32,12 @@ async def admit(
         asked = Asked(
             id=id,
             key_name=holder.name,
-            kind=kind,
+            kind=_kind(call),
             model=serving.worker(call).engine.model,
             prompt=call.request.prompt,
             n=call.request.n,
             parameters=_parameters(call),
-            parent=parent,
+            parent=call.parent,
         )
         try:
             job.record = await run_in_threadpool(serving.history.begin, asked)
@@ -50,6 +45,11 @@ async def admit(
             job.cancel()
             raise
     return job
+
+
+def _kind(call: Call) -> str:
+    source = call.request.source
+    return "generation" if source is None else type(source).__name__.lower()
 
 
 def _parameters(call: Call) -> dict[str, Any]:

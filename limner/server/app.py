@@ -121,6 +121,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.close()
     if serving.history:
         serving.history.release()
+    serving.database.close()
 
 
 async def _may_draw(request: Request) -> None:

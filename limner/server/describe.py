@@ -95,10 +95,10 @@ def _errors(*codes: int) -> dict[int | str, Schema]:
     said = {
         400: "Something in the request is wrong",
         401: "No key, or a wrong one",
-        403: "The address has ended or is not signed",
+        403: "The address has ended or is not signed, or the key is not for this",
         404: "There is no such thing",
         408: "The body stopped arriving",
-        429: "The queue is full; Retry-After says when to come back",
+        429: "The queue is full, or the key over a limit; Retry-After says when to come back",
         500: "The server failed",
         503: "The server is stopping",
     }
@@ -118,7 +118,7 @@ def _route(
     return described
 
 
-_DRAW_CODES = (400, 401, 408, 429, 500, 503)
+_DRAW_CODES = (400, 401, 403, 408, 429, 500, 503)
 
 _IMAGES_OR_STREAM = {**_json(_IMAGES), "text/event-stream": {"schema": {"type": "string"}}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -21,6 +22,10 @@ class RawFile:
         """All its bytes."""
         self.file.seek(0)
         return self.file.read()
+
+    def sha256(self) -> str:
+        """The hash of all its bytes, in hexadecimal."""
+        return hashlib.sha256(self.read()).hexdigest()
 
     def mime(self) -> str:
         """Its type by its first bytes; the declared one when they say nothing."""

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from limner.engines import base
+from tests.postgres import postgres, postgres_server
 from tests.server.helpers import GatedEngine, Server, make_settings, running
+
+__all__ = ["postgres", "postgres_server"]
 
 
 @pytest.fixture(scope="session")

@@ -64,12 +64,13 @@ def _draw_until_it_breaks(url: str, answered: list[str]) -> None:
             answered.append(response.headers["x-request-id"])
 
 
-def _check_whole(home: Path, answered: list[str]) -> dict[str, int]:
+def _check_whole(home: Path, answered: list[str], url: str = "") -> dict[str, int]:
     """Nothing is torn or lost; returns how many requests ended how."""
-    database = Database("", home)
+    database = Database(url, home)
     history = History(database, home)
     rows = {row["id"]: row for row in history.page(100_000)}
-    assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    if database.is_sqlite:
+        assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     database.close()
     assert [id for id in answered if rows[id]["state"] != "done"] == []
     named = set()
@@ -86,10 +87,13 @@ def _check_whole(home: Path, answered: list[str]) -> dict[str, int]:
     return {state: states.count(state) for state in set(states)}
 
 
-def _kill_while_drawing(home: Path, n_rounds: int, engine: str, longest_s: float) -> dict[str, int]:
+def _kill_while_drawing(
+    home: Path, n_rounds: int, engine: str, longest_s: float, database: str = ""
+) -> dict[str, int]:
     answered: list[str] = []
+    variables: Any = {"LIMNER_ENGINE": engine, "LIMNER_DATABASE": database}
     for _ in range(n_rounds):
-        with _serving(home, LIMNER_ENGINE=engine) as (process, url):
+        with _serving(home, **variables) as (process, url):
             clients = [
                 threading.Thread(target=_draw_until_it_breaks, args=(url, answered))
                 for _ in range(3)
@@ -103,8 +107,8 @@ def _kill_while_drawing(home: Path, n_rounds: int, engine: str, longest_s: float
             process.wait(10)
             for client in clients:
                 client.join(30)
-    with _serving(home, LIMNER_ENGINE=engine):
-        return _check_whole(home, answered)
+    with _serving(home, **variables):
+        return _check_whole(home, answered, database)
 
 
 def test_killed_while_drawing(tmp_path: Path) -> None:
@@ -124,6 +128,13 @@ def test_killed_many_times_while_drawing(
     # Every kill met at least one of three clients that never paused.
     assert states["interrupted"] >= n_rounds // 2
     assert states["done"] >= n_rounds
+
+
+@pytest.mark.slow
+def test_killed_while_the_history_is_in_postgres(tmp_path: Path, postgres: str) -> None:
+    states = _kill_while_drawing(tmp_path, 4, "testcard", 0.3, postgres)
+    assert states["interrupted"] >= 2
+    assert states["done"] >= 4
 
 
 def test_disk_without_room_for_a_picture_refuses_and_leaves_nothing(tmp_path: Path) -> None:

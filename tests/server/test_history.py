@@ -13,10 +13,13 @@ import pytest
 from limner.engines.base import Picture
 from limner.storage import database as database_module
 from tests.server.helpers import (
+    EDITS,
+    VARIATIONS,
     GatedEngine,
     Server,
     assert_openai_error,
     make_settings,
+    picture_file,
     running,
     wait_until,
 )
@@ -56,6 +59,19 @@ def test_request_is_in_the_history_once_it_is_answered(own: Server, body: dict[s
         assert hashlib.sha256(data).hexdigest() == picture["sha256"]
         assert (len(data), picture["size"]) == (picture["bytes"], "256x256")
     assert own.http.get(f"{HISTORY}/{row['id']}").json()["prompt"] == "a cat"
+
+
+def test_edit_and_variation_name_the_picture_they_began_with(own: Server) -> None:
+    data = picture_file(256)
+    files = {"image": ("a.png", data, "image/png")}
+    form = {"size": "256x256", "model": "dall-e-2"}
+    own.http.post(EDITS, data=form | {"prompt": "a hat"}, files=files).raise_for_status()
+    own.http.post(VARIATIONS, data=form, files=files).raise_for_status()
+    variation, edit = own.http.get(HISTORY).json()["data"]
+    assert (edit["kind"], edit["prompt"]) == ("edit", "a hat")
+    assert (variation["kind"], variation["prompt"]) == ("variation", "")
+    for row in (edit, variation):
+        assert row["pictures"][0]["parent"] == hashlib.sha256(data).hexdigest()
 
 
 def test_pages(own: Server) -> None:

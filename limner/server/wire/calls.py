@@ -88,6 +88,7 @@ class Call:
     moderation: Strictness = "auto"
     identifier: str | None = None  # whom the client draws for; echoed, never stored
     notices: tuple[str, ...] = ()  # what of the request is passed over
+    parent: str | None = None  # SHA-256 of the file of the picture that it begins with
 
     @property
     def kind(self) -> str:
@@ -126,7 +127,7 @@ def read_edit(
     fields.choice("input_fidelity", ("high", "low"))
     alpha = None if sources.mask is None else sources.mask.pixels[..., 3]
     source = Edit(sources.images[0].pixels, alpha)
-    call = _read_rest(fields, target, prompt, n, source)
+    call = replace(_read_rest(fields, target, prompt, n, source), parent=images[0].sha256())
     n_more = len(sources.images) - 1
     if n_more:
         others = "the other one was" if n_more == 1 else f"the other {n_more} were"
@@ -147,7 +148,7 @@ def read_variation(
     seed = fields.whole_number("seed", 0, MAX_SEED)
     source = Variation(sources.images[0].pixels)
     request = ImageRequest("", n, read_size(fields, target), seed=seed, source=source)
-    return Call(target, request.with_seed(), container)
+    return Call(target, request.with_seed(), container, parent=images[0].sha256())
 
 
 def _read_n(fields: Fields, target: Target) -> int:
