@@ -24,6 +24,7 @@ log = logging.getLogger("limner.server")
 
 State = Literal["queued", "drawing", "done", "failed", "cancelled"]
 MAX_REMEMBERED = 1000
+MAX_CLIENT_ID_CHARS = 512
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Jobs:
     def add(self, status: Status, client_id: str | None) -> None:
         """Remember `status`, and forget the oldest."""
         self._by_id[status.id] = status
-        if client_id:
+        if client_id and len(client_id) <= MAX_CLIENT_ID_CHARS:
             self._id_of[status.key_name, client_id] = status.id
         while len(self._by_id) > MAX_REMEMBERED:
             oldest, _ = self._by_id.popitem(last=False)
