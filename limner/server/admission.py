@@ -22,7 +22,7 @@ async def admit(request: Request, call: Call) -> Job:
         id = service.request_id(request)
         job = serving.worker(call).submit(call.request, holder, id)
     except BaseException:
-        ticket.refund()
+        await run_in_threadpool(ticket.refund)
         raise
     job.ticket = ticket
     job.ended = partial(serving.metrics.ended, serving.worker(call).engine.model, holder.name)

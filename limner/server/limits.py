@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from limner.server.auth import Holder
 from limner.server.wire import errors
@@ -96,6 +97,7 @@ class Ticket:
 
     def __init__(self, limiter: Limiter, meter: Meter, n: int) -> None:
         self._limiter, self._meter, self._n = limiter, meter, n
+        self.uncount: Callable[[], object] | None = None  # takes it out of the day
         self._is_over = False
 
     def release(self) -> None:
@@ -106,11 +108,13 @@ class Ticket:
                 self._meter.n_running -= 1
 
     def refund(self) -> None:
-        """It was refused for another reason: count it as not asked for in this minute."""
+        """It was refused for another reason: count it as not asked for. May take time."""
         self.release()
         with self._limiter.lock:
             for kind, window in self._meter.windows.items():
                 window.give_back(1 if kind == "requests" else self._n)
+        if self.uncount:
+            self.uncount()
 
 
 class Limiter:
@@ -137,7 +141,7 @@ class Limiter:
             meter.n_running += 1
         ticket = Ticket(self, meter, n)
         try:
-            self._check_day(holder, n)
+            ticket.uncount = self._count_day(holder, n)
         except BaseException:
             ticket.refund()
             raise
@@ -166,16 +170,18 @@ class Limiter:
                 what = f"{kind} per minute"
                 raise errors.rate_limited(what, holder.name, window.limit, used, asked, wait_s)
 
-    def _check_day(self, holder: Holder, n: int) -> None:
+    def _count_day(self, holder: Holder, n: int) -> Callable[[], object] | None:
+        """Count `n` pictures of today, or refuse them; returns what undoes it."""
         limit = holder.limits.pictures_per_day
         if limit is None:
-            return
+            return None
         now_s = self._now()
         day = datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%d")
         used = self._store.count_pictures(holder.name, day, n, limit)
         if used + n > limit:
             wait_s = math.inf if n > limit else _DAY_S - now_s % _DAY_S
             raise errors.rate_limited("images per day", holder.name, limit, used, n, wait_s)
+        return partial(self._store.count_pictures, holder.name, day, -n, limit)
 
 
 def duration(seconds: float) -> str:

@@ -233,6 +233,16 @@ def test_day_begins_at_midnight_utc(tmp_path: Path) -> None:
     database.close()
 
 
+def test_what_is_refused_for_another_reason_is_not_counted(tmp_path: Path) -> None:
+    database = Database("", tmp_path)
+    limiter = Limiter(KeyStore(database))
+    holder = Holder("phone", limits=Limits(1, 2, 2, 1))
+    for _ in range(3):
+        limiter.admit(holder, 2).refund()
+    limiter.admit(holder, 2)
+    database.close()
+
+
 def test_many_threads_never_pass_the_limit(tmp_path: Path) -> None:
     database = Database("", tmp_path)
     limiter = Limiter(KeyStore(database))
