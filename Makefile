@@ -40,7 +40,7 @@ serve: .venv/.base  ## answer the OpenAI Images API at 127.0.0.1:8000: ARGS="--p
 	@$(BIN)/limner serve $(ARGS)
 
 test: .venv/.dev  ## run the tests, the slow ones left out
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto $(ARGS)
 
 test-all: .venv/.dev  ## run all tests, the slow ones included
 	$(BIN)/pytest -m "slow or not slow" $(ARGS)

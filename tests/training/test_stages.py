@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from limner.data.source import Sample
@@ -313,10 +315,11 @@ def test_held_out_pictures_are_not_trained_on() -> None:
 class Kinds:
     """Examples of which the last three are scenes, the last of all three times as wanted."""
 
-    codes = np.arange(8, dtype=np.uint16)[:, None, None].repeat(16, 1).repeat(2, 2)
-    weights = np.array([1.0] * 7 + [3.0])
-    is_scene = np.arange(8) > 4
-    concepts = np.arange(8)
+    def __init__(self) -> None:
+        self.codes: NDArray[np.integer[Any]] = np.zeros((8, 16, 2), np.uint16)
+        self.weights: NDArray[np.floating[Any]] = np.array([1.0] * 7 + [3.0])
+        self.is_scene: NDArray[np.bool_] = np.arange(8) > 4
+        self.concepts: NDArray[np.integer[Any]] = np.arange(8)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         return f"number {index}"
