@@ -187,14 +187,10 @@ class Evaluation:
         sets = {key: np.concatenate(parts) for key, parts in features.items()}
         true = sets.pop((TRUE, ""))
         rows = [
-            DistanceRow(source, lang, name, metrics.kid(found, true), len(found))
-            for (source, lang), found in sets.items()
+            _distance_row(source, lang, name, found, true) for (source, lang), found in sets.items()
         ]
-        halves = DistanceRow(
-            f"{TRUE}, one half to the other", "", name, metrics.kid(true[::2], true[1::2]),
-            len(true) // 2,
-        )  # fmt: skip
-        return [*rows, halves]
+        halves = f"{TRUE}, one half to the other"
+        return [*rows, _distance_row(halves, "", name, true[::2], true[1::2])]
 
     def _tokenizer(self, rebuild: Rebuild) -> TokenizerRow:
         """On the artist that the tokenizer never saw (S2)."""
@@ -211,10 +207,25 @@ class Evaluation:
         chosen = rows[:: max(1, len(rows) // _TOKENIZER_PICTURES)][:_TOKENIZER_PICTURES]
         true = np.stack([self.library.picture(index, SOURCE_PX) for index in chosen])
         rebuilt = rebuild(true)
-        a, b = (on_white(true), on_white(rebuilt))
+        a, b = on_white(true), on_white(rebuilt)
+        # Premultiplied colour is what shows on black.
+        on_black = metrics.psnr(true[..., :3], rebuilt[..., :3])
         return TokenizerRow(
-            splits.HELD_OUT_ARTIST, estimate(metrics.psnr(a, b)), estimate(metrics.ssim(a, b))
+            splits.HELD_OUT_ARTIST,
+            estimate(metrics.psnr(a, b)),
+            estimate(on_black),
+            estimate(metrics.ssim(a, b)),
+            estimate(metrics.edge_f1(a, b)),
+            estimate(metrics.alpha_error(true, rebuilt)),
         )
+
+
+def _distance_row(
+    source: str, lang: str, network: str, found: NDArray[np.float32], true: NDArray[np.float32]
+) -> DistanceRow:
+    density, coverage = metrics.density_and_coverage(found, true)
+    kid, sliced = metrics.kid(found, true), metrics.sliced_wasserstein(found, true)
+    return DistanceRow(source, lang, network, kid, sliced, density, coverage, len(found))
 
 
 def _others(captions: list[str], n: int, seed: int) -> NDArray[np.int64]:

@@ -64,6 +64,79 @@ def _kernel(a: Floats, b: Floats) -> Floats:
     return product
 
 
+def density_and_coverage(found: Floats, true: Floats, k: int = 5) -> tuple[float, float]:
+    """How many true pictures' neighbourhoods hold a found one's, and how many hold any.
+
+    With B_i the ball around true features i (m, d) that reaches its k-th nearest true neighbour,
+    over found features j (n, d) (Naeem et al., arXiv 2002.09797, section 3):
+
+        density = mean_j( |{i: j in B_i}| ) / k,   coverage = mean_i( any_j( j in B_i ) )
+
+    Both are about 1 for equal distributions. NaN with k true pictures or fewer.
+    """
+    if len(true) <= k or not len(found):
+        return float("nan"), float("nan")
+    reach = np.sort(_distances(true, true), axis=1)[:, k]  # the nearest is the picture itself
+    within = _distances(true, found) < reach[:, None]
+    return float(within.sum() / (k * len(found))), float(within.any(1).mean())
+
+
+def _distances(a: Floats, b: Floats) -> NDArray[np.float64]:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    squares = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    distances: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
+    return distances
+
+
+def sliced_wasserstein(a: Floats, b: Floats, n_slices: int = 256, seed: int = 0) -> float:
+    """Root mean squared 2-Wasserstein distance of two sets (n, d), (m, d) along random lines.
+
+    Bonneel et al. 2015 (J. Math. Imaging Vis. 51), definition 4; between sets of different size
+    by their quantiles.
+    """
+    lines = np.random.default_rng(seed).normal(size=(a.shape[1], n_slices))
+    lines /= np.linalg.norm(lines, axis=0)
+    shares = (np.arange(max(len(a), len(b))) + 0.5) / max(len(a), len(b))
+    along_a, along_b = (np.quantile(x @ lines, shares, axis=0) for x in (a, b))
+    return float(np.sqrt(((along_a - along_b) ** 2).mean()))
+
+
+def edge_f1(a: NDArray[np.uint8], b: NDArray[np.uint8], step: float = 32.0) -> NDArray[np.float64]:
+    """F1 of the edges of b against those of a, RGB pictures (N, H, W, 3); 1 where neither has any.
+
+    An edge is where luma changes by more than `step` of 255 from a pixel to the next; it is found
+    if the other picture has one within a pixel.
+    """
+    x, y = _edges(a, step), _edges(b, step)
+    right, seen = (y & _widened(x)).sum((1, 2)), (x & _widened(y)).sum((1, 2))
+    precision, recall = right / np.maximum(y.sum((1, 2)), 1), seen / np.maximum(x.sum((1, 2)), 1)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    whole: NDArray[np.float64] = np.where(x.any((1, 2)) | y.any((1, 2)), f1, 1.0)
+    return whole
+
+
+def _edges(pictures: NDArray[np.uint8], step: float) -> NDArray[np.bool_]:
+    luma = pictures @ np.array([0.299, 0.587, 0.114])
+    edges = np.zeros(luma.shape, bool)
+    edges[:, :-1] |= np.abs(np.diff(luma, axis=1)) > step
+    edges[:, :, :-1] |= np.abs(np.diff(luma, axis=2)) > step
+    return edges
+
+
+def _widened(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    padded = np.pad(edges, ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    wide: NDArray[np.bool_] = windows.any((-1, -2))
+    return wide
+
+
+def alpha_error(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean absolute difference of alpha, 0 to 1, of pairs of RGBA pictures (N, H, W, 4)."""
+    difference = np.abs(a[..., 3].astype(np.float64) - b[..., 3]) / 255
+    error: NDArray[np.float64] = difference.mean((1, 2))
+    return error
+
+
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Peak signal to noise in dB for each pair of pictures (N, H, W, C); at most 100."""
     difference = a.astype(np.float64) - b

@@ -76,3 +76,52 @@ def test_overlap_counts_what_is_visible() -> None:
     b[0, :2, :, 3] = 255
     assert metrics.overlap(a, b)[0] == pytest.approx(4 / 12)
     assert metrics.overlap(a * 0, b * 0)[0] == 0
+
+
+def test_density_and_coverage_by_the_formula_written_out() -> None:
+    rng = np.random.default_rng(5)
+    true, found = rng.normal(size=(9, 3)), rng.normal(size=(7, 3)) * 0.7
+    reach = [sorted(np.linalg.norm(true - x, axis=1))[2] for x in true]
+    within = [[np.linalg.norm(x - y) < r for y in found] for x, r in zip(true, reach, strict=True)]
+    density, coverage = metrics.density_and_coverage(found, true, k=2)
+    assert density == pytest.approx(np.sum(within) / (2 * 7))
+    assert coverage == pytest.approx(np.mean([any(row) for row in within]))
+
+
+def test_density_and_coverage_are_about_one_for_the_same_and_none_far_away() -> None:
+    rng = np.random.default_rng(6)
+    true, same = rng.normal(size=(400, 5)), rng.normal(size=(400, 5))
+    assert metrics.density_and_coverage(same, true) == pytest.approx((1, 0.97), abs=0.1)
+    assert metrics.density_and_coverage(same + 50, true) == (0, 0)
+    one_picture = np.repeat(true[:1], 400, axis=0)
+    assert metrics.density_and_coverage(one_picture, true)[1] < 0.1
+    assert np.isnan(metrics.density_and_coverage(same, true[:5])).all()
+
+
+def test_sliced_wasserstein_of_a_shift_is_its_length_along_the_lines() -> None:
+    rng = np.random.default_rng(7)
+    a = rng.normal(size=(300, 4))
+    assert metrics.sliced_wasserstein(a, rng.permutation(a)) == pytest.approx(0, abs=1e-9)
+    shift = np.array([3.0, 0, 0, 0])  # of which a random line in 4 dimensions sees a half
+    assert metrics.sliced_wasserstein(a, a + shift, 4096) == pytest.approx(1.5, abs=0.05)
+    assert metrics.sliced_wasserstein(a, a[:150]) < 0.5
+
+
+def test_edges_are_found_within_a_pixel() -> None:
+    a = np.zeros((1, 16, 16, 3), np.uint8)
+    a[:, :, 8:] = 255
+    assert metrics.edge_f1(a, a)[0] == 1
+    near, far = a.copy(), a.copy()
+    near[:, :, 8] = 0
+    far[:, :, 8:13] = 0
+    assert metrics.edge_f1(a, near)[0] == 1
+    assert metrics.edge_f1(a, far)[0] == 0
+    assert metrics.edge_f1(a * 0, a * 0)[0] == 1
+    assert metrics.edge_f1(a, a * 0)[0] == 0
+
+
+def test_alpha_error_is_a_share_of_full_opacity() -> None:
+    a, b = np.zeros((1, 4, 4, 4), np.uint8), np.zeros((1, 4, 4, 4), np.uint8)
+    b[0, :1, :, 3] = 255
+    b[..., :3] = 90  # colour does not count
+    assert metrics.alpha_error(a, b)[0] == pytest.approx(0.25)
