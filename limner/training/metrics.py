@@ -126,7 +126,7 @@ def _edges(pictures: NDArray[np.uint8], step: float) -> NDArray[np.bool_]:
 def _widened(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(edges, ((0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
-    wide: NDArray[np.bool_] = windows.any((-1, -2))
+    wide: NDArray[np.bool_] = windows.max((-1, -2))
     return wide
 
 
