@@ -6,7 +6,7 @@
 #
 # Hardware   2 cores with AVX-512 and bfloat16, 24 GB of memory, 6 GB of disk, npm and a network
 #            for the first stage only. Without bfloat16 the generator takes about three times as long.
-# Time       (estimates, no clean run yet) data 15 min, text tokenizer 2, image tokenizer 35, generator 80, upscaler 20, export 2.
+# Time       data 1 min and generator 80 (measured); text tokenizer 2, image tokenizer 35, upscaler 20 (estimates).
 # Figures    what `limner evaluate` says of the weights is in their model card.
 #
 # It may be stopped at any time; the same command goes on from there. Environment: FROM, STEPS,
