@@ -1,6 +1,7 @@
 """What holds for every test: a LIMNER_HOME of its own, no settings of the user, no network."""
 
 import os
+import signal
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +15,9 @@ from hypothesis import settings
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# Started in the background by a shell, this process ignores Ctrl-C, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_loopback(host: str) -> bool:
