@@ -21,7 +21,7 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @click.command()
 @click.argument("stage", type=click.Choice([*STAGES, "all"]))
-@click.option("--preset", default="nano", show_default=True, help="nano, small or tiny.")
+@click.option("--preset", default="nano", show_default=True, help="nano, nano-96, small or tiny.")
 @click.option("--name", default="mine", show_default=True, help="Of the run's folder.")
 @click.option(
     "--data",
@@ -94,19 +94,21 @@ def train(
     "--from", "source", default="nano", show_default=True, help="A shipped name or a folder."
 )
 @click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
+@click.option("--px", type=int, help="Side of the pictures that the transformer draws.")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
-def begin(run: str, source: str, parts: tuple[str, ...], home: Path | None) -> None:
+def begin(run: str, source: str, parts: tuple[str, ...], px: int | None, home: Path | None) -> None:
     """Start RUN from weights that draw, for `limner train` to go on with.
 
     With all stages taken, `limner train generator --name RUN --data FOLDER` teaches the model
-    that ships your own pictures. Stages that are not taken are trained from nothing.
+    that ships your own pictures. Stages that are not taken are trained from nothing. A --px above
+    the weights' own gives the same drawings more cells, to be trained further for finer ones.
     """
     _training()
     from limner.storage import weights
     from limner.training.begin import begin_run
 
     folder = run_folder(settings.load({"home": home}).home, run)
-    click.echo(begin_run(weights.find(source), folder, parts))
+    click.echo(begin_run(weights.find(source), folder, parts, px))
 
 
 @click.command()

@@ -247,10 +247,14 @@ class Transformer(nn.Module):
         x = self.text_embed(text) + self.text_place_embed.weight[: text.shape[1]]
         return self._encode(x, mask), mask
 
-    def encode_image(self, codes: Tensor) -> Tensor:
-        """Codes (B, n_cells, n_groups) in row-major order to hidden states (B, n_cells, D)."""
-        places = torch.arange(self.config.n_cells, device=codes.device)
-        return self._encode(self._content_input(codes, places[None]), None)
+    def encode_image(self, codes: Tensor, places: Tensor | None = None) -> Tensor:
+        """Codes (B, n, n_groups) of the cells at places (B, n) to hidden states (B, n, D).
+
+        All cells in row-major order by default.
+        """
+        if places is None:
+            places = torch.arange(self.config.n_cells, device=codes.device)[None]
+        return self._encode(self._content_input(codes, places), None)
 
     def _encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for layer in self.encoder:
@@ -262,9 +266,9 @@ class Transformer(nn.Module):
         hidden, mask = self.encode_text(text)
         return F.normalize(self.text_embedding(_mean(hidden, mask)).float(), dim=-1)
 
-    def embed_image(self, codes: Tensor) -> Tensor:
-        """Unit vectors (B, E) of pictures' codes (B, n_cells, n_groups)."""
-        hidden = self.encode_image(codes)
+    def embed_image(self, codes: Tensor, places: Tensor | None = None) -> Tensor:
+        """Unit vectors (B, E) of pictures' codes, given as `encode_image` wants them."""
+        hidden = self.encode_image(codes, places)
         return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 
     def remember(self, text: Tensor) -> Memory:
@@ -289,22 +293,31 @@ class Transformer(nn.Module):
         order: Tensor,
         seen: Tensor | None = None,
         n_known: int | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Scores (B, n, n_groups, n_codes) of n cells, each given the cells before it.
 
         text (B, T); codes (B, n, n_groups) and order (B, n), both in drawing order: codes[:, t]
         belongs to the cell at row-major index order[:, t]. `seen`, codes by default, is what later
         cells are told of earlier ones. With `n_known` the cells after the first n_known are all
-        asked at once, given those alone: scores (B, n - n_known, n_groups, n_codes).
+        asked at once, given those alone: scores (B, n - n_known, n_groups, n_codes). `asked` (Q,)
+        scores those positions of the drawing order alone, none of them below n_known.
         """
         known = codes if seen is None else seen
-        hidden = self.hidden(self.remember(text), known, order, n_known)
-        return self.head(hidden, codes[:, n_known or 0 :])
+        if asked is None:
+            asked = torch.arange(n_known or 0, codes.shape[1], device=codes.device)
+        hidden = self.hidden(self.remember(text), known, order, asked, n_known)
+        return self.head(hidden, codes[:, asked])
 
     def hidden(
-        self, memory: Memory, codes: Tensor, order: Tensor, n_known: int | None = None
+        self,
+        memory: Memory,
+        codes: Tensor,
+        order: Tensor,
+        asked: Tensor,
+        n_known: int | None = None,
     ) -> Tensor:
-        """The query stack's output (B, n, D) for the cells that `forward` scores."""
+        """The query stack's output (B, Q, D) for the positions `asked` (Q,) of `forward`."""
         n_read = codes.shape[1] - 1 if n_known is None else n_known
         begin = torch.full_like(codes[:, :1], self.config.n_codes)
         nowhere = torch.full_like(order[:, :1], self.config.n_cells)
@@ -314,13 +327,13 @@ class Transformer(nn.Module):
         for layer, text in zip(self.content, memory.keys, strict=False):
             x = layer(x, layer.own_keys(x, rotary), text, memory.mask, rotary)
         shared = self.shared_keys(self.shared_norm(x), rotary)
-        if n_known is None:
-            return self._ask(memory, shared, order, None)
-        places = order[:, n_known:]
-        everything = torch.ones(
-            places.shape[1], n_known + 1, dtype=torch.bool, device=places.device
-        )
-        return self._ask(memory, shared, places, everything)
+        places = order[:, asked]
+        if n_known is None and len(asked) == order.shape[1]:
+            return self._ask(memory, shared, places, None)
+        # A cell sees what was read before it; all that was read, if all are asked at once.
+        read = torch.arange(n_read + 1, device=order.device)
+        last_seen = asked if n_known is None else torch.full_like(asked, n_read)
+        return self._ask(memory, shared, places, read <= last_seen[:, None])
 
     def _ask(self, memory: Memory, shared: Keys, places: Tensor, mask: Tensor | None) -> Tensor:
         q, rotary = self.query_embed(places), self._rotary(places)

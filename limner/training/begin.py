@@ -4,7 +4,7 @@ The opposite of `limner export`. Stages that are not taken start from nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from limner.model.contrastive import ContrastiveLoss
 from limner.storage import quantised, weights
 from limner.storage.files import reported, write_whole
 from limner.training import checkpoint
+from limner.training.finer import at_px, on_grid
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
 _PREFIXES = {
@@ -26,11 +27,12 @@ _PREFIXES = {
 }
 
 
-def begin_run(source: Path, run: Path, stages: tuple[str, ...] = ()) -> Path:
+def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | None = None) -> Path:
     """Make the run at `run` of the weights folder `source`, or of some of its stages only.
 
+    With `px`, its pictures have that side before they are enlarged, and as many more cells.
     Raises WeightsError if the weights are missing or damaged, SettingsError if the run has one of
-    those stages already, OutputError if it cannot be written.
+    those stages already or px does not fit, OutputError if it cannot be written.
     """
     found = weights.read(source)
     wanted = stages or STAGES
@@ -42,6 +44,8 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = ()) -> Path:
             )
     shapes = BundleConfig.from_dict(found.config["model"])
     tensors = _tensors(found)
+    if px is not None:
+        tensors, shapes = _at_px(tensors, shapes, px)
     if "text-tokenizer" in wanted:
         text = found.file("text_tokenizer.json").read_bytes()
         with reported(run):
@@ -60,6 +64,17 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = ()) -> Path:
         if stage in wanted:
             _save(run / stage, _of(stage, tensors), described)
     return run
+
+
+def _at_px(
+    tensors: dict[str, Tensor], shapes: BundleConfig, px: int
+) -> tuple[dict[str, Tensor], BundleConfig]:
+    image_tokenizer = at_px(shapes.image_tokenizer, px)
+    before = "transformer."
+    own = {name.removeprefix(before): t for name, t in tensors.items() if name.startswith(before)}
+    own, transformer = on_grid(own, shapes.transformer, image_tokenizer.grid)
+    tensors = tensors | {before + name: t for name, t in own.items()}
+    return tensors, replace(shapes, image_tokenizer=image_tokenizer, transformer=transformer)
 
 
 def _tensors(found: weights.Checkpoint) -> dict[str, Tensor]:

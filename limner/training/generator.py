@@ -40,6 +40,9 @@ class GeneratorTraining:
     corrupt: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that the contrastive loss sees
+    # Cells of a picture that a step looks at, chosen at random, in either loss. The cells of one
+    # picture say much the same, so on a fine grid more pictures teach more than all their cells.
+    n_asked: int = 64
 
 
 class Examples(Protocol):
@@ -138,8 +141,9 @@ class GeneratorTask:
         in_order = codes.gather(1, order[..., None].expand(-1, -1, codes.shape[-1]))
         transformer = self.model.transformer
         seen = self._corrupted(in_order, rng) if rng is not None else in_order
-        scores = transformer(text.to(device), in_order, order, seen, n_known)
-        wanted = in_order[:, n_known or 0 :]
+        asked = self._some(n_known or 0, rng).to(device)
+        scores = transformer(text.to(device), in_order, order, seen, n_known, asked)
+        wanted = in_order[:, asked]
         # All groups at once: the way back through a slice would fill a table of zeros for each.
         of_each = F.cross_entropy(scores.flatten(0, 2).float(), wanted.flatten(), reduction="none")
         by_group = of_each.unflatten(0, (-1, codes.shape[-1])).mean(0).unbind()
@@ -148,7 +152,8 @@ class GeneratorTask:
         if n_paired > 1 and self.config.contrastive:
             concepts = torch.from_numpy(examples.concepts[chosen[:n_paired]]).to(device)
             texts = transformer.embed_text(text[:n_paired].to(device))
-            images = transformer.embed_image(codes[:n_paired])
+            shown = self._some(0, rng).to(device)
+            images = transformer.embed_image(codes[:n_paired, shown], shown[None])
             losses["contrastive"] = self.model.contrast(texts, images, concepts)
             losses["loss"] = losses["loss"] + self.config.contrastive * losses["contrastive"]
         return losses
@@ -166,6 +171,13 @@ class GeneratorTask:
         tokens[dropped, 0] = NULL
         used = int((tokens != 0).sum(1).max())
         return torch.from_numpy(tokens[:, :used].astype(np.int64))
+
+    def _some(self, first: int, rng: np.random.Generator | None) -> Tensor:
+        """Up to `n_asked` of the cells from `first` on, in rising order; without chance, all."""
+        cells = np.arange(first, self.config.model.n_cells)
+        if rng is not None and len(cells) > self.config.n_asked:
+            cells = np.sort(rng.choice(cells, self.config.n_asked, replace=False))
+        return torch.from_numpy(cells)
 
     def _corrupted(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
         """Codes of which some cells are wrong, as they may be when one draws."""

@@ -64,6 +64,21 @@ NANO = Preset(
     },
 )
 
+# What ships: nano gone on with at 96 px (limner begin --px 96), 12 × 12 cells.
+NANO_96 = replace(
+    NANO,
+    image_tokenizer=replace(
+        NANO.image_tokenizer, model=replace(NANO.image_tokenizer.model, image_px=96)
+    ),
+    generator=replace(
+        NANO.generator,
+        loop=replace(NANO.generator.loop, steps=5000),
+        any_order=(0.15, 0.15),
+        scenes=(0.4, 0.5),
+        paired=0.5,
+    ),
+)
+
 # A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
 SMALL = Preset(
     n_vocab=16_384,
@@ -154,7 +169,7 @@ TINY = Preset(
     },
 )
 
-PRESETS = {"nano": NANO, "small": SMALL, "tiny": TINY}
+PRESETS = {"nano": NANO, "nano-96": NANO_96, "small": SMALL, "tiny": TINY}
 
 
 def preset(name: str, depth: int | None = None) -> Preset:

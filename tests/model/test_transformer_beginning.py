@@ -58,3 +58,23 @@ def test_what_is_not_known_is_not_seen(model: Transformer) -> None:
     other[:, 9:] = (other[:, 9:] + 1) % model.config.n_codes
     first = model(text, codes, order, n_known=9)[:, :, 0]  # a second code may see the first
     torch.testing.assert_close(model(text, other, order, n_known=9)[:, :, 0], first)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("n_known", [None, 0, 9])
+def test_some_cells_score_as_among_all(model: Transformer, n_known: int | None) -> None:
+    text, codes, order = _inputs(model.config.n_cells)
+    asked = torch.tensor([9, 10, 31, 63])
+    every = model(text, codes, order, n_known=n_known)
+    some = model(text, codes, order, n_known=n_known, asked=asked)
+    wanted = every[:, asked - (n_known or 0)]
+    torch.testing.assert_close(some, wanted, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_cells_of_a_picture_are_embedded_in_any_order(model: Transformer) -> None:
+    _, codes, order = _inputs(model.config.n_cells)
+    shuffled = codes.gather(1, order[..., None].expand_as(codes))
+    torch.testing.assert_close(
+        model.embed_image(shuffled, order), model.embed_image(codes), atol=1e-5, rtol=1e-5
+    )
