@@ -1,5 +1,6 @@
 """The scripts in runs/ work: each is run for twenty steps on shapes, without a network."""
 
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,8 @@ def _bash(script: Path, *arguments: Path, **variables: str) -> str:
     environ = os.environ | {
         "PYTHON": sys.executable,
         "PRESET": "tiny",
+        "FINER": "tiny",
+        "PX": "48",
         "DATA": "shapes",
         "STEPS": "20",
         "NAME": "dry",
@@ -70,7 +73,7 @@ def test_nano_is_made_by_one_script(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_only_the_generator_is_made_anew_from_weights_that_ship(
+def test_a_run_goes_on_from_weights_that_ship_at_more_pixels(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "weights"
@@ -79,6 +82,8 @@ def test_only_the_generator_is_made_anew_from_weights_that_ship(
     trained = Path(os.environ["LIMNER_HOME"]) / "training" / "again"
     assert (trained / "generator" / "log.jsonl").exists()
     assert not (trained / "image-tokenizer" / "log.jsonl").exists()
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    assert config["model"]["transformer"]["grid"] == 6
 
 
 def _packed(folder: Path) -> Path:
