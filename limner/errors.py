@@ -8,7 +8,8 @@
     ├── DataError              exit 5   status 400   a picture, caption or manifest cannot be read
     ├── EngineError            exit 6                an engine is unknown or failed
     ├── MissingExtra           exit 7   status 501   an optional package is not installed
-    └── DatabaseError          exit 8   status 503   the database is locked, full or out of reach
+    ├── DatabaseError          exit 8   status 503   the database is locked, full or out of reach
+    └── StoreError             exit 9   status 503   the store of pictures is out of reach
 
 A message says what was wrong, with the value and the limit; the hint says the way out. The
 command line, the server and the agent tools all show these same words.
@@ -105,3 +106,11 @@ class DatabaseError(LimnerError):
     exit_code = 8
     status = 503
     code = "database_error"
+
+
+class StoreError(LimnerError):
+    """The store of pictures could not be read or written: out of reach, refused, or full."""
+
+    exit_code = 9
+    status = 503
+    code = "store_error"

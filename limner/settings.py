@@ -88,6 +88,28 @@ def _read_database(value: Any) -> str:
     return str(value)
 
 
+def _read_store(value: Any) -> str:
+    if value == "":
+        return ""
+    address = urlsplit(_read_text(os.fspath(value)))
+    if address.scheme == "s3":
+        # A secret would be shown here, and has a setting of its own.
+        if not address.netloc or set("@:?#") & set(value.removeprefix("s3://")):
+            raise ValueError
+    elif "://" in str(value):
+        raise ValueError
+    return str(value).rstrip("/")
+
+
+def _read_credentials(value: Any) -> str:
+    if value == "":
+        return ""
+    id, _, secret = _read_text(value).partition(":")
+    if not id or not secret:
+        raise ValueError
+    return str(value)
+
+
 TEXT = Kind(_read_text, "some text")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
@@ -98,6 +120,8 @@ DATABASE = Kind(
     _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
 )
 URL = Kind(_read_url, "an address such as https://pictures.example.org")
+STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix")
+CREDENTIALS = Kind(_read_credentials, "empty, or a key id, a colon and its secret", is_secret=True)
 
 
 def _about(kind: Kind, help: str) -> dict[str, Any]:
@@ -179,6 +203,21 @@ class Settings:
         default="",
         repr=False,
         metadata=_about(DATABASE, "PostgreSQL to use; empty: a file in home"),
+    )
+    store: str = field(
+        default="",
+        metadata=_about(STORE, "where pictures are kept; empty: in home. s3:// needs limner[s3]"),
+    )
+    store_endpoint: str = field(
+        default="",
+        metadata=_about(URL, "address of the S3 server; empty: AWS_ENDPOINT_URL, or that of AWS"),
+    )
+    store_credentials: str = field(
+        default="",
+        repr=False,
+        metadata=_about(
+            CREDENTIALS, "key of the S3 server; empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ),
     )
     log: str = field(
         default="text",

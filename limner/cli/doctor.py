@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -15,11 +16,12 @@ import click
 
 from limner import __version__
 from limner import settings as settings_module
-from limner.errors import LimnerError, OutputError
+from limner.errors import LimnerError, OutputError, StoreError
 from limner.settings import Settings
 
 MIN_FREE_BYTES = 500_000_000
 _PORT_S = 2.0
+_PROBE = b"limner"
 
 Check = Callable[[Settings], str]
 
@@ -109,6 +111,21 @@ def _database(settings: Settings) -> str:
         return f"{database.name}, version {database.version}"
 
 
+def _store(settings: Settings) -> str:
+    """Store."""
+    from limner.storage.pictures import open_store
+
+    store, name = open_store(settings), f"doctor-{secrets.token_hex(4)}"
+    store.put(name, _PROBE)
+    try:
+        found = store.get(name)
+        if found is None or found.read() != _PROBE:
+            raise StoreError(f"What was written to {store.name} did not come back")
+    finally:
+        store.delete([name])
+    return f"{store.name} can be written, read and deleted from"
+
+
 def _weights(settings: Settings) -> str:
     """Weights."""
     from limner.storage import weights
@@ -167,6 +184,7 @@ CHECKS: tuple[Check, ...] = (
     _home,
     _disk,
     _database,
+    _store,
     _weights,
     _port,
     _drawing,

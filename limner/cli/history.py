@@ -45,13 +45,15 @@ def list_(limit: int, after: str | None, key: str | None) -> None:
 @click.argument("id")
 def show(id: str) -> None:
     """Show one request as JSON, with the files of its pictures."""
+    from limner.storage.history import FOLDER
+
     kept = _open()
     row = kept.find(id)
     if row is None:
         raise _unknown(id)
     for picture in row["pictures"]:
         del picture["request_id"]
-        picture["file"] = str(kept.folder / picture["file"])
+        picture["file"] = kept.store.where(f"{FOLDER}/{picture['file']}")
     click.echo(json.dumps(row, indent=2, ensure_ascii=False))
 
 
@@ -74,7 +76,7 @@ def delete(ids: tuple[str, ...], everything: bool) -> None:
             raise InvalidRequest(
                 f"Request {id} is being drawn",
                 hint="delete it when it has ended; after a crash, the next start of the server "
-                "ends it",
+                "ends it, or another server within minutes",
             )
         n_deleted += 1
     click.echo(f"{n_deleted} deleted", err=True)
@@ -83,9 +85,11 @@ def delete(ids: tuple[str, ...], everything: bool) -> None:
 def _open() -> History:
     from limner.storage.database import Database
     from limner.storage.history import History
+    from limner.storage.pictures import open_store
 
     loaded = settings_module.load()
-    return History(Database(loaded.database, loaded.home), loaded.home)
+    database = Database(loaded.database, loaded.home)
+    return History(database, open_store(loaded), loaded.home)
 
 
 def _unknown(id: str) -> InvalidRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
 from limner.server.wire import answers, errors
 from limner.settings import Settings
+from limner.storage import upkeep
 
 log = logging.getLogger("limner.server")
 
@@ -112,16 +114,27 @@ def _open() -> APIRouter:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Service = app.state.service
-    if serving.history:
-        serving.history.hold()
+    serving.open()
     for worker in serving.workers.values():
         worker.start()
+    tending = asyncio.ensure_future(_tend(serving))
     yield
+    tending.cancel()
     for worker in serving.workers.values():
         worker.close()
-    if serving.history:
-        serving.history.release()
-    serving.database.close()
+    serving.close()
+
+
+async def _tend(serving: Service) -> None:
+    """Keep in order what the server stores, as long as it runs."""
+    while True:
+        await asyncio.sleep(upkeep.EVERY_S)
+        try:
+            await run_in_threadpool(serving.tend)
+        except LimnerError as error:
+            log.error("what is stored could not be kept in order: %s", error.message)
+        except Exception:  # a mistake of ours must not end this for good
+            log.exception("what is stored could not be kept in order")
 
 
 async def _may_draw(request: Request) -> None:

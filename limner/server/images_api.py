@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import anyio
 from fastapi import Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
@@ -24,6 +25,7 @@ from limner.server.wire import answers, calls, errors
 from limner.server.wire.answers import Drawn
 from limner.server.wire.calls import Call
 from limner.server.wire.errors import ApiError
+from limner.storage.pictures import Found
 
 log = logging.getLogger("limner.server")
 
@@ -38,6 +40,8 @@ T = TypeVar("T")
 
 # Pictures are large once decoded: two at a time keep memory bounded.
 _DECODERS = 2
+# A store that does not answer must not take the threads that check keys and write rows.
+_READERS = 16
 
 
 async def generations(request: Request) -> Response:
@@ -62,7 +66,7 @@ async def edits(request: Request) -> Response:
                 serving.catalogue,
                 strict=serving.settings.strict,
             ),
-            limiter=_decoders(request),
+            limiter=_limiter(request, "decoders", _DECODERS),
         )
     return await _answer(request, serving, call)
 
@@ -77,7 +81,7 @@ async def variations(request: Request) -> Response:
             lambda: calls.read_variation(
                 parts.fields, parts.images, serving.catalogue, strict=serving.settings.strict
             ),
-            limiter=_decoders(request),
+            limiter=_limiter(request, "decoders", _DECODERS),
         )
     return await _answer(request, serving, call)
 
@@ -85,20 +89,53 @@ async def variations(request: Request) -> Response:
 async def picture(request: Request, name: str) -> Response:
     """Hand out a stored picture to whoever has its address."""
     query = request.query_params
-    links = service.of(request).links
-    found = await run_in_threadpool(links.find, name, query.get("se", ""), query.get("sig", ""))
+    links, readers = service.of(request).links, _limiter(request, "readers", _READERS)
+    found = await anyio.to_thread.run_sync(
+        links.find, name, query.get("se", ""), query.get("sig", ""), limiter=readers
+    )
     if found is None:
         raise errors.not_found(request.method, request.url.path)
-    path, media_type = found
-    return FileResponse(
-        path, media_type=media_type, headers={"cache-control": "private, max-age=3600"}
-    )
+    return _Stored(*found, readers, is_head=request.method == "HEAD")
 
 
-def _decoders(request: Request) -> anyio.CapacityLimiter:
-    limiter = getattr(request.app.state, "decoders", None)
+class _Stored(StreamingResponse):
+    """A picture on its way from the store, which is closed however that ends."""
+
+    def __init__(
+        self, found: Found, media_type: str, readers: anyio.CapacityLimiter, *, is_head: bool
+    ) -> None:
+        headers = {
+            "cache-control": "private, max-age=3600",
+            "content-length": str(found.n_bytes),
+        }
+        super().__init__(_nothing() if is_head else self._read(), 200, headers, media_type)
+        self._found, self._readers = found, readers
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        while chunk := await anyio.to_thread.run_sync(
+            next, self._found.chunks, b"", limiter=self._readers
+        ):
+            yield chunk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._found.close()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+def _limiter(request: Request, name: str, n_threads: int) -> anyio.CapacityLimiter:
+    """So many threads of the server for one kind of work, however many requests there are."""
+    limiter = getattr(request.app.state, name, None)
     if limiter is None:
-        limiter = request.app.state.decoders = anyio.CapacityLimiter(_DECODERS)
+        limiter = anyio.CapacityLimiter(n_threads)
+        setattr(request.app.state, name, limiter)
     assert isinstance(limiter, anyio.CapacityLimiter)
     return limiter
 

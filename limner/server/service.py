@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import cast
 
 from fastapi import Request
 
 from limner.engines.base import Picture
+from limner.errors import LimnerError
 from limner.model.pixels import Pixels
 from limner.request import Format
 from limner.server import safety
@@ -23,9 +25,10 @@ from limner.server.wire.calls import Call
 from limner.server.wire.profiles import Catalogue
 from limner.server.worker import Worker
 from limner.settings import Settings
-from limner.storage import history
+from limner.storage import history, pictures
 from limner.storage.database import Database
-from limner.storage.keys import KeyStore
+from limner.storage.keys import KeyStore, signing_key
+from limner.storage.upkeep import Retention, Upkeep
 from limner.studio import Studio
 
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
@@ -48,11 +51,16 @@ class Service:
         own = {worker.engine.model: name for name, worker in self.workers.items()}
         self.catalogue = Catalogue(settings.engine, own)
         self.database = Database(settings.database, settings.home)
-        self.history = _history(settings, self.database) if settings.history else None
-        self.links = Links(settings.home, settings.link_minutes * 60)
-        store = KeyStore(self.database)
-        self.keys = Keys(settings.api_keys, store)
-        self.limiter = Limiter(store)
+        store = pictures.open_store(settings)
+        self.history: history.History | None = None
+        self.upkeep: Upkeep | None = None
+        if settings.history:
+            self.history = history.History(self.database, store, settings.home)
+            self.upkeep = Upkeep(self.history, settings.home, _retention(settings))
+        self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
+        keys = KeyStore(self.database)
+        self.keys = Keys(settings.api_keys, keys)
+        self.limiter = Limiter(keys)
         self.jobs = Jobs()
         self.answers = Answers(settings.link_minutes * 60)
         self.moderator: Moderator = moderator or WordList()
@@ -70,6 +78,24 @@ class Service:
     def worker(self, call: Call) -> Worker:
         """Who draws `call`."""
         return self.workers[call.target.engine]
+
+    def open(self) -> None:
+        """Take part among the servers of this home, and put right what a killed one left."""
+        if self.upkeep:
+            self.upkeep.hold()
+        self.links.sweep()
+
+    def tend(self) -> None:
+        """What is due every `upkeep.EVERY_S`. Takes time: not on the loop."""
+        if self.upkeep:
+            self.upkeep.tend()
+        self.links.sweep()
+
+    def close(self) -> None:
+        """Stop taking part."""
+        if self.upkeep:
+            self.upkeep.release()
+        self.database.close()
 
     def keep(
         self, record: history.Record | None, picture: Picture, data: bytes, format: Format
@@ -90,7 +116,10 @@ class Service:
         try:
             record.add(made, name, data)
         except BaseException:
-            (self.links.kept / name).unlink(missing_ok=True)  # no picture without its row
+            # No picture without its row; what cannot be told or deleted now, upkeep does later.
+            with suppress(LimnerError):
+                if not record.has(name):
+                    self.links.discard(name)
             raise
 
     def check_prompt(self, call: Call, request_id: str) -> None:
@@ -113,11 +142,8 @@ class Service:
             raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt, stage=stage)
 
 
-def _history(settings: Settings, database: Database) -> history.History:
-    retention = history.Retention(
-        settings.history_days or None, settings.history_mb * 1_000_000 or None
-    )
-    return history.History(database, settings.home, retention)
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.history_days or None, settings.history_mb * 1_000_000 or None)
 
 
 def of(request: Request) -> Service:

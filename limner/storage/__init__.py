@@ -1,1 +1,1 @@
-"""What limner keeps on disk: checkpoints of weights, and files written whole or not at all."""
+"""What limner keeps: checkpoints of weights, pictures, and the database with their history."""

@@ -26,6 +26,8 @@ Row = dict[str, Any]
 FILE = "limner.db"
 BUSY_S = 5.0  # how long a locked database is waited for
 _CONNECT_S = 10
+_SILENT_MS = 20_000  # after which a PostgreSQL that takes nothing is given up
+_IDLE_MS = 60_000
 _MIGRATION_LOCK = 7_281_119  # any number, the same for all: PostgreSQL's lock for one migrator
 
 
@@ -118,7 +120,12 @@ class Database:
         return connection
 
     def _open_server(self) -> Any:
-        return _psycopg().connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
+        connection = _psycopg().connect(
+            self._url, autocommit=True, connect_timeout=_CONNECT_S, tcp_user_timeout=_SILENT_MS
+        )
+        # A machine that went away in the middle of a transaction must not hold its rows for ever.
+        connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MS}")
+        return connection
 
     def _roll_back(self, cursor: Any) -> None:
         try:

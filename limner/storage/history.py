@@ -3,52 +3,35 @@
 The order of writes lets a process be killed at any moment:
 
 - A request's row is written before it is drawn, as "running".
-- A picture's file is written whole and synced, and only then its row; the row of the last picture
-  also makes its request "done". The answer goes out after that. So a row never lacks its file.
+- A picture's file is stored whole, and only then its row; the row of the last picture also makes
+  its request "done". The answer goes out after that. So a row never lacks its file.
 - To delete, the rows go first and the files after them.
 
 What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
-without a row. Both are put right by `sweep` at the next start: the request becomes "interrupted",
-the file is removed. A server holds a shared lock on LIMNER_HOME while it runs, and only who finds
-itself alone sweeps: another's running requests and fresh files are not touched.
+without a row. `upkeep` puts both right. It may take a request for dead whose server only slept:
+such a server's pictures are refused here, as its files may be gone.
 
 Prompts are stored here and nowhere else.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import logging
-import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.errors import OutputError
-from limner.storage import files
+from limner.errors import DatabaseError
+from limner.storage import places
 from limner.storage.database import Database, Row
+from limner.storage.pictures import Store
 
-log = logging.getLogger("limner.storage")
-
-FOLDER = "history"
-LOCK = "server.lock"
-TEMPORARY = ".limner-*.part"
-_SWEEP_EVERY_S = 60.0
-_DAY_S = 86_400.0
-_REMOVED_AT_ONCE = 50  # requests in one step, so that a sweep never holds the database for long
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long the history is kept; None: for ever."""
-
-    days: int | None = None
-    n_bytes: int | None = None  # of pictures
+FOLDER = "history"  # of the store
 
 
 @dataclass(frozen=True)
@@ -78,39 +61,39 @@ class Made:
 
 
 class History:
-    """The requests and pictures of one LIMNER_HOME, in a database that others may share."""
+    """The requests of a database, and their pictures in a store; others may share both."""
 
     def __init__(
         self,
         database: Database,
+        store: Store,
         home: Path,
-        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises OutputError if LIMNER_HOME cannot be written."""
-        self.folder = home / FOLDER
-        self._home = home
-        self._database = database
-        self._retention = retention or Retention()
-        self._clock = clock
-        self._swept_s = 0.0
-        self._lock_handle: int | None = None
-        with files.reported(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self._place = _read_place(home / "place")
+        """Raises OutputError, DatabaseError or StoreError if one of the three cannot be used."""
+        self.database, self.store, self.clock = database, store, clock
+        self._late: deque[list[Any]] = deque(maxlen=10_000)  # ends to be written
+        self.server = places.server_id(home)
+        self.place = places.claim(database, store)
 
     # Written by the server, in this order.
 
     def begin(self, asked: Asked) -> Record:
         """A row for a request that is going to be drawn."""
-        self._trim_sometimes()
-        now_s = self._clock()
-        self._database.execute(
-            "INSERT INTO requests (id, place, key_name, created_s, kind, model, prompt, parameters,"
-            " state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+        now_s = self.clock()
+        record = Record(self, asked, now_s)
+        with self._ended_later("failed", record):
+            self._insert(asked, now_s)
+        return record
+
+    def _insert(self, asked: Asked, now_s: float) -> None:
+        self.database.execute(
+            "INSERT INTO requests (id, place, server, key_name, created_s, kind, model, prompt, "
+            "parameters, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
             [
                 asked.id,
-                self._place,
+                self.place,
+                self.server,
                 asked.key_name,
                 now_s,
                 asked.kind,
@@ -119,11 +102,15 @@ class History:
                 json.dumps(asked.parameters),
             ],
         )
-        return Record(self, asked, now_s)
 
     def add(self, record: Record, made: Made, file: str, data: bytes, *, is_last: bool) -> None:
-        """A row for a picture whose file is in place; the last one ends its request."""
-        with self._database.transaction() as run:
+        """A row for a picture whose file is in place; the last one ends its request.
+
+        Holds the row of the request first, so that `upkeep` comes wholly before or after.
+        """
+        with self.database.transaction() as run:
+            if not run(_HOLD, [record.asked.id, self.server]):
+                raise DatabaseError(f"Request {record.asked.id} was ended by somebody else")
             run(
                 "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -141,12 +128,37 @@ class History:
                 ],
             )
             if is_last:
-                run(_END, ["done", self._clock() - record.begun_s, record.asked.id])
+                run(_END, ["done", self.clock() - record.begun_s, record.asked.id])
+
+    def has(self, record: Record, file: str) -> bool:
+        """Whether `file` has its row, once it is certain.
+
+        A connection that broke while `add` ended leaves that open: PostgreSQL may still be at it,
+        and then holds the row of the request.
+        """
+        with self.database.transaction() as run:
+            run("UPDATE requests SET server = server WHERE id = ?", [record.asked.id])
+            return bool(run("SELECT file FROM pictures WHERE file = ?", [file]))
 
     def end(self, record: Record, state: str) -> None:
-        """End a request that did not come to its last picture."""
-        seconds = self._clock() - record.begun_s
-        self._database.execute(_END, [state, seconds, record.asked.id])
+        """End a request that did not come to its last picture; if that fails, `end_late` will."""
+        with self._ended_later(state, record):
+            seconds = self.clock() - record.begun_s
+            self.database.execute(_END, [state, seconds, record.asked.id])
+
+    def end_late(self) -> None:
+        """Write the ends that could not be written when it was time."""
+        while self._late:
+            self.database.execute(_END, self._late[0])
+            self._late.popleft()
+
+    @contextmanager
+    def _ended_later(self, state: str, record: Record) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError:
+            self._late.append([state, self.clock() - record.begun_s, record.asked.id])
+            raise
 
     # Read and deleted by people.
 
@@ -164,16 +176,14 @@ class History:
             conditions.append("key_name = ?")
             values.append(key_name)
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-        requests = self._database.read(
+        requests = self.database.read(
             f"SELECT * FROM requests {where}ORDER BY created_s DESC, id DESC LIMIT ?", [*values, n]
         )
         return self._with_pictures(requests)
 
     def find(self, id: str) -> Row | None:
         """A request with its pictures."""
-        found = self._with_pictures(
-            self._database.read("SELECT * FROM requests WHERE id = ?", [id])
-        )
+        found = self._with_pictures(self.database.read("SELECT * FROM requests WHERE id = ?", [id]))
         return found[0] if found else None
 
     def delete(self, ids: list[str]) -> int:
@@ -183,7 +193,8 @@ class History:
         """
         names: list[str] = []
         n_deleted = 0
-        with self._database.transaction() as run:
+        self.store.reach()  # out of reach, it keeps the rows too: they are what says its files
+        with self.database.transaction() as run:
             for id in ids:
                 pictures = run("SELECT file FROM pictures WHERE request_id = ?", [id])
                 gone = run(
@@ -191,94 +202,14 @@ class History:
                 )
                 n_deleted += len(gone)
                 names += [row["file"] for row in pictures if gone]
-        for name in names:
-            self._remove(self.folder / name)
-        self._database.forget_deleted()
+        self.store.delete(f"{FOLDER}/{name}" for name in names)
+        self.database.forget_deleted()
         return n_deleted
-
-    # Kept in order.
-
-    def hold(self) -> None:
-        """Take part in LIMNER_HOME until the process ends, after a sweep if nobody else does."""
-        path = self._home / LOCK
-        with files.reported(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("another server uses %s: what a killed one left stays", self._home)
-            else:
-                self.sweep()
-            fcntl.flock(handle, fcntl.LOCK_SH)
-        self._lock_handle = handle
-
-    def release(self) -> None:
-        """Stop taking part."""
-        if self._lock_handle is not None:
-            os.close(self._lock_handle)
-        self._lock_handle = None
-
-    def sweep(self) -> None:
-        """Put right what a killed process left behind; only while no server draws here."""
-        stopped = self._database.execute(
-            "UPDATE requests SET state = 'interrupted' "
-            "WHERE state = 'running' AND place = ? RETURNING id",
-            [self._place],
-        )
-        known = {row["file"] for row in self._database.read("SELECT file FROM pictures")}
-        orphans = [path for path in self.folder.iterdir() if path.name not in known]
-        for path in [*orphans, *self._home.glob(TEMPORARY)]:
-            if path.is_file():
-                self._remove(path)
-        if stopped or orphans:
-            log.info("%d requests were interrupted, %d files removed", len(stopped), len(orphans))
-        self.trim()
-
-    def trim(self) -> int:
-        """Delete what is older than the retention, or more than it; returns how many requests."""
-        n_deleted = 0
-        while ids := self._outlived():
-            n_gone = self.delete(ids)
-            n_deleted += n_gone
-            if not n_gone:  # all of them are being drawn
-                break
-        return n_deleted
-
-    def _outlived(self) -> list[str]:
-        """Some requests that the retention does not keep, oldest first."""
-        if self._retention.days is not None:
-            end_s = self._clock() - self._retention.days * _DAY_S
-            rows = self._database.read(
-                "SELECT id FROM requests WHERE created_s < ? AND place = ? AND state <> 'running' "
-                "ORDER BY created_s LIMIT ?",
-                [end_s, self._place, _REMOVED_AT_ONCE],
-            )
-            if rows:
-                return [row["id"] for row in rows]
-        if self._retention.n_bytes is None:
-            return []
-        rows = self._database.read(
-            "SELECT id FROM (SELECT r.id, r.created_s, "
-            "sum(p.n_bytes) OVER (ORDER BY r.created_s DESC, r.id DESC) AS up_to_here "
-            "FROM requests r JOIN pictures p ON p.request_id = r.id "
-            "WHERE r.place = ? AND r.state <> 'running') AS sums "
-            "WHERE up_to_here > ? GROUP BY id, created_s ORDER BY created_s LIMIT ?",
-            [self._place, self._retention.n_bytes, _REMOVED_AT_ONCE],
-        )
-        return [row["id"] for row in rows]
-
-    def _trim_sometimes(self) -> None:
-        now_s = self._clock()
-        if not 0 <= now_s - self._swept_s < _SWEEP_EVERY_S:
-            self._swept_s = now_s
-            n_deleted = self.trim()
-            if n_deleted:
-                log.info("deleted %d requests that the history keeps no longer", n_deleted)
 
     def _with_pictures(self, requests: list[Row]) -> list[Row]:
         marks = ", ".join("?" * len(requests))
         pictures = (
-            self._database.read(
+            self.database.read(
                 f"SELECT * FROM pictures WHERE request_id IN ({marks}) ORDER BY number",
                 [request["id"] for request in requests],
             )
@@ -290,13 +221,11 @@ class History:
             request["pictures"] = [row for row in pictures if row["request_id"] == request["id"]]
         return requests
 
-    def _remove(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot delete {path}: {error.strerror}") from error
 
-
+_HOLD = (
+    "UPDATE requests SET server = server WHERE id = ? AND state = 'running' AND server = ? "
+    "RETURNING id"
+)
 _END = "UPDATE requests SET state = ?, seconds = ? WHERE id = ? AND state = 'running'"
 
 
@@ -308,6 +237,10 @@ class Record:
         self._history = history
         self._n_added = 0
         self._is_over = False
+
+    def has(self, file: str) -> bool:
+        """Whether `file` has its row, whatever became of the `add` that failed."""
+        return self._history.has(self, file)
 
     def add(self, made: Made, file: str, data: bytes) -> None:
         """A picture whose file is in place; the last of n ends the request."""
@@ -321,12 +254,3 @@ class Record:
         if not self._is_over:
             self._is_over = True
             self._history.end(self, state)
-
-
-def _read_place(path: Path) -> str:
-    """The name of this LIMNER_HOME among those that share a database, made up once."""
-    if not path.exists():
-        with suppress(FileExistsError):  # another server was first
-            files.write_whole(path, os.urandom(8).hex().encode(), overwrite=False)
-    with files.reported(path):
-        return path.read_text(encoding="ascii").strip()

@@ -1,4 +1,7 @@
-"""The keys that `limner keys` makes: names, scopes and limits. Of the key itself, a hash."""
+"""The keys that `limner keys` makes: names, scopes and limits. Of the key itself, a hash.
+
+Also the key that signs addresses of pictures, which must be kept as it is.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +114,16 @@ class KeyStore:
                     [before, name, day],
                 )
         return before
+
+
+def signing_key(database: Database) -> bytes:
+    """What addresses of pictures are signed with, made up once: the same for all who share."""
+    database.execute(
+        "INSERT INTO secrets VALUES ('link', ?) ON CONFLICT (name) DO NOTHING",
+        [secrets.token_hex(_SECRET_BYTES)],
+    )
+    [row] = database.read("SELECT value FROM secrets WHERE name = 'link'")
+    return bytes.fromhex(row["value"])
 
 
 def hash_of(secret: str) -> str:

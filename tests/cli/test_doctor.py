@@ -59,7 +59,7 @@ def test_weights_that_ship_draw(failed: Doctor) -> None:
 def test_home_that_is_a_file(failed: Doctor, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = failed(home=str(tmp_path / "file"))
-    assert set(found) == {"Home", "Database"}
+    assert set(found) == {"Home", "Database", "Store"}
     assert "is not a folder" in found["Home"]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from limner.cli import main
-from limner.storage import files
 from limner.storage.database import Database
 from limner.storage.history import Asked, History, Made
+from limner.storage.pictures import Folder
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def pictures(tmp_path: Path) -> list[Path]:
     """Two requests of the past, with a picture each."""
     home = tmp_path / "limner-home"  # LIMNER_HOME of every test
     database = Database("", home)
-    history = History(database, home)
+    history = History(database, Folder(home), home)
     paths = []
     for number in (1, 2):
         asked = Asked(f"req_{number}", "phone", "generation", "nano", f"fox\n{number}", 1, {})
-        path = history.folder / f"{number}.png"
-        files.write_whole(path, b"picture")
+        path = home / "history" / f"{number}.png"
+        history.store.put(f"history/{path.name}", b"picture")
         history.begin(asked).add(Made(0, 7, None, 256, 256, "png"), path.name, b"picture")
         paths.append(path)
     history.begin(Asked("req_3", "", "generation", "nano", "a long " * 40, 1, {}))

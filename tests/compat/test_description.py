@@ -40,7 +40,7 @@ def test_answers_are_as_described_whatever_is_sent(tmp_path: Path) -> None:
         done = subprocess.run(
             command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=500
         )
-        n_pictures = len(list(server.service.links.folder.iterdir()))
+        n_pictures = len(server.stored)
     assert done.returncode == 0, done.stdout
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated

@@ -9,9 +9,10 @@ import pytest
 
 from limner.engines import base
 from tests.postgres import postgres, postgres_server
+from tests.s3 import bucket, s3_server
 from tests.server.helpers import GatedEngine, Server, make_settings, running
 
-__all__ = ["postgres", "postgres_server"]
+__all__ = ["bucket", "postgres", "postgres_server", "s3_server"]
 
 
 @pytest.fixture(scope="session")

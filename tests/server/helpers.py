@@ -46,6 +46,12 @@ class Server:
         assert isinstance(service, Service)
         return service
 
+    @property
+    def stored(self) -> list[Path]:
+        """The files of all pictures it has stored in its home."""
+        home = self.service.settings.home
+        return [path for folder in ("history", "pictures") for path in (home / folder).glob("*")]
+
     def generate(self, **body: Any) -> httpx2.Response:
         """Ask for pictures of a cat at the smallest size, unless `body` says otherwise."""
         return self.http.post(GENERATIONS, json={"prompt": "a cat", "size": "256x256"} | body)

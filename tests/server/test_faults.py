@@ -1,118 +1,71 @@
-"""Killed, or without room to write: a real server process loses no picture and tears none."""
+"""Killed, without room to write, or cut off from its database or store: no picture is lost or torn.
+
+What is killed, stopped and filled here is real: server processes, PostgreSQL, an S3 server, a disk.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import random
-import re
-import resource
-import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from limner.storage.database import Database
-from limner.storage.history import History
-from tests.server.helpers import GENERATIONS, assert_openai_error, open_picture, wait_until
+from limner.storage import s3
+from limner.storage.database import FILE
+from tests.postgres import PostgresServer
+from tests.s3 import S3Server
+from tests.server.helpers import (
+    GENERATIONS,
+    Server,
+    assert_openai_error,
+    make_settings,
+    running,
+    wait_until,
+)
+from tests.server.processes import CAT, check_whole, draw_until_it_breaks, serving
+
+HISTORY = "/v1/images/history"
 
 
 @contextmanager
-def _serving(home: Path, *, max_file_bytes: int | None = None, **variables: str) -> Iterator[Any]:
-    """A server process and its URL; killed, if it still lives, in the end."""
-
-    def limit() -> None:
-        if max_file_bytes is not None:  # a full disk that anyone can have
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
-
-    command = [sys.executable, "-m", "limner", "serve", "--port", "0"]
-    with subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "LIMNER_HOME": str(home), **variables},
-        preexec_fn=limit,
-    ) as process:
-        try:
-            assert process.stderr
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-            assert found, process.stderr.read()
-            # Read on, or a full pipe would stop the server.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            # The address is said before all is swept; who calls then waits.
-            assert httpx2.get(f"{found[0]}/ready", timeout=60).status_code == 200
-            yield process, found[0]
-        finally:
-            process.kill()
-
-
-def _draw_until_it_breaks(url: str, answered: list[str]) -> None:
-    with suppress(httpx2.HTTPError), httpx2.Client(base_url=url, timeout=100) as http:
-        while True:
-            body = {"prompt": "a cat", "size": "256x256", "quality": "low", "n": 2}
-            response = http.post(GENERATIONS, json=body)
-            response.raise_for_status()
-            answered.append(response.headers["x-request-id"])
-
-
-def _check_whole(home: Path, answered: list[str], url: str = "") -> dict[str, int]:
-    """Nothing is torn or lost; returns how many requests ended how."""
-    database = Database(url, home)
-    history = History(database, home)
-    rows = {row["id"]: row for row in history.page(100_000)}
-    if database.is_sqlite:
-        assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
-    database.close()
-    assert [id for id in answered if rows[id]["state"] != "done"] == []
-    named = set()
-    for row in rows.values():
-        assert row["state"] == "interrupted" or len(row["pictures"]) == row["parameters"]["n"]
-        for picture in row["pictures"]:
-            data = (history.folder / picture["file"]).read_bytes()
-            assert hashlib.sha256(data).hexdigest() == picture["sha256"]
-            assert open_picture(data).size == (256, 256)
-            named.add(picture["file"])
-    assert {path.name for path in history.folder.iterdir()} == named
-    states = [row["state"] for row in rows.values()]
-    assert "running" not in states
-    return {state: states.count(state) for state in set(states)}
+def _drawn_from(url: str, answered: list[str]) -> Iterator[None]:
+    """Three clients that draw until the server breaks."""
+    clients = [
+        threading.Thread(target=draw_until_it_breaks, args=(url, answered)) for _ in range(3)
+    ]
+    for client in clients:
+        client.start()
+    yield
+    for client in clients:
+        client.join(60)
 
 
 def _kill_while_drawing(
-    home: Path, n_rounds: int, engine: str, longest_s: float, database: str = ""
+    home: Path, n_rounds: int, longest_s: float, **values: Any
 ) -> dict[str, int]:
     answered: list[str] = []
-    variables: Any = {"LIMNER_ENGINE": engine, "LIMNER_DATABASE": database}
     for _ in range(n_rounds):
-        with _serving(home, **variables) as (process, url):
-            clients = [
-                threading.Thread(target=_draw_until_it_breaks, args=(url, answered))
-                for _ in range(3)
-            ]
-            for client in clients:
-                client.start()
+        with serving(home, **values) as (process, url), _drawn_from(url, answered):
             n_before = len(answered)
             wait_until(lambda n=n_before: len(answered) > n, timeout_s=60)
             threading.Event().wait(random.uniform(0, longest_s))
             process.kill()
             process.wait(10)
-            for client in clients:
-                client.join(30)
-    with _serving(home, **variables):
-        return _check_whole(home, answered, database)
+    with serving(home, **values):
+        return check_whole(home, answered, **values)
 
 
 def test_killed_while_drawing(tmp_path: Path) -> None:
-    states = _kill_while_drawing(tmp_path, 1, "testcard", 0.1)
+    states = _kill_while_drawing(tmp_path, 1, 0.1, engine="testcard")
     assert states["done"] > 0
 
 
@@ -124,23 +77,26 @@ def test_killed_while_drawing(tmp_path: Path) -> None:
 def test_killed_many_times_while_drawing(
     tmp_path: Path, engine: str, n_rounds: int, longest_s: float
 ) -> None:
-    states = _kill_while_drawing(tmp_path, n_rounds, engine, longest_s)
+    states = _kill_while_drawing(tmp_path, n_rounds, longest_s, engine=engine)
     # Every kill met at least one of three clients that never paused.
     assert states["interrupted"] >= n_rounds // 2
     assert states["done"] >= n_rounds
 
 
 @pytest.mark.slow
-def test_killed_while_the_history_is_in_postgres(tmp_path: Path, postgres: str) -> None:
-    states = _kill_while_drawing(tmp_path, 4, "testcard", 0.3, postgres)
+def test_killed_while_all_is_in_postgres_and_s3(
+    tmp_path: Path, postgres: str, bucket: str, s3_server: S3Server
+) -> None:
+    values = {"engine": "testcard", "database": postgres} | s3_server.settings(bucket)
+    states = _kill_while_drawing(tmp_path, 5, 0.3, **values)
     assert states["interrupted"] >= 2
-    assert states["done"] >= 4
+    assert states["done"] >= 5
 
 
 def test_disk_without_room_for_a_picture_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     answered = []
     with (
-        _serving(tmp_path, max_file_bytes=300_000, LIMNER_ENGINE="testcard") as (_, url),
+        serving(tmp_path, max_file_bytes=300_000, engine="testcard") as (_, url),
         httpx2.Client(base_url=url, timeout=60) as http,
     ):
         body = {"prompt": "a cat", "size": "256x256", "n": 2}
@@ -155,13 +111,159 @@ def test_disk_without_room_for_a_picture_refuses_and_leaves_nothing(tmp_path: Pa
         assert code in ("output_error", "database_error")
         assert str(tmp_path) not in json.dumps(response.json())
         assert http.get("/health").status_code == 200
-    with _serving(tmp_path, LIMNER_ENGINE="testcard") as (_, url):
-        database = Database("", tmp_path)
-        history = History(database, tmp_path)
-        rows = history.page(1000)
-        assert {row["id"]: row["state"] for row in rows}[answered[0]] == "done"
-        named = {picture["file"] for row in rows for picture in row["pictures"]}
-        assert {path.name for path in history.folder.iterdir()} == named
-        database.close()
+    with serving(tmp_path, engine="testcard") as (_, url):
+        states = check_whole(tmp_path, answered)
+        assert states["done"] >= 1
         response = httpx2.post(url + GENERATIONS, json={"prompt": "a", "size": "256x256"})
         assert response.status_code == 200
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 400 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "limner-test", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here; another test limits the size of files")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_disk_full_of_pictures_refuses_until_some_are_deleted(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    settings = make_settings(tmp_path / "home", store=str(small_disk))
+    answered: list[str] = []
+    with running(settings) as server:
+        for _ in range(30):
+            response = server.generate(size="1024x1024", n=2)
+            if response.status_code != 200:
+                break
+            answered.append(response.headers["x-request-id"])
+        assert_openai_error(response, 500, "output_error")
+        assert answered
+        wait_until(lambda: server.http.get(HISTORY).json()["data"][0]["status"] == "failed")
+        for id in answered[:2]:
+            assert server.http.delete(f"{HISTORY}/{id}").status_code == 200
+        response = server.generate(size="1024x1024")
+        assert response.status_code == 200
+        assert server.http.get(response.json()["data"][0]["url"]).status_code == 200
+    check_whole(tmp_path / "home", answered[2:], store=str(small_disk))
+
+
+@pytest.mark.slow
+def test_store_that_goes_away_and_comes_back(
+    tmp_path: Path, s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "PATIENCE_S", 1.0)
+    values = s3_server.settings(bucket)
+    with running(make_settings(tmp_path, **values)) as server:
+        first = server.generate()
+        url, id = first.json()["data"][0]["url"], first.headers["x-request-id"]
+        data = server.http.get(url).content
+        s3_server.kill()
+        try:
+            _check_out_of_reach(server, url, id)
+        finally:
+            s3_server.start()
+        assert server.http.get(url).content == data
+        second = server.generate()
+        assert second.status_code == 200
+        answered = [id, second.headers["x-request-id"]]
+        assert check_whole(tmp_path, answered, **values)["failed"] == 3
+        assert server.http.delete(f"{HISTORY}/{id}").status_code == 200
+        assert_openai_error(server.http.get(url), 404, "unknown_url")
+
+
+def _check_out_of_reach(server: Server, url: str, id: str) -> None:
+    """Everything that needs the store is refused, may be tried again, and changes nothing."""
+    for answer in (
+        server.generate(),
+        server.generate(response_format="b64_json"),
+        server.http.get(url),
+        server.http.head(url, headers={"accept": "*/*"}),
+        server.http.delete(f"{HISTORY}/{id}"),
+    ):
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        if answer.request.method != "HEAD":
+            message = assert_openai_error(answer, 503, "store_error")
+            assert "127.0.0.1" not in message
+    stream = server.generate(stream=True)
+    assert '"code":"store_error"' in stream.text or stream.status_code == 503
+    rows = server.http.get(HISTORY).json()["data"]
+    assert rows[-1]["id"] == id
+    assert [len(row["pictures"]) for row in rows] == [0] * (len(rows) - 1) + [1]
+
+
+@pytest.mark.slow
+def test_database_that_is_restarted_while_it_is_used(
+    tmp_path: Path, postgres: str, postgres_server: PostgresServer
+) -> None:
+    values = {"engine": "testcard", "database": postgres}
+    answered: list[str] = []
+    refused: list[httpx2.Response] = []
+    is_over = threading.Event()
+
+    def draw(url: str) -> None:
+        with httpx2.Client(base_url=url, timeout=60) as http:
+            while not is_over.is_set():
+                response = http.post(GENERATIONS, json=CAT | {"n": 2})
+                if response.status_code == 200:
+                    answered.append(response.headers["x-request-id"])
+                else:
+                    refused.append(response)
+                    time.sleep(0.1)
+
+    with serving(tmp_path, **values) as (_, url):
+        clients = [threading.Thread(target=draw, args=(url,)) for _ in range(3)]
+        for client in clients:
+            client.start()
+        try:
+            for mode in ("fast", "immediate"):
+                n_before = len(answered)
+                wait_until(lambda n=n_before: len(answered) > n + 3, 30)
+                n_refused = len(refused)
+                postgres_server.stop(mode)  # type: ignore[arg-type]
+                wait_until(lambda n=n_refused: len(refused) > n + 3, 30)
+                n_before = len(answered)
+                postgres_server.start()
+                wait_until(lambda n=n_before: len(answered) > n + 3, 30)
+        finally:
+            is_over.set()
+            for client in clients:
+                client.join(60)
+    for response in refused:
+        assert_openai_error(response, 503, "database_error")
+    with serving(tmp_path, **values):  # ends what could not be ended
+        check_whole(tmp_path, answered, **values)
+
+
+_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_database_that_another_program_holds(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _LOCK, str(tmp_path / FILE)]
+    with running(make_settings(tmp_path)) as server:
+        url = server.generate().json()["data"][0]["url"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout
+            assert other.stdin
+            assert other.stdout.readline() == b"locked\n"
+            response = server.generate()
+            assert_openai_error(response, 503, "database_error")
+            assert response.headers["retry-after"] == "5"
+            assert server.http.get(url).status_code == 200  # who only reads is not held up
+            assert server.http.get(HISTORY).status_code == 200
+            other.stdin.close()
+            other.wait(10)
+        answered = [server.generate().headers["x-request-id"]]
+    check_whole(tmp_path, answered)

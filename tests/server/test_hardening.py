@@ -176,7 +176,7 @@ def test_what_is_refused_leaves_nothing_behind(
                 files = [("image", ("a.png", big, "image/png"))]
                 assert server.http.post(path, files=files).status_code == 400
             assert server.http.post(GENERATIONS, content=b'{"prompt": "a cat"').status_code == 400
-        assert list(server.service.links.folder.iterdir()) == []
+        assert server.stored == []
         assert list((tmp_path / "tmp").iterdir()) == []
         assert len(os.listdir("/proc/self/fd")) <= before + 2
 

@@ -93,7 +93,7 @@ def test_deletion_takes_the_picture_too(own: Server) -> None:
     deleted = own.http.delete(f"{HISTORY}/{row['id']}").json()
     assert deleted == {"id": row["id"], "object": "image.request.deleted", "deleted": True}
     assert_openai_error(own.http.get(url), 404, "unknown_url")
-    assert list(own.service.links.kept.iterdir()) == []
+    assert own.stored == []
     assert_openai_error(own.http.delete(f"{HISTORY}/{row['id']}"), 404, "not_found")
 
 
@@ -151,7 +151,7 @@ def test_locked_database_is_503_and_nothing_is_torn(
     own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own.generate()
-    connection = own.service.history._database._connection  # type: ignore[union-attr]
+    connection = own.service.database._connection
     connection.execute("PRAGMA busy_timeout = 100")
     other = sqlite3.connect(tmp_path / database_module.FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -164,7 +164,7 @@ def test_locked_database_is_503_and_nothing_is_torn(
     assert own.generate().status_code == 200
     rows = own.http.get(HISTORY).json()["data"]
     assert [row["status"] for row in rows] == ["done", "done"]
-    assert len(list(own.service.links.kept.iterdir())) == 2
+    assert len(own.stored) == 2
 
 
 def test_picture_whose_row_cannot_be_written_is_not_left(
@@ -178,5 +178,5 @@ def test_picture_whose_row_cannot_be_written_is_not_left(
 
     monkeypatch.setattr(History, "add", fail)
     assert_openai_error(own.generate(), 503, "database_error")
-    assert list(own.service.links.kept.iterdir()) == []
+    assert own.stored == []
     wait_until(lambda: _latest(own)["status"] == "failed")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import stat
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from limner.errors import OutputError
-from limner.server.links import LinkGone, Links
+from limner.server.links import PASSING, LinkGone, Links
+from limner.storage.database import Database
+from limner.storage.keys import signing_key
+from limner.storage.pictures import Folder
 from tests.server.helpers import (
     GENERATIONS,
     Server,
@@ -18,6 +20,7 @@ from tests.server.helpers import (
     make_settings,
     open_picture,
     running,
+    wait_until,
 )
 
 ADDRESS = re.compile(
@@ -34,11 +37,14 @@ class Clock:
         return self.now_s
 
 
-def _find(links: Links, address: str) -> Path | None:
+KEY = b"of the tests"
+
+
+def _find(links: Links, address: str) -> bytes | None:
     match = ADDRESS.fullmatch(address)
     assert match
     found = links.find(*match.groups())
-    return found[0] if found else None
+    return found[0].read() if found else None
 
 
 def _url(server: Server, **body: object) -> str:
@@ -83,44 +89,66 @@ def test_changed_address_is_refused(server: Server) -> None:
 
 def test_address_ends_after_its_time_and_the_picture_goes(tmp_path: Path) -> None:
     clock = Clock()
-    links = Links(tmp_path, 3600, clock)
-    address = links.address(links.store(b"picture", "png"))
-    path = _find(links, address)
-    assert path
+    links = Links(Folder(tmp_path), KEY, 3600, clock)
+    name = links.store(b"picture", "png")
+    path = tmp_path / PASSING / name
+    address = links.address(name)
+    assert _find(links, address) == b"picture"
     clock.now_s += 3599
-    assert _find(links, address) == path
+    assert _find(links, address) == b"picture"
     clock.now_s += 1
     with pytest.raises(LinkGone, match="expired"):
         _find(links, address)
-    clock.now_s = path.stat().st_mtime + 3601  # the system's clock stamps files
-    links.store(b"another", "png")
+    clock.now_s -= 1_000  # a clock that is set back makes no address longer than it was
+    assert _find(links, address) == b"picture"
+    clock.now_s = path.stat().st_mtime + 3599  # the system's clock stamps files
+    links.sweep()
+    assert path.exists()
+    clock.now_s += 2
+    links.sweep()
     assert not path.exists()
 
 
 def test_address_works_after_a_restart_and_not_elsewhere(tmp_path: Path) -> None:
-    first = Links(tmp_path / "home", 3600)
-    address = first.address(first.store(b"picture", "png"))
-    again = Links(tmp_path / "home", 3600)
-    path = _find(again, address)
-    assert path
-    assert path.read_bytes() == b"picture"
-    assert stat.S_IMODE((tmp_path / "home" / "link.key").stat().st_mode) == 0o600
+    def open_links(home: Path) -> Links:
+        database = Database("", home)
+        key = signing_key(database)
+        database.close()
+        return Links(Folder(tmp_path / "store"), key, 3600)
+
+    first = open_links(tmp_path / "home")
+    name = first.store(b"picture", "png", keep=True)
+    address = first.address(name)
+    assert _find(open_links(tmp_path / "home"), address) == b"picture"
     with pytest.raises(LinkGone, match="signature"):
-        _find(Links(tmp_path / "elsewhere", 3600), address)
-    path.unlink()
-    assert _find(again, address) is None
+        _find(open_links(tmp_path / "elsewhere"), address)
+    first.discard(name)
+    assert _find(first, address) is None
 
 
 def test_addresses_cannot_be_guessed_from_each_other(tmp_path: Path) -> None:
-    links = Links(tmp_path, 60)
+    links = Links(Folder(tmp_path), KEY, 60)
     addresses = [links.address(links.store(b"same", "png")) for _ in range(20)]
     assert len({ADDRESS.fullmatch(a).groups()[2] for a in addresses}) == 20  # type: ignore[union-attr]
 
 
-def test_home_that_cannot_be_written_is_an_error_at_start(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError):
-        Links(tmp_path / "file", 60)
+def test_what_is_read_is_closed_whatever_becomes_of_the_reader(server: Server) -> None:
+    url = _url(server, size="1024x1024")
+    for _ in range(3):
+        with server.http.stream("GET", url) as response:
+            assert response.status_code == 200
+            next(response.iter_raw())
+    assert server.http.head(url).status_code == 200
+    folder = str(server.service.settings.home)
+    wait_until(lambda: not [path for path in _open_files() if path.startswith(f"{folder}/history")])
+
+
+def _open_files() -> list[str]:
+    paths = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            paths.append(str(handle.readlink()))
+    return paths
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_picture_is_refused_in_the_shape_of_the_era_and_not_stored(tmp_path: Pat
             "moderation_stage": "output",
             "categories": ["sexual"],
         }
-        assert list(server.service.links.folder.iterdir()) == []
+        assert server.stored == []
         assert server.generate(background="transparent").status_code == 200
         assert server.generate(moderation="low").status_code == 200
 

@@ -83,7 +83,7 @@ def test_who_leaves_stops_the_drawing(
     engine.gate.release()
     wait_until(lambda: engine.stopped == ["a cat"])
     assert engine.gate.acquire(blocking=False) is False
-    assert list((gated.service.links.folder).iterdir()) == []
+    assert gated.stored == []
 
 
 def _is_cancelled(server: Server) -> bool:

@@ -1,4 +1,4 @@
-"""Databases to test with: a SQLite file, and a PostgreSQL server."""
+"""What to test with: SQLite and PostgreSQL, a folder and a bucket."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from limner.storage.database import Database
+from limner.storage.pictures import Folder, Store
 from tests.postgres import postgres, postgres_server
+from tests.s3 import CREDENTIALS, S3Server, bucket, s3_server
 
-__all__ = ["postgres", "postgres_server"]
+__all__ = ["bucket", "postgres", "postgres_server", "s3_server"]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
@@ -20,3 +22,14 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     database = Database(url, tmp_path)
     yield database
     database.close()
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of each kind."""
+    if request.param == "folder":
+        return Folder(tmp_path)
+    from limner.storage.s3 import Bucket
+
+    server: S3Server = request.getfixturevalue("s3_server")
+    return Bucket(request.getfixturevalue("bucket"), server.endpoint, CREDENTIALS)

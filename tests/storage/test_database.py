@@ -68,6 +68,9 @@ def test_two_that_start_at_once_agree(database: Database, tmp_path: Path) -> Non
         "requests",
         "keys",
         "pictures_by_day",
+        "servers",
+        "places",
+        "secrets",
         "limner_version",
     ):
         database.execute(f"DROP TABLE {table}")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from limner.storage import files
+from limner.errors import DatabaseError, StoreError
 from limner.storage.database import FILE, Database
-from limner.storage.history import Asked, History, Made, Record, Retention
+from limner.storage.history import FOLDER, Asked, History, Made, Record
+from limner.storage.pictures import Folder, Store
+from limner.storage.upkeep import LEFT_S, SILENT_S, Retention, Upkeep
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MADE = Made(0, 2**63 - 1, 0.5, 256, 256, "png")
@@ -31,28 +36,35 @@ class Kept:
     """A history under test, and what it takes to fill it."""
 
     database: Database
+    store: Store
     home: Path
     clock: Clock
 
-    def open(self, retention: Retention | None = None) -> History:
-        return History(self.database, self.home, retention, self.clock)
+    def open(self, home: str = "home") -> History:
+        return History(self.database, self.store, self.home / home, self.clock)
+
+    def keeper(self, history: History, home: str = "home", **retention: int) -> Upkeep:
+        return Upkeep(history, self.home / home, Retention(**retention))
 
     def begin(self, history: History, id: str, n: int = 1, key_name: str = "") -> Record:
         self.clock.now_s += 1
         return history.begin(replace(ASKED, id=id, n=n, key_name=key_name))
 
-    def draw(self, record: Record, number: int = 0, n_bytes: int = 100) -> Path:
+    def draw(self, record: Record, number: int = 0, n_bytes: int = 100) -> str:
         """A picture as the server stores it: the file, then the row."""
         name = f"{record.asked.id}-{number}.png"
-        path = record._history.folder / name
-        files.write_whole(path, bytes(n_bytes))
+        self.store.put(f"{FOLDER}/{name}", bytes(n_bytes))
         record.add(replace(MADE, number=number), name, bytes(n_bytes))
-        return path
+        return name
+
+    @property
+    def files(self) -> set[str]:
+        return {entry.file for entry in self.store.list(FOLDER)}
 
 
 @pytest.fixture
-def kept(database: Database, tmp_path: Path) -> Kept:
-    return Kept(database, tmp_path, Clock())
+def kept(database: Database, store: Store, tmp_path: Path) -> Kept:
+    return Kept(database, store, tmp_path, Clock())
 
 
 def _ids(history: History) -> list[str]:
@@ -103,12 +115,11 @@ def test_pages_follow_each_other_and_lose_nothing(kept: Kept) -> None:
 
 def test_deletion_takes_prompt_rows_and_files(kept: Kept) -> None:
     history = kept.open()
-    record = kept.begin(history, "req_1")
-    path = kept.draw(record)
+    kept.draw(kept.begin(history, "req_1"))
     running = kept.begin(history, "req_2")
-    assert path.exists()
+    assert kept.files == {"req_1-0.png"}
     assert history.delete(["req_1", "req_2", "req_unknown"]) == 1
-    assert not path.exists()
+    assert kept.files == set()
     assert _ids(history) == ["req_2"]
     assert kept.database.read("SELECT * FROM pictures") == []
     running.end("cancelled")
@@ -118,71 +129,148 @@ def test_deletion_takes_prompt_rows_and_files(kept: Kept) -> None:
             assert b"a red fox" not in file.read_bytes()
 
 
+def test_deletion_waits_for_a_store_out_of_reach(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = kept.open()
+    kept.draw(kept.begin(history, "req_1"))
+
+    def fail(*_: object) -> None:
+        raise StoreError("it is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(type(kept.store), "reach", fail)
+        with pytest.raises(StoreError):
+            history.delete(["req_1"])
+    assert _ids(history) == ["req_1"]
+    assert history.delete(["req_1"]) == 1
+    assert kept.files == set()
+
+
 def test_what_is_too_old_goes(kept: Kept) -> None:
-    history = kept.open(Retention(days=2))
-    old = kept.draw(kept.begin(history, "req_old"))
+    history = kept.open()
+    keeper = kept.keeper(history, days=2)
+    kept.draw(kept.begin(history, "req_old"))
     kept.begin(history, "req_running")
     kept.clock.now_s += 86_400
-    young = kept.draw(kept.begin(history, "req_young"))
+    kept.draw(kept.begin(history, "req_young"))
     kept.clock.now_s += 86_400 + 10
-    kept.begin(history, "req_now")  # also looks after the rest, once a minute
-    assert sorted(_ids(history)) == ["req_now", "req_running", "req_young"]
-    assert not old.exists()
-    assert young.exists()
+    keeper.tend()
+    assert sorted(_ids(history)) == ["req_running", "req_young"]
+    assert kept.files == {"req_young-0.png"}
 
 
 def test_what_is_too_much_goes_the_oldest_first(kept: Kept) -> None:
-    history = kept.open(Retention(n_bytes=250))
+    history = kept.open()
     for number in range(4):
         record = kept.begin(history, f"req_{number}", n=2)
         kept.draw(record, 0, n_bytes=60)
         kept.draw(record, 1, n_bytes=60)
     kept.begin(history, "req_empty").end("failed")
-    assert history.trim() == 2
+    assert kept.keeper(history, n_bytes=250).trim() == 2
     assert _ids(history) == ["req_empty", "req_3", "req_2"]
-    assert len(list(history.folder.iterdir())) == 4
+    assert len(kept.files) == 4
 
 
 def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
     killed = kept.open()
     kept.draw(kept.begin(killed, "req_done"))
-    half = kept.draw(kept.begin(killed, "req_half", n=2))
+    kept.draw(kept.begin(killed, "req_half", n=2))
     for name in ("orphan.png", ".limner-0123456789abcdef.part"):
-        (killed.folder / name).write_bytes(b"torn")
+        kept.store.put(f"{FOLDER}/{name}", b"torn")
     history = kept.open()
-    history.hold()
+    keeper = kept.keeper(history)
+    kept.clock.now_s = time.time()  # what is in a store is of now
+    keeper.hold()
     assert {row["id"]: row["state"] for row in history.page(9)} == {
         "req_done": "done",
         "req_half": "interrupted",
     }
-    assert sorted(path.name for path in history.folder.iterdir()) == sorted(
-        ["req_done-0.png", half.name]
-    )
-    history.release()
+    if kept.store.is_shared:  # another server might be writing them
+        assert len(kept.files) == 4
+        kept.clock.now_s += LEFT_S + 60
+        keeper.tend()
+    assert kept.files == {"req_done-0.png", "req_half-0.png"}
+    keeper.release()
 
 
 def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:
+    kept.clock.now_s = time.time()
     alive = kept.open()
-    alive.hold()
-    kept.begin(alive, "req_1")
-    (alive.folder / "fresh.png").write_bytes(b"its row is on the way")
-    second = kept.open()
-    second.hold()
-    assert second.find("req_1")["state"] == "running"  # type: ignore[index]
-    assert (alive.folder / "fresh.png").exists()
-    alive.release()
-    second.release()
-    third = kept.open()
-    third.hold()
-    assert third.find("req_1")["state"] == "interrupted"  # type: ignore[index]
-    assert not (alive.folder / "fresh.png").exists()
-    third.release()
+    first = kept.keeper(alive)
+    first.hold()
+    record = kept.begin(alive, "req_1")
+    kept.store.put(f"{FOLDER}/req_1-0.png", b"its row is on the way")
+    for home in ("home", "elsewhere") if kept.store.is_shared else ("home",):
+        second = kept.keeper(kept.open(home), home)
+        second.hold()
+        second.release()
+    assert alive.find("req_1")["state"] == "running"  # type: ignore[index]
+    assert kept.files == {"req_1-0.png"}
+    kept.draw(record)
+    assert alive.find("req_1")["state"] == "done"  # type: ignore[index]
+    first.release()
 
 
-def test_other_homes_in_one_database_are_not_swept(kept: Kept, tmp_path: Path) -> None:
-    here = kept.open()
-    kept.begin(here, "req_here")
-    elsewhere = History(kept.database, tmp_path / "elsewhere")
-    elsewhere.hold()
-    assert here.find("req_here")["state"] == "running"  # type: ignore[index]
-    elsewhere.release()
+def test_server_that_never_comes_back_is_given_up_by_another(kept: Kept) -> None:
+    gone, here = kept.open("gone"), kept.open("here")
+    lost, keeper = kept.keeper(gone, "gone"), kept.keeper(here, "here")
+    lost.hold()
+    keeper.hold()
+    record = kept.begin(gone, "req_1", n=2)
+    kept.draw(record, 0)
+    kept.clock.now_s += SILENT_S - 10
+    keeper.tend()
+    assert here.find("req_1")["state"] == "running"  # type: ignore[index]
+    kept.clock.now_s += 20
+    keeper.tend()
+    assert here.find("req_1")["state"] == "interrupted"  # type: ignore[index]
+    # It only slept, and its file may be gone: no row comes after the end.
+    lost.tend()
+    with pytest.raises(DatabaseError, match="ended by somebody else"):
+        kept.draw(record, 1)
+    assert len(here.find("req_1")["pictures"]) == 1  # type: ignore[index]
+    assert here.delete(["req_1"]) == 1
+    for one in (lost, keeper):
+        one.release()
+
+
+@pytest.mark.slow
+def test_row_that_a_killed_server_commits_late_keeps_its_file(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last transaction is still under way in PostgreSQL when the next server sweeps."""
+    store = Folder(tmp_path)
+    killed, next_one = Database(postgres, tmp_path), Database(postgres, tmp_path)
+    history = History(killed, store, tmp_path)
+    record = history.begin(ASKED)
+    store.put(f"{FOLDER}/late.png", b"picture")
+    is_written, may_commit = threading.Event(), threading.Event()
+    run = killed._run
+
+    def wait_before_commit(cursor: Any, statement: str, values: Any) -> Any:
+        rows = run(cursor, statement, values)
+        if statement.startswith("UPDATE requests SET state"):
+            is_written.set()
+            assert may_commit.wait(20)
+        return rows
+
+    monkeypatch.setattr(killed, "_run", wait_before_commit)
+    adding = threading.Thread(target=record.add, args=(MADE, "late.png", b"picture"))
+    adding.start()
+    assert is_written.wait(20)
+    keeper = Upkeep(History(next_one, store, tmp_path), tmp_path)
+    starting = threading.Thread(target=keeper.hold)
+    starting.start()
+    starting.join(0.5)
+    assert starting.is_alive()  # it waits for what is under way
+    may_commit.set()
+    for thread in (adding, starting):
+        thread.join(20)
+    row = history.find("req_1")
+    assert row
+    assert (row["state"], len(row["pictures"])) == ("done", 1)
+    assert [entry.file for entry in store.list(FOLDER)] == ["late.png"]
+    keeper.release()
+    killed.close()
+    next_one.close()

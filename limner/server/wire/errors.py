@@ -6,7 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from limner.errors import DatabaseError, DataError, InvalidRequest, LimnerError, OutputError
+from limner.errors import (
+    DatabaseError,
+    DataError,
+    InvalidRequest,
+    LimnerError,
+    OutputError,
+    StoreError,
+)
 
 Stage = Literal["input", "output"]  # of moderation: the prompt, or what was drawn
 
@@ -73,9 +80,10 @@ def from_limner(error: LimnerError, request_id: str) -> ApiError:
         return ApiError(text, param=param, code=error.code)
     if error.status < 500:
         return ApiError(text, status=error.status, code=error.code)
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseError | StoreError):
+        what = "database" if isinstance(error, DatabaseError) else "store of pictures"
         return ApiError(
-            f"The server's database cannot be used now; its log says why ({request_id})",
+            f"The server's {what} cannot be used now; its log says why ({request_id})",
             status=error.status,
             type="service_unavailable_error",
             code=error.code,

@@ -1,0 +1,104 @@
+"""Real server processes that may be killed, clients that never pause, and what must hold after."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from limner import settings as settings_module
+from limner.storage.database import Database
+from limner.storage.history import FOLDER, History
+from limner.storage.pictures import open_store
+from limner.storage.upkeep import LEFT_S, Upkeep
+from tests.server.helpers import GENERATIONS, open_picture
+
+CAT = {"prompt": "a cat", "size": "256x256", "quality": "low"}
+
+
+def variables(**values: Any) -> dict[str, str]:
+    """Settings as a process is told them."""
+    return {settings_module.variable(key): str(value) for key, value in values.items()}
+
+
+@contextmanager
+def serving(home: Path, *, max_file_bytes: int | None = None, **values: Any) -> Iterator[Any]:
+    """A server process and its URL; killed, if it still lives, in the end."""
+
+    def limit() -> None:
+        if max_file_bytes is not None:  # a full disk that anyone can have
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+
+    command = [sys.executable, "-m", "limner", "serve", "--port", "0"]
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LIMNER_HOME": str(home), **variables(**values)},
+        preexec_fn=limit,
+    ) as process:
+        try:
+            assert process.stderr
+            found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
+            assert found, process.stderr.read()
+            # Read on, or a full pipe would stop the server.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            # The address is said before all is swept; who calls then waits.
+            assert httpx2.get(f"{found[0]}/ready", timeout=60).status_code == 200
+            yield process, found[0]
+        finally:
+            process.kill()
+
+
+def draw_until_it_breaks(url: str, answered: list[str]) -> None:
+    """Ask for two pictures at a time, and note what was answered."""
+    with suppress(httpx2.HTTPError), httpx2.Client(base_url=url, timeout=100) as http:
+        while True:
+            response = http.post(GENERATIONS, json=CAT | {"n": 2})
+            response.raise_for_status()
+            answered.append(response.headers["x-request-id"])
+
+
+def check_whole(home: Path, answered: list[str], **values: Any) -> dict[str, int]:
+    """Nothing is torn or lost; returns how many requests ended how.
+
+    In a store that others may write to, what was left behind must first come of age.
+    """
+    settings = settings_module.load(values, environ={"LIMNER_HOME": str(home)}, folder=home)
+    database, store = Database(settings.database, home), open_store(settings)
+    history = History(database, store, home, lambda: time.time() + LEFT_S + 60)
+    if store.is_shared:
+        Upkeep(history, home).tend()
+    rows = {row["id"]: row for row in history.page(100_000)}
+    if database.is_sqlite:
+        assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    database.close()
+    assert [id for id in answered if rows[id]["state"] != "done"] == []
+    named = set()
+    for row in rows.values():
+        if row["state"] == "done":
+            assert len(row["pictures"]) == row["parameters"]["n"]
+        for picture in row["pictures"]:
+            found = store.get(f"{FOLDER}/{picture['file']}")
+            assert found
+            data = found.read()
+            assert hashlib.sha256(data).hexdigest() == picture["sha256"]
+            assert open_picture(data).size == (picture["width"], picture["height"])
+            named.add(picture["file"])
+    assert {entry.file for entry in store.list(FOLDER)} == named
+    states = [row["state"] for row in rows.values()]
+    assert "running" not in states
+    return {state: states.count(state) for state in set(states)}
