@@ -42,6 +42,7 @@ serve: .venv/.base  ## answer the OpenAI Images API at 127.0.0.1:8000: ARGS="--p
 test: .venv/.dev  ## run the tests, the slow ones left out
 	$(BIN)/pytest -n auto $(ARGS)
 
+# Those of PostgreSQL need Debian's package (apt-get install postgresql) and are skipped without.
 test-all: .venv/.dev  ## run all tests, the slow ones included
 	$(BIN)/pytest -m "slow or not slow" $(ARGS)
 

@@ -30,6 +30,7 @@ class Kind:
     read: Callable[[Any], Any]  # raises ValueError or TypeError for what it does not take
     form: str
     is_secret: bool = False  # never shown, not even when it is wrong
+    hides_wrong: bool = False  # shown unless it is wrong: then a secret may stand in it
 
 
 def _read_text(value: Any) -> str:
@@ -120,7 +121,7 @@ DATABASE = Kind(
     _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
 )
 URL = Kind(_read_url, "an address such as https://pictures.example.org")
-STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix")
+STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix", hides_wrong=True)
 CREDENTIALS = Kind(_read_credentials, "empty, or a key id, a colon and its secret", is_secret=True)
 
 
@@ -305,7 +306,8 @@ def _checked(key: str, value: Any, origin: str, kind: Kind) -> Any:
         return kind.read(value)
     # KeyError: no such switch; RuntimeError: expanduser without a home
     except (ValueError, TypeError, KeyError, RuntimeError):
-        said = "a value that cannot be read" if kind.is_secret else f"the value {value!r}"
+        is_hidden = kind.is_secret or kind.hides_wrong
+        said = "a value that cannot be read" if is_hidden else f"the value {value!r}"
         raise SettingsError(
             f"Setting {key} has {said} ({origin}); it must be {kind.form}"
         ) from None

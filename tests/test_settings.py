@@ -213,3 +213,33 @@ def test_database_is_an_address_and_never_shown(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         settings.load(environ=environ, folder=tmp_path)
     assert "secret" not in str(caught.value)
+
+
+def test_key_of_the_store_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIMNER_STORE", "s3://pictures/limner/")
+    monkeypatch.setenv("LIMNER_STORE_CREDENTIALS", "id:hidden")
+    loaded = settings.load(folder=tmp_path)
+    assert (loaded.store, loaded.store_credentials) == ("s3://pictures/limner", "id:hidden")
+    assert "hidden" not in repr(loaded)
+    assert main(["settings"]) == 0
+    shown = capsys.readouterr().out
+    assert "s3://pictures/limner" in shown
+    assert "hidden" not in shown
+    monkeypatch.setenv("LIMNER_STORE_CREDENTIALS", "hidden")
+    with pytest.raises(SettingsError, match="a key id, a colon and its secret") as caught:
+        settings.load(folder=tmp_path)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "store", ["s3://", "s3:///a", "s3://id:hidden@b", "s3://b?key=hidden", "gs://hidden", " "]
+)
+def test_store_is_a_folder_or_a_bucket(tmp_path: Path, store: str) -> None:
+    environ = {"LIMNER_HOME": str(tmp_path), "LIMNER_STORE": store}
+    with pytest.raises(SettingsError, match="s3://bucket/prefix") as caught:
+        settings.load(environ=environ, folder=tmp_path)
+    assert "hidden" not in str(caught.value)
+    environ["LIMNER_STORE"] = "/srv/pictures/"
+    assert settings.load(environ=environ, folder=tmp_path).store == "/srv/pictures"

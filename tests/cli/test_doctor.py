@@ -11,7 +11,8 @@ import pytest
 
 from limner.cli import main
 from limner.cli.doctor import CHECKS
-from limner.storage import weights
+from limner.storage import s3, weights
+from tests.ports import free_port
 from tests.server.helpers import make_settings, running
 
 Failed = dict[str, str]  # what was said and hinted, by the name of the check
@@ -71,6 +72,18 @@ def test_damaged_database_and_unknown_setting(failed: Doctor, tmp_path: Path) ->
     assert set(found) == {"Settings", "Database"}
     assert "LIMNER_ENJINE" in found["Settings"]
     assert "move" in found["Database"]
+
+
+def test_store_out_of_reach(failed: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "PATIENCE_S", 0.2)
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    found = failed(
+        store="s3://pictures/limner", store_endpoint=endpoint, store_credentials="id:hidden"
+    )
+    assert set(found) == {"Store"}
+    assert endpoint in found["Store"]
+    assert "LIMNER_STORE_ENDPOINT" in found["Store"]
+    assert "hidden" not in found["Store"]
 
 
 def test_damaged_weights(failed: Doctor, tmp_path: Path) -> None:

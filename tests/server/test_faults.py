@@ -6,6 +6,7 @@ What is killed, stopped and filled here is real: server processes, PostgreSQL, a
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -162,11 +163,21 @@ def test_store_that_goes_away_and_comes_back(
         first = server.generate()
         url, id = first.json()["data"][0]["url"], first.headers["x-request-id"]
         data = server.http.get(url).content
-        s3_server.kill()
+        large = server.service.links.address(
+            server.service.links.store(os.urandom(60_000_000), "png", keep=True)
+        )
         try:
+            with server.http.stream("GET", large) as response:
+                coming = response.iter_raw()
+                next(coming)
+                s3_server.kill()
+                with pytest.raises(httpx2.HTTPError):  # not a picture that only looks whole
+                    list(coming)
             _check_out_of_reach(server, url, id)
         finally:
             s3_server.start()
+        # It takes new pictures before it finds its old ones again.
+        wait_until(lambda: server.http.get(url).status_code == 200, 60)
         assert server.http.get(url).content == data
         second = server.generate()
         assert second.status_code == 200
