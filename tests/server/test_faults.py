@@ -212,7 +212,7 @@ def _check_out_of_reach(server: Server, url: str, id: str) -> None:
 def test_database_that_is_restarted_while_it_is_used(
     tmp_path: Path, postgres: str, postgres_server: PostgresServer
 ) -> None:
-    values = {"engine": "testcard", "database": postgres}
+    values: dict[str, Any] = {"engine": "testcard", "database": postgres}
     answered: list[str] = []
     refused: list[httpx2.Response] = []
     is_over = threading.Event()
@@ -236,7 +236,7 @@ def test_database_that_is_restarted_while_it_is_used(
                 n_before = len(answered)
                 wait_until(lambda n=n_before: len(answered) > n + 3, 30)
                 n_refused = len(refused)
-                postgres_server.stop(mode)  # type: ignore[arg-type]
+                postgres_server.stop(mode)
                 wait_until(lambda n=n_refused: len(refused) > n + 3, 30)
                 n_before = len(answered)
                 postgres_server.start()
