@@ -13,15 +13,19 @@ from limner import settings
 from limner.cli.train import run_folder
 from limner.errors import MissingExtra, OutputError
 from limner.request import QUALITIES, Quality
+from limner.studio import Studio
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.request import ImageRequest
     from limner.settings import Settings
     from limner.training.judge import Judge
+    from limner.training.redrawing import Drawn
 
 _SPLITS = "S5,S1,S3,S4"
+_PARTS = "edits,variations,words"
 
 
 @click.command()
@@ -35,7 +39,15 @@ _SPLITS = "S5,S1,S3,S4"
     show_default=True,
     help="Questions a split and language.",
 )
-@click.option("--splits", default=_SPLITS, show_default=True, help="Which sets of questions.")
+@click.option(
+    "--splits", default=_SPLITS, show_default=True, help='Which sets of questions; "" for none.'
+)
+@click.option(
+    "--parts",
+    default=_PARTS,
+    show_default=True,
+    help='What else is measured, of these and qualities (each one\'s time and worth); "" for none.',
+)
 @click.option("--languages", default="en,zh", show_default=True, help="Languages of the prompts.")
 @click.option(
     "--best-of",
@@ -84,6 +96,7 @@ def evaluate(
     engine: str | None,
     n: int,
     splits: str,
+    parts: str,
     languages: str,
     best_of: int,
     seed: int,
@@ -97,7 +110,8 @@ def evaluate(
     """Ask the engine many questions and print how an independent judge finds its pictures.
 
     Needs the extras train and evaluate, and the art of `limner data build`. The judge is trained
-    on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn.
+    on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn for
+    the splits, 1,200 for edits, 800 for variations and 600 for words.
     """
     loaded = settings.load({"home": home, "engine": engine, "weights": weights})
     for path in (json_path, sheet):
@@ -105,24 +119,32 @@ def evaluate(
     stage = _stage(loaded.threads)
     config = stage.EvaluateConfig(
         n=n,
-        splits=tuple(splits.split(",")),
-        languages=tuple(languages.split(",")),
+        splits=_names(splits),
+        languages=_names(languages),
+        parts=_names(parts),
+        quality=quality,
         best_of=best_of,
         seed=seed,
         sheet=sheet,
         cache=loaded.home / "evaluation",
     )
-    draw, folder, progress = drawer(loaded, quality), data or loaded.home / "data", _Progress()
+    studio = Studio(loaded)
+    draw, folder, progress = drawer(studio, quality), data or loaded.home / "data", _Progress()
     judge = _judge(loaded, folder, progress)
     trained = None if run is None else run_folder(loaded.home, run)
     name = f"{loaded.engine} {loaded.weights}, {quality}"
-    report = stage.main(draw, folder, judge, config, trained, progress, name)
+    report = stage.main(draw, folder, judge, config, trained, progress, name, asker(studio))
     click.echo(report.markdown(), nl=False)
     if json_path is not None:
         from limner.storage.files import write_whole
 
         write_whole(json_path, report.to_json().encode())
     click.echo(f"evaluated in {report.seconds:.0f} s", err=True)
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    """What stands between the commas; nothing for an empty text."""
+    return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def _check_folder_of(path: Path | None) -> None:
@@ -148,19 +170,17 @@ def _stage(threads: int) -> Any:
 
 
 def drawer(
-    loaded: Settings, quality: Quality
+    studio: Studio, quality: Quality
 ) -> Callable[
     [Sequence[str], Sequence[int]], tuple[NDArray[np.uint8], NDArray[np.floating] | None]
 ]:
-    """Prompts and seeds to pictures and scores, by the engine of the settings."""
+    """Prompts and seeds to pictures and scores, by the studio's engine."""
     import numpy as np
 
     from limner.request import SIZES, ImageRequest
-    from limner.studio import Studio
 
     # A wrong quality and a missing engine are said now, before a judge is trained.
     ImageRequest("a cat", size=SIZES[0], quality=quality)
-    studio = Studio(loaded)
     studio.engine()
 
     def draw(
@@ -175,6 +195,25 @@ def drawer(
         return np.stack([picture.pixels for picture in pictures]), known
 
     return draw
+
+
+def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
+    """Whole requests to pictures, steps and seconds, by the studio's engine."""
+    from limner.engines.base import Picture, Progress
+    from limner.training.redrawing import Drawn
+
+    def ask(request: ImageRequest) -> Drawn:
+        started = time.perf_counter()
+        pictures, n_steps = {}, 0
+        for event in studio.draw(request):
+            if isinstance(event, Picture):
+                pictures[event.index] = event.pixels
+            elif isinstance(event, Progress):
+                n_steps = event.total
+        seconds = time.perf_counter() - started
+        return Drawn([pictures[index] for index in sorted(pictures)], n_steps, seconds)
+
+    return ask
 
 
 def _judge(loaded: Settings, data: Path, progress: _Progress) -> Judge:

@@ -95,7 +95,7 @@ class Memory:
         """Features are kept in `folder` if one is given: they take minutes on a slow machine."""
         self._library, self._backbone = library, backbone
         self.members = np.array(training_singles(library), np.int64)
-        self._features = self._kept(folder, report)
+        self.features = self._kept(folder, report)  # unit vectors (N, n_pooled) of `members`
         self.threshold = self._threshold()
 
     def _kept(self, folder: Path | None, report: Callable[[int, int], None]) -> Floats:
@@ -132,7 +132,7 @@ class Memory:
         for row, entry in enumerate(entries):
             rows_from_concept.setdefault(entry.concept.key, []).append(row)
         alike = [
-            float(self._features[a] @ self._features[b])
+            float(self.features[a] @ self.features[b])
             for rows in rows_from_concept.values()
             for place, a in enumerate(rows)
             for b in rows[:place]
@@ -142,7 +142,7 @@ class Memory:
 
     def nearest(self, pictures: Pixels) -> Nearest:
         """The nearest training drawing of each picture (N, SOURCE_PX, SOURCE_PX, 4)."""
-        similarity = self._look(pictures) @ self._features.T
+        similarity = self._look(pictures) @ self.features.T
         best = similarity.argmax(1)
         index = self.members[best]
         drawings = np.stack([self._library.picture(int(i), SOURCE_PX) for i in index])

@@ -6,6 +6,7 @@ looked up instead of drawn, and the generator's own pictures under another's cap
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from limner.data import splits
 from limner.data.library import Library
 from limner.errors import DataError, MissingExtra
 from limner.model import pixels
+from limner.request import Quality
 from limner.training import metrics, rules
 from limner.training.answers import (
     TRUE,
@@ -28,15 +30,18 @@ from limner.training.answers import (
 )
 from limner.training.backbone import SOURCE_PX, Backbone, pooled_features, through_source_px
 from limner.training.baselines import Memory, Retrieval
+from limner.training.dial import quality_rows
 from limner.training.image_tokenizer import to_pixels, to_tensor
 from limner.training.judge import Judge
+from limner.training.matching import N_POOL, Captions
 from limner.training.metrics import Estimate, estimate
 from limner.training.questions import SPLITS, Question, ask
+from limner.training.redrawing import Ask, Redrawing
 from limner.training.report import CopyRow, DistanceRow, MatchRow, Report, RuleRow, TokenizerRow
 from limner.training.stages import load_image_tokenizer
+from limner.training.wordings import word_rows
 
-N_OTHERS = 99  # captions beside the true one
-_POOL = 200  # questions whose captions the others are chosen from, drawn or not
+PARTS = ("edits", "variations", "words", "qualities")
 _TOKENIZER_PICTURES = 256
 
 
@@ -47,6 +52,8 @@ class EvaluateConfig:
     n: int = 200  # questions a split and language
     splits: tuple[str, ...] = SPLITS
     languages: tuple[str, ...] = ("en", "zh")
+    parts: tuple[str, ...] = ()  # what else is measured, of PARTS
+    quality: Quality = "medium"  # of edits and variations
     best_of: int = 1  # candidates a prompt, of which the engine's scores choose; 1 draws one
     n_retrieval_scenes: int = 3000
     seed: int = 0
@@ -59,6 +66,12 @@ class EvaluateConfig:
             raise DataError(
                 f"There are no questions of split {unknown[0]!r}",
                 hint=f"splits are {', '.join(SPLITS)}; S2 is for the image tokenizer",
+            )
+        wrong = [name for name in self.parts if name not in PARTS]
+        if wrong:
+            raise DataError(
+                f"There is no part {wrong[0]!r} of an evaluation",
+                hint=f"beside the splits there are {', '.join(PARTS)}",
             )
 
 
@@ -75,44 +88,83 @@ class Evaluation:
         distance: tuple[str, Backbone] | None = None,
         progress: Progress = lambda stage, done, total: None,
         name: str = "limner",
+        ask: Ask | None = None,
     ) -> None:
-        """`distance` names the network of the distances between sets; the judge's own if None."""
+        """`distance` names the network of the distances between sets; the judge's own if None.
+
+        `ask` answers whole requests; edits, variations and qualities need it.
+        """
         self.draw, self.library, self.judge, self.config = draw, library, judge, config
         self.rebuild, self.progress, self.name = rebuild, progress, name
         self.distance = distance or ("the judge's", judge.backbone)
+        self.ask = ask
 
     def run(self) -> Report:
         """Ask, draw, judge."""
         started = time.monotonic()
         report = Report(engine=self.name, judge=self.judge.digest, n=self.config.n)
-        self.progress("baselines", 0, 1)
-        retrieval = Retrieval(self.library, self.judge.sentences, self.config.n_retrieval_scenes)
-        memory = Memory(
+        if self.config.splits:
+            self._splits(report)
+        if self.rebuild is not None:
+            report.tokenizer = self._tokenizer(self.rebuild)
+        self._parts(report)
+        report.seconds = time.monotonic() - started
+        return report
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The training drawings; looking at them takes minutes the first time."""
+        return Memory(
             self.library,
             self.judge.backbone,
             self.config.cache,
             lambda done, total: self.progress("training drawings", done, total),
         )
+
+    def _splits(self, report: Report) -> None:
+        """The questions of the held-out splits."""
+        self.progress("baselines", 0, 1)
+        retrieval = Retrieval(self.library, self.judge.sentences, self.config.n_retrieval_scenes)
         drawn = []
         for split in self.config.splits:
             answers, pool = self._answers(split, retrieval)
             report.match += self._match(answers, pool)
             if split == "S3":
                 report.rules += self._rules(answers)
-            report.copies += self._copies(answers, memory)
+            report.copies += self._copies(answers, self.memory)
             drawn.append(answers)
         report.distances += self._distances(drawn)
-        if self.rebuild is not None:
-            report.tokenizer = self._tokenizer(self.rebuild)
-        if self.config.sheet is not None and drawn:
-            write_nearest_sheet(drawn, memory, self.library, self.name, self.config.sheet)
-        report.seconds = time.monotonic() - started
-        return report
+        if self.config.sheet is not None:
+            write_nearest_sheet(drawn, self.memory, self.library, self.name, self.config.sheet)
+
+    def _parts(self, report: Report) -> None:
+        """What is measured beside the splits."""
+        config, parts = self.config, self.config.parts
+        if "words" in parts:
+            report.words = word_rows(
+                self.draw, self.library, self.judge, self.memory, config.n, config.languages,
+                config.seed, self.name, self.rebuild, self.progress,
+            )  # fmt: skip
+        if self.ask is None:
+            return
+        redrawing = Redrawing(
+            self.ask, self.library, self.judge, config.n, config.seed, config.quality,
+            self.name, self.progress,
+        )  # fmt: skip
+        if "edits" in parts:
+            report.edits = redrawing.parts() + redrawing.wholes()
+            report.cost = redrawing.cost()
+        if "variations" in parts:
+            report.variations = redrawing.variations(self.memory.threshold)
+        if "qualities" in parts:
+            report.qualities = quality_rows(
+                self.ask, self.library, self.judge, config.n, config.seed, self.progress
+            )
 
     def _answers(self, split: str, retrieval: Retrieval) -> tuple[Answers, list[Question]]:
         """Everybody's pictures for a split, and all its questions, drawn or not."""
         config = self.config
-        pool = ask(self.library, split, max(config.n, _POOL), config.seed, config.languages)
+        pool = ask(self.library, split, max(config.n, N_POOL), config.seed, config.languages)
         answers = Answers(split, pool[: config.n])
         answers.add_baselines(self.library, retrieval, self.rebuild, config.seed)
         for lang in config.languages:
@@ -120,29 +172,29 @@ class Evaluation:
         return answers, pool
 
     def _match(self, answers: Answers, pool: list[Question]) -> list[MatchRow]:
-        captions = [question.caption for question in pool]
-        vectors = self.judge.embed_texts(captions)
-        others = _others(captions, len(answers.questions), self.config.seed)
+        captions = Captions(
+            self.judge,
+            [question.caption for question in pool],
+            len(answers.questions),
+            self.config.seed,
+        )
         with_hard = [row for row, q in enumerate(answers.questions) if q.hard]
         hard_texts = [text for row in with_hard for text in answers.questions[row].hard]
         hard: dict[int, NDArray[np.float32]] = {}
         if with_hard:
-            embedded = self.judge.embed_texts(hard_texts).reshape(
-                len(with_hard), -1, vectors.shape[1]
-            )
+            embedded = self.judge.embed_texts(hard_texts)
+            embedded = embedded.reshape(len(with_hard), -1, embedded.shape[1])
             hard = dict(zip(with_hard, embedded, strict=True))
         found = []
         for (source, lang), pictures in answers.pictures.items():
             rows = answers.rows[source, lang]
             seen = self.judge.embed_pictures(pictures)
-            found.append(_match_row(answers.split, source, lang, seen, rows, vectors, others, hard))
+            found.append(_match_row(answers.split, source, lang, seen, rows, captions, hard))
             if source == self.name and lang == "en":
                 # Each picture under the caption of the next: what chance and habit alone give.
                 moved = np.roll(seen, 1, axis=0)
                 name = f"{self.name}, captions shuffled"
-                found.append(
-                    _match_row(answers.split, name, lang, moved, rows, vectors, others, hard)
-                )
+                found.append(_match_row(answers.split, name, lang, moved, rows, captions, hard))
         return found
 
     def _rules(self, answers: Answers) -> list[RuleRow]:
@@ -182,8 +234,6 @@ class Evaluation:
         for answers in drawn:
             for key, pictures in answers.pictures.items():
                 features.setdefault(key, []).append(pooled_features(backbone, pictures))
-        if not features:
-            return []
         sets = {key: np.concatenate(parts) for key, parts in features.items()}
         true = sets.pop((TRUE, ""))
         rows = [
@@ -207,7 +257,7 @@ class Evaluation:
         chosen = rows[:: max(1, len(rows) // _TOKENIZER_PICTURES)][:_TOKENIZER_PICTURES]
         true = np.stack([self.library.picture(index, SOURCE_PX) for index in chosen])
         rebuilt = rebuild(true)
-        a, b = on_white(true), on_white(rebuilt)
+        a, b = metrics.on_white(true), metrics.on_white(rebuilt)
         # Premultiplied colour is what shows on black.
         on_black = metrics.psnr(true[..., :3], rebuilt[..., :3])
         return TokenizerRow(
@@ -228,49 +278,24 @@ def _distance_row(
     return DistanceRow(source, lang, network, kid, sliced, density, coverage, len(found))
 
 
-def _others(captions: list[str], n: int, seed: int) -> NDArray[np.int64]:
-    """For each of the first n captions, rows of up to N_OTHERS captions that read differently."""
-    rng = np.random.default_rng([seed, 99])
-    n_different = len(set(captions))
-    if n_different < 2:
-        raise DataError("The judge needs at least two different captions to choose from")
-    chosen = []
-    for row in range(n):
-        different = [other for other, text in enumerate(captions) if text != captions[row]]
-        order = rng.permutation(len(different))[: min(N_OTHERS, n_different - 1)]
-        chosen.append([different[int(place)] for place in order])
-    n_others = min(map(len, chosen))
-    return np.array([row[:n_others] for row in chosen], np.int64)
-
-
 def _match_row(
     split: str,
     source: str,
     lang: str,
     seen: NDArray[np.float32],
     rows: list[int],
-    vectors: NDArray[np.float32],
-    others: NDArray[np.int64],
+    captions: Captions,
     hard: dict[int, NDArray[np.float32]],
 ) -> MatchRow:
     """One source of one split: how often the true caption is the one the judge likes best."""
-    true = (seen * vectors[rows]).sum(1)
-    against = np.einsum("nd,nmd->nm", seen, vectors[others[rows]])
     asked = [place for place, row in enumerate(rows) if row in hard]
     hard_first: NDArray[np.bool_] = np.zeros(0, bool)
     if asked:
+        true = (seen[asked] * captions.vectors[[rows[place] for place in asked]]).sum(1)
         nearly = np.stack([hard[rows[place]] @ seen[place] for place in asked])
-        hard_first = metrics.is_first(true[asked], nearly)
-    of_all = estimate(metrics.is_first(true, against))
-    return MatchRow(split, source, lang, others.shape[1] + 1, of_all, estimate(hard_first))
-
-
-def on_white(premultiplied: Pixels) -> Pixels:
-    """Premultiplied RGBA (N, H, W, 4) as RGB (N, H, W, 3) on white."""
-    shown = premultiplied[..., :3].astype(np.uint16) + (
-        255 - premultiplied[..., 3:].astype(np.uint16)
-    )
-    return np.minimum(shown, 255).astype(np.uint8)
+        hard_first = metrics.is_first(true, nearly)
+    of_all = estimate(captions.are_first(seen, rows))
+    return MatchRow(split, source, lang, captions.n_choices, of_all, estimate(hard_first))
 
 
 def main(
@@ -281,6 +306,7 @@ def main(
     run: Path | None = None,
     progress: Progress = lambda stage, done, total: None,
     name: str = "limner",
+    ask: Ask | None = None,
 ) -> Report:
     """Evaluate an engine on the art under `data`.
 
@@ -293,7 +319,7 @@ def main(
         distance = "EfficientNet-Lite 2", Backbone.load("lite2")
     except MissingExtra:
         distance = "EfficientNet-Lite 1, which is also the judge's", judge.backbone
-    return Evaluation(draw, library, judge, config, rebuild, distance, progress, name).run()
+    return Evaluation(draw, library, judge, config, rebuild, distance, progress, name, ask).run()
 
 
 def rebuilder(run: Path) -> Rebuild:

@@ -171,7 +171,72 @@ def _window_mean(planes: NDArray[np.float64], side: int = 7) -> NDArray[np.float
 
 def overlap(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Intersection over union of what is visible in pairs of RGBA pictures (N, H, W, 4)."""
-    seen_a, seen_b = a[..., 3] > 127, b[..., 3] > 127
-    union = (seen_a | seen_b).sum((1, 2))
-    both: NDArray[np.float64] = (seen_a & seen_b).sum((1, 2)) / np.maximum(union, 1)
+    return shared(a[..., 3] > 127, b[..., 3] > 127)
+
+
+def shared(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Intersection over union of pairs of masks (N, H, W); 0 where both are empty."""
+    union = (a | b).sum((1, 2))
+    both: NDArray[np.float64] = (a & b).sum((1, 2)) / np.maximum(union, 1)
     return both
+
+
+def on_white(premultiplied: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Premultiplied RGBA (N, H, W, 4) as RGB (N, H, W, 3) on white."""
+    clear = 255 - premultiplied[..., 3:].astype(np.uint16)
+    return np.minimum(premultiplied[..., :3] + clear, 255).astype(np.uint8)
+
+
+def seam(
+    pictures: NDArray[np.uint8], masks: NDArray[np.bool_], reach: int = 4
+) -> NDArray[np.float64]:
+    """How much steeper pictures (N, H, W, 4) are across the edges of masks (N, H, W) than beside.
+
+    The mean difference, of 255, between neighbouring pixels of which one is masked, less that
+    between neighbours up to `reach` pixels away from such a pair. 0 shows no seam. Premultiplied,
+    so that colour which nobody sees does not count.
+    """
+    found = np.zeros(len(pictures))
+    for place, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+        across, beside = [], []
+        for values, hidden in ((picture, mask), (picture.swapaxes(0, 1), mask.T)):
+            steps = np.abs(np.diff(values.astype(np.float64), axis=1)).mean(-1)
+            is_edge = hidden[:, 1:] != hidden[:, :-1]
+            near = is_edge.copy()
+            for shift in range(1, reach + 1):
+                near[:, shift:] |= is_edge[:, :-shift]
+                near[:, :-shift] |= is_edge[:, shift:]
+            across.append(steps[is_edge])
+            beside.append(steps[near & ~is_edge])
+        edge, rest = np.concatenate(across), np.concatenate(beside)
+        if len(edge) and len(rest):
+            found[place] = edge.mean() - rest.mean()
+    return found
+
+
+def are_kept(
+    pictures: NDArray[np.uint8], sources: NDArray[np.uint8], masks: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Whether straight pictures (N, H, W, 4) are their sources bit for bit outside masks."""
+    same = (pictures == sources).all(-1) | masks
+    kept: NDArray[np.bool_] = same.all((1, 2))
+    return kept
+
+
+def layout(a: NDArray[np.uint8], b: NDArray[np.uint8], side: int = 8) -> NDArray[np.float64]:
+    """Correlation of pairs of RGB pictures (N, H, W, 3), in grey and averaged to `side` squares.
+
+    -1 to 1; 0 where one of the two is plain.
+    """
+    weights = np.array([0.299, 0.587, 0.114])
+    x, y = (_centred_squares(pictures @ weights, side) for pictures in (a, b))
+    size = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    found: NDArray[np.float64] = np.where(size > 1e-6, (x * y).sum(1) / np.maximum(size, 1e-6), 0)
+    return found
+
+
+def _centred_squares(planes: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    px = planes.shape[1] // side
+    squares = planes[:, : px * side, : px * side].reshape(-1, side, px, side, px).mean((2, 4))
+    flat: NDArray[np.float64] = squares.reshape(len(planes), -1)
+    return flat - flat.mean(1, keepdims=True)

@@ -49,7 +49,12 @@ def check(
     """One verdict a picture; premultiplied RGBA (N, SOURCE_PX, SOURCE_PX, 4)."""
     positions = _positions(pictures, specs, library, judge)
     return [
-        Verdict(_count(picture, spec), position, _colour(picture, spec), _background(picture, spec))
+        Verdict(
+            _count(picture, spec),
+            position,
+            _colour(picture, spec),
+            background_of(picture) == spec.background,
+        )
         for picture, spec, position in zip(pictures, specs, positions, strict=True)
     ]
 
@@ -250,14 +255,21 @@ def dominant_colour(picture: Pixels, mask: Mask, wanted: str) -> str | None:
     return colours.NAMES[int(counts.argmax())]
 
 
-def _background(picture: Pixels, spec: SceneSpec) -> bool:
+# --- background --------------------------------------------------------------------------------
+
+
+def background_of(picture: Pixels) -> str:
+    """One of the eleven colours, or "transparent", by the rim of a picture."""
     alpha = picture[..., 3]
     rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     if np.median(alpha[[0, -1]]) < 128 and np.median(alpha[:, [0, -1]]) < 128:
-        return spec.background == "transparent"
+        return "transparent"
     middle = np.median(_on_white(rim[None])[0], axis=0)
     found = nearest_colours(lab_of(middle[None]))
-    return colours.NAMES[int(found[0])] == spec.background
+    return colours.NAMES[int(found[0])]
+
+
+# --- colours of pixels -------------------------------------------------------------------------
 
 
 # A colour is a region: its standard shade, and darker and lighter ones that bear the same name.

@@ -6,6 +6,7 @@ import numpy as np
 
 from limner.cli.evaluate import drawer
 from limner.settings import load
+from limner.studio import Studio
 from tests.cli.conftest import Run
 
 
@@ -39,7 +40,7 @@ def test_what_could_not_be_drawn_or_written_is_refused_at_once(run: Run) -> None
 
 
 def test_the_engine_draws_every_prompt_with_its_seed() -> None:
-    draw = drawer(load({"engine": "testcard"}, environ={}, folder=Path("/")), "medium")
+    draw = drawer(Studio(load({"engine": "testcard"}, environ={}, folder=Path("/"))), "medium")
     pictures, scores = draw(["a cat", "a cat", "a dog"], [1, 2, 1])
     assert pictures.shape == (3, 256, 256, 4)
     assert scores is None  # the test card has no opinion of itself

@@ -17,7 +17,8 @@ from limner.model import pixels
 from limner.training.answers import RETRIEVAL, TRUE, Answers, Draw, Pixels, Scores
 from limner.training.backbone import SOURCE_PX, through_source_px
 from limner.training.baselines import Memory, Retrieval, training_singles
-from limner.training.evaluate import EvaluateConfig, Evaluation, on_white
+from limner.training.evaluate import EvaluateConfig, Evaluation
+from limner.training.metrics import on_white
 from limner.training.questions import Question, ask
 from limner.training.report import MatchRow, Report
 from tests.training.evaluation import Oracle, WordVectors, library_of_shapes, small_backbone
