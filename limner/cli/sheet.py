@@ -1,73 +1,74 @@
-"""`limner sheet`: fixed prompts, each drawn once and never chosen, beside the training art."""
+"""`limner sheet`: fixed cases, each drawn once and never chosen, on a page to be looked at."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from limner import settings
+from limner.request import QUALITIES
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-PROMPTS = Path(__file__).with_name("sheet_prompts.json")
+_PAGES = ("prompts", "edits", "variations", "previews")
 
 
 @click.command()
-@click.option("-o", "--output", default=Path("sheet.png"), type=click.Path(path_type=Path))
-@click.option("--weights", help="A shipped name or a folder; the settings' by default.")
-@click.option("--quality", default="medium", type=click.Choice(["low", "medium", "high"]))
+@click.argument("page", type=click.Choice(_PAGES), default="prompts")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The PNG to write.  [default: PAGE.png]",
+)
+@click.option("--weights", metavar="NAME", help="Shipped weights by name, or a checkpoint folder.")
+@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option("--quality", default="medium", show_default=True, type=click.Choice(QUALITIES))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--art",
+    is_flag=True,
+    help="Beside each prompt what the training art shows; needs limner data build.",
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
-def sheet(output: Path, weights: str | None, quality: str, seed: int, home: Path | None) -> None:
-    """Draw 64 fixed prompts with one seed, each beside what the training art shows of its concept.
+def sheet(
+    page: str,
+    output: Path | None,
+    weights: str | None,
+    engine: str | None,
+    quality: str,
+    seed: int,
+    art: bool,
+    home: Path | None,
+) -> None:
+    """Draw a contact sheet: fixed cases, one seed, nothing chosen.
 
-    Needs the training art: limner data build.
+    PAGE is prompts (128 prompts in English, Chinese and both), edits (before, mask, after),
+    variations (a picture and three like it) or previews (a picture as it comes about). What is
+    edited or varied was drawn by the same engine or made by code.
     """
+    if art and page != "prompts":
+        raise click.BadParameter("only prompts have training art beside them", param_hint="--art")
+    from limner.cli import sheet_pages
     from limner.data.sheet import chinese_font, write_sheet
     from limner.model import pixels
-    from limner.request import ImageRequest, Quality, Size
     from limner.studio import Studio
 
-    chosen = settings.load({"home": home, "weights": weights})
-    art = _Art(chosen.home / "data")
-    studio = Studio(chosen)
-    rows = json.loads(PROMPTS.read_text(encoding="utf-8"))
+    chosen = settings.load({"home": home, "weights": weights, "engine": engine})
+    font = chinese_font()
+    if font is None:
+        click.echo("note: no font with Chinese letters was found; they show as boxes", err=True)
+    painter = sheet_pages.Painter(Studio(chosen), quality, seed)
+    wanted = sheet_pages.page(page, painter, sheet_pages.Art(chosen.home / "data") if art else None)
     pictures, texts = [], []
-    for i, row in enumerate(rows):
-        click.echo(f"\r{i + 1}/{len(rows)}", nl=False, err=True)
-        request = ImageRequest(
-            row["prompt"], size=Size(256, 256), seed=seed, quality=cast("Quality", quality)
-        )
-        (drawn,) = studio.pictures(request, engine="onnx")
-        small = pixels.resize(drawn.pixels, _PX, _PX, "area")
-        pictures += [pixels.premultiply(small), art.picture(row["concept"])]
-        texts += [row["prompt"], "(training art)"]
+    for i, case in enumerate(wanted.cases):
+        click.echo(f"\r{i + 1}/{len(wanted.cases)}", nl=False, err=True)
+        for picture, text in wanted.tiles(case):
+            if picture.shape[0] > wanted.tile_px:
+                picture = pixels.resize(picture, wanted.tile_px, wanted.tile_px, "area")
+            pictures.append(pixels.premultiply(picture))
+            texts.append(text)
     click.echo(err=True)
-    write_sheet(pictures, texts, output, columns=16, font_path=chinese_font())
-    click.echo(output)
-
-
-_PX = 128
-_ARTIST = "twemoji"
-
-
-class _Art:
-    """What one of the training artists drew of a concept."""
-
-    def __init__(self, data: Path) -> None:
-        from limner.data.library import Library
-
-        self.library = Library.open(data)
-        self.index_from_concept = {
-            entry.concept.key: i
-            for i, entry in enumerate(self.library.entries)
-            if entry.drawing.artist == _ARTIST
-        }
-
-    def picture(self, concept: str) -> NDArray[Any]:
-        """Premultiplied RGBA (128, 128, 4)."""
-        return self.library.picture(self.index_from_concept[concept], _PX)
+    target = output or Path(f"{page}.png")
+    write_sheet(pictures, texts, target, columns=wanted.columns, font_path=font)
+    click.echo(target)

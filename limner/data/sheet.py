@@ -1,6 +1,6 @@
 """A page of pictures with a line of text under each, to be looked at."""
 
-import textwrap
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +15,8 @@ _PAGE = (240, 240, 242)
 _LINES = 3
 _LINE_PX = 13
 _GAP_PX = 8
+_FIRST_EMOJI = 0x1F000
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 # Pillow's own font has no Chinese; these are where Linux and macOS keep one that has.
 _CHINESE_FONTS = (
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
@@ -46,13 +48,40 @@ def write_sheet(
     page = Image.new("RGB", (columns * cell_width, n_rows * cell_height), _PAGE)
     draw = ImageDraw.Draw(page)
     font = ImageFont.truetype(font_path, 11) if font_path else ImageFont.load_default(11)
+    width = cell_width - 2 * _GAP_PX
     for place, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
         left, top = place % columns * cell_width, place // columns * cell_height
         shown = Image.fromarray(pixels.composite(pixels.unpremultiply(picture), _PAGE))
         page.paste(shown, (left + (cell_width - px) // 2, top + _GAP_PX // 2))
-        width = cell_width // (12 if any(ord(letter) > 0x2E80 for letter in text) else 6)
-        for number, line in enumerate(textwrap.wrap(text, width)[:_LINES]):
+        for number, line in enumerate(_lines(readable(text), font, width)):
             spot = (left + 4, top + px + _GAP_PX + number * _LINE_PX)
             draw.text(spot, line, fill=(20, 20, 20), font=font)
     straight = np.dstack([np.asarray(page), np.full((page.height, page.width), 255, np.uint8)])
     files.write_whole(path, pixels.encode(straight, "png"))
+
+
+def readable(text: str) -> str:
+    """A text with the name of each emoji in its place: no font of letters has them."""
+    found = []
+    for letter in text:
+        if ord(letter) >= _FIRST_EMOJI:
+            found.append(f"[emoji {unicodedata.name(letter, hex(ord(letter))).lower()}]")
+        else:
+            found.append(letter)
+    return "".join(found)
+
+
+def _lines(text: str, font: _Font, width: int) -> list[str]:
+    """At most _LINES lines of a text, none wider than `width` px, broken at spaces if possible."""
+    lines, line = [], ""
+    for letter in text:
+        if font.getlength(line + letter) <= width:
+            line += letter
+            continue
+        kept, space, rest = line.rpartition(" ")
+        lines.append(kept if space else line)
+        line = ((rest if space else "") + letter).lstrip()
+    lines.append(line)
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], f"{lines[_LINES - 1][:-1]}…"]
+    return lines

@@ -1,0 +1,180 @@
+"""What the pages of `limner sheet` show: drawings beside what they were made from.
+
+Pictures to edit and to vary are drawn by the same engine, or made here by a few lines of code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from limner.data.library import Library
+from limner.engines.base import Picture, Preview
+from limner.errors import DataError
+from limner.model import pixels as px
+from limner.request import MAX_PREVIEWS, SIZES, Edit, ImageRequest, Quality, Variation
+from limner.studio import Studio
+
+PROMPTS = Path(__file__).with_name("sheet_prompts.json")
+CASES = Path(__file__).with_name("sheet_cases.json")
+N_VARIATIONS = 3
+NO_ART = "(no training art)"
+
+_SIZE = SIZES[0]
+_ARTIST = "twemoji"
+_HATCH_PX = 12
+
+Pixels = NDArray[np.uint8]
+Tile = tuple[Pixels, str]  # straight RGBA, and what is written under it
+Case = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One kind of contact sheet."""
+
+    columns: int
+    tile_px: int
+    cases: tuple[Case, ...]
+    tiles: Callable[[Case], list[Tile]]  # as many for every case
+
+
+class Painter:
+    """Draws with one engine, quality and seed, and never twice to choose."""
+
+    def __init__(self, studio: Studio, quality: str, seed: int) -> None:
+        self._studio, self._quality, self._seed = studio, cast("Quality", quality), seed
+
+    def draw(
+        self, prompt: str, source: Edit | Variation | None = None, n: int = 1, previews: int = 0
+    ) -> Iterator[Pixels]:
+        """Previews, then pictures, as they come."""
+        request = ImageRequest(
+            prompt,
+            n=n,
+            size=_SIZE,
+            quality=self._quality,
+            seed=self._seed,
+            source=source,
+            previews=previews,
+        )
+        for event in self._studio.draw(request):
+            if isinstance(event, Preview | Picture):
+                yield event.pixels
+
+    def one(self, prompt: str, source: Edit | None = None) -> Pixels:
+        """The picture of a prompt."""
+        (picture,) = self.draw(prompt, source)
+        return picture
+
+    def begun(self, case: Case) -> Tile:
+        """A picture to begin with."""
+        if "code" in case:
+            return by_code(case["code"]), "made by code"
+        return self.one(case["source"]), case["source"]
+
+
+def page(name: str, painter: Painter, art: Art | None = None) -> Page:
+    """The page called `name`; `art` puts training drawings beside the prompts."""
+    if name == "prompts":
+        rows = tuple(json.loads(PROMPTS.read_text(encoding="utf-8")))
+        return Page(16, 128, rows, lambda case: _prompt(case, painter, art))
+    table = json.loads(CASES.read_text(encoding="utf-8"))
+    columns, tiles = {
+        "edits": (6, _edit),
+        "variations": (2 * (1 + N_VARIATIONS), _variations),
+        "previews": (2 * (1 + MAX_PREVIEWS), _previews),
+    }[name]
+    tile_px = 256 if name == "edits" else 192
+    return Page(columns, tile_px, tuple(table[name]), lambda case: tiles(case, painter))
+
+
+def _prompt(case: Case, painter: Painter, art: Art | None) -> list[Tile]:
+    drawn = [(painter.one(case["prompt"]), case["prompt"])]
+    return drawn if art is None else [*drawn, art.tile(case.get("concept"))]
+
+
+def _edit(case: Case, painter: Painter) -> list[Tile]:
+    """Before, the mask, after."""
+    before, text = painter.begun(case)
+    mask = None
+    masked = np.zeros(before.shape[:2], bool)
+    told = "no mask: the whole"
+    if "mask" in case:
+        left, top, right, bottom = (round(side * _SIZE.width) for side in case["mask"])
+        masked[top:bottom, left:right] = True
+        mask, told = np.where(masked, 0, 255).astype(np.uint8), "the mask"
+    elif (before[..., 3] == 0).any():
+        masked, told = before[..., 3] == 0, "no mask: what is clear"
+    after = painter.one(case["prompt"], Edit(before, mask))
+    shown = hatched(before, masked) if masked.any() else before
+    return [(before, text), (shown, told), (after, f"→ {case['prompt']}")]
+
+
+def _variations(case: Case, painter: Painter) -> list[Tile]:
+    source, text = painter.begun(case)
+    drawn = painter.draw("", Variation(source), n=N_VARIATIONS)
+    return [(source, text), *((picture, f"variation {i + 1}") for i, picture in enumerate(drawn))]
+
+
+def _previews(case: Case, painter: Painter) -> list[Tile]:
+    *halves, whole = painter.draw(case["prompt"], previews=MAX_PREVIEWS)
+    told = [f"preview {i + 1}" for i in range(len(halves))]
+    return [*zip(halves, told, strict=True), (whole, case["prompt"])]
+
+
+def hatched(picture: Pixels, masked: NDArray[np.bool_]) -> Pixels:
+    """A picture with slanting stripes where it is masked (H, W)."""
+    rows, columns = np.indices(masked.shape)
+    is_dark = (rows + columns) // _HATCH_PX % 2 == 0
+    shown = picture.copy()
+    shown[masked & is_dark] = (225, 80, 160, 255)
+    shown[masked & ~is_dark] = (255, 205, 230, 255)
+    return shown
+
+
+def by_code(name: str) -> Pixels:
+    """A simple picture, opaque RGBA at _SIZE: "disc", "squares" or "sky"."""
+    side = _SIZE.width
+    image = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(image)
+    if name == "disc":
+        draw.ellipse((side // 8, side // 8, side * 7 // 8, side * 7 // 8), fill=(221, 46, 68))
+    elif name == "squares":
+        for left, colour in ((side // 16, (92, 173, 71)), (side * 9 // 16, (62, 132, 226))):
+            draw.rectangle((left, side * 5 // 16, left + side * 3 // 8, side * 11 // 16), colour)
+    elif name == "sky":
+        for row in range(side):
+            share = row / side
+            colour = (round(70 + 130 * share), round(140 + 90 * share), 240)
+            draw.line((0, row, side, row), fill=colour)
+    else:
+        raise DataError(f"No picture {name!r} is made by code", hint="disc, squares and sky are")
+    return np.dstack([np.asarray(image), np.full((side, side), 255, np.uint8)])
+
+
+class Art:
+    """What one of the training artists drew of a concept."""
+
+    def __init__(self, data: Path) -> None:
+        self._library = Library.open(data)
+        self._index_from_concept = {
+            entry.concept.key: i
+            for i, entry in enumerate(self._library.entries)
+            if entry.drawing.artist == _ARTIST
+        }
+
+    def tile(self, concept: str | None) -> Tile:
+        """The drawing, or an empty tile where there is none."""
+        index = None if concept is None else self._index_from_concept.get(concept)
+        if index is None:
+            return np.zeros((_SIZE.height, _SIZE.width, 4), np.uint8), NO_ART
+        picture = self._library.picture(index, 128)
+        return px.unpremultiply(picture), "(training art)"
