@@ -1,6 +1,7 @@
 """Stand-ins for what evaluation otherwise gets from three downloads: networks and art."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,6 +30,30 @@ def library_of_shapes() -> Library:
         for drawing in shapes.drawings()
     ]
     return Library.from_drawings(thin + thick, shapes.concepts())
+
+
+def library_of_hands() -> Library:
+    """Shapes by three training artists: with thin outlines, with thick black ones, hollow."""
+    drawn = shapes.drawings()
+    thick = [
+        re.sub(r'stroke="#\w+" stroke-width="2"', 'stroke="#000" stroke-width="8"', d.svg)
+        for d in drawn
+    ]
+    hollow = [re.sub(r'fill="#\w+"', 'fill="none"', svg) for svg in thick]
+    hands = {
+        "noto": [drawing.svg for drawing in drawn],
+        "twemoji": thick,
+        "streamline-emojis": [
+            svg.replace("#000", drawing.svg.split('stroke="')[1][:7])
+            for svg, drawing in zip(hollow, drawn, strict=True)
+        ],
+    }
+    everything = [
+        _by(drawing, artist, svg)
+        for artist, svgs in hands.items()
+        for drawing, svg in zip(drawn, svgs, strict=True)
+    ]
+    return Library.from_drawings(everything, shapes.concepts())
 
 
 def _by(drawing: Drawing, artist: str, svg: str) -> Drawing:

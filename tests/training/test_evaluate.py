@@ -14,12 +14,14 @@ from limner.data.library import Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
 from limner.model import pixels
+from limner.request import ImageRequest
 from limner.training.answers import RETRIEVAL, TRUE, Answers, Draw, Pixels, Scores
 from limner.training.backbone import SOURCE_PX, through_source_px
 from limner.training.baselines import Memory, Retrieval, training_singles
 from limner.training.evaluate import EvaluateConfig, Evaluation
 from limner.training.metrics import on_white
 from limner.training.questions import Question, ask
+from limner.training.redrawing import Drawn
 from limner.training.report import MatchRow, Report
 from tests.training.evaluation import Oracle, WordVectors, library_of_shapes, small_backbone
 
@@ -177,6 +179,30 @@ def test_an_unknown_split_is_refused_with_those_there_are() -> None:
     with pytest.raises(DataError, match="S9") as caught:
         EvaluateConfig(splits=("S9",))
     assert "S5" in str(caught.value.hint)
+
+
+def test_an_unknown_part_is_refused_with_those_there_are() -> None:
+    with pytest.raises(DataError, match="'songs'") as caught:
+        EvaluateConfig(parts=("edits", "songs"))
+    assert "variations" in str(caught.value.hint)
+
+
+def test_parts_can_be_measured_without_any_split(library: Library, oracle: Oracle) -> None:
+    def ask(request: ImageRequest) -> Drawn:
+        return Drawn([np.zeros((256, 256, 4), np.uint8)] * request.n, 4, 0.1)
+
+    config = EvaluateConfig(n=3, splits=(), parts=("edits", "variations", "qualities"))
+    report = evaluated(painter(library, [], ()), library, oracle, config, ask=ask)
+    assert report.match == report.distances == report.words == []
+    table, text = json.loads(report.to_json()), report.markdown()
+    assert [len(table[name]) for name in ("edits", "variations", "qualities")] == [8, 3, 6]
+    assert table["cost"]["steps"]["mean"] == 1
+    for found in report.edits:
+        assert f"| {found.source} | {found.r_at_1} | {found.prefers_new} |" in text
+    for row in report.variations:
+        assert f"| {row.source} | {row.r_at_1} | {row.similarity} | {row.copies} |" in text
+    assert f"| S3 | high | {report.qualities[-1].r_at_1} | 0.10 | 0.10 |" in text
+    assert "takes 1.000" in text
 
 
 # --- baselines ---

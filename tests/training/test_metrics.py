@@ -125,3 +125,42 @@ def test_alpha_error_is_a_share_of_full_opacity() -> None:
     b[0, :1, :, 3] = 255
     b[..., :3] = 90  # colour does not count
     assert metrics.alpha_error(a, b)[0] == pytest.approx(0.25)
+
+
+def test_a_patch_has_a_seam_and_a_slope_has_none() -> None:
+    slope = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 2, (64, 1, 4))
+    patched = slope.copy()
+    masked = np.zeros((64, 64), bool)
+    masked[16:48, 16:48] = True
+    patched[masked] = 255
+    found = metrics.seam(np.stack([slope, patched]), np.stack([masked, masked]))
+    assert abs(found[0]) < 0.5
+    assert found[1] > 100
+    assert metrics.seam(slope[None], np.ones((1, 64, 64), bool)).tolist() == [0]
+
+
+def test_only_what_is_outside_the_mask_must_be_kept() -> None:
+    source = np.full((1, 8, 8, 4), 7, np.uint8)
+    masked = np.zeros((1, 8, 8), bool)
+    masked[0, :4] = True
+    inside, outside = source.copy(), source.copy()
+    inside[0, 0, 0, 0] ^= 1
+    outside[0, 7, 7, 3] ^= 1
+    assert metrics.are_kept(inside, source, masked).tolist() == [True]
+    assert metrics.are_kept(outside, source, masked).tolist() == [False]
+
+
+def test_layout_is_like_itself_and_unlike_its_negative() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (4, 8, 8, 3)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
+    assert np.allclose(metrics.layout(pictures, pictures), 1)
+    assert np.allclose(metrics.layout(pictures, 255 - pictures), -1)
+    assert metrics.layout(pictures, np.full_like(pictures, 9)).tolist() == [0] * 4
+
+
+def test_masks_share_what_both_cover() -> None:
+    a = np.zeros((2, 4, 4), bool)
+    a[0, :2] = True
+    b = a.copy()
+    b[0, 1:] = True
+    assert metrics.shared(a, b).tolist() == [0.5, 0]
