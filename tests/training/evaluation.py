@@ -33,20 +33,21 @@ def library_of_shapes() -> Library:
 
 
 def library_of_hands() -> Library:
-    """Shapes by three training artists: with thin outlines, with thick black ones, hollow."""
+    """Shapes by three training artists: in colour, with thick black outlines, and all black."""
     drawn = shapes.drawings()
-    thick = [
-        re.sub(r'stroke="#\w+" stroke-width="2"', 'stroke="#000" stroke-width="8"', d.svg)
-        for d in drawn
+    outlined = [
+        re.sub(r'stroke="#\w+" stroke-width="2"', 'stroke="#000" stroke-width="8"', drawing.svg)
+        for drawing in drawn
     ]
-    hollow = [re.sub(r'fill="#\w+"', 'fill="none"', svg) for svg in thick]
+    # Of one thickness each, or equal black pictures would be taken for one.
+    black = [
+        re.sub(r'"#\w+"', '"#000"', drawing.svg).replace('width="2"', f'width="{2 + place % 8}"')
+        for place, drawing in enumerate(drawn)
+    ]
     hands = {
         "noto": [drawing.svg for drawing in drawn],
-        "twemoji": thick,
-        "streamline-emojis": [
-            svg.replace("#000", drawing.svg.split('stroke="')[1][:7])
-            for svg, drawing in zip(hollow, drawn, strict=True)
-        ],
+        "twemoji": outlined,
+        "streamline-emojis": black,
     }
     everything = [
         _by(drawing, artist, svg)
@@ -54,6 +55,21 @@ def library_of_hands() -> Library:
         for drawing, svg in zip(drawn, svgs, strict=True)
     ]
     return Library.from_drawings(everything, shapes.concepts())
+
+
+class HandEye(Backbone):
+    """Sees of a picture whether there is black in it, and whether there is colour."""
+
+    n_pooled = 3
+
+    def __init__(self) -> None:
+        pass
+
+    def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        black = (pictures.amax(1) < 0.2).float().mean((1, 2)) > 0.02
+        colour = (pictures.amax(1) - pictures.amin(1) > 0.2).float().mean((1, 2)) > 0.02
+        pooled = torch.stack([black & colour, black & ~colour, ~black], 1).float()
+        return torch.zeros(len(pictures), 1, 1), pooled
 
 
 def _by(drawing: Drawing, artist: str, svg: str) -> Drawing:
