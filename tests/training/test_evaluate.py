@@ -193,7 +193,7 @@ def test_parts_can_be_measured_without_any_split(library: Library, oracle: Oracl
 
     config = EvaluateConfig(n=3, splits=(), parts=("edits", "variations", "qualities"))
     report = evaluated(painter(library, [], ()), library, oracle, config, ask=ask)
-    assert not (report.match or report.distances or report.words)
+    assert not any((report.match, report.distances, report.words))
     table, text = json.loads(report.to_json()), report.markdown()
     assert [len(table[name]) for name in ("edits", "variations", "qualities")] == [8, 3, 6]
     assert table["cost"]["steps"]["mean"] == 1
