@@ -38,6 +38,7 @@ _CHINESE_SHARE = 0.45
 _EMOJI_SHARE = 0.04  # of the plain scenes: the character alone is the prompt
 _BAG_SHARE = 0.25  # of the plain scenes: a list of keywords
 _SYNONYM_SHARE = 0.12
+_CLEAR_SHARE = 0.05  # of the scenes on nothing, in training: that there is nothing is said
 
 _KINDS = {
     "en": ("emoji", "icon", "clip art", "sticker"),
@@ -71,9 +72,13 @@ def caption(
     if any(concepts[item.concept].label(chosen) is None for item in spec.objects):
         chosen = "en"
     if is_plain(spec):
-        return _plain(rng, spec, concepts, chosen, split)
-    text = _composed(rng, spec, concepts, chosen)
-    return _with_style(rng, text, spec.artist, chosen)
+        text = _plain(rng, spec, concepts, chosen, split)
+    else:
+        text = _with_style(rng, _composed(rng, spec, concepts, chosen), spec.artist, chosen)
+    # Questions do not say it: the judge's captions have no words for nothing.
+    if split == "train" and spec.background == "transparent" and rng.random() < _CLEAR_SHARE:
+        text += _pick(rng, _CLEAR[chosen])
+    return text
 
 
 def is_plain(spec: SceneSpec) -> bool:
@@ -297,6 +302,10 @@ _BACKGROUND_EN = (
     "{0}, {1} background",
     "{0} in front of {2} {1} background",
 )
+_CLEAR = {
+    "en": (", transparent background", " on a transparent background", ", no background"),
+    "zh": ("，透明背景", "，无背景", "，没有背景"),
+}
 _BACKGROUND_ZH = ("{1}背景上的{0}", "{0}，{1}背景", "{1}背景，{0}")
 
 

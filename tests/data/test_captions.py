@@ -169,3 +169,12 @@ def test_scene_captions_name_every_object(library: Library, lang: str) -> None:
             shape = item.concept.rpartition("-")[2]
             noun = shape if lang == "en" else library.concepts[item.concept].labels["zh"][2:]
             assert noun in text or noun + "es" in text
+
+
+def test_nothing_behind_is_said_now_and_then_in_training_and_never_in_questions() -> None:
+    cat = SceneSpec((_item("1F408"),))
+    for lang, word in (("en", "background"), ("zh", "背景")):
+        said = [caption(np.random.default_rng(i), cat, CONCEPTS, lang) for i in range(400)]
+        assert 5 <= sum(word in text for text in said) <= 50
+        asked = [caption(np.random.default_rng(i), cat, CONCEPTS, lang, "S5") for i in range(400)]
+        assert not any(word in text for text in asked)
