@@ -105,6 +105,7 @@ class ImageRequest:
     background: Background = "auto"  # auto: the engine decides by the prompt
     previews: int = 0  # half-drawn pictures to show of each picture, 0 to MAX_PREVIEWS
     source: Edit | Variation | None = None  # a picture to begin with; None: from the prompt alone
+    made: frozenset[int] = frozenset()  # indexes of pictures that are there already: not drawn
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.source)
@@ -115,6 +116,11 @@ class ImageRequest:
             _check_whole_number("seed", self.seed, 0, MAX_SEED)
         _check_choice("background", self.background, BACKGROUNDS)
         _check_whole_number("previews", self.previews, 0, MAX_PREVIEWS)
+
+    @property
+    def indexes(self) -> list[int]:
+        """The pictures to draw, in order."""
+        return [index for index in range(self.n) if index not in self.made]
 
     def with_seed(self) -> ImageRequest:
         """Return this request with its seed fixed: the given one, or a random one."""

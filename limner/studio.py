@@ -74,8 +74,9 @@ def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
             f"Engine {engine.name} ran out of memory at {request.n} x {request.size}",
             hint="ask for fewer or smaller pictures",
         ) from None
-    if n_drawn != request.n:
-        raise EngineError(f"Engine {engine.name} drew {n_drawn} of {request.n} pictures")
+    n_wanted = len(request.indexes)
+    if n_drawn != n_wanted:
+        raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
 def generate(
@@ -94,7 +95,7 @@ def generate(
     values raise InvalidRequest, other failures the LimnerError that says what is the matter.
     """
     request = ImageRequest(prompt, n, Size.parse(size), quality, seed, background)
-    return _studio(settings_module.load({"engine": engine})).pictures(request)
+    return _drawn(request, engine)
 
 
 def edit(
@@ -118,7 +119,7 @@ def edit(
     source = edit_of(image, mask)
     wanted = Size.parse(size) if size else size_like(source.pixels)
     request = ImageRequest(prompt, n, wanted, quality, seed, background, source=source)
-    return _studio(settings_module.load({"engine": engine})).pictures(request)
+    return _drawn(request, engine)
 
 
 def vary(
@@ -136,7 +137,7 @@ def vary(
     """
     source = variation_of(image)
     request = ImageRequest("", n, Size.parse(size), quality, seed, background, source=source)
-    return _studio(settings_module.load({"engine": engine})).pictures(request)
+    return _drawn(request, engine)
 
 
 def edit_of(image: Source, mask: Source | None = None) -> Edit:
@@ -161,6 +162,11 @@ def _pixels(image: Source) -> NDArray[np.uint8]:
     if isinstance(image, bytes):
         return received.read(image).pixels
     return image.pixels if isinstance(image, Picture) else image
+
+
+def _drawn(request: ImageRequest, engine: str | None) -> list[Picture]:
+    """The pictures of `request`, drawn as the settings of now say."""
+    return _studio(settings_module.load({"engine": engine})).pictures(request)
 
 
 _shared: Studio | None = None

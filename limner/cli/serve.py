@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -12,7 +13,8 @@ import click
 from limner import settings as settings_module
 from limner.errors import SettingsError
 
-SHUTDOWN_S = 10  # for answers under way
+DRAIN_S = 10  # for what is under way when the server is told to stop; what is left is interrupted
+_CUT_OFF_S = 5  # for the answers that say so to arrive
 
 
 @click.command()
@@ -39,6 +41,15 @@ def serve(
 
     from limner.server.app import create_app
 
+    class Server(uvicorn.Server):
+        """One that, once told to stop, lets what is under way come to its end for a while."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(DRAIN_S, app.state.service.interrupt)
+            await super().shutdown(sockets)
+            timer.cancel()
+
     # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         app = create_app(settings)
@@ -48,11 +59,11 @@ def serve(
             access_log=False,  # the doorway writes the log, without signatures of addresses
             ws="none",
             server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S,
         )
         listener.listen(config.backlog)  # whoever reads the next line and calls is answered
         _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -97,7 +97,7 @@ class Engine(Protocol):
     model: str
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
-        """Draw `request`, whose seed is set; yields n Pictures with indexes 0 to n - 1."""
+        """Draw `request`, whose seed is set; yields a Picture for each of its `indexes`."""
         ...
 
 

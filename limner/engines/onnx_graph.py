@@ -81,7 +81,7 @@ class OnnxEngine:
         beginning = start(self.network, request)
         if isinstance(request.source, Edit) and request.source.mask is None and beginning.placed:
             yield Notice("No mask was given: what is clear in the picture was drawn, the rest kept")
-        jobs = [self._job(request, beginning, index) for index in range(request.n)]
+        jobs = [self._job(request, beginning, index) for index in request.indexes]
         done, total = 0, sum(job.n_steps + 1 for job in jobs)
         for job in jobs:
             for event in self._draw(job):

@@ -54,9 +54,9 @@ class CardEngine:
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; see `engines.base.Engine`."""
         assert request.seed is not None
-        total = request.n * N_STEPS
-        for index in range(request.n):
-            done = index * N_STEPS
+        total = len(request.indexes) * N_STEPS
+        for place, index in enumerate(request.indexes):
+            done = place * N_STEPS
             pixels = _draw(request, request.seed, index)
             for step, n_cells in enumerate(PREVIEW_CELLS, start=1):
                 yield Progress(done + step, total, "drawing")

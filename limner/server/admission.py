@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from limner.server import service
-from limner.server.jobs import Job
+from limner.server.jobs import MAX_CLIENT_ID_CHARS, Job
+from limner.server.wire import errors
 from limner.server.wire.calls import Call
 from limner.storage.history import Asked
+
+RESUME = "x-limner-resume"
+
+
+def outlives(request: Request) -> bool:
+    """Whether `request` is to be drawn to its end, whoever leaves or stops: client or server."""
+    said = request.headers.get(RESUME, "false").strip().lower()
+    if said not in ("true", "false"):
+        raise errors.ApiError(
+            f"Invalid '{RESUME}': expected true or false.", param=RESUME, code="invalid_value"
+        )
+    return said == "true"
 
 
 async def admit(request: Request, call: Call) -> Job:
     """Queue `call` within the limits of its key, with a row in the history if one is kept."""
     serving, holder = service.of(request), service.holder(request)
+    resume = _kept_for_resuming(request, call)
     ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
     try:
         id = service.request_id(request)
@@ -25,8 +38,9 @@ async def admit(request: Request, call: Call) -> Job:
         await run_in_threadpool(ticket.refund)
         raise
     job.ticket = ticket
-    job.ended = partial(serving.metrics.ended, serving.worker(call).engine.model, holder.name)
-    serving.jobs.add(job.status, request.headers.get("x-client-request-id"))
+    job.ended = serving.count_end(call, holder.name)
+    client_id = _client_id(request)
+    serving.jobs.add(job.status, client_id)
     request.state.headers = serving.limiter.headers(holder)
     if serving.history:
         asked = Asked(
@@ -38,6 +52,8 @@ async def admit(request: Request, call: Call) -> Job:
             n=call.request.n,
             parameters=_parameters(call),
             parent=call.parent,
+            client_id=client_id,
+            resume=resume,
         )
         try:
             job.record = await run_in_threadpool(serving.history.begin, asked)
@@ -45,6 +61,32 @@ async def admit(request: Request, call: Call) -> Job:
             job.cancel()
             raise
     return job
+
+
+def _client_id(request: Request) -> str | None:
+    """What the client calls its request, if that is no longer than ids are and can be stored."""
+    id = request.headers.get("x-client-request-id", "")
+    return id if id.isprintable() and 0 < len(id) <= MAX_CLIENT_ID_CHARS else None
+
+
+def _kept_for_resuming(request: Request, call: Call) -> dict[str, Any] | None:
+    """What the row keeps beside the parameters if another server may have to draw on."""
+    if not outlives(request):
+        return None
+    if call.request.source is not None:
+        raise errors.ApiError(
+            f"'{RESUME}' is for pictures from text: one that was sent to begin with is not kept, "
+            "so it could not be drawn on after a restart. Leave the header out.",
+            param=RESUME,
+            code="unsupported_operation",
+        )
+    if service.of(request).history is None:
+        raise errors.ApiError(
+            f"'{RESUME}' needs the history, and this server keeps none (LIMNER_HISTORY=off).",
+            param=RESUME,
+            code="no_history",
+        )
+    return {"output_compression": call.compression, "moderation": call.moderation}
 
 
 def _kind(call: Call) -> str:

@@ -24,11 +24,13 @@ from limner.server import (
     jobs_api,
     links,
     models_api,
+    resume,
     service,
 )
 from limner.server.doorway import Doorway
-from limner.server.idempotency import REPLAYED, once
+from limner.server.idempotency import once
 from limner.server.moderation import Moderator, PictureModerator
+from limner.server.replay import REPLAYED
 from limner.server.service import Service
 from limner.server.wire import answers, errors
 from limner.settings import Settings
@@ -117,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.open()
     for worker in serving.workers.values():
         worker.start()
+    await resume.draw_on(serving)
     tending = asyncio.ensure_future(_tend(serving))
     yield
     tending.cancel()

@@ -79,8 +79,6 @@ def _limit(text: str | None) -> int:
 
 
 def _shown(request: Request, row: Row) -> dict[str, Any]:
-    serving = service.of(request)
-    base = urls.base(request, serving.settings)
     return {
         "id": row["id"],
         "object": "image.request",
@@ -92,21 +90,28 @@ def _shown(request: Request, row: Row) -> dict[str, Any]:
         "model": row["model"],
         "prompt": row["prompt"],
         "parameters": row["parameters"],
-        "pictures": [
-            {
-                "index": picture["number"],
-                "url": base + serving.links.address(picture["file"]),
-                "sha256": picture["sha256"],
-                "bytes": picture["n_bytes"],
-                "seed": picture["seed"],
-                "score": picture["score"],
-                "size": f"{picture['width']}x{picture['height']}",
-                "format": picture["format"],
-                "parent": picture["parent"],
-            }
-            for picture in row["pictures"]
-        ],
+        "pictures": shown_pictures(request, row),
     }
+
+
+def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
+    """The pictures of a request that are kept, with fresh addresses."""
+    serving = service.of(request)
+    base = urls.base(request, serving.settings)
+    return [
+        {
+            "index": picture["number"],
+            "url": base + serving.links.address(picture["file"]),
+            "sha256": picture["sha256"],
+            "bytes": picture["n_bytes"],
+            "seed": picture["seed"],
+            "score": picture["score"],
+            "size": f"{picture['width']}x{picture['height']}",
+            "format": picture["format"],
+            "parent": picture["parent"],
+        }
+        for picture in row["pictures"]
+    ]
 
 
 def _json(body: dict[str, Any]) -> Response:

@@ -2,7 +2,10 @@
 
 A request with this header is drawn on even if its client goes away, for it will ask again. Its
 answer is kept in memory, whole or as far as its stream has come, and given to everyone who sends
-the same body with the same key. Only good answers are kept: after a failure one may try again.
+the same body with the same key. Who was the first stands in the database, if there is a history:
+another server, or this one after a restart, makes the answer again from there. Only good answers
+are kept: after a failure one may try again. A request that is to outlive its server outlives its
+client in the same way.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from limner.server import service
+from limner.server.admission import outlives
+from limner.server.replay import REPLAYED
 from limner.server.wire import errors
 
 HEADER = "idempotency-key"
-REPLAYED = "idempotent-replayed"
 MAX_KEY_CHARS = 255
 MAX_REQUEST_BYTES = 25_000_000  # held in memory, unlike the bodies of other requests
 MAX_ANSWERS = 200
@@ -32,6 +37,7 @@ MAX_AGE_S = 86_400.0
 
 _FAILED = b"event: error"
 _BOUNDARY = re.compile(r'boundary="?([^";,]+)', re.I)
+_running: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -41,7 +47,7 @@ def once(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         key = request.headers.get(HEADER)
         if not key:
-            return await handler(request)
+            return await (_to_its_end if outlives(request) else handler)(request)
         if len(key) > MAX_KEY_CHARS:
             raise errors.ApiError(
                 f"Invalid 'Idempotency-Key': expected at most {MAX_KEY_CHARS} characters.",
@@ -50,23 +56,55 @@ def once(handler: Handler) -> Handler:
         body = await _read(request)
         kept = service.of(request).answers
         name = (service.holder(request).name, key)
+        fingerprint = _fingerprint(request, body)
         answer = kept.find(name)
         is_new = answer is None
         if answer is None:
-            answer = Answer(_fingerprint(request, body))
+            answer = Answer(fingerprint)
             kept.add(name, answer)
-            answer.begin(handler, _detached(request, body), lambda: kept.forget(name, answer))
-        elif answer.fingerprint != _fingerprint(request, body):
+            first = partial(_as_first, handler, name, fingerprint)
+            answer.begin(first, _detached(request, body), lambda: kept.forget(name, answer))
+        elif answer.fingerprint != fingerprint:
             raise errors.key_reused()
         return await answer.respond(is_new=is_new)
 
+    async def _to_its_end(request: Request) -> Response:
+        body = await _read(request)
+        answer = Answer(_fingerprint(request, body))
+        answer.begin(handler, _detached(request, body), lambda: None)
+        return await answer.respond(is_new=True)
+
     return answer
+
+
+async def _as_first(
+    handler: Handler, name: tuple[str, str], fingerprint: str, request: Request
+) -> Response:
+    """The answer of `handler` if no server had this key before, else that of the first again."""
+    serving, id = service.of(request), service.request_id(request)
+    claims = serving.claims
+    if claims is None:
+        return await handler(request)
+    lifetime_s = serving.answers.lifetime_s
+    first = await run_in_threadpool(claims.claim, name, fingerprint, id, lifetime_s)
+    if first is not None:
+        if first.fingerprint != fingerprint:
+            raise errors.key_reused()
+        if not first.is_done:
+            raise errors.key_in_use()
+        request.state.drawn_as = first.request_id
+        return await handler(request)
+    try:
+        return await handler(request)
+    except BaseException:
+        await run_in_threadpool(claims.give_up, name, id)
+        raise
 
 
 class Answer:
     """One answer as it comes about, for as many as want to read it."""
 
-    def __init__(self, fingerprint: bytes) -> None:
+    def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
         self.created_s = time.monotonic()
         self.is_over = False
@@ -74,7 +112,6 @@ class Answer:
         self._response: Response | None = None
         self._error: Exception | None = None
         self._changed = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def n_bytes(self) -> int:
@@ -83,7 +120,9 @@ class Answer:
 
     def begin(self, handler: Handler, request: Request, failed: Callable[[], None]) -> None:
         """Run `handler` on its own; `failed` is called if its answer is not worth keeping."""
-        self._task = asyncio.create_task(self._run(handler, request, failed))
+        task = asyncio.create_task(self._run(handler, request, failed))
+        _running.add(task)
+        task.add_done_callback(_running.discard)
 
     async def respond(self, *, is_new: bool) -> Response:
         """The answer for one more client; what went wrong is raised."""
@@ -143,7 +182,7 @@ class Answers:
     """The answers that are kept, within bounds: the oldest finished ones go first."""
 
     def __init__(self, lifetime_s: float = MAX_AGE_S) -> None:
-        self._lifetime_s = min(lifetime_s, MAX_AGE_S)
+        self.lifetime_s = min(lifetime_s, MAX_AGE_S)
         self._kept: OrderedDict[tuple[str, str], Answer] = OrderedDict()
 
     def find(self, name: tuple[str, str]) -> Answer | None:
@@ -166,7 +205,7 @@ class Answers:
         n_bytes = sum(answer.n_bytes for answer in self._kept.values())
         for name, answer in list(self._kept.items()):
             is_too_much = len(self._kept) > MAX_ANSWERS or n_bytes > MAX_ANSWER_BYTES
-            is_too_old = now_s - answer.created_s > self._lifetime_s
+            is_too_old = now_s - answer.created_s > self.lifetime_s
             if answer.is_over and (is_too_much or is_too_old):
                 n_bytes -= answer.n_bytes
                 del self._kept[name]
@@ -186,12 +225,12 @@ async def _read(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _fingerprint(request: Request, body: bytes) -> bytes:
+def _fingerprint(request: Request, body: bytes) -> str:
     """A hash of what is asked; a form is the same whatever its boundary is."""
     boundary = _BOUNDARY.search(request.headers.get("content-type", ""))
     if boundary:
         body = body.replace(boundary[1].encode("latin-1"), b"")
-    return hashlib.sha256(request.url.path.encode() + b"\0" + body).digest()
+    return hashlib.sha256(request.url.path.encode() + b"\0" + body).hexdigest()
 
 
 def _detached(request: Request, body: bytes) -> Request:

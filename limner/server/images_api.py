@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
 from limner.model import pixels as px
-from limner.server import admission, bodies, service, urls
+from limner.server import admission, bodies, replay, service, urls
 from limner.server.jobs import Job, Waiting
 from limner.server.service import Service
 from limner.server.wire import answers, calls, errors
@@ -142,6 +142,9 @@ def _limiter(request: Request, name: str, n_threads: int) -> anyio.CapacityLimit
 
 async def _answer(request: Request, serving: Service, call: Call) -> Response:
     """Draw what is understood, and send it in the way that was asked for."""
+    drawn_as = getattr(request.state, "drawn_as", None)
+    if drawn_as is not None:
+        return await replay.answer(request, call, drawn_as)
     worker = serving.worker(call)
     check_able(worker.engine, call.request)
     serving.check_prompt(call, service.request_id(request))
@@ -176,7 +179,7 @@ async def _finished(
         if isinstance(event, Picture):
             # Encoded here, and the thread that draws is at the next picture already.
             drawn[event.index] = await run_in_threadpool(
-                _keep, serving, call, job, event, request_id, base
+                keep, serving, call, job, event, request_id, base
             )
         elif isinstance(event, Notice):
             notices.append(event.text)
@@ -202,7 +205,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _keep(
+def keep(
     serving: Service,
     call: Call,
     job: Job,
@@ -309,7 +312,7 @@ async def _lines(
                 drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
                 yield answers.partial_image(call, index, drawn)
             elif isinstance(event, Picture):
-                drawn = await run_in_threadpool(_keep, serving, call, job, event, request_id)
+                drawn = await run_in_threadpool(keep, serving, call, job, event, request_id)
                 yield answers.completed(call, drawn, serving.worker(call).engine)
             elif isinstance(event, Notice):
                 yield answers.comment(event.text)

@@ -22,7 +22,7 @@ from limner.storage.history import Record
 
 log = logging.getLogger("limner.server")
 
-State = Literal["queued", "drawing", "done", "failed", "cancelled"]
+State = Literal["queued", "drawing", "done", "failed", "cancelled", "interrupted"]
 MAX_REMEMBERED = 1000
 MAX_CLIENT_ID_CHARS = 512
 
@@ -56,8 +56,8 @@ class Job:
         self.key_name = holder.name
         self.status = Status(id, holder.name, request.n, abort=self.abort)
         self.drawing: Generator[Event] | None = None  # the drawing thread's alone
-        self.n_drawn = 0
-        self.n_kept = 0  # finished pictures that are stored, or on their way out
+        self.n_drawn = len(request.made)
+        self.n_kept = len(request.made)  # finished pictures that are stored, or on their way out
         self.record: Record | None = None  # its row of the history, if there is one
         self.ticket: Ticket | None = None  # its place in the limits of its key
         self.ended: Callable[[str], None] | None = None  # told how it ended
@@ -65,7 +65,7 @@ class Job:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
-        self._is_closed = self._is_aborted = False
+        self._is_closed = self._is_aborted = self._is_interrupted = False
 
     @property
     def is_cancelled(self) -> bool:
@@ -103,17 +103,28 @@ class Job:
         self.stop()
         self.post(errors.request_cancelled())
 
+    def interrupt(self) -> None:
+        """Stop because the server does, and tell who waits; from any thread."""
+        self._is_interrupted = True
+        self.stop()
+        self.post(errors.shutting_down())
+
     def cancel(self) -> None:
         """Stop at the engine's next event, or never begin; nothing, once it is over."""
         self.close("cancelled")
 
     def close(self, state: Literal["failed", "cancelled"]) -> None:
-        """End as `state`, or as "done" if every picture was kept; from the loop, once."""
+        """End as `state`, or as what it met before; from the loop, once.
+
+        With every picture kept it is "done", whatever came then.
+        """
         self.stop()
         if self._is_closed:
             return
         self._is_closed = True
-        self.status.state = "cancelled" if self._is_aborted else state
+        self.status.state = "interrupted" if self._is_interrupted else state
+        if self._is_aborted:
+            self.status.state = "cancelled"
         if self.n_kept == self.request.n:
             self.status.state = "done"
         self.status.position = self.status.abort = None
@@ -153,7 +164,7 @@ class Jobs:
     def add(self, status: Status, client_id: str | None) -> None:
         """Remember `status`, and forget the oldest."""
         self._by_id[status.id] = status
-        if client_id and len(client_id) <= MAX_CLIENT_ID_CHARS:
+        if client_id:
             self._id_of[status.key_name, client_id] = status.id
         while len(self._by_id) > MAX_REMEMBERED:
             oldest, _ = self._by_id.popitem(last=False)

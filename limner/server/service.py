@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from fastapi import Request
@@ -26,6 +28,7 @@ from limner.server.wire.profiles import Catalogue
 from limner.server.worker import Worker
 from limner.settings import Settings
 from limner.storage import history, pictures
+from limner.storage.claims import Claims
 from limner.storage.database import Database
 from limner.storage.keys import KeyStore, signing_key
 from limner.storage.upkeep import Retention, Upkeep
@@ -51,7 +54,7 @@ class Service:
         own = {worker.engine.model: name for name, worker in self.workers.items()}
         self.catalogue = Catalogue(settings.engine, own)
         self.database = Database(settings.database, settings.home)
-        store = pictures.open_store(settings)
+        self._store = store = pictures.open_store(settings)
         self.history: history.History | None = None
         self.upkeep: Upkeep | None = None
         if settings.history:
@@ -63,6 +66,7 @@ class Service:
         self.limiter = Limiter(keys)
         self.jobs = Jobs()
         self.answers = Answers(settings.link_minutes * 60)
+        self.claims = Claims(self.database) if settings.history else None
         self.moderator: Moderator = moderator or WordList()
         self.picture_moderator = picture_moderator
         if settings.safety:
@@ -70,10 +74,19 @@ class Service:
             self.moderator = safety.Together(self.moderator, safety.Swearing())
             self.picture_moderator = picture_moderator or safety.Nudity()
 
+    def count_end(self, call: Call, key_name: str) -> Callable[[str], None]:
+        """What counts how `call` ended, once told."""
+        return partial(self.metrics.ended, self.worker(call).engine.model, key_name)
+
     @property
     def max_upload_bytes(self) -> int:
         """Size of a request with pictures."""
         return self.settings.max_upload_mb * 1_000_000
+
+    def interrupt(self) -> None:
+        """Take nothing new, and tell who waits that the server stops."""
+        for worker in self.workers.values():
+            worker.interrupt()
 
     def worker(self, call: Call) -> Worker:
         """Who draws `call`."""
@@ -107,6 +120,13 @@ class Service:
             self._write_row(record, picture, name, data, format)
         self.metrics.worked(picture.model, "storing", time.monotonic() - started_s)
         return name
+
+    def kept_picture(self, name: str) -> bytes:
+        """The file of a picture in the history; FileNotFoundError if the store has it not."""
+        found = self._store.get(f"{history.FOLDER}/{name}")
+        if found is None:
+            raise FileNotFoundError(name)
+        return found.read()
 
     def _write_row(
         self, record: history.Record, picture: Picture, name: str, data: bytes, format: Format

@@ -75,14 +75,17 @@ class Worker:
         """Begin to draw."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Cancel what waits and what is drawn, and wait for the thread a while."""
+    def interrupt(self) -> None:
+        """Take nothing new, and stop what waits and what is drawn."""
         with self._changed:
             self._is_closing = True
             for job in [*self._waiting, *([self._current] if self._current else [])]:
-                job.stop()
-                job.post(errors.shutting_down())
+                job.interrupt()
             self._changed.notify()
+
+    def close(self) -> None:
+        """Interrupt everything, and wait for the thread a while."""
+        self.interrupt()
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
 
@@ -97,14 +100,21 @@ class Worker:
         with self._changed:
             return len(self._waiting)
 
-    def submit(self, request: ImageRequest, holder: Holder = ANYONE, id: str = "") -> Job:
-        """Put `request` in the queue; a full queue is an ApiError with status 429."""
+    def submit(
+        self,
+        request: ImageRequest,
+        holder: Holder = ANYONE,
+        id: str = "",
+        *,
+        is_bounded: bool = True,
+    ) -> Job:
+        """Put `request` in the queue; a full queue, if that is a bound, is a 429 (ApiError)."""
         job = Job(request, holder, id)
         with self._changed:
             if self._is_closing:
                 raise errors.shutting_down()
             self._waiting.drop_cancelled()
-            if len(self._waiting) >= self._n_waiting_max:
+            if is_bounded and len(self._waiting) >= self._n_waiting_max:
                 raise errors.queue_full(len(self._waiting), self._retry_after_s())
             self._waiting.append(job)
             self._tell_positions()

@@ -9,7 +9,9 @@ The order of writes lets a process be killed at any moment:
 
 What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
 without a row. `upkeep` puts both right. It may take a request for dead whose server only slept:
-such a server's pictures are refused here, as its files may be gone.
+such a server's pictures are refused here, as its files may be gone. A server that is told to stop
+ends its requests as "interrupted" itself. Those that asked for it are drawn on by the next that
+starts (`take_interrupted`), but for the pictures they have.
 
 Prompts are stored here and nowhere else.
 """
@@ -32,6 +34,7 @@ from limner.storage.database import Database, Row
 from limner.storage.pictures import Store
 
 FOLDER = "history"  # of the store
+MAX_RESUMED = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Asked:
     n: int
     parameters: Mapping[str, Any]
     parent: str | None = None  # SHA-256 of the picture it begins with
+    client_id: str | None = None  # what the client calls it
+    resume: Mapping[str, Any] | None = None  # what else it takes to draw on after a stop
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ class History:
     def _insert(self, asked: Asked, now_s: float) -> None:
         self.database.execute(
             "INSERT INTO requests (id, place, server, key_name, created_s, kind, model, prompt, "
-            "parameters, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+            "parameters, client_id, resume, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
             [
                 asked.id,
                 self.place,
@@ -100,6 +106,8 @@ class History:
                 asked.model,
                 asked.prompt,
                 json.dumps(asked.parameters),
+                asked.client_id,
+                None if asked.resume is None else json.dumps(asked.resume),
             ],
         )
 
@@ -186,6 +194,17 @@ class History:
         found = self._with_pictures(self.database.read("SELECT * FROM requests WHERE id = ?", [id]))
         return found[0] if found else None
 
+    def find_by_client(self, key_name: str, client_id: str) -> Row | None:
+        """The latest request that a key gave this id of its own, with its pictures."""
+        found = self._with_pictures(
+            self.database.read(
+                "SELECT * FROM requests WHERE key_name = ? AND client_id = ? "
+                "ORDER BY created_s DESC LIMIT 1",
+                [key_name, client_id],
+            )
+        )
+        return found[0] if found else None
+
     def delete(self, ids: list[str]) -> int:
         """Delete requests, their prompts and the files of their pictures; returns how many.
 
@@ -206,6 +225,28 @@ class History:
         self.database.forget_deleted()
         return n_deleted
 
+    # Drawn on after a stop.
+
+    def take_interrupted(self) -> list[tuple[Row, Record]]:
+        """The interrupted requests to draw on, "running" again and nobody else's, oldest first.
+
+        One that has met MAX_RESUMED stops may be what stops the servers, and is left as it is.
+        """
+        taken = self.database.execute(
+            "UPDATE requests SET state = 'running', server = ?, n_resumed = n_resumed + 1 "
+            "WHERE state = 'interrupted' AND place = ? AND resume IS NOT NULL AND n_resumed < ? "
+            "RETURNING id, created_s",
+            [self.server, self.place, MAX_RESUMED],
+        )
+        taken.sort(key=lambda row: row["created_s"])
+        rows = [row for row in (self.find(row["id"]) for row in taken) if row]
+        return [(row, self._record_of(row)) for row in rows]
+
+    def _record_of(self, row: Row) -> Record:
+        names = ("id", "key_name", "kind", "model", "prompt", "parameters", "client_id", "resume")
+        asked = Asked(n=row["parameters"]["n"], **{name: row[name] for name in names})
+        return Record(self, asked, row["created_s"], len(row["pictures"]))
+
     def _with_pictures(self, requests: list[Row]) -> list[Row]:
         marks = ", ".join("?" * len(requests))
         pictures = (
@@ -217,7 +258,8 @@ class History:
             else []
         )
         for request in requests:
-            request["parameters"] = json.loads(request["parameters"])
+            for name in ("parameters", "resume"):
+                request[name] = request[name] and json.loads(request[name])
             request["pictures"] = [row for row in pictures if row["request_id"] == request["id"]]
         return requests
 
@@ -232,10 +274,10 @@ _END = "UPDATE requests SET state = ?, seconds = ? WHERE id = ? AND state = 'run
 class Record:
     """A request under way in the history."""
 
-    def __init__(self, history: History, asked: Asked, begun_s: float) -> None:
+    def __init__(self, history: History, asked: Asked, begun_s: float, n_added: int = 0) -> None:
         self.asked, self.begun_s = asked, begun_s
         self._history = history
-        self._n_added = 0
+        self._n_added = n_added
         self._is_over = False
 
     def has(self, file: str) -> bool:
@@ -250,7 +292,7 @@ class Record:
         self._is_over = is_last
 
     def end(self, state: str) -> None:
-        """ "failed" or "cancelled", unless it came to its end already."""
+        """ "failed", "cancelled" or "interrupted", unless it came to its end already."""
         if not self._is_over:
             self._is_over = True
             self._history.end(self, state)

@@ -6,10 +6,12 @@ Also the key that signs addresses of pictures, which must be kept as it is.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from limner.errors import InvalidRequest
@@ -20,6 +22,10 @@ SCOPES = ("draw", "admin")
 _SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _SETTING_NAME = re.compile(r"key-[0-9]+", re.ASCII)  # the keys of LIMNER_API_KEYS
+
+
+# By kind: when, in Unix time, and how many.
+Counts = dict[str, Sequence[Sequence[float]]]
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,26 @@ class KeyStore:
                     [before, name, day],
                 )
         return before
+
+    @contextmanager
+    def recent(self, name: str) -> Iterator[Counts]:
+        """What a key has taken of late, by kind; what is changed in the block is stored after it.
+
+        Until then every other server that counts for this key waits.
+        """
+        with self._database.transaction() as run:
+            # Writing what is there holds the row in PostgreSQL, as the transaction does in SQLite.
+            [row] = run(
+                "INSERT INTO recent VALUES (?, '{}') ON CONFLICT (key_name) "
+                "DO UPDATE SET taken = recent.taken RETURNING taken",
+                [name],
+            )
+            counts: Counts = json.loads(row["taken"])
+            yield counts
+            run(
+                "UPDATE recent SET taken = ? WHERE key_name = ?",
+                [json.dumps(counts, separators=(",", ":")), name],
+            )
 
 
 def signing_key(database: Database) -> bytes:

@@ -29,6 +29,7 @@ from limner.settings import Settings
 GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
 VARIATIONS = "/v1/images/variations"
+BODY = {"prompt": "a cat", "size": "256x256"}
 
 
 @dataclass
@@ -54,7 +55,22 @@ class Server:
 
     def generate(self, **body: Any) -> httpx2.Response:
         """Ask for pictures of a cat at the smallest size, unless `body` says otherwise."""
-        return self.http.post(GENERATIONS, json={"prompt": "a cat", "size": "256x256"} | body)
+        return self.http.post(GENERATIONS, json=BODY | body)
+
+    def ask(self, headers: dict[str, str], timeout_s: float = 60, **body: Any) -> httpx2.Response:
+        """`generate` with headers, by a connection of its own."""
+        url = self.url + GENERATIONS
+        return httpx2.post(url, json=BODY | body, headers=headers, timeout=timeout_s)
+
+    def begin(
+        self, answers: list[httpx2.Response], headers: dict[str, str], **body: Any
+    ) -> threading.Thread:
+        """`ask` in a thread, which puts the answer into `answers`."""
+        thread = threading.Thread(
+            target=lambda: answers.append(self.ask(headers, **body)), daemon=True
+        )
+        thread.start()
+        return thread
 
     def edit(self, files: Any, **values: Any) -> httpx2.Response:
         """Ask for an edit by a form."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,20 @@ import pytest
 from limner.engines.base import Picture
 from limner.server import idempotency
 from tests.server.helpers import (
-    GENERATIONS,
+    EDITS,
     GatedEngine,
     Server,
     assert_openai_error,
     make_settings,
+    open_picture,
+    picture_file,
     running,
     wait_until,
 )
 
-BODY = {"prompt": "a cat", "size": "256x256"}
-
 
 def _send(server: Server, key: str, timeout_s: float = 60, **body: Any) -> httpx2.Response:
-    headers = {"idempotency-key": key}
-    url = server.url + GENERATIONS
-    return httpx2.post(url, json=BODY | body, headers=headers, timeout=timeout_s)
+    return server.ask({"idempotency-key": key}, timeout_s, **body)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +51,8 @@ def test_retry_gets_the_first_answer(
 
 def test_retry_while_the_first_is_drawn_waits_for_it(gated: Server, engine: GatedEngine) -> None:
     answers: list[httpx2.Response] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(_send(gated, "key"))) for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
+    headers = {"idempotency-key": "key"}
+    threads = [gated.begin(answers, headers) for _ in range(3)]
     wait_until(lambda: engine.started)
     engine.let_all_go()
     for thread in threads:
@@ -109,14 +104,71 @@ def test_keys_of_two_clients_are_two(tmp_path: Path) -> None:
         seeds = set()
         for name in ("one", "two"):
             headers = {"idempotency-key": "key", "authorization": f"Bearer sk-{name}"}
-            answer = server.http.post(GENERATIONS, json=BODY, headers=headers)
-            seeds.add(answer.headers["x-limner-seed"])
+            seeds.add(server.ask(headers).headers["x-limner-seed"])
     assert len(seeds) == 2
 
 
-def test_form_is_the_same_with_another_boundary(server: Server) -> None:
-    from tests.server.helpers import EDITS, picture_file
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_key_holds_for_all_servers_of_a_database_and_after_a_restart(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres") if kind == "postgres" else ""
+    settings = make_settings(tmp_path, database=url)
+    with running(settings) as one, running(settings) as two:
+        first = _send(one, "key", n=2)
+        seed = first.headers["x-limner-seed"]
+        again = _send(two, "key", n=2)
+        assert_openai_error(_send(two, "key", n=3), 400, "idempotency_key_reused")
+        stream = _send(one, "stream", stream=True)
+        streamed = _send(two, "stream", stream=True)
+    with running(settings) as three:
+        restarted = _send(three, "key", n=2)
+        for answer in (again, restarted):
+            assert answer.status_code == 200
+            assert answer.headers["idempotent-replayed"] == "true"
+            assert answer.headers["x-limner-seed"] == seed
+        addresses = [
+            [item["url"].partition("/v1")[2].partition("?")[0] for item in answer.json()["data"]]
+            for answer in (first, again, restarted)
+        ]
+        assert addresses[0] == addresses[1] == addresses[2]
+        picture = three.http.get(restarted.json()["data"][1]["url"])
+        assert open_picture(picture.content).text["seed"] == seed  # type: ignore[attr-defined]
+        rows = three.http.get("/v1/images/history").json()["data"]
+        assert len(rows) == 2
+    pictures = [json.loads(answer.text.splitlines()[-2][6:]) for answer in (stream, streamed)]
+    assert pictures[0]["b64_json"] == pictures[1]["b64_json"]
 
+
+def test_key_is_taken_while_another_server_draws_and_free_after_a_failure(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    engine.fail_at = Picture
+    answers: list[httpx2.Response] = []
+    with running(settings) as one, running(settings) as two:
+        one.begin(answers, {"idempotency-key": "key"})
+        wait_until(lambda: engine.started)
+        assert_openai_error(_send(two, "key"), 409, "idempotency_key_in_use")
+        engine.let_all_go()
+        wait_until(lambda: answers)
+        assert answers[0].status_code == 500
+        engine.fail_at = None
+        assert _send(two, "key").status_code == 200
+        assert_openai_error(_send(two, "bad", n=11), 400, "integer_above_max_value", "n")
+        assert _send(one, "bad").status_code == 200
+
+
+def test_key_of_pictures_that_are_not_here_is_refused(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path)) as server:
+        _send(server, "key")
+    for path in (tmp_path / "history").iterdir():
+        path.unlink()
+    with running(make_settings(tmp_path)) as server:
+        assert_openai_error(_send(server, "key"), 400, "idempotency_key_used")
+
+
+def test_form_is_the_same_with_another_boundary(server: Server) -> None:
     texts = []
     for _ in range(2):  # the client makes a new boundary for each
         files = {"image": ("a.png", picture_file(), "image/png")}
@@ -127,20 +179,22 @@ def test_form_is_the_same_with_another_boundary(server: Server) -> None:
 
 
 def test_answers_are_kept_within_bounds(
-    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.let_all_go()
     monkeypatch.setattr(idempotency, "MAX_ANSWERS", 2)
-    for number in range(3):
-        _send(gated, f"key-{number}")
-    _send(gated, "key-2")
-    assert len(engine.started) == 3
-    _send(gated, "key-0")  # forgotten
-    assert len(engine.started) == 4
-    monkeypatch.setattr(idempotency, "MAX_ANSWER_BYTES", 10)
-    _send(gated, "key-3")
-    _send(gated, "key-3")
-    assert len(engine.started) == 6
+    # Without a history there is nothing to make a forgotten answer again from.
+    with running(make_settings(tmp_path, engine="gated", history="off")) as server:
+        for number in range(3):
+            _send(server, f"key-{number}")
+        _send(server, "key-2")
+        assert len(engine.started) == 3
+        _send(server, "key-0")  # forgotten
+        assert len(engine.started) == 4
+        monkeypatch.setattr(idempotency, "MAX_ANSWER_BYTES", 10)
+        _send(server, "key-3")
+        _send(server, "key-3")
+        assert len(engine.started) == 6
 
 
 def test_body_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

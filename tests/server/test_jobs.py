@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from limner.server import images_api, jobs
 from limner.server.auth import ANYONE
 from limner.server.jobs import Jobs, Status
 from tests.server.helpers import (
+    BODY,
     GENERATIONS,
     GatedEngine,
     Server,
@@ -25,17 +25,14 @@ from tests.server.helpers import (
 )
 
 JOBS = "/v1/images/jobs/"
-BODY = {"prompt": "a cat", "size": "256x256"}
 
 
-def _start(server: Server, id: str, answers: dict[str, httpx2.Response], **body: Any) -> None:
-    def draw() -> None:
-        headers = {"x-client-request-id": id}
-        url = server.url + GENERATIONS
-        answers[id] = httpx2.post(url, json=BODY | body, headers=headers, timeout=60)
-
-    threading.Thread(target=draw, daemon=True).start()
+def _start(server: Server, id: str, **body: Any) -> list[httpx2.Response]:
+    """Begin a request; its answer will be in the list."""
+    answers: list[httpx2.Response] = []
+    server.begin(answers, {"x-client-request-id": id}, **body)
     wait_until(lambda: server.http.get(JOBS + id).status_code == 200)
+    return answers
 
 
 def _job(server: Server, id: str) -> dict[str, Any]:
@@ -44,10 +41,9 @@ def _job(server: Server, id: str) -> dict[str, Any]:
 
 
 def test_job_from_queue_to_end(gated: Server, engine: GatedEngine) -> None:
-    answers: dict[str, httpx2.Response] = {}
-    _start(gated, "one", answers, n=2)
+    answers = {"one": _start(gated, "one", n=2)}
     wait_until(lambda: _job(gated, "one")["status"] == "drawing")
-    _start(gated, "two", answers)
+    answers["two"] = _start(gated, "two")
     two = _job(gated, "two")
     assert (two["status"], two["position"], two["progress"], two["n"]) == ("queued", 1, None, 1)
     engine.gate.release(3)
@@ -57,24 +53,23 @@ def test_job_from_queue_to_end(gated: Server, engine: GatedEngine) -> None:
     assert (one["object"], one["position"]) == ("image.job", None)
     assert abs(one["created_at"] - time.time()) < 60
     engine.let_all_go()
-    wait_until(lambda: len(answers) == 2)
+    wait_until(lambda: all(answers.values()))
     for id in ("one", "two"):
         assert _job(gated, id)["status"] == "done"
-        assert _job(gated, answers[id].headers["x-request-id"]) == _job(gated, id)
+        assert _job(gated, answers[id][0].headers["x-request-id"]) == _job(gated, id)
     assert_openai_error(gated.http.get(JOBS + "req_no"), 404, "not_found")
 
 
 def test_stopping_a_job_that_waits_and_one_that_is_drawn(
     gated: Server, engine: GatedEngine
 ) -> None:
-    answers: dict[str, httpx2.Response] = {}
-    _start(gated, "one", answers)
+    answers = {"one": _start(gated, "one")}
     wait_until(lambda: engine.started)
-    _start(gated, "two", answers)
+    answers["two"] = _start(gated, "two")
     for id in ("two", "one"):
         assert gated.http.delete(JOBS + id).json()["status"] == "cancelled"
-        wait_until(lambda id=id: id in answers)
-        assert_openai_error(answers[id], 400, "request_cancelled")
+        wait_until(lambda id=id: answers[id])
+        assert_openai_error(answers[id][0], 400, "request_cancelled")
         assert _job(gated, id)["status"] == "cancelled"
     engine.let_all_go()
     assert gated.generate().status_code == 200
@@ -104,10 +99,9 @@ def test_stream_tells_position_and_progress(
     gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images_api, "PROGRESS_EVERY_S", 0.0)
-    answers: dict[str, httpx2.Response] = {}
-    _start(gated, "first", answers)
+    _start(gated, "first")
     wait_until(lambda: engine.started)
-    _start(gated, "second", answers)
+    _start(gated, "second")
     with gated.http.stream("POST", GENERATIONS, json=BODY | {"stream": True}) as response:
         lines = (line for line in response.iter_lines() if line)
         assert next(lines) == ": position 2"
@@ -129,6 +123,25 @@ def test_jobs_of_other_keys_are_not_seen(tmp_path: Path) -> None:
             for method in ("GET", "DELETE"):
                 response = server.http.request(method, JOBS + name, headers=two)
                 assert_openai_error(response, 404, "not_found")
+
+
+def test_job_of_another_server_is_told_from_the_history_and_stopped_there(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as one, running(settings) as two:
+        answers = _start(one, "mine")
+        wait_until(lambda: engine.started)
+        wait_until(lambda: two.http.get(JOBS + "mine").status_code == 200)
+        job = _job(two, "mine")
+        assert (job["status"], job["progress"], job["pictures"]) == ("drawing", None, [])
+        assert_openai_error(two.http.delete(JOBS + "mine"), 400, "request_elsewhere")
+        engine.let_all_go()
+        wait_until(lambda: answers)
+        for name in ("mine", job["id"]):
+            job = _job(two, name)
+            assert (job["status"], len(job["pictures"])) == ("done", 1)
+            assert two.http.delete(JOBS + name).json()["status"] == "done"
 
 
 def test_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from limner.server.wire.errors import ApiError
 from limner.storage.database import Database
 from limner.storage.keys import KeyStore, Limits
 from tests.server.helpers import (
+    BODY,
     GENERATIONS,
     GatedEngine,
     Server,
@@ -29,8 +31,6 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
-
-BODY = {"prompt": "a cat", "size": "256x256"}
 
 
 @dataclass
@@ -263,6 +263,35 @@ def test_many_threads_never_pass_the_limit(tmp_path: Path) -> None:
         thread.join()
     assert sum(admitted) == 14
     database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_servers_of_one_database_count_together(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres") if kind == "postgres" else ""
+    databases = [Database(url, tmp_path) for _ in range(3)]
+    limiters = [Limiter(KeyStore(database)) for database in databases]
+    holder = Holder("phone", limits=Limits(requests_per_minute=20, pictures_per_minute=30))
+    admitted: list[int] = []
+
+    def draw(limiter: Limiter) -> None:
+        for _ in range(8):
+            with suppress(ApiError):
+                limiter.admit(holder, 2)
+                admitted.append(2)
+
+    threads = [threading.Thread(target=draw, args=[limiter]) for limiter in limiters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(admitted) == 30
+    with pytest.raises(ApiError, match=r"Limit: 30\. Used: 30\. Requested: 1\."):
+        limiters[0].admit(holder, 1)
+    assert limiters[0].headers(holder)["x-ratelimit-remaining-requests"] == "5"
+    for database in databases:
+        database.close()
 
 
 @pytest.mark.parametrize(

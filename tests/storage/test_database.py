@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 import stat
@@ -15,6 +16,26 @@ import pytest
 from limner.errors import DatabaseError, MissingExtra
 from limner.storage import database as module
 from limner.storage.database import Database, without_password
+from limner.storage.history import History
+from limner.storage.pictures import Folder
+
+# As a server of the first two steps left it when it was killed while it drew.
+OLD = Path(__file__).with_name("database_of_2.sql")
+OLD_TABLES = ("requests", "pictures", "keys", "pictures_by_day")
+RELEASED = ["476836d5490ed1cd", "6fa17aedb4314340"]  # SHA-256 of each step, its first 16 digits
+
+
+def _drop_everything(database: Database) -> None:
+    for table in (
+        *OLD_TABLES[::-1],
+        "recent",
+        "idempotency_keys",
+        "servers",
+        "places",
+        "secrets",
+        "limner_version",
+    ):
+        database.execute(f"DROP TABLE {table}")
 
 
 def _insert(database: Database, *names: str | None) -> None:
@@ -51,6 +72,34 @@ def test_migrations_run_once_and_a_newer_database_is_refused(
         Database(database._url, tmp_path)
 
 
+def test_database_of_an_older_limner_is_brought_up_to_date_and_loses_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    _drop_everything(database)
+    statements = OLD.read_text(encoding="utf-8").rstrip().rstrip(";").split(";\n")
+    for statement in statements:
+        database.execute(statement)
+    before = {table: database.read(f"SELECT * FROM {table}") for table in OLD_TABLES}
+    assert [len(rows) for rows in before.values()] == [2, 7, 1, 1]
+    database.close()
+
+    adopted = Database(database._url, tmp_path)
+    assert adopted.version == len(module._steps()) > 2
+    for table, rows in before.items():
+        columns = ", ".join(rows[0])  # new ones are of no concern here
+        assert adopted.read(f"SELECT {columns} FROM {table}") == rows
+    history = History(adopted, Folder(tmp_path / "store"), tmp_path)
+    newest, oldest = history.page(10)
+    assert oldest["prompt"] == "an owl; it's asleep\n-- 猫头鹰"
+    assert (newest["state"], newest["resume"], len(newest["pictures"])) == ("running", None, 5)
+    adopted.close()
+
+
+def test_steps_that_were_released_are_never_changed() -> None:
+    hashes = [hashlib.sha256(step.encode()).hexdigest()[:16] for step in module._steps()]
+    assert hashes[: len(RELEASED)] == RELEASED
+
+
 def test_migration_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,17 +112,7 @@ def test_migration_that_fails_leaves_nothing(
 
 
 def test_two_that_start_at_once_agree(database: Database, tmp_path: Path) -> None:
-    for table in (
-        "pictures",
-        "requests",
-        "keys",
-        "pictures_by_day",
-        "servers",
-        "places",
-        "secrets",
-        "limner_version",
-    ):
-        database.execute(f"DROP TABLE {table}")
+    _drop_everything(database)
     made: list[Database] = []
     threads = [
         threading.Thread(target=lambda: made.append(Database(database._url, tmp_path)))

@@ -13,7 +13,7 @@ import pytest
 
 from limner.errors import DatabaseError, StoreError
 from limner.storage.database import FILE, Database
-from limner.storage.history import FOLDER, Asked, History, Made, Record
+from limner.storage.history import FOLDER, MAX_RESUMED, Asked, History, Made, Record
 from limner.storage.pictures import Folder, Store
 from limner.storage.upkeep import LEFT_S, SILENT_S, Retention, Upkeep
 
@@ -192,6 +192,44 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
         keeper.tend()
     assert kept.files == {"req_done-0.png", "req_half-0.png"}
     keeper.release()
+
+
+def _restart(kept: Kept, history: History) -> None:
+    """Begin anew where a server was killed."""
+    keeper = kept.keeper(history)
+    keeper.hold()
+    keeper.release()
+
+
+def test_interrupted_requests_that_asked_for_it_are_taken_once(kept: Kept) -> None:
+    here = kept.open()
+    for id, resume in (("req_1", {"a": 1}), ("req_2", None), ("req_3", {})):
+        kept.clock.now_s += 1
+        asked = replace(ASKED, id=id, n=2, parameters={"n": 2}, resume=resume, client_id="mine")
+        kept.draw(here.begin(asked))
+    assert here.take_interrupted() == []  # they are running
+    _restart(kept, here)
+    taken = here.take_interrupted()
+    assert [row["id"] for row, _ in taken] == ["req_1", "req_3"]
+    assert here.take_interrupted() == []
+    row, record = taken[0]
+    assert (row["resume"], record.asked.resume, row["client_id"]) == ({"a": 1}, {"a": 1}, "mine")
+    kept.draw(record, 1)
+    states = {row["id"]: row["state"] for row in here.page(9)}
+    assert states == {"req_1": "done", "req_2": "interrupted", "req_3": "running"}
+    assert here.find_by_client("", "mine")["id"] == "req_3"  # type: ignore[index]
+    assert here.find_by_client("phone", "mine") is None
+
+
+def test_request_that_may_be_what_kills_the_servers_is_given_up(kept: Kept) -> None:
+    history = kept.open()
+    history.begin(replace(ASKED, parameters={"n": 1}, resume={}))
+    for _ in range(MAX_RESUMED):
+        _restart(kept, history)
+        assert len(history.take_interrupted()) == 1
+    _restart(kept, history)
+    assert history.take_interrupted() == []
+    assert history.find("req_1")["state"] == "interrupted"  # type: ignore[index]
 
 
 def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:

@@ -192,6 +192,26 @@ def key_reused() -> ApiError:
     )
 
 
+def key_in_use() -> ApiError:
+    """Another server draws the request; here a 409 is right, as clients come back after it."""
+    return ApiError(
+        "The request with this Idempotency-Key is being drawn by another server. "
+        "Please try again shortly.",
+        status=409,
+        code="idempotency_key_in_use",
+        headers={"retry-after": "2"},
+    )
+
+
+def drawn_elsewhere(id: str) -> ApiError:
+    """The request was drawn, and this server has not its pictures."""
+    return ApiError(
+        f"The request with this Idempotency-Key was drawn as '{id}', and its pictures are not "
+        "here. The history of the server that drew them has them.",
+        code="idempotency_key_used",
+    )
+
+
 def not_permitted(scope: str) -> ApiError:
     """The key is right, and not for this."""
     return ApiError(

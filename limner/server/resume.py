@@ -1,0 +1,88 @@
+"""Requests that a stopped server left: drawn on by the next one, from what their rows keep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from limner.engines.base import Picture
+from limner.errors import LimnerError
+from limner.request import ImageRequest, Size
+from limner.server.auth import Holder
+from limner.server.images_api import keep
+from limner.server.jobs import Job
+from limner.server.service import Service
+from limner.server.wire.calls import Call
+from limner.server.wire.profiles import Target
+from limner.storage.database import Row
+from limner.storage.history import Record
+
+log = logging.getLogger("limner.server")
+
+_drawing: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
+
+
+async def draw_on(serving: Service) -> None:
+    """Queue the interrupted requests that asked for it, before any new one comes."""
+    if serving.history is None:
+        return
+    for row, record in await run_in_threadpool(serving.history.take_interrupted):
+        try:
+            call = _call(serving, row)
+        except (LimnerError, KeyError) as error:  # other weights now, or written by another limner
+            log.warning("%s cannot be drawn on here: %s", row["id"], error)
+            await run_in_threadpool(record.end, "interrupted")
+            continue
+        job = _job(serving, call, row, record)
+        task = asyncio.create_task(_finish(serving, call, job))
+        _drawing.add(task)
+        task.add_done_callback(_drawing.discard)
+        log.info("%s is drawn on: %d of %d are there", row["id"], job.n_kept, job.request.n)
+
+
+def _call(serving: Service, row: Row) -> Call:
+    """The request of a row, but for the pictures that are there; KeyError: no such model here."""
+    parameters: dict[str, Any] = row["parameters"]
+    request = ImageRequest(
+        row["prompt"],
+        parameters["n"],
+        Size.parse(parameters["size"]),
+        parameters["quality"],
+        parameters["seed"],
+        parameters["background"],
+        made=frozenset(picture["number"] for picture in row["pictures"]),
+    )
+    target = Target("dalle2", serving.catalogue.own[row["model"]], row["model"], own=True)
+    return Call(
+        target,
+        request,
+        "url",
+        parameters["output_format"],
+        row["resume"]["output_compression"],
+        moderation=row["resume"]["moderation"],
+    )
+
+
+def _job(serving: Service, call: Call, row: Row, record: Record) -> Job:
+    """Admitted and counted once already, so no limit is asked again."""
+    worker = serving.worker(call)
+    job = worker.submit(call.request, Holder(row["key_name"]), row["id"], is_bounded=False)
+    job.record = record
+    job.status.created_s = row["created_s"]
+    job.ended = serving.count_end(call, row["key_name"])
+    serving.jobs.add(job.status, row["client_id"])
+    return job
+
+
+async def _finish(serving: Service, call: Call, job: Job) -> None:
+    """Keep the pictures as they come; nobody waits for an answer."""
+    try:
+        with job:
+            async for event in job.events():
+                if isinstance(event, Picture):
+                    await run_in_threadpool(keep, serving, call, job, event, job.status.id)
+    except LimnerError as error:
+        log.warning("%s could not be drawn on: %s", job.status.id, error.message)
