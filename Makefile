@@ -84,10 +84,10 @@ clean:  ## remove .venv, caches and built packages (never a picture)
 .venv/.dev: pyproject.toml | .venv/.made
 	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
 	@$(PIP_INSTALL) torch==2.13.0
-	@$(PIP_INSTALL) --editable '.[pg,s3,train,evaluate,safety,dev]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,dev]'
 	@touch .venv/.base $@
 
 .venv/.bench: pyproject.toml .venv/.dev
 	@echo "installing the peers of the benchmarks into .venv" >&2
-	@$(PIP_INSTALL) --editable '.[pg,s3,train,evaluate,safety,dev,bench]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,dev,bench]'
 	@touch $@

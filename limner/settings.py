@@ -224,6 +224,10 @@ class Settings:
         default="text",
         metadata=_about(_choice("text", "json"), "form of the server's log lines"),
     )
+    traces: bool = field(
+        default=False,
+        metadata=_about(SWITCH, "send traces as the OTEL_ variables say; needs limner[otel]"),
+    )
 
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

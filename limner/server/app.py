@@ -60,6 +60,8 @@ def create_app(
         summary="The OpenAI Images API, drawn on this machine",
         lifespan=_lifespan,
         redirect_slashes=False,
+        # The doorway traces: it knows the path that was meant, and the id of the request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
     )
@@ -67,7 +69,7 @@ def create_app(
     app.include_router(_keyed())
     app.include_router(_open())
     _handle_errors(app)
-    app.add_middleware(Doorway, max_body_bytes=serving.max_upload_bytes)
+    app.add_middleware(Doorway, max_body_bytes=serving.max_upload_bytes, traces=serving.traces)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins_allowed,
@@ -126,6 +128,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for worker in serving.workers.values():
         worker.close()
     serving.close()
+    serving.traces.close()
 
 
 async def _tend(serving: Service) -> None:

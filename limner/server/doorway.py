@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.server.logs import current_request
+from limner.server.traces import Traces
 from limner.server.wire import errors
 from limner.server.wire.answers import dump
 
@@ -32,16 +33,17 @@ _WITHOUT_V1 = re.compile(r"/(images|models|moderations)(/|$)")
 class Doorway:
     """Wraps `app`; no body may be larger than `max_body_bytes`."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, traces: Traces) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = _Visit(scope, receive, send, self.max_body_bytes)
+        visit = _Visit(scope, receive, send, self.max_body_bytes, self.traces)
         current_request.set(visit.request_id)
         try:
             await self.app(visit.scope, visit.receive, visit.send)
@@ -51,22 +53,26 @@ class Doorway:
                 raise  # an answer has begun; the server can only cut it off
             await visit.say(errors.crash(visit.request_id))
         finally:
-            visit.write_log()
+            visit.end()
 
 
 class _Visit:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
-        self.scope = dict(scope) | {"path": canonical_path(scope["path"])}
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int, traces: Traces
+    ) -> None:
+        path = canonical_path(scope["path"])
+        headers = Headers(scope=scope)
         self.request_id = f"req_{secrets.token_hex(16)}"
-        self.scope["state"] = {**scope.get("state", {}), "request_id": self.request_id}
+        self.trace = traces.begin(scope["method"], path, self.request_id, headers)
+        state = {"request_id": self.request_id, "trace": self.trace}
+        self.scope = dict(scope) | {"path": path, "state": {**scope.get("state", {}), **state}}
         self.status = 0
         self._receive, self._send = receive, send
         self._max_body_bytes = max_body_bytes
         self._started_s = time.monotonic()
         self._n_bytes = 0
-        headers = Headers(scope=scope)
         self._declared_bytes = _declared(headers)
         self._body_pending = self._declared_bytes > 0 or "transfer-encoding" in headers
 
@@ -107,8 +113,8 @@ class _Visit:
         )
         await self.send({"type": "http.response.body", "body": body})
 
-    def write_log(self) -> None:
-        """One line a request: no query, which may be a signature, and nothing of the body."""
+    def end(self) -> None:
+        """Log and trace it: no query, which may be a signature, and nothing of the body."""
         ms = (time.monotonic() - self._started_s) * 1000
         method, path = self.scope["method"], self.scope["path"]
         holder = self.scope["state"].get("holder")
@@ -121,6 +127,8 @@ class _Visit:
         }
         line = (method, ascii(path), self.status, ms, self.request_id)
         log.info("%s %s %s %.0f ms %s", *line, extra={"fields": fields})
+        route = getattr(self.scope.get("route"), "path", "")
+        self.trace.end(self.status, route, {"limner.key": holder.name if holder else ""})
 
     async def _drain(self) -> None:
         """Read what the client still sends, and forget it.

@@ -148,7 +148,8 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     worker = serving.worker(call)
     check_able(worker.engine, call.request)
     serving.check_prompt(call, service.request_id(request))
-    job = await admission.admit(request, call)
+    with service.trace(request).during("admission"):
+        job = await admission.admit(request, call)
     if call.stream:
         return await _stream(request, serving, call, job)
     return await _whole(request, serving, call, job)
@@ -219,10 +220,14 @@ def keep(
     """
     started_s = time.monotonic()
     drawn = _checked(serving, call, picture, request_id)
-    serving.metrics.worked(picture.model, "encoding", time.monotonic() - started_s)
+    encoding_s = time.monotonic() - started_s
+    serving.metrics.worked(picture.model, "encoding", encoding_s)
+    about = {"limner.picture": picture.index}
+    job.trace.add("encoding", encoding_s, **about)
     name = None
     if base is not None or job.record:
-        name = serving.keep(job.record, picture, drawn.data, call.format)
+        with job.trace.during("storing", **about):
+            name = serving.keep(job.record, picture, drawn.data, call.format)
     job.n_kept += 1
     if base is None or name is None:
         return drawn

@@ -17,6 +17,7 @@ from limner.errors import DatabaseError
 from limner.request import ImageRequest
 from limner.server.auth import ANYONE, Holder
 from limner.server.limits import Ticket
+from limner.server.traces import NO_TRACE, Trace
 from limner.server.wire import errors
 from limner.storage.history import Record
 
@@ -51,7 +52,13 @@ class Status:
 class Job:
     """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
 
-    def __init__(self, request: ImageRequest, holder: Holder = ANYONE, id: str = "") -> None:
+    def __init__(
+        self,
+        request: ImageRequest,
+        holder: Holder = ANYONE,
+        id: str = "",
+        trace: Trace = NO_TRACE,
+    ) -> None:
         self.request = request
         self.key_name = holder.name
         self.status = Status(id, holder.name, request.n, abort=self.abort)
@@ -61,6 +68,7 @@ class Job:
         self.record: Record | None = None  # its row of the history, if there is one
         self.ticket: Ticket | None = None  # its place in the limits of its key
         self.ended: Callable[[str], None] | None = None  # told how it ended
+        self.trace = trace
         self.submitted_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()

@@ -14,7 +14,7 @@ from limner.engines.base import Picture
 from limner.errors import LimnerError
 from limner.model.pixels import Pixels
 from limner.request import Format
-from limner.server import safety
+from limner.server import safety, traces
 from limner.server.auth import Holder, Keys
 from limner.server.idempotency import Answers
 from limner.server.jobs import Jobs
@@ -49,6 +49,7 @@ class Service:
         self.settings = settings
         studio = Studio(settings)
         self.metrics = Metrics()
+        self.traces = traces.exporting() if settings.traces else traces.Traces()
         names = dict.fromkeys([settings.engine, _TESTCARD])
         self.workers = {name: Worker(studio, name, settings.queue, self.metrics) for name in names}
         own = {worker.engine.model: name for name, worker in self.workers.items()}
@@ -174,6 +175,11 @@ def of(request: Request) -> Service:
 def holder(request: Request) -> Holder:
     """Whose `request` it is; known behind the check of keys."""
     return cast("Holder", request.state.holder)
+
+
+def trace(request: Request) -> traces.Trace:
+    """The spans of `request`."""
+    return cast("traces.Trace", request.state.trace)
 
 
 def request_id(request: Request) -> str:

@@ -20,6 +20,7 @@ from limner.request import ImageRequest
 from limner.server.auth import ANYONE, Holder
 from limner.server.jobs import Job
 from limner.server.metrics import Metrics
+from limner.server.traces import NO_TRACE, Trace
 from limner.server.turns import Turns
 from limner.server.wire import errors
 from limner.studio import Studio
@@ -105,11 +106,12 @@ class Worker:
         request: ImageRequest,
         holder: Holder = ANYONE,
         id: str = "",
+        trace: Trace = NO_TRACE,
         *,
         is_bounded: bool = True,
     ) -> Job:
         """Put `request` in the queue; a full queue, if that is a bound, is a 429 (ApiError)."""
-        job = Job(request, holder, id)
+        job = Job(request, holder, id, trace)
         with self._changed:
             if self._is_closing:
                 raise errors.shutting_down()
@@ -156,6 +158,7 @@ class Worker:
                 job.place(None)
                 wait_s = time.monotonic() - job.submitted_s
                 self._metrics.waited(self.engine.model, job.key_name, wait_s)
+                job.trace.add("wait", wait_s)
             self._waiting.drop_cancelled()
             self._tell_positions()
             return job
@@ -174,7 +177,7 @@ class Worker:
                 job.post(event)
                 turn.note(event)
                 if isinstance(event, Picture):
-                    self._count_picture(job, turn)
+                    self._count_picture(job, event, turn)
                     if job.n_drawn < job.request.n and self._put_back(job):
                         return True
         except Exception as error:  # the thread outlives what an engine does wrong
@@ -183,10 +186,11 @@ class Worker:
         job.post(None)
         return False
 
-    def _count_picture(self, job: Job, turn: _Turn) -> None:
+    def _count_picture(self, job: Job, picture: Picture, turn: _Turn) -> None:
         job.n_drawn += 1
         model, by_stage = self.engine.model, turn.take()
         self._metrics.drew(model, job.key_name)
+        job.trace.add_stages(by_stage, **{"limner.picture": picture.index})
         for stage, seconds in by_stage.items():
             self._metrics.worked(model, stage, seconds)
         seconds = sum(by_stage.values())
