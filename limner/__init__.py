@@ -8,6 +8,7 @@ picture.save("fox.png")
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from limner.errors import LimnerError
     from limner.request import Edit, ImageRequest, Size, Variation
     from limner.studio import edit, generate, vary
+
+# Since 1.29 ONNX Runtime sends Microsoft what is run where, unless it is told before its import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = [
