@@ -10,35 +10,30 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from limner.data import splits
 from limner.data.library import Library
 from limner.errors import DataError, MissingExtra
-from limner.model import pixels
 from limner.request import Quality
 from limner.training import metrics, rules
 from limner.training.answers import (
     TRUE,
     Answers,
     Draw,
-    Pixels,
     Progress,
-    Rebuild,
     write_nearest_sheet,
 )
-from limner.training.backbone import SOURCE_PX, Backbone, pooled_features, through_source_px
+from limner.training.backbone import Backbone, pooled_features
 from limner.training.baselines import Memory, Retrieval
 from limner.training.dial import quality_rows
-from limner.training.image_tokenizer import to_pixels, to_tensor
 from limner.training.judge import Judge
 from limner.training.matching import N_POOL, Captions
 from limner.training.metrics import Estimate, estimate
 from limner.training.questions import SPLITS, Question, ask
+from limner.training.rebuilding import Rebuilder
 from limner.training.redrawing import Ask, Redrawing
 from limner.training.report import CopyRow, DistanceRow, MatchRow, Report, RuleRow, TokenizerRow
-from limner.training.stages import load_image_tokenizer
 from limner.training.wordings import word_rows
 
 PARTS = ("edits", "variations", "words", "qualities")
@@ -84,7 +79,7 @@ class Evaluation:
         library: Library,
         judge: Judge,
         config: EvaluateConfig,
-        rebuild: Rebuild | None = None,
+        rebuild: Rebuilder | None = None,
         distance: tuple[str, Backbone] | None = None,
         progress: Progress = lambda stage, done, total: None,
         name: str = "limner",
@@ -242,7 +237,7 @@ class Evaluation:
         halves = f"{TRUE}, one half to the other"
         return [*rows, _distance_row(halves, "", name, true[::2], true[1::2])]
 
-    def _tokenizer(self, rebuild: Rebuild) -> TokenizerRow:
+    def _tokenizer(self, rebuild: Rebuilder) -> TokenizerRow:
         """On the artist that the tokenizer never saw (S2)."""
         rows = [
             index
@@ -255,13 +250,14 @@ class Evaluation:
                 hint="Run `limner data build`, which fetches them.",
             )
         chosen = rows[:: max(1, len(rows) // _TOKENIZER_PICTURES)][:_TOKENIZER_PICTURES]
-        true = np.stack([self.library.picture(index, SOURCE_PX) for index in chosen])
-        rebuilt = rebuild(true)
+        true = np.stack([self.library.picture(index, rebuild.px) for index in chosen])
+        rebuilt = rebuild.exactly(true)
         a, b = metrics.on_white(true), metrics.on_white(rebuilt)
         # Premultiplied colour is what shows on black.
         on_black = metrics.psnr(true[..., :3], rebuilt[..., :3])
         return TokenizerRow(
             splits.HELD_OUT_ARTIST,
+            rebuild.px,
             estimate(metrics.psnr(a, b)),
             estimate(on_black),
             estimate(metrics.ssim(a, b)),
@@ -314,32 +310,9 @@ def main(
     EfficientNet-Lite 2, or with the judge's network where that is not installed.
     """
     library = Library.open(data)
-    rebuild = None if run is None else rebuilder(run)
+    rebuild = None if run is None else Rebuilder(run)
     try:
         distance = "EfficientNet-Lite 2", Backbone.load("lite2")
     except MissingExtra:
         distance = "EfficientNet-Lite 1, which is also the judge's", judge.backbone
     return Evaluation(draw, library, judge, config, rebuild, distance, progress, name, ask).run()
-
-
-def rebuilder(run: Path) -> Rebuild:
-    """Pictures to the codes of a training run's image tokenizer, and back.
-
-    Raises WeightsError if the run has none.
-    """
-    tokenizer = load_image_tokenizer(run)
-    px = tokenizer.config.image_px
-
-    @torch.inference_mode()
-    def rebuild(pictures: Pixels) -> Pixels:
-        found = []
-        for start in range(0, len(pictures), 32):
-            part = [
-                pixels.resize(picture, px, px, premultiplied=True)
-                for picture in pictures[start : start + 32]
-            ]
-            rebuilt = to_pixels(tokenizer.decode(tokenizer.encode(to_tensor(np.stack(part)))))
-            found += [through_source_px(picture) for picture in rebuilt]
-        return np.stack(found)
-
-    return rebuild

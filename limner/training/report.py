@@ -115,6 +115,7 @@ class TokenizerRow:
     """How well pictures survive being turned into codes."""
 
     artist: str
+    px: int  # side of the pictures
     psnr: Estimate  # dB on white
     psnr_on_black: Estimate
     ssim: Estimate
@@ -340,7 +341,7 @@ def _edit_cells(row: EditRow) -> list[str]:
 def _tokenizer_table(row: TokenizerRow) -> list[str]:
     return [
         "## The image tokenizer",
-        f"On {row.artist} (S2), whose drawings it never saw, at 64 px; structure and edges "
+        f"On {row.artist} (S2), whose drawings it never saw, at {row.px} px; structure and edges "
         "on white.",
         _table(
             ["pictures", "PSNR on white, dB", "on black", "SSIM", "edge F1", "alpha error"],
