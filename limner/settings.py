@@ -142,6 +142,10 @@ class Settings:
     threads: int = field(
         default=0, metadata=_about(COUNT, "processor cores to draw with; 0 means all")
     )
+    batch: int = field(
+        default=8,
+        metadata=_about(_whole_number(1, 64), "pictures drawn together at most; 1: one at a time"),
+    )
     weights: str = field(
         default="nano", metadata=_about(TEXT, "shipped weights by name, or a checkpoint folder")
     )

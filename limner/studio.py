@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
-from limner.engines.base import Engine, Event, Picture, check_able, load
+from limner.engines.base import Engine, Event, Picture, Wanted, check_able, load
 from limner.errors import EngineError
 from limner.request import (
     Background,
@@ -56,6 +57,15 @@ class Studio:
         check_able(loaded, request)
         return _events(loaded, request.with_seed())
 
+    def draw_together(
+        self, wanted: Sequence[Wanted], *, engine: str | None = None
+    ) -> Generator[tuple[Wanted, Event]]:
+        """Draw pictures that may share a batch, of requests with a seed that the engine can draw.
+
+        Every one that is not dropped is drawn, or this fails.
+        """
+        return _together(self.engine(engine), wanted)
+
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
         """Draw `request` and return its pictures in the order of their indexes."""
         events = self.draw(request, engine=engine)
@@ -65,18 +75,36 @@ class Studio:
 
 def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
     n_drawn = 0
-    try:
+    with _room_for(engine, f"{request.n} x {request.size}"):
         for event in engine.generate(request):
             n_drawn += isinstance(event, Picture)
             yield event
-    except MemoryError:
-        raise EngineError(
-            f"Engine {engine.name} ran out of memory at {request.n} x {request.size}",
-            hint="ask for fewer or smaller pictures",
-        ) from None
     n_wanted = len(request.indexes)
     if n_drawn != n_wanted:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
+
+
+def _together(engine: Engine, wanted: Sequence[Wanted]) -> Generator[tuple[Wanted, Event]]:
+    left = set(wanted)
+    with _room_for(engine, f"{len(wanted)} x {wanted[0].request.size}"):
+        for one, event in engine.draw(wanted):
+            if isinstance(event, Picture):
+                left.discard(one)
+            yield one, event
+    if n_left := sum(not one.is_dropped() for one in left):
+        n = len(wanted)
+        raise EngineError(f"Engine {engine.name} drew {n - n_left} of {n} pictures")
+
+
+@contextmanager
+def _room_for(engine: Engine, what: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise EngineError(
+            f"Engine {engine.name} ran out of memory at {what}",
+            hint="ask for fewer or smaller pictures",
+        ) from None
 
 
 def generate(

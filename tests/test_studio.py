@@ -1,6 +1,6 @@
 """The one door: events in order, pictures sorted, errors at the call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,16 @@ from PIL import Image
 
 import limner
 from limner import settings, studio
-from limner.engines.base import ENGINES, EngineInfo, Event, Picture, Progress
+from limner.engines.base import (
+    ENGINES,
+    Engine,
+    EngineInfo,
+    Event,
+    Picture,
+    Progress,
+    Sharing,
+    Wanted,
+)
 from limner.errors import DataError, EngineError, InvalidRequest, WeightsError
 from limner.request import SIZES, Edit, ImageRequest, Variation
 from limner.storage import weights
@@ -19,19 +28,21 @@ from limner.studio import Studio
 REQUEST = ImageRequest("a fox", n=2, size=SIZES[0], seed=5)
 
 
-class Backwards:
+class Backwards(Engine):
     """Yields its pictures last first, as an engine with several workers may."""
 
     name = model = "backwards"
     n_left_out = 0
 
-    def generate(self, request: ImageRequest) -> Iterator[Event]:
-        assert request.seed is not None
-        if request.prompt == "too much":
-            raise MemoryError
-        for index in reversed(range(self.n_left_out, request.n)):
+    def sharing(self, one: Wanted) -> Sharing:
+        return Sharing("all", one.request.n)
+
+    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+        for one in reversed(wanted[self.n_left_out :]):
+            if one.request.prompt == "too much":
+                raise MemoryError
             pixels = np.zeros((4, 4, 4), np.uint8)
-            yield Picture(pixels, request.prompt, request.seed, index, self.model)
+            yield one, Picture(pixels, one.request.prompt, one.seed, one.index, self.model)
 
 
 @pytest.fixture

@@ -21,17 +21,23 @@ _CUT_OFF_S = 5  # for the answers that say so to arrive
 @click.option("--host", metavar="HOST", help="Address to listen at.  [default: 127.0.0.1]")
 @click.option("--port", metavar="PORT", help="Port; 0 takes any free one.  [default: 8000]")
 @click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option("--batch", metavar="N", help="Pictures drawn together at most.  [default: 8]")
 @click.option("--allow-open", is_flag=True, help="Listen beyond this machine without keys.")
 @click.option("--quiet", is_flag=True, help="Say nothing of each request.")
 def serve(
-    host: str | None, port: str | None, engine: str | None, allow_open: bool, quiet: bool
+    host: str | None,
+    port: str | None,
+    engine: str | None,
+    batch: str | None,
+    allow_open: bool,
+    quiet: bool,
 ) -> None:
     """Answer the OpenAI Images API."""
     from limner.server import auth, logs  # the server's packages load only for this command
     from limner.storage.database import Database
     from limner.storage.keys import KeyStore
 
-    settings = settings_module.load({"host": host, "port": port, "engine": engine})
+    settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
     logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
     with contextlib.closing(Database(settings.database, settings.home)) as database:
         keys = [*settings.api_keys, *KeyStore(database).all()]

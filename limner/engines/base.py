@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -20,7 +20,10 @@ if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` equal steps of the whole request are finished; `stage` says at what."""
+    """`done` of `total` equal steps are finished, of a picture or of all that are asked for.
+
+    `stage` says what is being done.
+    """
 
     done: int
     total: int
@@ -86,6 +89,29 @@ class Picture:
 Event = Progress | Preview | Notice | Picture
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """One picture of a request whose seed is set: what is drawn, alone or in a batch."""
+
+    request: ImageRequest
+    index: int
+    is_dropped: Callable[[], bool] = lambda: False  # nobody wants it any more
+
+    @property
+    def seed(self) -> int:
+        """The seed of the request."""
+        assert self.request.seed is not None
+        return self.request.seed
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Which pictures may be drawn in one batch: those with an equal key, at most so many."""
+
+    key: Hashable
+    most: int
+
+
 class Engine(Protocol):
     """Draws pictures.
 
@@ -95,10 +121,64 @@ class Engine(Protocol):
 
     name: str
     model: str
+    n_lanes: int = 1  # threads that may call `draw` at the same time
+
+    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+        """Draw pictures that may share a batch; says of each event whose it is.
+
+        Progress is that of one picture. One that is dropped meanwhile need not be finished.
+        """
+        ...
+
+    def sharing(self, one: Wanted) -> Sharing:
+        """What `one` may be drawn with; by default nothing."""
+        return Sharing(one, 1)
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; yields a Picture for each of its `indexes`."""
-        ...
+        wanted = [Wanted(request, index) for index in request.indexes]
+        tally = Tally(len(wanted))
+        while wanted:
+            sharing = self.sharing(wanted[0])
+            batch = [one for one in wanted if self.sharing(one).key == sharing.key]
+            batch = batch[: sharing.most]
+            for one, event in self.draw(batch):
+                if told := tally.add(one.index, event):
+                    yield told
+            wanted = [one for one in wanted if one not in batch]
+
+
+class Tally:
+    """Puts together what is told of a request's pictures, in whatever order they are drawn.
+
+    A picture may be begun anew after a failure; what was told of it is not told again.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._n_steps = 0  # of one picture
+        self._done: dict[int, int] = {}
+        self._told: set[Hashable] = set()
+
+    def add(self, index: int, event: Event) -> Event | None:
+        """`event` of picture `index` as one of the request; None if that was told before."""
+        if isinstance(event, Progress):
+            return self._progress(index, event)
+        if isinstance(event, Picture):
+            return event
+        what = event.text if isinstance(event, Notice) else (index, event.done)
+        is_new = what not in self._told
+        self._told.add(what)
+        return event if is_new else None
+
+    def _progress(self, index: int, event: Progress) -> Progress | None:
+        # Every picture is an equal share, even if one has a step more than another.
+        self._n_steps = self._n_steps or event.total
+        done = event.done * self._n_steps // event.total
+        if done <= self._done.get(index, 0):
+            return None
+        self._done[index] = done
+        return Progress(sum(self._done.values()), self._n * self._n_steps, event.stage)
 
 
 @runtime_checkable
@@ -150,7 +230,7 @@ class EngineInfo:
 def _onnx(module: Any, settings: Settings) -> Engine:
     from limner.storage.weights import find
 
-    engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads)
+    engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
     return engine
 
 

@@ -1,39 +1,56 @@
 """The default engine: limner's own transformer on the CPU, with NumPy and ONNX Runtime alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from limner.engines.base import Event, Notice, Picture, Preview, Progress
+from limner.engines.base import (
+    Engine,
+    Event,
+    Notice,
+    Picture,
+    Preview,
+    Progress,
+    Sharing,
+    Wanted,
+)
 from limner.engines.onnx_finish import picture, picture_in
 from limner.engines.onnx_network import OnnxNetwork
 from limner.engines.onnx_start import Start, start
 from limner.model import pixels
 from limner.model.canvas import Canvas, Window, plan
-from limner.model.decoding import Known, Partial, count_steps, draw_codes, filled_in
+from limner.model.decoding import Bools, Known, Partial, count_steps, draw_codes, filled_in
 from limner.model.sampling import Floats, Ints, SamplingConfig, uniforms
 from limner.model.styles import Style, in_style
 from limner.model.text_tokenizer import NULL
 from limner.request import Edit, ImageRequest, Size, Variation
 
 _FACTOR = 4  # of one pass of the upscalers
+_TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
+_MAX_ROWS = 16  # of a batch, candidates counted: with more, a step takes as much longer
+_MAX_LANES = 4  # each holds a batch and a picture that is enlarged in memory
+_MAX_TEXTS = 256  # that are remembered as tokens
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Job:
-    """One picture of a request."""
+    """A picture under way."""
 
-    request: ImageRequest
-    seed: int
-    index: int
+    one: Wanted
     start: Start
     config: SamplingConfig
     prompt: Ints  # (1, T)
     windows: list[Window]
+    codes: Ints  # (n_cells, n_groups) so far
+    drawn: Bools  # (n_cells,)
+    n_done: int = 0  # steps
+    score: float = 0.0
 
-    @property
+    @cached_property
     def n_steps(self) -> int:
         """Decoder passes."""
         return sum(
@@ -42,25 +59,31 @@ class _Job:
         )
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """Draws from a weights folder.
 
-    Every picture is drawn by itself, in arrays of the same shapes whatever n is, so that a seed
-    gives the same bytes alone and in company.
+    Pictures from text of one quality and about one length of text share their first square: rows
+    of the same matrix products. No row sees another, and a text is padded to a length that it
+    alone decides, so that a seed gives the same bytes alone and in company. All else is done
+    picture by picture.
     """
 
     name = "onnx"
     abilities = ("edit", "vary")
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
+    def __init__(self, folder: Path, threads: int = 0, batch: int = 8) -> None:
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
         self.network = OnnxNetwork(folder, threads)
         self.model = str(self.network.config["name"])
+        self.n_lanes = min(self.network.threads, _MAX_LANES)  # a step runs on one core
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in self.network.config.get("styles", ())
         ]
         self.nothing = np.array([[NULL]])  # the text of any picture
+        self._batch = batch
+        self._text = lru_cache(_MAX_TEXTS)(self._read_text)
+        self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
 
     def count_cells(self, size: Size) -> int:
         """Cells of a picture of `size`."""
@@ -70,25 +93,29 @@ class OnnxEngine:
         """Text tokens of a prompt, before any cut."""
         return len(self.network.text_tokenizer.encode(text))
 
-    def generate(self, request: ImageRequest) -> Iterator[Event]:
-        """Draw `request`, whose seed is set; see `engines.base.Engine`."""
-        _, n_cut = self._text(request.prompt)
-        if n_cut:
-            yield Notice(
-                f"The prompt is longer than the {self.network.max_text - 1} tokens that "
-                f"{self.model} reads; its last {n_cut} were not read"
-            )
-        beginning = start(self.network, request)
-        if isinstance(request.source, Edit) and request.source.mask is None and beginning.placed:
-            yield Notice("No mask was given: what is clear in the picture was drawn, the rest kept")
-        jobs = [self._job(request, beginning, index) for index in request.indexes]
-        done, total = 0, sum(job.n_steps + 1 for job in jobs)
+    def sharing(self, one: Wanted) -> Sharing:
+        """Pictures from text share by quality and length of text, whatever their sizes."""
+        if one.request.source is not None:
+            return Sharing(one, 1)
+        config = self.sampling(one.request.quality)
+        key = config, self._prompt(one).shape[1]
+        return Sharing(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
+
+    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+        """Draw pictures that share; see `engines.base.Engine`."""
+        jobs = [self._job(one) for one in wanted]
         for job in jobs:
-            for event in self._draw(job):
-                if isinstance(event, Progress):
-                    done += 1
-                    event = replace(event, done=done, total=total)
-                yield event
+            if job.one.index == 0:
+                yield from ((job.one, Notice(text)) for text in self._remarks(job))
+        yield from self._draw_window(jobs, 0)
+        for job in jobs:
+            for i in range(1, len(job.windows)):
+                if not job.one.is_dropped():
+                    yield from self._draw_window([job], i)
+            if not job.one.is_dropped():
+                finished = self._finish(job)
+                yield job.one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
+                yield job.one, finished
 
     def sampling(self, quality: str) -> SamplingConfig:
         """How a quality is drawn; chosen for the weights, and stored with them."""
@@ -96,85 +123,113 @@ class OnnxEngine:
         # A step draws at least one cell, so there cannot be more steps than cells.
         return replace(config, n_steps=min(config.n_steps, self.network.shape.n_cells))
 
-    def _job(self, request: ImageRequest, beginning: Start, index: int) -> _Job:
-        assert request.seed is not None
-        prompt = self.nothing
-        if request.prompt:
-            prompt = self._text(in_style(request.prompt, self.styles, request.seed, index))[0]
-        windows = plan(beginning.canvas, beginning.hidden_of(request.seed, index))
-        config = self.sampling(request.quality)
-        return _Job(request, request.seed, index, beginning, config, prompt, windows)
+    def _job(self, one: Wanted) -> _Job:
+        request = one.request
+        begun = self._starts.get(request)
+        if begun is None:
+            begun = self._starts[request] = start(self.network, request)
+        hidden = begun.hidden_of(one.seed, one.index)
+        return _Job(
+            one,
+            begun,
+            self.sampling(request.quality),
+            self._prompt(one),
+            plan(begun.canvas, hidden),
+            begun.codes.copy(),
+            ~hidden,
+        )
 
-    def _draw(self, job: _Job) -> Iterator[Event]:
-        """One picture; its Progress counts nothing yet."""
-        wanted = _preview_steps(job.n_steps, job.request.previews)
-        done, score = 0, 0.0
-        codes = job.start.codes.copy()
-        drawn = ~job.start.hidden_of(job.seed, job.index)
-        for i, window in enumerate(job.windows):
-            places = window.places
-            for partial in self._partials(job, i, codes):
-                done += 1
-                yield Progress(0, 0, "drawing")
-                if done in wanted:
-                    seen = _with(Partial(done, job.n_steps, codes[None], drawn), places, partial)
-                    yield Preview(job.index, self._preview(seen, job), done, job.n_steps)
+    def _remarks(self, job: _Job) -> Iterator[str]:
+        request = job.one.request
+        if n_cut := self._text(request.prompt)[1]:
+            yield (
+                f"The prompt is longer than the {self.network.max_text - 1} tokens that "
+                f"{self.model} reads; its last {n_cut} were not read"
+            )
+        if isinstance(request.source, Edit) and request.source.mask is None and job.start.placed:
+            yield "No mask was given: what is clear in the picture was drawn, the rest kept"
+
+    def _draw_window(self, jobs: list[_Job], i: int) -> Iterator[tuple[Wanted, Event]]:
+        """Draw window `i` of jobs; the last step leaves it in their codes."""
+        for partial in self._partials(jobs, i):
+            parts = np.split(partial.codes, len(jobs))
+            for job, codes in zip(jobs, parts, strict=True):
+                job.n_done += 1
+                yield job.one, Progress(job.n_done, job.n_steps + 1, "drawing")
+                if job.n_done in _preview_steps(job.n_steps, job.one.request.previews):
+                    seen = self._preview(job, i, replace(partial, codes=codes))
+                    yield job.one, Preview(job.one.index, seen, job.n_done, job.n_steps)
+        for job, codes in zip(jobs, parts, strict=True):
             best = 0
-            if i == 0:
-                scores = self._scores(job, partial.codes)
+            if i == 0 and not job.one.is_dropped():
+                scores = self._scores(job, codes)
                 best = int(scores.argmax())
-                score = float(scores[best])
-            codes[places], drawn[places] = partial.codes[best], True
-        finished = self._finish(codes, job)
-        yield Progress(0, 0, "drawing")
-        yield Picture(finished, job.request.prompt, job.seed, job.index, self.model, score)
+                job.score = float(scores[best])
+            places = job.windows[i].places
+            job.codes[places], job.drawn[places] = codes[best], True
 
-    def _partials(self, job: _Job, i: int, codes: Ints) -> Iterator[Partial]:
-        """Draw window `i` on the canvas' codes (n_cells, n_groups) so far."""
-        window, shape = job.windows[i], self.network.shape
-        rows = job.config.n_candidates if i == 0 else 1
+    def _partials(self, jobs: list[_Job], i: int) -> Iterator[Partial]:
+        """Draw window `i` on the jobs' codes so far; every job's candidates are rows."""
+        first, window, shape = jobs[0], jobs[0].windows[i], self.network.shape
+        rows = first.config.n_candidates if i == 0 else 1
         numbers = [
-            uniforms(job.seed, job.index, candidate, job.start.canvas.n_cells, shape.n_groups)
-            for candidate in range(rows)
+            self._numbers(job, k)[job.windows[i].places] for job in jobs for k in range(rows)
         ]
-        prompt, nothing, palette = job.prompt, None, None
-        if i and job.request.source is None:
+        prompt, nothing, palette = np.concatenate([job.prompt for job in jobs]), None, None
+        if i and first.one.request.source is None:
             # Told the prompt, or nothing, a further square would draw its subject once more.
-            prompt, palette = self.nothing, _corners(codes[job.windows[0].places], shape.grid)
-        elif job.request.prompt:
+            prompt = self.nothing
+            palette = _corners(first.codes[first.windows[0].places], shape.grid)
+        elif first.one.request.prompt:
             nothing = np.zeros_like(prompt)
             nothing[:, 0] = NULL
         return draw_codes(
             self.network,
             prompt.repeat(rows, axis=0),
             None if nothing is None else nothing.repeat(rows, axis=0),
-            np.stack(numbers)[:, window.places],
-            job.config,
-            None if window.hidden.all() else Known(codes[window.places], ~window.hidden),
+            np.stack(numbers),
+            first.config,
+            None if window.hidden.all() else Known(first.codes[window.places], ~window.hidden),
             palette,
         )
 
-    def _text(self, prompt: str) -> tuple[Ints, int]:
+    def _numbers(self, job: _Job, candidate: int) -> Floats:
+        one, n_cells = job.one, job.start.canvas.n_cells
+        return uniforms(one.seed, one.index, candidate, n_cells, self.network.shape.n_groups)
+
+    def _prompt(self, one: Wanted) -> Ints:
+        """What is drawn, as tokens (1, T)."""
+        if not one.request.prompt:
+            return self.nothing
+        return self._text(in_style(one.request.prompt, self.styles, one.seed, one.index))[0]
+
+    def _read_text(self, prompt: str) -> tuple[Ints, int]:
+        """Tokens (1, T), T decided by the prompt alone, and how many more there were."""
         tokens, cut = self.network.text_tokenizer.encode_padded([prompt], self.network.max_text)
-        return tokens[:, : int((tokens != 0).sum())], int(cut[0])
+        return tokens[:, : -(-int((tokens != 0).sum()) // _TEXT_STEP) * _TEXT_STEP], int(cut[0])
 
     def _scores(self, job: _Job, codes: Ints) -> Floats:
         """How well each candidate matches what is asked for, -1 to 1, by contrastive embeddings."""
-        if isinstance(job.request.source, Variation):
+        if isinstance(job.one.request.source, Variation):
             wanted = self.network.embed_image(job.start.codes[job.windows[0].places][None])
         else:
             wanted = self.network.embed_text(job.prompt)
         scores: Floats = self.network.embed_image(codes) @ wanted[0]
         return scores
 
-    def _preview(self, partial: Partial, job: _Job) -> pixels.Pixels:
-        codes = filled_in(partial, job.start.canvas.columns)[0]
-        return self._picture(codes, job, n_passes=1)
+    def _preview(self, job: _Job, i: int, partial: Partial) -> pixels.Pixels:
+        """The canvas with window `i` as it stands now, first candidate."""
+        places = job.windows[i].places
+        codes, drawn = job.codes.copy(), job.drawn.copy()
+        codes[places], drawn[places] = partial.codes[0], partial.drawn
+        whole = replace(partial, codes=codes[None], drawn=drawn)
+        return self._picture(filled_in(whole, job.start.canvas.columns)[0], job, n_passes=1)
 
-    def _finish(self, codes: Ints, job: _Job) -> pixels.Pixels:
-        px = self.network.config["model"]["image_tokenizer"]["image_px"]
-        size = job.request.size
-        return self._picture(codes, job, 1 if min(size.width, size.height) <= px * _FACTOR else 2)
+    def _finish(self, job: _Job) -> Picture:
+        one, px = job.one, self.network.config["model"]["image_tokenizer"]["image_px"]
+        shorter = min(one.request.size.width, one.request.size.height)
+        finished = self._picture(job.codes, job, 1 if shorter <= px * _FACTOR else 2)
+        return Picture(finished, one.request.prompt, one.seed, one.index, self.model, job.score)
 
     def _picture(self, codes: Ints, job: _Job, n_passes: int) -> pixels.Pixels:
         """Codes (n_cells, n_groups) of the canvas as the picture that was asked for."""
@@ -185,16 +240,9 @@ class OnnxEngine:
             whole = picture(self.network, codes, start.canvas, n_passes)
             if start.behind is not None:
                 whole = pixels.over(whole, start.behind)
-        if job.request.background == "opaque":
+        if job.one.request.background == "opaque":
             whole = pixels.over(whole, np.full_like(whole, 255))
         return whole
-
-
-def _with(whole: Partial, places: Ints, part: Partial) -> Partial:
-    """A canvas under way with one square as it stands now, first candidate."""
-    codes, drawn = whole.codes.copy(), whole.drawn.copy()
-    codes[:, places], drawn[places] = part.codes[:1], part.drawn
-    return replace(whole, codes=codes, drawn=drawn)
 
 
 def _corners(codes: Ints, grid: int) -> Ints:

@@ -1,6 +1,7 @@
 """The shipped network in ONNX Runtime: graphs that take their weights by name from one file."""
 
 import os
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ class OnnxNetwork:
             )
         self.config = self.checkpoint.config
         self.text_tokenizer = TextTokenizer.load(self.checkpoint.file("text_tokenizer.json"))
-        self._threads = threads or os.cpu_count() or 1
+        self.threads = threads or os.cpu_count() or 1
+        self._loading = threading.Lock()
         stored, self._tables = quantised.read(self.checkpoint)
         self._arrays = quantised.unpack(stored)
         self._turned: dict[str, NDArray[Any]] = {}
@@ -61,9 +63,11 @@ class OnnxNetwork:
         return int(self.config["model"]["transformer"]["max_text"])
 
     def run(self, graph: str, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
-        """All outputs of a graph."""
+        """All outputs of a graph; several threads may ask at the same time."""
         if graph not in self._sessions:
-            self._sessions[graph] = self._load(graph)
+            with self._loading:
+                if graph not in self._sessions:
+                    self._sessions[graph] = self._load(graph)
         outputs: list[NDArray[Any]] = self._sessions[graph].run(None, inputs)
         return outputs
 
@@ -73,7 +77,7 @@ class OnnxNetwork:
         options = ort.SessionOptions()
         # A step multiplies a few rows by matrices that stay in the cache: a second thread gains
         # nothing there, and what is drawn cannot depend on how many there are.
-        options.intra_op_num_threads = self._threads if graph.startswith(_WIDE) else 1
+        options.intra_op_num_threads = self.threads if graph.startswith(_WIDE) else 1
         # Each session has threads of its own; spinning ones would hold up the next session's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3

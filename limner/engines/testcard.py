@@ -8,7 +8,7 @@ real transparency. A picture to edit or to vary is shown small on the card, clea
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from unicodedata import combining, normalize
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from limner.engines.base import Event, Picture, Preview, Progress
+from limner.engines.base import Engine, Event, Picture, Preview, Progress, Wanted
 from limner.model import pixels as px
 from limner.model.canvas import Canvas
 from limner.request import Edit, ImageRequest, Size, Variation
@@ -36,7 +36,7 @@ MAX_LINES = 3
 MAX_CHARS_MEASURED = 400
 
 
-class CardEngine:
+class CardEngine(Engine):
     """Draws test cards."""
 
     name = "testcard"
@@ -51,19 +51,17 @@ class CardEngine:
         """A card reads words."""
         return len(text.split())
 
-    def generate(self, request: ImageRequest) -> Iterator[Event]:
-        """Draw `request`, whose seed is set; see `engines.base.Engine`."""
-        assert request.seed is not None
-        total = len(request.indexes) * N_STEPS
-        for place, index in enumerate(request.indexes):
-            done = place * N_STEPS
-            pixels = _draw(request, request.seed, index)
+    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+        """Draw cards, one after the other; see `engines.base.Engine`."""
+        for one in wanted:
+            request = one.request
+            pixels = _draw(request, one.seed, one.index)
             for step, n_cells in enumerate(PREVIEW_CELLS, start=1):
-                yield Progress(done + step, total, "drawing")
+                yield one, Progress(step, N_STEPS, "drawing")
                 if step <= request.previews:
-                    yield Preview(index, _mosaic(pixels, n_cells), step, N_STEPS)
-            yield Progress(done + N_STEPS, total, "drawing")
-            yield Picture(pixels, request.prompt, request.seed, index, self.model)
+                    yield one, Preview(one.index, _mosaic(pixels, n_cells), step, N_STEPS)
+            yield one, Progress(N_STEPS, N_STEPS, "drawing")
+            yield one, Picture(pixels, request.prompt, one.seed, one.index, self.model)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ async def admit(request: Request, call: Call) -> Job:
     ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
     try:
         id = service.request_id(request)
-        job = serving.worker(call).submit(call.request, holder, id, service.trace(request))
+        job = serving.worker(call).submit(
+            call.request, holder, id, service.trace(request), is_stream=call.stream
+        )
     except BaseException:
         await run_in_threadpool(ticket.refund)
         raise

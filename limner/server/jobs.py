@@ -6,13 +6,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Generator
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from limner.engines.base import Event, Progress
+from limner.engines.base import Event, Progress, Tally, Wanted
 from limner.errors import DatabaseError
 from limner.request import ImageRequest
 from limner.server.auth import ANYONE, Holder
@@ -58,11 +58,15 @@ class Job:
         holder: Holder = ANYONE,
         id: str = "",
         trace: Trace = NO_TRACE,
+        *,
+        is_stream: bool = False,
     ) -> None:
-        self.request = request
+        self.request = request.with_seed()
+        self.is_stream = is_stream
         self.key_name = holder.name
         self.status = Status(id, holder.name, request.n, abort=self.abort)
-        self.drawing: Generator[Event] | None = None  # the drawing thread's alone
+        self.tally = Tally(len(request.indexes))
+        self.n_under_way = 0  # pictures that are being drawn
         self.n_drawn = len(request.made)
         self.n_kept = len(request.made)  # finished pictures that are stored, or on their way out
         self.record: Record | None = None  # its row of the history, if there is one
@@ -73,12 +77,34 @@ class Job:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
+        self._left = deque(
+            Wanted(self.request, index, self._cancelled.is_set) for index in request.indexes
+        )
         self._is_closed = self._is_aborted = self._is_interrupted = False
 
     @property
     def is_cancelled(self) -> bool:
         """Whether nobody waits for it any more."""
         return self._cancelled.is_set()
+
+    @property
+    def n_left(self) -> int:
+        """Pictures that are not begun."""
+        return len(self._left)
+
+    @property
+    def next(self) -> Wanted | None:
+        """The picture to begin now, if there is one.
+
+        Events of a stream do not say which picture they are of: there one comes after the other.
+        """
+        must_wait = self.is_stream and self.n_under_way > 0
+        return self._left[0] if self._left and not must_wait else None
+
+    def begin(self) -> Wanted:
+        """Take the next picture."""
+        self.n_under_way += 1
+        return self._left.popleft()
 
     async def events(self) -> AsyncIterator[Event | Waiting]:
         """What the engine yields, as it happens; its failure is raised here."""
@@ -91,6 +117,8 @@ class Job:
         """Hand `event` over to the loop, from any thread; None is the end."""
         if isinstance(event, Progress):
             self.status.progress = event
+            if not self.is_stream:
+                return  # there it is told to nobody, and costs as much as to a stream
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
@@ -104,6 +132,11 @@ class Job:
     def stop(self) -> None:
         """Draw no further; from any thread. Who listens is told by `post`, or knows."""
         self._cancelled.set()
+
+    def fail(self, error: Exception) -> None:
+        """Draw no further, because of `error`; from any thread."""
+        self.stop()
+        self.post(error)
 
     def abort(self) -> None:
         """Stop because somebody said so, and tell who waits for the pictures."""

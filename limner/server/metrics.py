@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus: queue, waiting, stages, pictures, ends, refusals."""
+"""What the server counts for Prometheus: queue, waits, stages, batches, pictures and ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)  # seconds
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)  # pictures
 
 
 class Metrics:
@@ -33,6 +34,13 @@ class Metrics:
             "Time of one picture in a stage",
             ["model", "stage"],
             buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._batches = Histogram(
+            "limner_batch_pictures",
+            "Pictures drawn together",
+            ["model"],
+            buckets=_BATCH_BUCKETS,
             registry=registry,
         )
         self._pictures = Counter(
@@ -62,6 +70,10 @@ class Metrics:
     def worked(self, model: str, stage: str, seconds: float) -> None:
         """A picture spent so long in a stage."""
         self._stage.labels(model, stage).observe(seconds)
+
+    def began(self, model: str, n_pictures: int) -> None:
+        """So many pictures are drawn together."""
+        self._batches.labels(model).observe(n_pictures)
 
     def drew(self, model: str, key: str) -> None:
         """A picture was drawn."""

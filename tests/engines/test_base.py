@@ -55,11 +55,11 @@ def test_onnx_engine_is_built_from_the_settings(
     built = []
 
     class Module:
-        OnnxEngine = staticmethod(lambda weights, threads: built.append((weights, threads)))
+        OnnxEngine = staticmethod(lambda *values: built.append(values))
 
     monkeypatch.setattr(importlib, "import_module", lambda _name: Module)
-    base.load("onnx", settings.load({"weights": str(tmp_path), "threads": 3}))
-    assert built == [(tmp_path, 3)]
+    base.load("onnx", settings.load({"weights": str(tmp_path), "threads": 3, "batch": 5}))
+    assert built == [(tmp_path, 3, 5)]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])

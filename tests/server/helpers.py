@@ -6,7 +6,7 @@ import base64
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,8 @@ from fastapi import FastAPI
 from PIL import Image
 
 from limner import settings as settings_module
-from limner.engines.base import Event
+from limner.engines.base import Engine, Event, Sharing, Wanted
 from limner.engines.testcard import CardEngine
-from limner.request import ImageRequest
 from limner.server.app import create_app
 from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
@@ -138,28 +137,40 @@ def assert_openai_error(
 
 
 @dataclass
-class GatedEngine:
+class GatedEngine(Engine):
     """A card engine that waits before every event until the test lets it go on."""
 
     name: str = "gated"
     model: str = "gated"
+    n_lanes: int = 1
+    most: int = 1  # pictures in a batch
     card: CardEngine = field(default_factory=CardEngine)
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    batches: list[list[str]] = field(default_factory=list)  # prompts of each
     started: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     fail_at: type[Event] | None = None
+    cannot_draw: str | None = None  # a prompt
 
-    def generate(self, request: ImageRequest) -> Iterator[Event]:
+    def sharing(self, one: Wanted) -> Sharing:
+        """Pictures of one size share."""
+        return Sharing(one.request.size, self.most)
+
+    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
         """Yield what the card engine yields, one event for each release of the gate."""
-        self.started.append(request.prompt)
+        prompts = [one.request.prompt for one in wanted]
+        self.batches.append(prompts)
+        self.started += prompts
         try:
-            for event in self.card.generate(request):
+            for one, event in self.card.draw(wanted):
                 assert self.gate.acquire(timeout=20)
                 if self.fail_at and isinstance(event, self.fail_at):
                     raise ZeroDivisionError("a mistake in the engine")
-                yield event
+                if self.cannot_draw in prompts:
+                    raise ZeroDivisionError("a mistake at this prompt")
+                yield one, event
         finally:
-            self.stopped.append(request.prompt)
+            self.stopped += prompts
 
     def let_all_go(self) -> None:
         """Open the gate for good."""

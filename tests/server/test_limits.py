@@ -184,7 +184,7 @@ def test_refusal_of_a_full_queue_is_not_counted(gated: Server, engine: GatedEngi
         threads.append(threading.Thread(target=keyed.draw, args=["phone"]))
         threads[-1].start()
         wait_until(lambda: engine.started)
-        wait_until(lambda n=n_waiting: len(gated.service.workers["gated"]._waiting) == n)
+        wait_until(lambda n=n_waiting: gated.service.workers["gated"].n_waiting == n)
     response = keyed.draw("late")
     assert "queue is full" in assert_openai_error(response, 429, "rate_limit_exceeded")
     assert response.headers["x-ratelimit-remaining-requests"] == "2"

@@ -39,7 +39,7 @@ def _in_thread(
 
 
 def _n_waiting(server: Server) -> int:
-    return len(server.service.workers["gated"]._waiting)
+    return server.service.workers["gated"].n_waiting
 
 
 def _post_by_hand(server: Server, **body: Any) -> socket.socket:
@@ -79,7 +79,7 @@ def test_who_leaves_stops_the_drawing(
     connection = _post_by_hand(gated, **body)
     wait_until(lambda: engine.started == ["a cat"])
     connection.close()
-    wait_until(lambda: not gated.service.workers["gated"]._current or _is_cancelled(gated))
+    wait_until(lambda: _is_cancelled(gated))
     engine.gate.release()
     wait_until(lambda: engine.stopped == ["a cat"])
     assert engine.gate.acquire(blocking=False) is False
@@ -87,8 +87,7 @@ def test_who_leaves_stops_the_drawing(
 
 
 def _is_cancelled(server: Server) -> bool:
-    job = server.service.workers["gated"]._current
-    return job is not None and job.is_cancelled
+    return all(job.is_cancelled for job in server.service.workers["gated"]._drawing)
 
 
 def test_who_leaves_mid_stream_stops_the_drawing(gated: Server, engine: GatedEngine) -> None:
