@@ -212,6 +212,16 @@ def test_pictures_are_the_same_whoever_else_is_drawn(engine_name: str) -> None:
         assert by_index == {}
 
 
+@pytest.mark.parametrize("made", [{0, 1, 2}, {0, 2}])
+def test_pictures_that_are_there_are_not_drawn(made: set[int]) -> None:
+    worker = Worker(Studio(settings_module.load({"engine": "testcard"})), "testcard", 1)
+    worker.start()
+    request = ImageRequest("a cat", n=3, size=SIZES[0], seed=1, made=frozenset(made))
+    [pictures] = asyncio.run(_drawn(worker, [(A, request)]))
+    worker.close()
+    assert {picture.index for picture in pictures} == {0, 1, 2} - made
+
+
 def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
     keys = [f"sk-{number}" for number in range(4)]
     with running(make_settings(tmp_path, api_keys=",".join(keys), queue=100)) as server:
