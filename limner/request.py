@@ -25,6 +25,7 @@ FORMATS: tuple[str, ...] = get_args(Format)
 MAX_PROMPT_CHARS = 32_000
 MAX_PICTURES = 10
 MAX_PREVIEWS = 3
+MAX_BEST_OF = 16
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
 
 SIDE_STEP = 16  # sides are multiples of it
@@ -105,6 +106,8 @@ class ImageRequest:
     background: Background = "auto"  # auto: the engine decides by the prompt
     previews: int = 0  # half-drawn pictures to show of each picture, 0 to MAX_PREVIEWS
     source: Edit | Variation | None = None  # a picture to begin with; None: from the prompt alone
+    best_of: int | None = None  # drawn for each picture, the best scored is kept; None: by quality
+    retry_below: float | None = None  # -1 to 1: a best score below it is tried once more
     made: frozenset[int] = frozenset()  # indexes of pictures that are there already: not drawn
 
     def __post_init__(self) -> None:
@@ -116,6 +119,10 @@ class ImageRequest:
             _check_whole_number("seed", self.seed, 0, MAX_SEED)
         _check_choice("background", self.background, BACKGROUNDS)
         _check_whole_number("previews", self.previews, 0, MAX_PREVIEWS)
+        if self.best_of is not None:
+            _check_whole_number("best_of", self.best_of, 1, MAX_BEST_OF)
+        if self.retry_below is not None:
+            _check_score("retry_below", self.retry_below)
 
     @property
     def indexes(self) -> list[int]:
@@ -221,6 +228,17 @@ def _check_whole_number(param: str, value: object, low: int, high: int) -> None:
             f"{param} is {shown}; it must be between {low} and {high}",
             param=param,
             code="integer_below_min_value" if value < low else "integer_above_max_value",
+        )
+
+
+def _check_score(param: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest(
+            f"{param} must be a number, not {_kind(value)}", param=param, code="invalid_type"
+        )
+    if not -1 <= value <= 1:  # nor is NaN
+        raise InvalidRequest(
+            f"{param} is {_shown(value)}; a score is between -1 and 1", param=param
         )
 
 

@@ -115,14 +115,27 @@ def generate(
     quality: Quality = "medium",
     background: Background = "auto",
     engine: str | None = None,
+    best_of: int | None = None,
+    retry_below: float | None = None,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
-    picture then carries. `engine` is the one of the settings ("onnx") unless named. Wrong
-    values raise InvalidRequest, other failures the LimnerError that says what is the matter.
+    picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
+    drawings for each picture, by default as many as the quality says, the one with the best score
+    is kept; a score below `retry_below` (-1 to 1) is tried once more. Wrong values raise
+    InvalidRequest, other failures the LimnerError that says what is the matter.
     """
-    request = ImageRequest(prompt, n, Size.parse(size), quality, seed, background)
+    request = ImageRequest(
+        prompt,
+        n,
+        Size.parse(size),
+        quality,
+        seed,
+        background,
+        best_of=best_of,
+        retry_below=retry_below,
+    )
     return _drawn(request, engine)
 
 
@@ -136,6 +149,8 @@ def edit(
     quality: Quality = "medium",
     background: Background = "auto",
     engine: str | None = None,
+    best_of: int | None = None,
+    retry_below: float | None = None,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
@@ -146,7 +161,17 @@ def edit(
     """
     source = edit_of(image, mask)
     wanted = Size.parse(size) if size else size_like(source.pixels)
-    request = ImageRequest(prompt, n, wanted, quality, seed, background, source=source)
+    request = ImageRequest(
+        prompt,
+        n,
+        wanted,
+        quality,
+        seed,
+        background,
+        source=source,
+        best_of=best_of,
+        retry_below=retry_below,
+    )
     return _drawn(request, engine)
 
 
@@ -158,13 +183,25 @@ def vary(
     quality: Quality = "medium",
     background: Background = "auto",
     engine: str | None = None,
+    best_of: int | None = None,
+    retry_below: float | None = None,
 ) -> list[Picture]:
     """Draw `n` pictures like `image`; all values are `generate`'s.
 
     A picture of another shape is fitted into `size` with clear margins.
     """
     source = variation_of(image)
-    request = ImageRequest("", n, Size.parse(size), quality, seed, background, source=source)
+    request = ImageRequest(
+        "",
+        n,
+        Size.parse(size),
+        quality,
+        seed,
+        background,
+        source=source,
+        best_of=best_of,
+        retry_below=retry_below,
+    )
     return _drawn(request, engine)
 
 

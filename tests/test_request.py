@@ -85,6 +85,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("seed", -1, "seed is -1"),
     ("seed", 2**63, "between 0 and 9223372036854775807"),
     ("seed", 1.5, "not float"),
+    ("best_of", 0, "best_of is 0; it must be between 1 and 16"),
+    ("retry_below", 1.5, "retry_below is 1.5; a score is between -1 and 1"),
+    ("retry_below", float("nan"), "a score is between -1 and 1"),
+    ("retry_below", True, "must be a number, not bool"),
     ("background", "x" * 100, r"x\.\.\.; it must be one of auto, transparent, opaque"),
 ]
 

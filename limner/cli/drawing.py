@@ -13,7 +13,15 @@ from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
 from limner.engines.base import Picture
-from limner.request import BACKGROUNDS, MAX_PICTURES, QUALITIES, SIDE_STEP, SIZES, ImageRequest
+from limner.request import (
+    BACKGROUNDS,
+    MAX_BEST_OF,
+    MAX_PICTURES,
+    QUALITIES,
+    SIDE_STEP,
+    SIZES,
+    ImageRequest,
+)
 from limner.studio import Studio
 
 _SIZE_HELP = f"{', '.join(map(str, SIZES))}, 1536x1024, or other multiples of {SIDE_STEP}."
@@ -41,6 +49,19 @@ def options(size: str) -> Callable[[Any], Any]:
             "--seed",
             type=int,
             help="The same seed draws the same pictures.  [default: random]",
+        ),
+        click.option(
+            "--best-of",
+            type=int,
+            help=f"Draw so many for each picture, 1 to {MAX_BEST_OF}, and keep the one that the "
+            "model scores best.  [default: by quality]",
+        ),
+        click.option(
+            "--retry-below",
+            type=float,
+            metavar="SCORE",
+            help="Draw a picture once more if its score, -1 to 1, is below this, and keep the "
+            "better one.",
         ),
         click.option(
             "--background",

@@ -48,7 +48,8 @@ class _Job:
     codes: Ints  # (n_cells, n_groups) so far
     drawn: Bools  # (n_cells,)
     n_done: int = 0  # steps
-    score: float = 0.0
+    score: float = 0.0  # of the best candidate so far
+    n_tried: int = 0  # candidates that are drawn
 
     @cached_property
     def n_steps(self) -> int:
@@ -97,7 +98,7 @@ class OnnxEngine(Engine):
         """Pictures from text share by quality and length of text, whatever their sizes."""
         if one.request.source is not None:
             return Sharing(one, 1)
-        config = self.sampling(one.request.quality)
+        config = self._config(one.request)
         key = config, self._prompt(one).shape[1]
         return Sharing(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
 
@@ -109,6 +110,9 @@ class OnnxEngine(Engine):
                 yield from ((job.one, Notice(text)) for text in self._remarks(job))
         yield from self._draw_window(jobs, 0)
         for job in jobs:
+            least = job.one.request.retry_below
+            if least is not None and job.score < least and not job.one.is_dropped():
+                yield from self._try_again(job)
             for i in range(1, len(job.windows)):
                 if not job.one.is_dropped():
                     yield from self._draw_window([job], i)
@@ -123,6 +127,10 @@ class OnnxEngine(Engine):
         # A step draws at least one cell, so there cannot be more steps than cells.
         return replace(config, n_steps=min(config.n_steps, self.network.shape.n_cells))
 
+    def _config(self, request: ImageRequest) -> SamplingConfig:
+        config = self.sampling(request.quality)
+        return replace(config, n_candidates=request.best_of or config.n_candidates)
+
     def _job(self, one: Wanted) -> _Job:
         request = one.request
         begun = self._starts.get(request)
@@ -132,7 +140,7 @@ class OnnxEngine(Engine):
         return _Job(
             one,
             begun,
-            self.sampling(request.quality),
+            self._config(request),
             self._prompt(one),
             plan(begun.canvas, hidden),
             begun.codes.copy(),
@@ -160,20 +168,38 @@ class OnnxEngine(Engine):
                     seen = self._preview(job, i, replace(partial, codes=codes))
                     yield job.one, Preview(job.one.index, seen, job.n_done, job.n_steps)
         for job, codes in zip(jobs, parts, strict=True):
-            best = 0
-            if i == 0 and not job.one.is_dropped():
-                scores = self._scores(job, codes)
-                best = int(scores.argmax())
-                job.score = float(scores[best])
+            best = self._choose(job, codes) if i == 0 and not job.one.is_dropped() else 0
             places = job.windows[i].places
             job.codes[places], job.drawn[places] = codes[best], True
+
+    def _choose(self, job: _Job, candidates: Ints) -> int:
+        """The place of the best scored candidate (N, n_cells, n_groups), whose score is kept."""
+        scores = self._scores(job, candidates)
+        best = int(scores.argmax())
+        job.score, job.n_tried = float(scores[best]), job.n_tried + len(candidates)
+        return best
+
+    def _try_again(self, job: _Job) -> Iterator[tuple[Wanted, Event]]:
+        """Draw as many candidates again, and keep the best of all."""
+        score, codes = job.score, job.codes.copy()
+        for partial in self._partials([job], 0):
+            candidates = partial.codes
+            # It may be left at each step, but the steps were counted with one try.
+            yield job.one, Progress(job.n_done, job.n_steps + 1, "trying again")
+        best = self._choose(job, candidates)
+        if job.score > score:
+            job.codes[job.windows[0].places] = candidates[best]
+        else:
+            job.score, job.codes = score, codes
 
     def _partials(self, jobs: list[_Job], i: int) -> Iterator[Partial]:
         """Draw window `i` on the jobs' codes so far; every job's candidates are rows."""
         first, window, shape = jobs[0], jobs[0].windows[i], self.network.shape
         rows = first.config.n_candidates if i == 0 else 1
         numbers = [
-            self._numbers(job, k)[job.windows[i].places] for job in jobs for k in range(rows)
+            self._numbers(job, k + (job.n_tried if i == 0 else 0))[job.windows[i].places]
+            for job in jobs
+            for k in range(rows)
         ]
         prompt, nothing, palette = np.concatenate([job.prompt for job in jobs]), None, None
         if i and first.one.request.source is None:

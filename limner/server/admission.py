@@ -105,5 +105,7 @@ def _parameters(call: Call) -> dict[str, Any]:
         "quality": request.quality,
         "background": request.background,
         "seed": request.seed,
+        "best_of": request.best_of,
+        "retry_below": request.retry_below,
         "output_format": call.format,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from limner.request import BACKGROUNDS, FORMATS, MAX_PICTURES, MAX_PREVIEWS, MAX_SEED
+from limner.request import BACKGROUNDS, FORMATS, MAX_BEST_OF, MAX_PICTURES, MAX_PREVIEWS, MAX_SEED
 from limner.server.wire.moderations import MAX_INPUTS
 from limner.server.wire.profiles import MAX_PROMPT_CHARS, QUALITY
 
@@ -42,6 +42,21 @@ _COMMON: dict[str, Schema] = {
         "minimum": 0,
         "maximum": MAX_SEED,
         "description": "The same seed draws the same pictures. An addition of limner's.",
+    },
+    "best_of": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": MAX_BEST_OF,
+        "description": "So many are drawn for each picture, and the one is kept that fits the "
+        "prompt best by the model's own score. By default as many as the quality says. An "
+        "addition of limner's.",
+    },
+    "retry_below": {
+        "type": ["number", "null"],
+        "minimum": -1,
+        "maximum": 1,
+        "description": "A picture whose best score is below it is drawn once more, and the better "
+        "one kept. An addition of limner's.",
     },
 }
 _DRAWING: dict[str, Schema] = {

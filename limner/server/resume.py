@@ -53,6 +53,8 @@ def _call(serving: Service, row: Row) -> Call:
         parameters["quality"],
         parameters["seed"],
         parameters["background"],
+        best_of=parameters.get("best_of"),
+        retry_below=parameters.get("retry_below"),
         made=frozenset(picture["number"] for picture in row["pictures"]),
     )
     target = Target("dalle2", serving.catalogue.own[row["model"]], row["model"], own=True)

@@ -28,7 +28,14 @@ def _wanted(quality: str, n: int) -> list[Wanted]:
     kinds = zip(itertools.cycle(PROMPTS), itertools.cycle(SIZES_DRAWN), range(n), strict=False)
     return [
         Wanted(
-            ImageRequest(prompt, n=3, size=size, seed=seed * 7919, quality=quality),  # type: ignore[arg-type]
+            ImageRequest(
+                prompt,
+                n=3,
+                size=size,
+                seed=seed * 7919,
+                quality=quality,  # type: ignore[arg-type]
+                retry_below=0.0 if seed % 2 else None,  # about half of random weights' scores
+            ),
             seed % 3,
         )
         for prompt, size, seed in kinds

@@ -139,6 +139,28 @@ def test_high_quality_keeps_the_best_of_its_candidates(engine: OnnxEngine) -> No
     assert winners == {0, 1}
 
 
+def test_the_best_of_as_many_as_asked_for_is_kept(engine: OnnxEngine) -> None:
+    scores = []
+    for best_of in (1, 2, 4):
+        [picture] = draw(engine, quality="low", seed=3, best_of=best_of)
+        assert picture.score is not None
+        scores.append(picture.score)
+    assert scores == sorted(scores)
+    assert scores[0] < scores[-1]
+
+
+def test_a_score_below_what_is_asked_for_is_tried_once_more(engine: OnnxEngine) -> None:
+    for seed in range(4):
+        [once] = draw(engine, quality="low", seed=seed, best_of=2)
+        [twice] = draw(engine, quality="low", seed=seed, best_of=2, retry_below=1.0)
+        [four] = draw(engine, quality="low", seed=seed, best_of=4)
+        assert np.array_equal(twice.pixels, four.pixels)
+        assert twice.score == pytest.approx(four.score, abs=1e-6)
+        assert once.score is not None
+        [content] = draw(engine, quality="low", seed=seed, best_of=2, retry_below=once.score - 1e-6)
+        assert np.array_equal(content.pixels, once.pixels)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("background", ["auto", "transparent", "opaque"])
 def test_sizes_and_backgrounds(engine: OnnxEngine, size: object, background: str) -> None:

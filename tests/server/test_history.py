@@ -51,6 +51,8 @@ def test_request_is_in_the_history_once_it_is_answered(own: Server, body: dict[s
         "quality": "low",
         "background": "auto",
         "seed": 7,
+        "best_of": None,
+        "retry_below": None,
         "output_format": "png",
     }
     assert [picture["index"] for picture in row["pictures"]] == [0, 1]

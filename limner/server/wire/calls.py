@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from limner.request import (
     BACKGROUNDS,
     FORMATS,
+    MAX_BEST_OF,
     MAX_PICTURES,
     MAX_PREVIEWS,
     MAX_SEED,
@@ -33,10 +34,12 @@ Container = Literal["url", "b64_json"]
 Strictness = Literal["low", "auto"]
 
 # Not of the API, but sent by people who drive other servers with the same client; of these
-# only `seed` changes anything here.
+# only the first three change anything here.
 EXTRAS = frozenset(
     [
         "seed",
+        "best_of",
+        "retry_below",
         "negative_prompt",
         "steps",
         "num_inference_steps",
@@ -147,7 +150,9 @@ def read_variation(
     container = _read_container(fields, target)
     seed = fields.whole_number("seed", 0, MAX_SEED)
     source = Variation(sources.images[0].pixels)
-    request = ImageRequest("", n, read_size(fields, target), seed=seed, source=source)
+    request = ImageRequest(
+        "", n, read_size(fields, target), seed=seed, source=source, **_read_choosing(fields)
+    )
     return Call(target, request.with_seed(), container, parent=images[0].sha256())
 
 
@@ -173,7 +178,9 @@ def _read_rest(
     seed = fields.whole_number("seed", 0, MAX_SEED)
     size = read_size(fields, target, source)
     previews = partial_images if stream else 0
-    request = ImageRequest(prompt, n, size, quality, seed, background, previews, source)
+    request = ImageRequest(
+        prompt, n, size, quality, seed, background, previews, source, **_read_choosing(fields)
+    )
     return Call(
         target,
         request.with_seed(),
@@ -184,6 +191,14 @@ def _read_rest(
         moderation,
         identifier,
     )
+
+
+def _read_choosing(fields: Fields) -> dict[str, Any]:
+    """How the best of several drawings is to be chosen, as fields of an ImageRequest."""
+    return {
+        "best_of": fields.whole_number("best_of", 1, MAX_BEST_OF),
+        "retry_below": fields.number("retry_below", -1, 1),
+    }
 
 
 def _read_compression(fields: Fields, format: Format) -> int | None:

@@ -93,6 +93,27 @@ class Fields:
             raise _out_of_range(name, "above maximum", f"<= {high}", number)
         return number
 
+    def number(self, name: str, low: float, high: float) -> float | None:
+        """A number from `low` to `high`, or None."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if self.is_form and isinstance(value, str) and len(value) <= 30:
+            try:
+                value = float(value)
+            except ValueError:
+                raise wrong_type(name, "a number", value) from None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong_type(name, "a number", value)
+        if not low <= value <= high:  # nor is NaN
+            raise ApiError(
+                f"Invalid '{name}': decimal out of range. Expected a value >= {low} and "
+                f"<= {high}, but got {str(value)[:40]} instead.",
+                param=name,
+                code=f"decimal_{'below_min' if value < low else 'above_max'}_value",
+            )
+        return float(value)
+
     def flag(self, name: str) -> bool | None:
         """True or False, or None."""
         value = self.values.get(name)
