@@ -77,6 +77,12 @@ NANO_96 = replace(
         scenes=(0.4, 0.5),
         paired=0.5,
     ),
+    # Half the steps, and no choosing, draw as well; with less heat in the detail edges are calmer.
+    sampling={
+        "low": replace(_STEADY, n_steps=16, detail_temperature=0.5),
+        "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5),
+        "high": replace(_STEADY, n_steps=64, detail_temperature=0.5, n_candidates=4),
+    },
 )
 
 # A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
