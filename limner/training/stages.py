@@ -4,8 +4,10 @@ A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/` and `upsc
 its checkpoint, its log and its contact sheets.
 """
 
+import fcntl
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limner.errors import WeightsError
+from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
 from limner.model.styles import in_style
@@ -157,11 +159,29 @@ def _train(
     ends_at = math.inf if run.ends_at is None else run.ends_at
     if run.ends_at is not None and run.steps is None:
         config = replace(config, steps=steps_until(make, config, run.part(stage), run.ends_at))
-    # The first weights too must not depend on what this process has done before.
-    torch.manual_seed(config.seed)
-    loop = Loop(make(config), config, run.part(stage), about)
-    loop.resume()
-    loop.run(ends_at=ends_at)
+    with _alone(run.part(stage)):
+        # The first weights too must not depend on what this process has done before.
+        torch.manual_seed(config.seed)
+        loop = Loop(make(config), config, run.part(stage), about)
+        loop.resume()
+        loop.run(ends_at=ends_at)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from training what this one trains; SettingsError if one does."""
+    with reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"The run in {folder} is being trained by another process",
+                hint="wait for it, stop it, or choose another name for the run",
+            ) from None
+        yield
 
 
 def load_text_tokenizer(folder: Path) -> TextTokenizer:

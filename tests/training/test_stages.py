@@ -1,5 +1,6 @@
 """Every stage learns something in twenty steps, goes on after a stop, and needs those before it."""
 
+import fcntl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +221,16 @@ def test_missing_stage_is_named_with_the_command_that_makes_it(
     if stage.endswith("tokenizer"):
         with pytest.raises(WeightsError, match=f"has no {stage} yet"):
             stages.train_generator(replace(finished, folder=tmp_path), quiet)
+
+
+def test_two_processes_do_not_train_the_same(finished: stages.Run) -> None:
+    folder = finished.part("image-tokenizer")
+    before = (folder / "checkpoint" / "manifest.json").read_bytes()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SettingsError, match="is being trained by another process"):
+            stages.train_image_tokenizer(replace(finished, steps=3), quiet)
+    assert (folder / "checkpoint" / "manifest.json").read_bytes() == before
 
 
 # --- presets and sets ---
