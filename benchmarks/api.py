@@ -33,10 +33,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import _machine
+import _command
 
 from limner import settings
-from limner.errors import LimnerError
 
 PROMPT = "a small red fox asleep under a tree in the snow"
 START_S = 60.0
@@ -195,10 +194,7 @@ def print_tables(figures: Row) -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Time limner's server.")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--weights", help="shipped name or folder (default: LIMNER_WEIGHTS, nano)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the engine")
+    parser = _command.parser("Time limner's server.")
     parser.add_argument("--turns", type=int, default=15, help="after one warm-up (default: 15)")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each rate (default: 5)")
     parser.add_argument("--quick", action="store_true", help="one turn, half a second a rate")
@@ -208,28 +204,18 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    from limner.storage.weights import find
+def measure(flags: Row, options: argparse.Namespace) -> Row:
+    """All figures."""
+    with serving(flags) as host:
+        figures = measure_overhead(host, flags, options)
+        figures |= measure_stream(host, options)
+        figures |= measure_rates(host, options)
+    return figures | {"turns": options.turns, "quick": options.quick}
 
+
+def main() -> int:
     options = parse()
-    flags: Row = {"threads": options.threads}
-    if options.weights:
-        flags["weights"] = options.weights
-    try:
-        find(settings.load(flags).weights)  # a wrong name is said before a process is started
-        with serving(flags) as host:
-            figures = measure_overhead(host, flags, options)
-            figures |= measure_stream(host, options)
-            figures |= measure_rates(host, options)
-    except LimnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    figures |= {"turns": options.turns, "quick": options.quick}
-    figures |= _machine.about(options.threads, "onnxruntime", "uvicorn", "fastapi")
-    print_tables(figures)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return 0
+    return _command.run(options, lambda flags: measure(flags, options), print_tables)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ but 429, and none of these while the queue has room.
 import argparse
 import http.client
 import json
-import os
 import random
 import sys
 import threading
@@ -34,14 +33,12 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import _machine
+import _command
 from api import serving
 
 from limner import settings
-from limner.errors import LimnerError
 
 PROMPTS = ("a small red fox in the snow", "一只红色的苹果", "a blue house beside a tree", "a panda")
 CLIENTS = (1, 4, 16, 64)
@@ -284,10 +281,7 @@ def print_tables(figures: Row) -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Put limner's server under load.")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--weights", help="shipped name or folder (default: LIMNER_WEIGHTS, nano)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the engine")
+    parser = _command.parser("Put limner's server under load.")
     parser.add_argument("--size", default="256x256", help="of a picture (default: 256x256)")
     parser.add_argument("--quality", default="medium", help="of a picture (default: medium)")
     parser.add_argument("--seconds", type=float, default=15.0, help="for each load (default: 15)")
@@ -300,24 +294,9 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    from limner.storage.weights import find
-
     options = parse()
-    flags: Row = {"threads": options.threads}
-    if options.weights:
-        flags["weights"] = options.weights
-    try:
-        find(settings.load(flags).weights)  # a wrong name is said before a process is started
-        figures = measure(flags, options)
-    except LimnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    figures |= {"seconds": options.seconds, "quick": options.quick}
-    figures |= _machine.about(options.threads, "onnxruntime", "uvicorn", "fastapi")
-    print_tables(figures)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return 0
+    about = {"seconds": options.seconds, "quick": options.quick}
+    return _command.run(options, lambda flags: measure(flags, options) | about, print_tables)
 
 
 if __name__ == "__main__":
