@@ -24,6 +24,7 @@ from limner.server import (
     jobs_api,
     links,
     models_api,
+    pictures_api,
     resume,
     service,
 )
@@ -38,7 +39,9 @@ from limner.storage import upkeep
 
 log = logging.getLogger("limner.server")
 
-_EXPOSED = ["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after", REPLAYED] + [
+_EXPOSED = ["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after", REPLAYED]
+_EXPOSED += ["accept-ranges", "content-range", "etag"]
+_EXPOSED += [
     f"x-ratelimit-{word}-{kind}"
     for word in ("limit", "remaining", "reset")
     for kind in ("requests", "images")
@@ -105,8 +108,8 @@ def _open() -> APIRouter:
     router = APIRouter()
     add = router.add_api_route
     picture = links.ROUTE + "{name}"
-    add(picture, images_api.picture, methods=["GET"], **describe.PICTURE)
-    add(picture, images_api.picture, methods=["HEAD"], include_in_schema=False)
+    add(picture, pictures_api.picture, methods=["GET"], **describe.PICTURE)
+    add(picture, pictures_api.picture, methods=["HEAD"], include_in_schema=False)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
     add("/metrics", models_api.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)

@@ -113,9 +113,10 @@ def _errors(*codes: int) -> dict[int | str, Schema]:
         403: "The address has ended or is not signed, or the key is not for this",
         404: "There is no such thing",
         408: "The body stopped arriving",
+        416: "The picture has nothing in that range",
         429: "The queue is full, or the key over a limit; Retry-After says when to come back",
         500: "The server failed",
-        503: "The server is stopping",
+        503: "The server is stopping, or its database or store out of reach",
     }
     return {code: {"description": said[code], "content": _json(ERROR)} for code in codes}
 
@@ -171,11 +172,14 @@ VARIATIONS = _route(
 )
 PICTURE = _route(
     "picture",
-    "Fetch a picture by the address that an answer gave",
+    "Fetch a picture, or with Range a part of it, by the address that an answer gave",
     {f"image/{format}": {"schema": {"type": "string"}} for format in FORMATS},
     403,
     404,
+    416,
+    503,
 )
+PICTURE["responses"] |= {206: {"description": "A part"}, 304: {"description": "As you have it"}}
 JOB = _route("get_job", "How a request stands", _json({"type": "object"}), 401, 404)
 JOB_CANCEL = _route("cancel_job", "Stop a request", _json({"type": "object"}), 401, 404)
 _CODES = (400, 401, 404, 503)

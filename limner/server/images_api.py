@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from typing import TypeVar
 
-import anyio
+from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
 
 from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
@@ -25,7 +24,6 @@ from limner.server.wire import answers, calls, errors
 from limner.server.wire.answers import Drawn
 from limner.server.wire.calls import Call
 from limner.server.wire.errors import ApiError
-from limner.storage.pictures import Found
 
 log = logging.getLogger("limner.server")
 
@@ -37,11 +35,6 @@ PROGRESS_EVERY_S = 1.0
 CLIENT_LEFT = 499  # nobody reads it; it stands in the log
 
 T = TypeVar("T")
-
-# Pictures are large once decoded: two at a time keep memory bounded.
-_DECODERS = 2
-# A store that does not answer must not take the threads that check keys and write rows.
-_READERS = 16
 
 
 async def generations(request: Request) -> Response:
@@ -58,7 +51,7 @@ async def edits(request: Request) -> Response:
     async with bodies.read_parts(
         request, takes_json=True, max_bytes=serving.max_upload_bytes
     ) as parts:
-        call = await anyio.to_thread.run_sync(
+        call = await to_thread.run_sync(
             lambda: calls.read_edit(
                 parts.fields,
                 parts.images,
@@ -66,7 +59,7 @@ async def edits(request: Request) -> Response:
                 serving.catalogue,
                 strict=serving.settings.strict,
             ),
-            limiter=_limiter(request, "decoders", _DECODERS),
+            limiter=serving.decoders,
         )
     return await _answer(request, serving, call)
 
@@ -77,67 +70,13 @@ async def variations(request: Request) -> Response:
     async with bodies.read_parts(
         request, takes_json=False, max_bytes=serving.max_upload_bytes
     ) as parts:
-        call = await anyio.to_thread.run_sync(
+        call = await to_thread.run_sync(
             lambda: calls.read_variation(
                 parts.fields, parts.images, serving.catalogue, strict=serving.settings.strict
             ),
-            limiter=_limiter(request, "decoders", _DECODERS),
+            limiter=serving.decoders,
         )
     return await _answer(request, serving, call)
-
-
-async def picture(request: Request, name: str) -> Response:
-    """Hand out a stored picture to whoever has its address."""
-    query = request.query_params
-    links, readers = service.of(request).links, _limiter(request, "readers", _READERS)
-    found = await anyio.to_thread.run_sync(
-        links.find, name, query.get("se", ""), query.get("sig", ""), limiter=readers
-    )
-    if found is None:
-        raise errors.not_found(request.method, request.url.path)
-    return _Stored(*found, readers, is_head=request.method == "HEAD")
-
-
-class _Stored(StreamingResponse):
-    """A picture on its way from the store, which is closed however that ends."""
-
-    def __init__(
-        self, found: Found, media_type: str, readers: anyio.CapacityLimiter, *, is_head: bool
-    ) -> None:
-        headers = {
-            "cache-control": "private, max-age=3600",
-            "content-length": str(found.n_bytes),
-        }
-        super().__init__(_nothing() if is_head else self._read(), 200, headers, media_type)
-        self._found, self._readers = found, readers
-
-    async def _read(self) -> AsyncIterator[bytes]:
-        while chunk := await anyio.to_thread.run_sync(
-            next, self._found.chunks, b"", limiter=self._readers
-        ):
-            yield chunk
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._found.close()
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
-
-
-def _limiter(request: Request, name: str, n_threads: int) -> anyio.CapacityLimiter:
-    """So many threads of the server for one kind of work, however many requests there are."""
-    limiter = getattr(request.app.state, name, None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(n_threads)
-        setattr(request.app.state, name, limiter)
-    assert isinstance(limiter, anyio.CapacityLimiter)
-    return limiter
 
 
 async def _answer(request: Request, serving: Service, call: Call) -> Response:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from limner.errors import LimnerError
 from limner.request import Format
 from limner.storage import history
-from limner.storage.pictures import Found, Store, outlived
+from limner.storage.pictures import Found, Part, Seen, Store, outlived
 
 log = logging.getLogger("limner.server")
 
@@ -72,13 +72,12 @@ class Links:
         end = int(self._clock() + self._lifetime_s)
         return f"{ROUTE}{name}?se={end}&sig={self._signature(name, str(end))}"
 
-    def find(self, name: str, end: str, signature: str) -> tuple[Found, str] | None:
-        """The picture and media type behind an address, or None if there is no such picture.
+    def find(self, name: str, end: str, signature: str) -> tuple[str, Seen] | None:
+        """Where in the store the picture behind an address is, or None if there is none.
 
         A wrong signature and an address past its end raise LinkGone.
         """
-        match = _NAME.fullmatch(name)
-        if match is None:
+        if not _NAME.fullmatch(name):
             return None
         expected = self._signature(name, end)
         if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
@@ -86,10 +85,15 @@ class Links:
         if self._clock() >= int(end):  # signed, so it is a number of ours
             raise LinkGone("This address has expired; ask for the picture again.")
         for folder in (history.FOLDER, PASSING):
-            found = self._store.get(f"{folder}/{name}")
-            if found:
-                return found, MEDIA_TYPES[match[1]]
+            path = f"{folder}/{name}"
+            if seen := self._store.look(path):
+                return path, seen
+        self._store.reach()  # or a bucket that is gone would pass for a picture that is
         return None
+
+    def read(self, path: str, part: Part) -> Found | None:
+        """Begin to read a part of what was found."""
+        return self._store.get(path, part)
 
     def sweep(self) -> None:
         """Delete what was stored for its address alone, and the address has ended."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import cast
 
+from anyio import CapacityLimiter
 from fastapi import Request
 
 from limner.engines.base import Picture
@@ -66,6 +67,10 @@ class Service:
         self.keys = Keys(settings.api_keys, keys)
         self.limiter = Limiter(keys)
         self.jobs = Jobs()
+        # Pictures are large once decoded: two at a time keep memory bounded.
+        self.decoders = CapacityLimiter(2)
+        # A store that does not answer must not take the threads that check keys and write rows.
+        self.readers = CapacityLimiter(16)
         self.answers = Answers(settings.link_minutes * 60)
         self.claims = Claims(self.database) if settings.history else None
         self.moderator: Moderator = moderator or WordList()

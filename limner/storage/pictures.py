@@ -7,23 +7,32 @@ alike, so a store is moved by copying it with any tool.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from limner.errors import OutputError, StoreError
 from limner.settings import Settings
 from limner.storage import files
 
 CHUNK_BYTES = 1 << 18
+Part = tuple[int, int]  # the first byte, and the one after the last
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a store tells of a picture that it does not hand out."""
+
+    n_bytes: int
+    tag: str  # another one if the bytes are others
+    changed_s: float  # Unix time by the clock of the store
 
 
 @dataclass
 class Found:
-    """A picture that is being read; `close` it, read or not."""
+    """A picture, or a part of it, that is being read; `close` it, read or not."""
 
-    n_bytes: int
     chunks: Iterator[bytes]
     close: Callable[[], None] = field(default=lambda: None)
 
@@ -55,8 +64,11 @@ class Store(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Store `data`, whole or not at all; it is safe once this returns."""
 
-    def get(self, name: str) -> Found | None:
-        """Begin to read; None if there is no such name."""
+    def look(self, name: str) -> Seen | None:
+        """What is there, unread; None if there is no such name."""
+
+    def get(self, name: str, part: Part | None = None) -> Found | None:
+        """Begin to read, all of it or a part; None if there is no such name."""
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete for good; a name that is not there is no failure."""
@@ -85,18 +97,27 @@ class Folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(path, data)
 
-    def get(self, name: str) -> Found | None:
+    def look(self, name: str) -> Seen | None:
         """See Store."""
         path = self.root / name
-        try:
-            file = path.open("rb")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise StoreError(f"Cannot read {path}: {error.strerror}") from error
-        n_bytes = file.seek(0, 2)
-        file.seek(0)
-        return Found(n_bytes, iter(partial(file.read, CHUNK_BYTES), b""), file.close)
+        with _readable(path):
+            try:
+                about = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return Seen(about.st_size, f"{about.st_mtime_ns:x}-{about.st_size:x}", about.st_mtime)
+
+    def get(self, name: str, part: Part | None = None) -> Found | None:
+        """See Store."""
+        path = self.root / name
+        with _readable(path):
+            try:
+                file = path.open("rb")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            start, end = part or (0, file.seek(0, 2))
+            file.seek(start)
+        return Found(_chunks(path, file, end - start), file.close)
 
     def delete(self, names: Iterable[str]) -> None:
         """See Store."""
@@ -121,6 +142,21 @@ class Folder:
 
     def reach(self) -> None:
         """A folder is always there; what is wrong with it is said when it is used."""
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"Cannot read {path}: {error.strerror}") from error
+
+
+def _chunks(path: Path, file: BinaryIO, n_left: int) -> Iterator[bytes]:
+    with _readable(path):
+        while chunk := file.read(min(n_left, CHUNK_BYTES)):
+            n_left -= len(chunk)
+            yield chunk
 
 
 def open_store(settings: Settings) -> Store:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from limner.errors import MissingExtra, StoreError
-from limner.storage.pictures import CHUNK_BYTES, Entry, Found
+from limner.storage.pictures import CHUNK_BYTES, Entry, Found, Part, Seen
 
 # A store that is started again within this time is waited for, then it is said.
 PATIENCE_S = 10.0
@@ -58,17 +58,25 @@ class Bucket:
             # In one piece: of an upload in parts that is cut short, the parts stay, and cost.
             self._bucket.put(name, data, use_multipart=False)
 
-    def get(self, name: str) -> Found | None:
+    def look(self, name: str) -> Seen | None:
         """See Store."""
         with self._reported():
-            try:
-                result = self._bucket.get(name)
-            except FileNotFoundError as error:
-                if _code(error) == "NoSuchBucket":
-                    raise
-                return None
-            chunks = self._chunks(result)
-            return Found(result.meta["size"], chunks, chunks.close)
+            about = self._unless_missing(self._bucket.head, name)
+        if about is None:
+            return None
+        changed_s = about["last_modified"].timestamp()
+        tag = about["e_tag"] or f"{changed_s}-{about['size']}"
+        return Seen(about["size"], tag.strip('"'), changed_s)
+
+    def get(self, name: str, part: Part | None = None) -> Found | None:
+        """See Store."""
+        options = {"range": part} if part else {}
+        with self._reported():
+            result = self._unless_missing(self._bucket.get, name, options=options)
+        if result is None:
+            return None
+        chunks = self._chunks(result)
+        return Found(chunks, chunks.close)
 
     def delete(self, names: Iterable[str]) -> None:
         """See Store."""
@@ -94,6 +102,14 @@ class Bucket:
         found = self.get(_PROBE)
         if found:
             found.close()
+
+    def _unless_missing(self, call: Callable[..., Any], name: str, **more: Any) -> Any:
+        try:
+            return call(name, **more)
+        except FileNotFoundError as error:
+            if _code(error) == "NoSuchBucket":
+                raise
+            return None
 
     def _chunks(self, result: Any) -> Generator[bytes]:
         with self._reported():

@@ -44,7 +44,11 @@ def _find(links: Links, address: str) -> bytes | None:
     match = ADDRESS.fullmatch(address)
     assert match
     found = links.find(*match.groups())
-    return found[0].read() if found else None
+    if found is None:
+        return None
+    path, seen = found
+    coming = links.read(path, (0, seen.n_bytes))
+    return coming.read() if coming else None
 
 
 def _url(server: Server, **body: object) -> str:

@@ -31,7 +31,6 @@ def test_what_is_put_is_got_listed_and_deleted(store: Store) -> None:
     store.put("history/b.png", b"another")
     found = store.get("history/a.png")
     assert found
-    assert found.n_bytes == len(large)
     assert all(len(chunk) <= 10 * pictures.CHUNK_BYTES for chunk in found.chunks)
     found.close()
     for name, data in (("a", large), ("b", b"another")):
@@ -53,6 +52,32 @@ def test_what_is_begun_to_be_read_is_read_to_its_end(store: Store) -> None:
     store.delete(["history/a.png"])
     assert found
     assert found.read() == b"picture"
+
+
+def test_part_is_read(store: Store) -> None:
+    data = bytes(range(256)) * 4_000
+    store.put("history/a.png", data)
+    for start, end in ((0, 1), (3, 300_009), (len(data) - 1, len(data)), (0, len(data))):
+        found = store.get("history/a.png", (start, end))
+        assert found
+        assert found.read() == data[start:end]
+    assert store.get("history/b.png", (0, 1)) is None
+
+
+def test_look_tells_size_and_time_and_tells_others_apart(store: Store) -> None:
+    assert store.look("history/a.png") is None
+    store.put("history/a.png", b"picture")
+    first = store.look("history/a.png")
+    assert first
+    assert first.n_bytes == 7
+    assert abs(first.changed_s - time.time()) < 60
+    assert first.tag.isascii()
+    assert not {'"', " "} & set(first.tag)
+    assert store.look("history/a.png") == first
+    store.put("history/a.png", b"another")
+    second = store.look("history/a.png")
+    assert second
+    assert second.tag != first.tag
 
 
 def test_age_is_told(store: Store) -> None:

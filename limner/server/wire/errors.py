@@ -100,6 +100,16 @@ def not_found(method: str, path: str) -> ApiError:
     return ApiError(f"Invalid URL ({method} {path})", status=404, code="unknown_url")
 
 
+def beyond_end(part: str, n_bytes: int) -> ApiError:
+    """A part of a picture was asked for that it does not have."""
+    return ApiError(
+        f"The picture has {n_bytes:,} bytes, and '{part}' asks for none of them.",
+        status=416,
+        code="range_not_satisfiable",
+        headers={"content-range": f"bytes */{n_bytes}"},
+    )
+
+
 def wrong_method(method: str, path: str, allowed: str) -> ApiError:
     """There is something at `path`, but not for this method."""
     return ApiError(
