@@ -44,3 +44,9 @@ def set_up(level: int, form: str) -> None:
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(TEXT))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that an answer was cut off: who did that has said why, and of which request."""
+    return not record.getMessage().startswith("ASGI callable returned without completing")

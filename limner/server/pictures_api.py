@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from email.utils import formatdate
@@ -13,10 +14,13 @@ from starlette.datastructures import Headers
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from limner.errors import StoreError
 from limner.server import service
 from limner.server.links import MEDIA_TYPES
 from limner.server.wire import errors
 from limner.storage.pictures import Found, Part, Seen
+
+log = logging.getLogger("limner.server")
 
 # One part; a header that is something else is passed over, as HTTP allows.
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?", re.ASCII | re.I)
@@ -93,8 +97,11 @@ class _Stored(StreamingResponse):
             yield chunk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
+        """Send them; what cannot be read to its end is cut off."""
         try:
             await super().__call__(scope, receive, send)
+        except StoreError as error:
+            # Not raised, it is one line; and an answer that is not completed is cut by uvicorn.
+            log.error("request %s was cut off: %s", scope["state"]["request_id"], error.message)
         finally:
             self._found.close()

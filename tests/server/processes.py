@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 
@@ -23,7 +23,7 @@ from limner.storage.database import Database
 from limner.storage.history import FOLDER, History
 from limner.storage.pictures import open_store
 from limner.storage.upkeep import LEFT_S, Upkeep
-from tests.server.helpers import GENERATIONS, open_picture
+from tests.server.helpers import GENERATIONS, open_picture, wait_until
 
 CAT = {"prompt": "a cat", "size": "256x256", "quality": "low"}
 
@@ -33,16 +33,33 @@ def variables(**values: Any) -> dict[str, str]:
     return {settings_module.variable(key): str(value) for key, value in values.items()}
 
 
+def _read(stream: IO[str], lines: list[str]) -> None:
+    for line in stream:
+        lines.append(line)  # noqa: PERF402 (not `extend`, which may keep them to the end)
+
+
 @contextmanager
-def serving(home: Path, *, max_file_bytes: int | None = None, **values: Any) -> Iterator[Any]:
-    """A server process and its URL; killed, if it still lives, in the end."""
+def serving(
+    home: Path,
+    *,
+    max_file_bytes: int | None = None,
+    program: str = "",
+    said: list[str] | None = None,
+    **values: Any,
+) -> Iterator[Any]:
+    """A server process and its URL; killed, if it still lives, in the end.
+
+    `program` is Python to run in place of limner's command line; `said` gets the lines of its log
+    as they come.
+    """
 
     def limit() -> None:
         if max_file_bytes is not None:  # a full disk that anyone can have
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
 
-    command = [sys.executable, "-m", "limner", "serve", "--port", "0"]
+    command = [sys.executable, *(["-c", program] if program else ["-m", "limner"])]
+    command += ["serve", "--port", "0"]
     with subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -50,17 +67,21 @@ def serving(home: Path, *, max_file_bytes: int | None = None, **values: Any) -> 
         env={**os.environ, "LIMNER_HOME": str(home), **variables(**values)},
         preexec_fn=limit,
     ) as process:
+        lines = [] if said is None else said
+        assert process.stderr
+        # Read on, or a full pipe would stop the server.
+        reader = threading.Thread(target=_read, args=(process.stderr, lines), daemon=True)
+        reader.start()
         try:
-            assert process.stderr
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-            assert found, process.stderr.read()
-            # Read on, or a full pipe would stop the server.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
+            wait_until(lambda: lines or not reader.is_alive(), timeout_s=60)
+            found = re.search(r"http://127\.0\.0\.1:\d+", lines[0]) if lines else None
+            assert found, lines
             # The address is said before all is swept; who calls then waits.
             assert httpx2.get(f"{found[0]}/ready", timeout=60).status_code == 200
             yield process, found[0]
         finally:
             process.kill()
+            reader.join(10)
 
 
 def draw_until_it_breaks(url: str, answered: list[str]) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from limner.storage import s3
 from limner.storage.database import FILE
+from limner.storage.pictures import open_store
 from tests.postgres import PostgresServer
 from tests.s3 import S3Server
 from tests.server.helpers import (
@@ -206,6 +207,36 @@ def _check_out_of_reach(server: Server, url: str, id: str) -> None:
     rows = server.http.get(HISTORY).json()["data"]
     assert rows[-1]["id"] == id
     assert [len(row["pictures"]) for row in rows] == [0] * (len(rows) - 1) + [1]
+
+
+@pytest.mark.slow
+def test_store_lost_in_mid_download_is_one_line_of_the_log(
+    tmp_path: Path, s3_server: S3Server, bucket: str
+) -> None:
+    values: dict[str, Any] = {"engine": "testcard", "log": "json"} | s3_server.settings(bucket)
+    said: list[str] = []
+    with serving(tmp_path, said=said, **values) as (_, url):
+        body = CAT | {"response_format": "url"}
+        picture = httpx2.post(url + GENERATIONS, json=body).json()["data"][0]["url"]
+        store = open_store(make_settings(tmp_path, **values))
+        [entry] = store.list("history")
+        store.put(f"history/{entry.file}", os.urandom(60_000_000))
+        try:
+            with httpx2.stream("GET", picture, timeout=60) as response:
+                coming = response.iter_raw()
+                next(coming)
+                s3_server.kill()
+                with pytest.raises(httpx2.HTTPError):  # not a picture that only looks whole
+                    list(coming)
+            wait_until(lambda: any('"error"' in line for line in said))
+            assert httpx2.get(f"{url}/health").status_code == 200
+        finally:
+            s3_server.start()
+    [line] = [line for line in map(json.loads, said) if line["level"] not in ("info", "warning")]
+    assert line["request_id"] == response.headers["x-request-id"]
+    assert "was cut off: The store" in line["message"]
+    assert bucket in line["message"]
+    assert "exception" not in line
 
 
 @pytest.mark.slow
