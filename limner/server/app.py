@@ -135,11 +135,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _tend(serving: Service) -> None:
-    """Keep in order what the server stores, as long as it runs."""
+    """Keep in order what servers store, and draw what one left that died, as long as it runs."""
     while True:
         await asyncio.sleep(upkeep.EVERY_S)
         try:
             await run_in_threadpool(serving.tend)
+            await resume.draw_on(serving)
         except LimnerError as error:
             log.error("what is stored could not be kept in order: %s", error.message)
         except Exception:  # a mistake of ours must not end this for good

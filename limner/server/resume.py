@@ -1,4 +1,8 @@
-"""Requests that a stopped server left: drawn on by the next one, from what their rows keep."""
+"""Requests that a stopped or dead server left: drawn on by another, from what their rows keep.
+
+A server looks for them when it starts and every `upkeep.EVERY_S`. One that stops says so; one that
+dies is known by its silence. The database gives each request to one server alone.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +30,18 @@ _drawing: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 
 
 async def draw_on(serving: Service) -> None:
-    """Queue the interrupted requests that asked for it, before any new one comes."""
-    if serving.history is None:
+    """Queue the interrupted requests that asked for it, unless another server was quicker."""
+    if serving.history is None or not serving.is_ready:
         return
-    for row, record in await run_in_threadpool(serving.history.take_interrupted):
+    models = serving.catalogue.own.keys()
+    for row, record in await run_in_threadpool(serving.history.take_interrupted, models):
         try:
             call = _call(serving, row)
-        except (LimnerError, KeyError) as error:  # other weights now, or written by another limner
+            job = _job(serving, call, row, record)
+        except (LimnerError, KeyError) as error:  # it stops, or the row is by another limner
             log.warning("%s cannot be drawn on here: %s", row["id"], error)
             await run_in_threadpool(record.end, "interrupted")
             continue
-        job = _job(serving, call, row, record)
         task = asyncio.create_task(_finish(serving, call, job))
         _drawing.add(task)
         task.add_done_callback(_drawing.discard)
@@ -44,7 +49,7 @@ async def draw_on(serving: Service) -> None:
 
 
 def _call(serving: Service, row: Row) -> Call:
-    """The request of a row, but for the pictures that are there; KeyError: no such model here."""
+    """The request of a row, but for the pictures that are there."""
     parameters: dict[str, Any] = row["parameters"]
     request = ImageRequest(
         row["prompt"],
@@ -81,10 +86,13 @@ def _job(serving: Service, call: Call, row: Row, record: Record) -> Job:
 
 async def _finish(serving: Service, call: Call, job: Job) -> None:
     """Keep the pictures as they come; nobody waits for an answer."""
+    id = job.status.id
     try:
         with job:
             async for event in job.events():
                 if isinstance(event, Picture):
-                    await run_in_threadpool(keep, serving, call, job, event, job.status.id)
+                    await run_in_threadpool(keep, serving, call, job, event, id)
     except LimnerError as error:
-        log.warning("%s could not be drawn on: %s", job.status.id, error.message)
+        log.warning("%s could not be drawn on: %s", id, error.message)
+    except Exception:  # a mistake of the engine's, or of ours
+        log.exception("%s could not be drawn on", id)

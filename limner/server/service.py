@@ -89,6 +89,11 @@ class Service:
         """Size of a request with pictures."""
         return self.settings.max_upload_mb * 1_000_000
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes requests."""
+        return all(worker.is_ready for worker in self.workers.values())
+
     def interrupt(self) -> None:
         """Take nothing new, and tell who waits that the server stops."""
         for worker in self.workers.values():

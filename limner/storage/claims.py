@@ -10,6 +10,10 @@ from limner.storage.database import Database
 
 ADMITTED_WITHIN_S = 60.0  # after that, a first request without a row was never admitted
 _AGAIN = ("failed", "cancelled", "interrupted")  # after these a request may be tried again
+_TAKE_OVER = (
+    "UPDATE requests SET resume = NULL WHERE id = ? AND state = 'interrupted' "
+    "AND (resume IS NULL OR ?) RETURNING id"
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Claims:
         """Be the first of `name`, (key of the API, Idempotency-Key), or learn who was: None is we.
 
         One that failed, was never admitted, or is older than `lifetime_s` is no longer the first.
+        Nor is one that was interrupted, unless it is drawn on already; after this it is not.
         """
         now_s = self._clock()
         with self._database.transaction() as run:
@@ -50,7 +55,11 @@ class Claims:
                 [*name],
             )
             is_lost = first["state"] is None and first["created_s"] < now_s - ADMITTED_WITHIN_S
-            if (is_lost or first["state"] in _AGAIN) and run(
+            is_over = first["state"] in _AGAIN
+            if first["state"] == "interrupted":
+                is_same = first["fingerprint"] == fingerprint
+                is_over = bool(run(_TAKE_OVER, [first["request_id"], is_same]))
+            if (is_lost or is_over) and run(
                 "UPDATE idempotency_keys SET fingerprint = ?, request_id = ?, created_s = ? "
                 "WHERE key_name = ? AND key = ? AND request_id = ? RETURNING request_id",
                 [fingerprint, request_id, now_s, *name, first["request_id"]],
@@ -59,8 +68,9 @@ class Claims:
         return Claim(first["fingerprint"], first["request_id"], first["state"] == "done")
 
     def give_up(self, name: tuple[str, str], request_id: str) -> None:
-        """Be the first no longer, as nothing came of it."""
+        """Be the first no longer, as nothing came of it; a request to be drawn on stays it."""
         self._database.execute(
-            "DELETE FROM idempotency_keys WHERE key_name = ? AND key = ? AND request_id = ?",
+            "DELETE FROM idempotency_keys WHERE key_name = ? AND key = ? AND request_id = ? "
+            "AND NOT EXISTS (SELECT id FROM requests WHERE id = request_id AND resume IS NOT NULL)",
             [*name, request_id],
         )

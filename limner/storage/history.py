@@ -10,8 +10,8 @@ The order of writes lets a process be killed at any moment:
 What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
 without a row. `upkeep` puts both right. It may take a request for dead whose server only slept:
 such a server's pictures are refused here, as its files may be gone. A server that is told to stop
-ends its requests as "interrupted" itself. Those that asked for it are drawn on by the next that
-starts (`take_interrupted`), but for the pictures they have.
+ends its requests as "interrupted" itself. Those that asked for it are drawn on by whatever server
+finds them first (`take_interrupted`), but for the pictures they have.
 
 Prompts are stored here and nowhere else.
 """
@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,8 @@ class History:
         """Raises OutputError, DatabaseError or StoreError if one of the three cannot be used."""
         self.database, self.store, self.clock = database, store, clock
         self._late: deque[list[Any]] = deque(maxlen=10_000)  # ends to be written
-        self.server = places.server_id(home)
+        # Of this process: another one of the same home may live on when it dies.
+        self.server = f"{places.server_id(home)}-{secrets.token_hex(4)}"
         self.place = places.claim(database, store)
 
     # Written by the server, in this order.
@@ -136,7 +138,7 @@ class History:
                 ],
             )
             if is_last:
-                run(_END, ["done", self.clock() - record.begun_s, record.asked.id])
+                run(_END, self._ended("done", record))
 
     def has(self, record: Record, file: str) -> bool:
         """Whether `file` has its row, once it is certain.
@@ -151,8 +153,7 @@ class History:
     def end(self, record: Record, state: str) -> None:
         """End a request that did not come to its last picture; if that fails, `end_late` will."""
         with self._ended_later(state, record):
-            seconds = self.clock() - record.begun_s
-            self.database.execute(_END, [state, seconds, record.asked.id])
+            self.database.execute(_END, self._ended(state, record))
 
     def end_late(self) -> None:
         """Write the ends that could not be written when it was time."""
@@ -165,8 +166,11 @@ class History:
         try:
             yield
         except DatabaseError:
-            self._late.append([state, self.clock() - record.begun_s, record.asked.id])
+            self._late.append(self._ended(state, record))
             raise
+
+    def _ended(self, state: str, record: Record) -> list[Any]:
+        return [state, self.clock() - record.begun_s, record.asked.id, self.server]
 
     # Read and deleted by people.
 
@@ -227,16 +231,18 @@ class History:
 
     # Drawn on after a stop.
 
-    def take_interrupted(self) -> list[tuple[Row, Record]]:
+    def take_interrupted(self, models: Collection[str]) -> list[tuple[Row, Record]]:
         """The interrupted requests to draw on, "running" again and nobody else's, oldest first.
 
-        One that has met MAX_RESUMED stops may be what stops the servers, and is left as it is.
+        Only those of `models`. One that has met MAX_RESUMED stops may be what stops the servers,
+        and is left as it is.
         """
+        marks = ", ".join("?" * len(models))
         taken = self.database.execute(
             "UPDATE requests SET state = 'running', server = ?, n_resumed = n_resumed + 1 "
             "WHERE state = 'interrupted' AND place = ? AND resume IS NOT NULL AND n_resumed < ? "
-            "RETURNING id, created_s",
-            [self.server, self.place, MAX_RESUMED],
+            f"AND model IN ({marks}) RETURNING id, created_s",
+            [self.server, self.place, MAX_RESUMED, *models],
         )
         taken.sort(key=lambda row: row["created_s"])
         rows = [row for row in (self.find(row["id"]) for row in taken) if row]
@@ -268,7 +274,9 @@ _HOLD = (
     "UPDATE requests SET server = server WHERE id = ? AND state = 'running' AND server = ? "
     "RETURNING id"
 )
-_END = "UPDATE requests SET state = ?, seconds = ? WHERE id = ? AND state = 'running'"
+_END = (
+    "UPDATE requests SET state = ?, seconds = ? WHERE id = ? AND state = 'running' AND server = ?"
+)
 
 
 class Record:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limner.storage import files
+from limner.storage import files, places
 from limner.storage.history import FOLDER, History
 from limner.storage.pictures import outlived
 
@@ -59,7 +59,7 @@ class Upkeep:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("another server uses %s: what a killed one left stays", self._home)
+                log.info("another server uses %s: what a killed one left waits", self._home)
             else:
                 self._sweep_alone()
             fcntl.flock(handle, fcntl.LOCK_SH)
@@ -101,7 +101,7 @@ class Upkeep:
         return n_deleted
 
     def _sweep_alone(self) -> None:
-        self._interrupt("server = ?", [self._history.server])
+        self._interrupt("server LIKE ?", [f"{places.server_id(self._home)}%"])
         for path in self._home.glob(_TEMPORARY):
             path.unlink(missing_ok=True)
         if not self._history.store.is_shared:

@@ -28,6 +28,7 @@ from limner.settings import Settings
 GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
 VARIATIONS = "/v1/images/variations"
+JOBS = "/v1/images/jobs/"
 BODY = {"prompt": "a cat", "size": "256x256"}
 
 

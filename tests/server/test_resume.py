@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
@@ -14,10 +15,13 @@ import httpx2
 import pytest
 
 from limner.cli.serve import DRAIN_S
+from limner.storage import upkeep
+from tests.s3 import S3Server
 from tests.server.helpers import (
     BODY,
     EDITS,
     GENERATIONS,
+    JOBS,
     GatedEngine,
     Server,
     assert_openai_error,
@@ -26,11 +30,11 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
-from tests.server.processes import serving
+from tests.server.processes import check_whole, serving
 
-JOBS = "/v1/images/jobs/"
 HISTORY = "/v1/images/history/"
 MINE = {"x-limner-resume": "true", "x-client-request-id": "mine"}
+LARGE = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store
 EVENTS_A_PICTURE = 5  # of the gated engine, without previews
 
 
@@ -56,38 +60,90 @@ def _hashes(job: dict[str, Any]) -> dict[int, str]:
     return {picture["index"]: picture["sha256"] for picture in job["pictures"]}
 
 
-def _kill_and_draw_on(home: Path, engine: str, **body: Any) -> None:
-    with serving(home, engine=engine) as (process, url):
+def _n_drawn(url: str) -> int:
+    """How many pictures the server has drawn since its start."""
+    lines = httpx2.get(f"{url}/metrics").text.splitlines()
+    drawn = [line for line in lines if line.startswith("limner_pictures_total{")]
+    return int(sum(float(line.split()[-1]) for line in drawn))
+
+
+def _check_whole(url: str, job: dict[str, Any], **body: Any) -> None:
+    """All ten pictures of `job` are what they would have been at once, and can be fetched."""
+    row = httpx2.get(f"{url}{HISTORY}{job['id']}").json()
+    assert row["status"] == "done"
+    for picture in job["pictures"]:
+        data = httpx2.get(picture["url"]).content
+        assert hashlib.sha256(data).hexdigest() == picture["sha256"]
+    again = BODY | {"n": 10, "seed": row["parameters"]["seed"]} | body
+    answer = httpx2.post(url + GENERATIONS, json=again, timeout=90)
+    whole = httpx2.get(url + HISTORY + answer.headers["x-request-id"]).json()
+    assert sorted(_hashes(job)) == list(range(10))
+    assert _hashes(job) == _hashes(whole)
+
+
+def _kill_and_draw_on(home: Path, values: dict[str, Any], **body: Any) -> None:
+    with serving(home, **values) as (process, url):
         _begin(url, n=10, **body)
         wait_until(lambda: len(_job(url)["pictures"]) >= 2, timeout_s=60)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
-    with serving(home, engine=engine) as (_, url):
+    with serving(home, **values) as (_, url):
         wait_until(lambda: _job(url)["status"] == "done", timeout_s=90)
-        job = _job(url)
-        row = httpx2.get(f"{url}{HISTORY}{job['id']}").json()
-        assert row["status"] == "done"
-        assert row["pictures"] != []
-        seed = row["parameters"]["seed"]
-        again = BODY | {"n": 10, "seed": seed} | body
-        answer = httpx2.post(url + GENERATIONS, json=again, timeout=90)
-        whole = httpx2.get(url + HISTORY + answer.headers["x-request-id"]).json()
-        assert sorted(_hashes(job)) == list(range(10))
-        assert _hashes(job) == _hashes(whole)
-        for picture in job["pictures"]:
-            assert httpx2.get(picture["url"]).status_code == 200
-        lines = httpx2.get(f"{url}/metrics").text.splitlines()
-        [drawn] = [line for line in lines if line.startswith("limner_pictures_total{")]
-        assert 10 < float(drawn.split()[-1]) < 20  # what was kept was not drawn again
+        assert _n_drawn(url) <= 8  # what was kept was not drawn again
+        _check_whole(url, _job(url), **body)
 
 
 def test_killed_server_draws_on_at_its_next_start(tmp_path: Path) -> None:
-    _kill_and_draw_on(tmp_path, "testcard", model="testcard", size="1536x1536")
+    _kill_and_draw_on(tmp_path, {"engine": "testcard"}, **LARGE)
 
 
 @pytest.mark.slow
 def test_killed_server_draws_on_with_the_model(tmp_path: Path) -> None:
-    _kill_and_draw_on(tmp_path, "onnx", quality="low")
+    _kill_and_draw_on(tmp_path, {"engine": "onnx"}, quality="low")
+
+
+@pytest.mark.slow
+def test_killed_server_draws_on_into_its_bucket(
+    tmp_path: Path, s3_server: S3Server, bucket: str
+) -> None:
+    values = {"engine": "testcard"} | s3_server.settings(bucket)
+    _kill_and_draw_on(tmp_path, values, **LARGE)
+    check_whole(tmp_path, [], **values)
+
+
+# Its regular work comes often, and who says nothing is given up soon.
+_HURRIED = """
+from limner.cli import main
+from limner.storage import upkeep
+upkeep.EVERY_S, upkeep.SILENT_S = 0.3, 5.0
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
+    tmp_path: Path, postgres: str, end: signal.Signals
+) -> None:
+    values = {"engine": "testcard", "database": postgres, "store": tmp_path / "store"}
+    with (
+        serving(tmp_path / "one", program=_HURRIED, **values) as (process, one),
+        serving(tmp_path / "two", program=_HURRIED, **values) as (_, two),
+        serving(tmp_path / "three", program=_HURRIED, **values) as (_, three),
+    ):
+        _begin(one, n=10, **LARGE)
+        wait_until(lambda: len(_job(two)["pictures"]) >= 2, timeout_s=60)
+        process.send_signal(end)
+        wait_until(lambda: _n_drawn(two) + _n_drawn(three) > 0, timeout_s=60)
+        wait_until(lambda: _job(two)["status"] == "done", timeout_s=60)
+        assert _n_drawn(two) + _n_drawn(three) <= 8
+        assert 0 in (_n_drawn(two), _n_drawn(three))  # one of them alone
+        if end == signal.SIGSTOP:
+            process.send_signal(signal.SIGCONT)  # and finds its request taken
+            wait_until(lambda: _job(one)["status"] not in ("drawing", "queued"))
+        _check_whole(two, _job(two), **LARGE)
+        process.kill()
+    check_whole(tmp_path / "two", [], **values)
 
 
 @pytest.mark.slow
@@ -185,6 +241,45 @@ def test_other_model_leaves_it_interrupted(
     with running(make_settings(tmp_path)) as server:
         assert _job(server.url)["status"] == "interrupted"
         assert server.generate().status_code == 200
+
+
+def test_running_server_takes_up_what_another_left_when_it_stopped(
+    tmp_path: Path, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "EVERY_S", 0.2)
+    settings = make_settings(tmp_path, engine="gated")
+    with running(make_settings(tmp_path, engine="testcard")) as other, running(settings) as two:
+        with running(settings) as one:
+            _begin(one.url, n=2)
+            wait_until(lambda: engine.started)
+            one.service.interrupt()
+            engine.gate.release(1)
+            wait_until(lambda: len(engine.started) == 2)
+        engine.let_all_go()
+        wait_until(lambda: _job(two.url)["status"] == "done")
+        assert len(_job(two.url)["pictures"]) == 2
+        assert _n_drawn(other.url) == 0  # it has another model
+
+
+def test_request_that_is_sent_again_is_drawn_once(tmp_path: Path, engine: GatedEngine) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    again = {"idempotency-key": "key", "x-limner-resume": "true"}
+    answers: list[httpx2.Response] = []
+    with running(settings) as two:
+        with running(settings) as one:
+            one.begin(answers, again)
+            wait_until(lambda: engine.started)
+            one.service.interrupt()
+            engine.let_all_go()
+        wait_until(lambda: answers)
+        assert_openai_error(two.ask(again, n=2), 400, "idempotency_key_reused")
+        assert two.ask(again).status_code == 200  # before anyone drew on
+    assert len(engine.started) == 2
+    with running(settings) as server:  # which finds nothing to draw on
+        time.sleep(0.2)
+        rows = server.http.get(HISTORY[:-1]).json()["data"]
+    assert [row["status"] for row in rows] == ["done", "interrupted"]
+    assert len(engine.started) == 2
 
 
 def test_what_cannot_be_resumed_is_refused(server: Server, tmp_path: Path) -> None:

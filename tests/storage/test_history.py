@@ -18,6 +18,7 @@ from limner.storage.pictures import Folder, Store
 from limner.storage.upkeep import LEFT_S, SILENT_S, Retention, Upkeep
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
+MODELS = ["nano"]
 MADE = Made(0, 2**63 - 1, 0.5, 256, 256, "png")
 
 
@@ -207,11 +208,12 @@ def test_interrupted_requests_that_asked_for_it_are_taken_once(kept: Kept) -> No
         kept.clock.now_s += 1
         asked = replace(ASKED, id=id, n=2, parameters={"n": 2}, resume=resume, client_id="mine")
         kept.draw(here.begin(asked))
-    assert here.take_interrupted() == []  # they are running
+    assert here.take_interrupted(MODELS) == []  # they are running
     _restart(kept, here)
-    taken = here.take_interrupted()
+    assert here.take_interrupted(["another", "model"]) == []
+    taken = here.take_interrupted(MODELS)
     assert [row["id"] for row, _ in taken] == ["req_1", "req_3"]
-    assert here.take_interrupted() == []
+    assert here.take_interrupted(MODELS) == []
     row, record = taken[0]
     assert (row["resume"], record.asked.resume, row["client_id"]) == ({"a": 1}, {"a": 1}, "mine")
     kept.draw(record, 1)
@@ -221,14 +223,65 @@ def test_interrupted_requests_that_asked_for_it_are_taken_once(kept: Kept) -> No
     assert here.find_by_client("phone", "mine") is None
 
 
+def test_servers_that_reach_for_the_same_requests_share_them_out(kept: Kept) -> None:
+    ids = [f"req_{number}" for number in range(30)]
+    here = kept.open()
+    for id in ids:
+        here.begin(replace(ASKED, id=id, parameters={"n": 1}, resume={}))
+    _restart(kept, here)
+    own = [Database(kept.database._url, kept.home) for _ in range(4)]
+    servers = [History(database, kept.store, kept.home / "home") for database in own]
+    taken: list[str] = []
+    start = threading.Barrier(len(servers))
+
+    def take(server: History) -> None:
+        start.wait(20)
+        taken.extend(row["id"] for row, _ in server.take_interrupted(MODELS))
+
+    threads = [threading.Thread(target=take, args=(server,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for database in own:
+        database.close()
+    assert sorted(taken) == sorted(ids)
+
+
+def test_server_that_slept_does_not_end_what_another_draws_on(kept: Kept) -> None:
+    slept, here = kept.open("slept"), kept.open("here")
+    asked = replace(ASKED, n=2, parameters={"n": 2}, resume={})
+    record = slept.begin(asked)
+    keeper = kept.keeper(here, "here")
+    keeper.tend()  # of the other it has heard nothing
+    [(_, taken)] = here.take_interrupted(MODELS)
+    with pytest.raises(DatabaseError, match="ended by somebody else"):
+        kept.draw(record)
+    record.end("failed")
+    assert here.find("req_1")["state"] == "running"  # type: ignore[index]
+    for number in range(2):
+        kept.draw(taken, number)
+    assert here.find("req_1")["state"] == "done"  # type: ignore[index]
+
+
+def test_two_servers_of_one_home_are_told_apart(kept: Kept) -> None:
+    dead, alive = kept.open(), kept.open()
+    keeper = kept.keeper(alive)
+    kept.keeper(dead).tend()
+    dead.begin(replace(ASKED, parameters={"n": 1}, resume={}))
+    kept.clock.now_s += SILENT_S + 1
+    keeper.tend()
+    assert [row["id"] for row, _ in alive.take_interrupted(MODELS)] == ["req_1"]
+
+
 def test_request_that_may_be_what_kills_the_servers_is_given_up(kept: Kept) -> None:
     history = kept.open()
     history.begin(replace(ASKED, parameters={"n": 1}, resume={}))
     for _ in range(MAX_RESUMED):
         _restart(kept, history)
-        assert len(history.take_interrupted()) == 1
+        assert len(history.take_interrupted(MODELS)) == 1
     _restart(kept, history)
-    assert history.take_interrupted() == []
+    assert history.take_interrupted(MODELS) == []
     assert history.find("req_1")["state"] == "interrupted"  # type: ignore[index]
 
 
