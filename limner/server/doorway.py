@@ -128,7 +128,7 @@ class _Visit:
         line = (method, ascii(path), self.status, ms, self.request_id)
         log.info("%s %s %s %.0f ms %s", *line, extra={"fields": fields})
         route = getattr(self.scope.get("route"), "path", "")
-        self.trace.end(self.status, route, {"limner.key": holder.name if holder else ""})
+        self.trace.answer(self.status, route, {"limner.key": holder.name if holder else ""})
 
     async def _drain(self) -> None:
         """Read what the client still sends, and forget it.

@@ -76,7 +76,8 @@ def _call(serving: Service, row: Row) -> Call:
 def _job(serving: Service, call: Call, row: Row, record: Record) -> Job:
     """Admitted and counted once already, so no limit is asked again."""
     worker = serving.worker(call)
-    job = worker.submit(call.request, Holder(row["key_name"]), row["id"], is_bounded=False)
+    trace = serving.traces.begin_resumed(row["id"])
+    job = worker.submit(call.request, Holder(row["key_name"]), row["id"], trace, is_bounded=False)
     job.record = record
     job.status.created_s = row["created_s"]
     job.ended = serving.count_end(call, row["key_name"])
@@ -96,3 +97,6 @@ async def _finish(serving: Service, call: Call, job: Job) -> None:
         log.warning("%s could not be drawn on: %s", id, error.message)
     except Exception:  # a mistake of the engine's, or of ours
         log.exception("%s could not be drawn on", id)
+    finally:
+        about = {"limner.key": job.key_name, "limner.outcome": job.status.state}
+        job.trace.end(about, is_failed=job.status.state == "failed")

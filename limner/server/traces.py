@@ -6,6 +6,7 @@
     ├── drawing, upscaling, …          each stage of each picture
     └── encoding, storing              of each picture
 
+What another server left is drawn on in a trace of its own, called "resume", with the same id.
 Spans are made when their time is over, as it is measured for the metrics anyhow. Where they go is
 what the OTEL_… variables say. No span holds a prompt, a key, or the signature of an address.
 """
@@ -58,17 +59,23 @@ class Trace:
         finally:
             self.add(name, time.monotonic() - started_s, **about)
 
-    def end(self, status: int, route: str, about: Mapping[str, Any]) -> None:
+    def answer(self, status: int, route: str, about: Mapping[str, Any]) -> None:
         """The request was answered with `status` by `route`, which is empty if there is none."""
+        if self._root is None:
+            return
+        if route:
+            self._root.update_name(f"{self._method} {route}")
+            self._root.set_attribute("http.route", route)
+        self.end({"http.response.status_code": status, **about}, is_failed=status >= 500)
+
+    def end(self, about: Mapping[str, Any], *, is_failed: bool) -> None:
+        """All is over."""
         if self._root is None:
             return
         from opentelemetry.trace import StatusCode
 
-        self._root.set_attributes({"http.response.status_code": status, **about})
-        if route:
-            self._root.update_name(f"{self._method} {route}")
-            self._root.set_attribute("http.route", route)
-        if status >= 500:
+        self._root.set_attributes(about)
+        if is_failed:
             self._root.set_status(StatusCode.ERROR)
         self._root.end()
 
@@ -102,6 +109,15 @@ class Traces:
             },
         )
         return Trace(self._tracer, root, method)
+
+    def begin_resumed(self, request_id: str) -> Trace:
+        """The trace of a request that is drawn on; its first one ended with its server."""
+        if self._tracer is None:
+            return NO_TRACE
+        from opentelemetry.context import Context
+
+        about = {"limner.request_id": request_id}
+        return Trace(self._tracer, self._tracer.start_span("resume", Context(), attributes=about))
 
     def close(self) -> None:
         """Send what is not sent yet."""

@@ -11,11 +11,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from limner.errors import MissingExtra
 from limner.server import traces
-from tests.server.helpers import GENERATIONS, assert_openai_error, make_settings, running
+from tests.server.helpers import (
+    GENERATIONS,
+    JOBS,
+    GatedEngine,
+    assert_openai_error,
+    make_settings,
+    running,
+    wait_until,
+)
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -108,6 +117,28 @@ def test_collector_is_sent_the_spans_of_a_request(tmp_path: Path, collector: Col
         assert span.end_time_unix_nano <= root.end_time_unix_nano + 5_000_000
     statuses = [about["http.response.status_code"] for _, about in roots]
     assert sorted(statuses) == [200, 200, 400]
+
+
+def test_what_is_drawn_on_has_a_trace_of_its_own(
+    tmp_path: Path, collector: Collector, engine: GatedEngine
+) -> None:
+    answers: list[httpx2.Response] = []
+    with running(make_settings(tmp_path, engine="gated")) as server:
+        server.begin(answers, {"x-limner-resume": "true", "traceparent": PARENT}, n=2)
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+        wait_until(lambda: answers)
+        id = answers[0].headers["x-request-id"]
+    with running(make_settings(tmp_path, engine="gated", traces="on")) as server:
+        wait_until(lambda: server.http.get(f"{JOBS}{id}").json()["status"] == "done")
+    spans = [(span, about) for _, span, about in collector.spans()]
+    [(root, about)] = [pair for pair in spans if pair[1].get("limner.request_id") == id]
+    assert (root.name, root.parent_span_id, list(root.links)) == ("resume", b"", [])
+    assert root.trace_id.hex() != PARENT[3:35]
+    assert about["limner.outcome"] == "done"
+    names = [span.name for span, _ in spans if span.parent_span_id == root.span_id]
+    assert sorted(names) == sorted([*["drawing", "encoding", "storing"] * 2, "wait"])
 
 
 def test_service_is_called_what_the_variables_say(
