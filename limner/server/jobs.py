@@ -77,6 +77,7 @@ class Job:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
+        self._lock = threading.Lock()  # of the status, which lanes and the loop both change
         self._left = deque(
             Wanted(self.request, index, self._cancelled.is_set) for index in request.indexes
         )
@@ -122,12 +123,22 @@ class Job:
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    def place(self, position: int | None, *, is_told: bool = True) -> None:
-        """It has come to `position` of the queue; from any thread."""
-        if position != self.status.position:
+    def place(self, position: int, *, is_told: bool = True) -> None:
+        """It has come to `position` of the queue, if it still waits; from any thread."""
+        with self._lock:
+            if self.status.state != "queued" or self.status.position == position:
+                return
             self.status.position = position
-            if position is not None and is_told:
-                self.post(Waiting(position))
+        if is_told:
+            self.post(Waiting(position))
+
+    def start(self) -> bool:
+        """Its turn has come; false if it is not the first, or all is over. From any thread."""
+        with self._lock:
+            if self.status.state != "queued":
+                return False
+            self.status.state, self.status.position = "drawing", None
+        return True
 
     def stop(self) -> None:
         """Draw no further; from any thread. Who listens is told by `post`, or knows."""
@@ -140,7 +151,9 @@ class Job:
 
     def abort(self) -> None:
         """Stop because somebody said so, and tell who waits for the pictures."""
-        self._is_aborted = True
+        with self._lock:
+            self._is_aborted = True
+            self.status.state = "cancelled"
         self.stop()
         self.post(errors.request_cancelled())
 
@@ -160,15 +173,16 @@ class Job:
         With every picture kept it is "done", whatever came then.
         """
         self.stop()
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self.status.state = "interrupted" if self._is_interrupted else state
-        if self._is_aborted:
-            self.status.state = "cancelled"
-        if self.n_kept == self.request.n:
-            self.status.state = "done"
-        self.status.position = self.status.abort = None
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self.status.state = "interrupted" if self._is_interrupted else state
+            if self._is_aborted:
+                self.status.state = "cancelled"
+            if self.n_kept == self.request.n:
+                self.status.state = "done"
+            self.status.position = self.status.abort = None
         self.release()
         if self.ended:
             self.ended(self.status.state)

@@ -29,7 +29,6 @@ async def cancel(request: Request, id: str) -> Response:
     status, row = await _find(request, id)
     if status.abort:
         status.abort()
-        status.state = "cancelled"
     elif row and row["state"] == "running" and status.state == "drawing":
         raise errors.ApiError(
             f"Request '{status.id}' is drawn by another server; it can be stopped there.",

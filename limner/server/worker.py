@@ -156,6 +156,7 @@ class Worker:
         while batch := self._next():
             self._draw(batch)
             self._leave(batch)
+            del batch  # or a lane that waits would hold what it drew last
 
     def _next(self) -> Batch:
         """What a lane that is free draws now; empty when the worker closes."""
@@ -170,9 +171,7 @@ class Worker:
             self._n_free -= 1
             for job in batch.values():
                 self._drawing.add(job)
-                if job.status.state == "queued":
-                    job.status.state = "drawing"
-                    job.place(None)
+                if job.start():
                     wait_s = time.monotonic() - job.submitted_s
                     self._metrics.waited(self.engine.model, job.key_name, wait_s)
                     job.trace.add("wait", wait_s)

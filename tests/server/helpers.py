@@ -39,6 +39,12 @@ class Server:
     url: str
     app: FastAPI
     http: httpx2.Client
+    uvicorn: uvicorn.Server
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all requests that it has read have been dealt with to their end."""
+        return not self.uvicorn.server_state.tasks
 
     @property
     def service(self) -> Service:
@@ -100,7 +106,7 @@ def running(
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
         with httpx2.Client(base_url=url, timeout=30) as http:
-            yield Server(url, app, http)
+            yield Server(url, app, http, server)
     finally:
         server.should_exit = True
         thread.join(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from limner.request import ImageRequest
 from limner.server import images_api, jobs
 from limner.server.auth import ANYONE
-from limner.server.jobs import Jobs, Status
+from limner.server.jobs import Job, Jobs, Status
 from tests.server.helpers import (
     BODY,
     GENERATIONS,
@@ -142,6 +144,20 @@ def test_job_of_another_server_is_told_from_the_history_and_stopped_there(
             job = _job(two, name)
             assert (job["status"], len(job["pictures"])) == ("done", 1)
             assert two.http.delete(JOBS + name).json()["status"] == "done"
+
+
+def test_what_is_over_is_not_begun_by_a_lane_that_comes_late() -> None:
+    async def check() -> None:
+        for end in (Job.abort, Job.cancel):
+            job = Job(ImageRequest("a cat"))
+            job.place(2)
+            end(job)
+            assert not job.start()
+            job.place(1)
+            job.close("cancelled")
+            assert (job.status.state, job.status.position) == ("cancelled", None)
+
+    asyncio.run(check())
 
 
 def test_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
