@@ -22,6 +22,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """LIMNER_DATABASE for each kind of database, with nothing in it."""
+    return str(request.getfixturevalue("postgres")) if request.param == "postgres" else ""
+
+
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
     """An engine that draws when told to, known to limner as "gated"."""

@@ -29,6 +29,7 @@ GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
 VARIATIONS = "/v1/images/variations"
 JOBS = "/v1/images/jobs/"
+HISTORY = "/v1/images/history"
 BODY = {"prompt": "a cat", "size": "256x256"}
 
 
@@ -67,6 +68,11 @@ class Server:
         """`generate` with headers, by a connection of its own."""
         url = self.url + GENERATIONS
         return httpx2.post(url, json=BODY | body, headers=headers, timeout=timeout_s)
+
+    def job(self, id: str) -> dict[str, Any]:
+        """How the request `id` stands."""
+        body: dict[str, Any] = self.http.get(JOBS + id).json()
+        return body
 
     def begin(
         self, answers: list[httpx2.Response], headers: dict[str, str], **body: Any

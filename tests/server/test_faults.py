@@ -27,6 +27,7 @@ from tests.postgres import PostgresServer
 from tests.s3 import S3Server
 from tests.server.helpers import (
     GENERATIONS,
+    HISTORY,
     Server,
     assert_openai_error,
     make_settings,
@@ -34,8 +35,6 @@ from tests.server.helpers import (
     wait_until,
 )
 from tests.server.processes import CAT, check_whole, draw_until_it_breaks, serving
-
-HISTORY = "/v1/images/history"
 
 
 @contextmanager

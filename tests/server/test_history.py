@@ -14,6 +14,7 @@ from limner.engines.base import Picture
 from limner.storage import database as database_module
 from tests.server.helpers import (
     EDITS,
+    HISTORY,
     VARIATIONS,
     GatedEngine,
     Server,
@@ -23,8 +24,6 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
-
-HISTORY = "/v1/images/history"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from limner.engines.base import Picture
 from limner.server import idempotency
 from tests.server.helpers import (
     EDITS,
+    HISTORY,
     GatedEngine,
     Server,
     assert_openai_error,
@@ -108,12 +109,10 @@ def test_keys_of_two_clients_are_two(tmp_path: Path) -> None:
     assert len(seeds) == 2
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_key_holds_for_all_servers_of_a_database_and_after_a_restart(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    database_url: str, tmp_path: Path
 ) -> None:
-    url = request.getfixturevalue("postgres") if kind == "postgres" else ""
-    settings = make_settings(tmp_path, database=url)
+    settings = make_settings(tmp_path, database=database_url)
     with running(settings) as one, running(settings) as two:
         first = _send(one, "key", n=2)
         seed = first.headers["x-limner-seed"]
@@ -134,7 +133,7 @@ def test_key_holds_for_all_servers_of_a_database_and_after_a_restart(
         assert addresses[0] == addresses[1] == addresses[2]
         picture = three.http.get(restarted.json()["data"][1]["url"])
         assert open_picture(picture.content).text["seed"] == seed  # type: ignore[attr-defined]
-        rows = three.http.get("/v1/images/history").json()["data"]
+        rows = three.http.get(HISTORY).json()["data"]
         assert len(rows) == 2
     pictures = [json.loads(answer.text.splitlines()[-2][6:]) for answer in (stream, streamed)]
     assert pictures[0]["b64_json"] == pictures[1]["b64_json"]

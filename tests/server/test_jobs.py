@@ -18,6 +18,8 @@ from limner.server.jobs import Job, Jobs, Status
 from tests.server.helpers import (
     BODY,
     GENERATIONS,
+    HISTORY,
+    JOBS,
     GatedEngine,
     Server,
     assert_openai_error,
@@ -25,8 +27,6 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
-
-JOBS = "/v1/images/jobs/"
 
 
 def _start(server: Server, id: str, **body: Any) -> list[httpx2.Response]:
@@ -37,28 +37,23 @@ def _start(server: Server, id: str, **body: Any) -> list[httpx2.Response]:
     return answers
 
 
-def _job(server: Server, id: str) -> dict[str, Any]:
-    body: dict[str, Any] = server.http.get(JOBS + id).json()
-    return body
-
-
 def test_job_from_queue_to_end(gated: Server, engine: GatedEngine) -> None:
     answers = {"one": _start(gated, "one", n=2)}
-    wait_until(lambda: _job(gated, "one")["status"] == "drawing")
+    wait_until(lambda: gated.job("one")["status"] == "drawing")
     answers["two"] = _start(gated, "two")
-    two = _job(gated, "two")
+    two = gated.job("two")
     assert (two["status"], two["position"], two["progress"], two["n"]) == ("queued", 1, None, 1)
     engine.gate.release(3)
-    wait_until(lambda: (_job(gated, "one")["progress"] or {}).get("done") == 3)
-    one = _job(gated, "one")
+    wait_until(lambda: (gated.job("one")["progress"] or {}).get("done") == 3)
+    one = gated.job("one")
     assert one["progress"] == {"done": 3, "total": 8, "stage": "drawing"}
     assert (one["object"], one["position"]) == ("image.job", None)
     assert abs(one["created_at"] - time.time()) < 60
     engine.let_all_go()
     wait_until(lambda: all(answers.values()))
     for id in ("one", "two"):
-        assert _job(gated, id)["status"] == "done"
-        assert _job(gated, answers[id][0].headers["x-request-id"]) == _job(gated, id)
+        assert gated.job(id)["status"] == "done"
+        assert gated.job(answers[id][0].headers["x-request-id"]) == gated.job(id)
     assert_openai_error(gated.http.get(JOBS + "req_no"), 404, "not_found")
 
 
@@ -72,11 +67,11 @@ def test_stopping_a_job_that_waits_and_one_that_is_drawn(
         assert gated.http.delete(JOBS + id).json()["status"] == "cancelled"
         wait_until(lambda id=id: answers[id])
         assert_openai_error(answers[id][0], 400, "request_cancelled")
-        assert _job(gated, id)["status"] == "cancelled"
+        assert gated.job(id)["status"] == "cancelled"
     engine.let_all_go()
     assert gated.generate().status_code == 200
     assert engine.started == ["a cat", "a cat"]  # the one that waited was never begun
-    rows = gated.http.get("/v1/images/history").json()["data"]
+    rows = gated.http.get(HISTORY).json()["data"]
     assert sorted(row["status"] for row in rows) == ["cancelled", "cancelled", "done"]
 
 
@@ -87,7 +82,7 @@ def test_stopping_a_stream_is_an_event_and_a_finished_job_stays(
     body = BODY | {"stream": True, "partial_images": 1}
     with gated.http.stream("POST", GENERATIONS, json=body) as response:
         id = response.headers["x-request-id"]
-        assert _job(gated, id)["status"] == "drawing"
+        assert gated.job(id)["status"] == "drawing"
         gated.http.delete(JOBS + id)
         text = response.read().decode()
     assert text.strip().splitlines()[-2] == "event: error"
@@ -107,7 +102,7 @@ def test_stream_tells_position_and_progress(
     with gated.http.stream("POST", GENERATIONS, json=BODY | {"stream": True}) as response:
         lines = (line for line in response.iter_lines() if line)
         assert next(lines) == ": position 2"
-        assert _job(gated, response.headers["x-request-id"])["position"] == 2
+        assert gated.job(response.headers["x-request-id"])["position"] == 2
         engine.let_all_go()
         assert next(lines) == ": position 1"
         rest = list(lines)
@@ -135,13 +130,13 @@ def test_job_of_another_server_is_told_from_the_history_and_stopped_there(
         answers = _start(one, "mine")
         wait_until(lambda: engine.started)
         wait_until(lambda: two.http.get(JOBS + "mine").status_code == 200)
-        job = _job(two, "mine")
+        job = two.job("mine")
         assert (job["status"], job["progress"], job["pictures"]) == ("drawing", None, [])
         assert_openai_error(two.http.delete(JOBS + "mine"), 400, "request_elsewhere")
         engine.let_all_go()
         wait_until(lambda: answers)
         for name in ("mine", job["id"]):
-            job = _job(two, name)
+            job = two.job(name)
             assert (job["status"], len(job["pictures"])) == ("done", 1)
             assert two.http.delete(JOBS + name).json()["status"] == "done"
 

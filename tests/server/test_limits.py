@@ -24,6 +24,7 @@ from limner.storage.keys import KeyStore, Limits
 from tests.server.helpers import (
     BODY,
     GENERATIONS,
+    HISTORY,
     GatedEngine,
     Server,
     assert_openai_error,
@@ -108,9 +109,9 @@ def test_scopes(keyed: Keyed) -> None:
     id = keyed.draw("phone").headers["x-request-id"]
     message = assert_openai_error(keyed.draw("boss"), 403, "insufficient_permissions")
     assert message.endswith("Missing scopes: draw.")
-    [row] = keyed.send("boss", "GET", "/v1/images/history").json()["data"]
+    [row] = keyed.send("boss", "GET", HISTORY).json()["data"]
     assert (row["id"], row["key"]) == (id, "phone")
-    assert keyed.send("boss", "DELETE", f"/v1/images/history/{id}").status_code == 200
+    assert keyed.send("boss", "DELETE", f"{HISTORY}/{id}").status_code == 200
 
 
 def test_requests_per_minute(keyed: Keyed) -> None:
@@ -265,12 +266,8 @@ def test_many_threads_never_pass_the_limit(tmp_path: Path) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def test_servers_of_one_database_count_together(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = request.getfixturevalue("postgres") if kind == "postgres" else ""
-    databases = [Database(url, tmp_path) for _ in range(3)]
+def test_servers_of_one_database_count_together(database_url: str, tmp_path: Path) -> None:
+    databases = [Database(database_url, tmp_path) for _ in range(3)]
     limiters = [Limiter(KeyStore(database)) for database in databases]
     holder = Holder("phone", limits=Limits(requests_per_minute=20, pictures_per_minute=30))
     admitted: list[int] = []

@@ -21,6 +21,7 @@ from tests.server.helpers import (
     BODY,
     EDITS,
     GENERATIONS,
+    HISTORY,
     JOBS,
     GatedEngine,
     Server,
@@ -32,7 +33,6 @@ from tests.server.helpers import (
 )
 from tests.server.processes import check_whole, serving
 
-HISTORY = "/v1/images/history/"
 MINE = {"x-limner-resume": "true", "x-client-request-id": "mine"}
 LARGE = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store
 EVENTS_A_PICTURE = 5  # of the gated engine, without previews
@@ -69,14 +69,14 @@ def _n_drawn(url: str) -> int:
 
 def _check_whole(url: str, job: dict[str, Any], **body: Any) -> None:
     """All ten pictures of `job` are what they would have been at once, and can be fetched."""
-    row = httpx2.get(f"{url}{HISTORY}{job['id']}").json()
+    row = httpx2.get(f"{url}{HISTORY}/{job['id']}").json()
     assert row["status"] == "done"
     for picture in job["pictures"]:
         data = httpx2.get(picture["url"]).content
         assert hashlib.sha256(data).hexdigest() == picture["sha256"]
     again = BODY | {"n": 10, "seed": row["parameters"]["seed"]} | body
     answer = httpx2.post(url + GENERATIONS, json=again, timeout=90)
-    whole = httpx2.get(url + HISTORY + answer.headers["x-request-id"]).json()
+    whole = httpx2.get(f"{url}{HISTORY}/{answer.headers['x-request-id']}").json()
     assert sorted(_hashes(job)) == list(range(10))
     assert _hashes(job) == _hashes(whole)
 
@@ -179,7 +179,7 @@ def test_interrupted_request_is_drawn_on_but_for_what_it_has(
         assert_openai_error(answers[0], 503, "server_is_overloaded")
         wait_until(lambda: _job(server.url)["status"] == "interrupted")
         first = _job(server.url)
-        row = server.http.get(HISTORY + first["id"])
+        row = server.http.get(f"{HISTORY}/{first['id']}")
         wait_until(lambda: row.json()["status"] == "interrupted")
         engine.let_all_go()
     with running(settings) as server:
@@ -190,9 +190,9 @@ def test_interrupted_request_is_drawn_on_but_for_what_it_has(
         assert [picture["index"] for picture in job["pictures"]] == [0, 1, 2]
         assert job["pictures"][0]["sha256"] == first["pictures"][0]["sha256"]
         again: dict[str, Any] = {"n": 3, "output_format": "webp", "output_compression": 40}
-        seed = server.http.get(HISTORY + job["id"]).json()["parameters"]["seed"]
+        seed = server.http.get(f"{HISTORY}/{job['id']}").json()["parameters"]["seed"]
         whole = server.generate(seed=seed, **again).headers["x-request-id"]
-        assert _hashes(job) == _hashes(server.http.get(HISTORY + whole).json())
+        assert _hashes(job) == _hashes(server.http.get(f"{HISTORY}/{whole}").json())
     with running(settings) as server:  # nothing is left to draw
         assert _job(server.url)["status"] == "done"
     assert len(engine.started) == 2 + 2 + 3  # begun before the stop, drawn on, drawn whole
@@ -261,8 +261,10 @@ def test_running_server_takes_up_what_another_left_when_it_stopped(
         assert _n_drawn(other.url) == 0  # it has another model
 
 
-def test_request_that_is_sent_again_is_drawn_once(tmp_path: Path, engine: GatedEngine) -> None:
-    settings = make_settings(tmp_path, engine="gated")
+def test_request_that_is_sent_again_is_drawn_once(
+    tmp_path: Path, engine: GatedEngine, database_url: str
+) -> None:
+    settings = make_settings(tmp_path, engine="gated", database=database_url)
     again = {"idempotency-key": "key", "x-limner-resume": "true"}
     answers: list[httpx2.Response] = []
     with running(settings) as two:
@@ -277,7 +279,7 @@ def test_request_that_is_sent_again_is_drawn_once(tmp_path: Path, engine: GatedE
     assert len(engine.started) == 2
     with running(settings) as server:  # which finds nothing to draw on
         time.sleep(0.2)
-        rows = server.http.get(HISTORY[:-1]).json()["data"]
+        rows = server.http.get(HISTORY).json()["data"]
     assert [row["status"] for row in rows] == ["done", "interrupted"]
     assert len(engine.started) == 2
 

@@ -15,10 +15,14 @@ from limner.storage.database import Database
 from limner.storage.keys import KeyStore
 from limner.storage.pictures import open_store
 from tests.s3 import S3Server
-from tests.server.helpers import GENERATIONS, assert_openai_error, make_settings, open_picture
+from tests.server.helpers import (
+    GENERATIONS,
+    HISTORY,
+    assert_openai_error,
+    make_settings,
+    open_picture,
+)
 from tests.server.processes import CAT, serving
-
-HISTORY = "/v1/images/history"
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,6 @@ from limner.errors import MissingExtra
 from limner.server import traces
 from tests.server.helpers import (
     GENERATIONS,
-    JOBS,
     GatedEngine,
     assert_openai_error,
     make_settings,
@@ -131,7 +130,7 @@ def test_what_is_drawn_on_has_a_trace_of_its_own(
         wait_until(lambda: answers)
         id = answers[0].headers["x-request-id"]
     with running(make_settings(tmp_path, engine="gated", traces="on")) as server:
-        wait_until(lambda: server.http.get(f"{JOBS}{id}").json()["status"] == "done")
+        wait_until(lambda: server.job(id)["status"] == "done")
     spans = [(span, about) for _, span, about in collector.spans()]
     [(root, about)] = [pair for pair in spans if pair[1].get("limner.request_id") == id]
     assert (root.name, root.parent_span_id, list(root.links)) == ("resume", b"", [])
