@@ -34,7 +34,7 @@ from tests.server.helpers import (
 from tests.server.processes import check_whole, serving
 
 MINE = {"x-limner-resume": "true", "x-client-request-id": "mine"}
-LARGE = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store
+LARGE: dict[str, Any] = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store
 EVENTS_A_PICTURE = 5  # of the gated engine, without previews
 
 
@@ -106,7 +106,7 @@ def test_killed_server_draws_on_with_the_model(tmp_path: Path) -> None:
 def test_killed_server_draws_on_into_its_bucket(
     tmp_path: Path, s3_server: S3Server, bucket: str
 ) -> None:
-    values = {"engine": "testcard"} | s3_server.settings(bucket)
+    values: dict[str, Any] = {"engine": "testcard"} | s3_server.settings(bucket)
     _kill_and_draw_on(tmp_path, values, **LARGE)
     check_whole(tmp_path, [], **values)
 
@@ -125,7 +125,11 @@ main()
 def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
     tmp_path: Path, postgres: str, end: signal.Signals
 ) -> None:
-    values = {"engine": "testcard", "database": postgres, "store": tmp_path / "store"}
+    values: dict[str, Any] = {
+        "engine": "testcard",
+        "database": postgres,
+        "store": tmp_path / "store",
+    }
     with (
         serving(tmp_path / "one", program=_HURRIED, **values) as (process, one),
         serving(tmp_path / "two", program=_HURRIED, **values) as (_, two),
