@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import socket
@@ -67,7 +66,9 @@ def _settings(settings: Settings) -> str:
 
 def _threads(settings: Settings) -> str:
     """Processor."""
-    n_cores = len(os.sched_getaffinity(0))
+    from limner.engines import cores
+
+    n_cores = cores.usable()
     if settings.threads > n_cores:
         raise LimnerError(
             f"{settings.threads} threads are set, and this process may use {n_cores} cores",

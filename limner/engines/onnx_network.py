@@ -1,6 +1,5 @@
 """The shipped network in ONNX Runtime: graphs that take their weights by name from one file."""
 
-import os
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from limner.engines import cores
 from limner.errors import WeightsError
 from limner.model.decoding import Bools, Shape
 from limner.model.sampling import Floats, Ints
@@ -38,7 +38,7 @@ class OnnxNetwork:
             )
         self.config = self.checkpoint.config
         self.text_tokenizer = TextTokenizer.load(self.checkpoint.file("text_tokenizer.json"))
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or cores.usable()
         self._loading = threading.Lock()
         stored, self._tables = quantised.read(self.checkpoint)
         self._arrays = quantised.unpack(stored)
