@@ -334,7 +334,10 @@ def _from_file(path: Path, *, in_home: bool = False) -> _Source:
     except (FileNotFoundError, NotADirectoryError):
         content = {}
     except OSError as error:
-        raise SettingsError(f"Cannot read {path}: {error.strerror}") from error
+        raise SettingsError(
+            f"Cannot read {path}: {error.strerror}",
+            hint="run limner as a user that may read it, or set LIMNER_HOME to a folder of yours",
+        ) from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     values = dict(_flat(content))

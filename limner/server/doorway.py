@@ -26,6 +26,7 @@ log = logging.getLogger("limner.server")
 
 STALL_S = 60.0  # without a byte of a body that is not finished
 DRAIN_S = 10.0
+_ROUTINE = frozenset({"/health", "/ready", "/metrics"})
 _SLASHES = re.compile("/{2,}")
 _WITHOUT_V1 = re.compile(r"/(images|models|moderations)(/|$)")
 
@@ -126,7 +127,10 @@ class _Visit:
             "key": holder.name if holder else None,
         }
         line = (method, ascii(path), self.status, ms, self.request_id)
-        log.info("%s %s %s %.0f ms %s", *line, extra={"fields": fields})
+        # What asks every few seconds, and is answered as ever, would drown the rest.
+        is_routine = path in _ROUTINE and self.status == 200
+        level = logging.DEBUG if is_routine else logging.INFO
+        log.log(level, "%s %s %s %.0f ms %s", *line, extra={"fields": fields})
         route = getattr(self.scope.get("route"), "path", "")
         self.trace.answer(self.status, route, {"limner.key": holder.name if holder else ""})
 
