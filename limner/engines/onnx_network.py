@@ -1,7 +1,7 @@
 """The shipped network in ONNX Runtime: graphs that take their weights by name from one file."""
 
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from limner.engines import cores
+from limner.engines.onnx_bands import in_bands
 from limner.errors import WeightsError
 from limner.model.decoding import Bools, Shape
 from limner.model.sampling import Floats, Ints
@@ -154,6 +155,12 @@ class OnnxNetwork:
 
     def enlarged(self, pictures: NDArray[np.float32], n_passes: int) -> NDArray[np.float32]:
         """Pictures (B, 4, H, W) of any sides, each `n_passes` times larger by the upscalers."""
+        n_layers = self.config["model"]["upscaler"]["n_layers"]
         for i in range(n_passes):
-            pictures = self.run(f"upscale{i + 1}", pictures=pictures)[0]
+            enlarge = partial(self._pass, f"upscale{i + 1}")
+            pictures = in_bands(enlarge, pictures, reach=n_layers[i] + 2)  # a pixel a convolution
         return pictures
+
+    def _pass(self, graph: str, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        larger: NDArray[np.float32] = self.run(graph, pictures=pictures)[0]
+        return larger
