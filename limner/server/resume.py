@@ -94,7 +94,7 @@ async def _finish(serving: Service, call: Call, job: Job) -> None:
                 if isinstance(event, Picture):
                     await run_in_threadpool(keep, serving, call, job, event, id)
     except LimnerError as error:
-        level = logging.INFO if job.is_cancelled else logging.WARNING
+        level = logging.INFO if job.status.state == "cancelled" else logging.WARNING
         log.log(level, "%s could not be drawn on: %s", id, error.message)
     except Exception:  # a mistake of the engine's, or of ours
         log.exception("%s could not be drawn on", id)
