@@ -74,9 +74,10 @@ NANO_96 = replace(
         NANO.generator,
         loop=replace(NANO.generator.loop, steps=5000),
         any_order=(0.15, 0.15),
-        scenes=(0.4, 0.5),
+        scenes=(0.5, 0.65),
         paired=0.5,
     ),
+    set=SetConfig(n_scenes=120_000),
     # Half the steps, and no choosing, draw as well; with less heat in the detail edges are calmer.
     sampling={
         "low": replace(_STEADY, n_steps=16, detail_temperature=0.5),
