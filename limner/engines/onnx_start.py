@@ -15,7 +15,7 @@ from limner.model.sampling import Ints
 from limner.request import Edit, ImageRequest
 
 # Of a picture that is drawn anew, the share of cells that stay: chosen by looking at results.
-_KEPT_OF_EDIT = 0.15
+_KEPT_OF_EDIT = 0.08
 _KEPT_OF_VARIATION = 0.35
 
 
