@@ -16,7 +16,8 @@ def _spread(pictures: Array, reach: int) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(
         padded, (2 * reach + 1, 2 * reach + 1), (2, 3)
     )
-    return windows.sum((-1, -2)).repeat(2, 2).repeat(2, 3)
+    larger: Array = windows.sum((-1, -2)).repeat(2, 2).repeat(2, 3)
+    return larger
 
 
 @settings(deadline=None, max_examples=60)
