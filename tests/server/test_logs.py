@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from limner.server.logs import JsonLines, current_request
-from tests.server.helpers import GENERATIONS, make_settings
+from tests.server.helpers import GENERATIONS, Server, make_settings, wait_until
 
 KEY = "sk-limner-0123456789abcdef"
 
@@ -56,6 +57,18 @@ def test_line_of_a_server_is_an_object(tmp_path: Path) -> None:
     assert datetime.fromisoformat(first["time"]).tzinfo is not None
     assert answers.keys() == {(200, "GET"), (400, "POST")}
     assert wrong["key"] is None
+
+
+def test_what_asks_every_few_seconds_is_not_told(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="limner.server"):
+        for path in ("/health", "/ready", "/metrics", "/v1/models", "/health?x"):
+            assert server.http.get(path).status_code == 200
+        server.http.post("/health")
+        wait_until(lambda: "POST '/health' 405" in caplog.text)
+    said = [record.getMessage().split()[:3] for record in caplog.records]
+    assert said == [["GET", "'/v1/models'", "200"], ["POST", "'/health'", "405"]]
 
 
 def test_failure_is_one_line_with_its_traceback_and_request() -> None:

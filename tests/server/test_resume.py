@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 import threading
@@ -167,6 +168,23 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
     with serving(tmp_path, engine="onnx") as (_, url):
         assert _job(url)["status"] in ("queued", "drawing")  # the last of them
         assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
+
+
+def test_cancelling_what_is_drawn_on_is_no_warning(
+    tmp_path: Path, engine: GatedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url, n=10)
+        server.service.interrupt()
+        wait_until(lambda: _job(server.url)["status"] == "interrupted")
+        engine.gate.release(EVENTS_A_PICTURE)  # for the one under way, and no more of them
+    with running(settings) as server, caplog.at_level(logging.INFO, logger="limner.server"):
+        assert httpx2.delete(f"{server.url}{JOBS}mine").json()["status"] == "cancelled"
+        engine.let_all_go()
+        wait_until(lambda: "could not be drawn on" in caplog.text)
+    [record] = [r for r in caplog.records if "could not be drawn on" in r.getMessage()]
+    assert record.levelno == logging.INFO
 
 
 def test_interrupted_request_is_drawn_on_but_for_what_it_has(
