@@ -2,6 +2,10 @@
 
 A scene is data (`SceneSpec`): which drawings stand where, in which colour, before what background.
 The same spec gives the same picture at any size, and its captions are made from the spec alone.
+
+Things stand on a lattice of a twelfth of the canvas, a cell of the image tokenizer, and come in few
+sizes. So a drawing has one row of codes for each size, wherever it stands, and a small model learns
+it; with free places and sizes it would have to learn dozens (docs/experiments.md, 2026-11-24).
 """
 
 import json
@@ -206,15 +210,19 @@ def _painted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -
     background = "transparent"
     if dice >= 0.3:
         background = _background(rng, [entry], [colour])
-    item = ObjectSpec(
-        entry.drawing.id, entry.concept.key, (_framed(rng, entry, size),), colour, size
-    )
+    place = _framed(entry, size, background)
+    item = ObjectSpec(entry.drawing.id, entry.concept.key, (place,), colour, size)
     return SceneSpec((item,), background, artist=entry.drawing.artist)
 
 
-def _framed(rng: np.random.Generator, entry: Entry, size: str | None) -> Placement:
-    low, high = {"big": (0.95, 1.0), "small": (0.42, 0.5), None: (0.8, 0.92)}[size]
-    return _fit(entry, 0.5, 0.5, low + (high - low) * rng.random())
+def _framed(entry: Entry, size: str | None, background: str) -> Placement:
+    """As the artist framed it, with a cell of background on each side, or in the size that is said.
+
+    On nothing it has the very outline of the drawing alone, in another colour.
+    """
+    if size is not None:
+        return _fit(entry, 0.5, 0.5, {"big": 1.0, "small": _SIDE}[size])
+    return (0.5, 0.5, 1.0 if background == "transparent" else _round(1 - 2 * _CELL))
 
 
 def _fit(entry: Entry, x: float, y: float, side: float) -> Placement:
@@ -267,16 +275,13 @@ def _maybe_background(
     return _background(rng, entries, said)
 
 
+_CELL = 1 / 12
 _LAYOUTS: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {
-    2: (((0.26, 0.5), (0.74, 0.5)), ((0.26, 0.28), (0.74, 0.72)), ((0.5, 0.26), (0.5, 0.74))),
-    3: (((0.5, 0.26), (0.26, 0.74), (0.74, 0.74)), ((0.26, 0.26), (0.74, 0.26), (0.5, 0.74))),
-    4: (((0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)),),
+    2: (((0.25, 0.5), (0.75, 0.5)), ((0.25, 0.25), (0.75, 0.75)), ((0.5, 0.25), (0.5, 0.75))),
+    3: (((0.5, 0.25), (0.25, 0.75), (0.75, 0.75)), ((0.25, 0.25), (0.75, 0.25), (0.5, 0.75))),
+    4: (((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)),),
 }
-_SIDE = 0.45  # of each object where several meet: 28.8 px on a canvas of 64
-
-
-def _jittered(rng: np.random.Generator, x: float, y: float) -> tuple[float, float]:
-    return x + (rng.random() - 0.5) * 0.02, y + (rng.random() - 0.5) * 0.02
+_SIDE = 0.45  # of each object where several meet: 43 px on a canvas of 96
 
 
 def _counted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -> SceneSpec | None:
@@ -288,7 +293,7 @@ def _counted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -
     count = int(rng.integers(2, MAX_OBJECTS + 1))
     layouts = _LAYOUTS[count]
     layout = layouts[int(rng.integers(len(layouts)))]
-    places = tuple(_fit(entry, *_jittered(rng, x, y), _SIDE) for x, y in layout)
+    places = tuple(_fit(entry, x, y, _SIDE) for x, y in layout)
     colour = _colour(rng, entry) if with_colour else None
     item = ObjectSpec(entry.drawing.id, entry.concept.key, places, colour)
     background = _maybe_background(rng, [entry], [colour])
@@ -344,33 +349,28 @@ def _related(rng: np.random.Generator, library: Library, split: str, mix: Mix) -
 def _side_by_side(
     rng: np.random.Generator, first: Entry, second: Entry
 ) -> tuple[Placement, Placement]:
-    y = 0.5 + (rng.random() - 0.5) * 0.16
-    return (
-        _fit(first, *_jittered(rng, 0.26, y), _SIDE),
-        _fit(second, *_jittered(rng, 0.74, y), _SIDE),
-    )
+    return _fit(first, 0.25, 0.5, _SIDE), _fit(second, 0.75, 0.5, _SIDE)
 
 
 def _stacked(rng: np.random.Generator, first: Entry, second: Entry) -> tuple[Placement, Placement]:
-    x = 0.5 + (rng.random() - 0.5) * 0.16
-    return (
-        _fit(first, *_jittered(rng, x, 0.26), _SIDE),
-        _fit(second, *_jittered(rng, x, 0.74), _SIDE),
-    )
+    return _fit(first, 0.5, 0.25, _SIDE), _fit(second, 0.5, 0.75, _SIDE)
 
 
 def _standing(rng: np.random.Generator, first: Entry, second: Entry) -> tuple[Placement, Placement]:
     """The first rests on the second: its visible lower edge touches the other's upper edge."""
-    x = 0.5 + (rng.random() - 0.5) * 0.08
     heights = [
         _SIDE * (entry.box[3] - entry.box[1]) / max(entry.extent, 0.4) for entry in (first, second)
     ]
-    sink = 0.03  # a slight overlap reads as touching; a gap of a pixel does not
-    top = (1 - sum(heights) + sink) / 2
-    return (
-        _fit(first, x, top + heights[0] / 2, _SIDE),
-        _fit(second, 0.5, top + heights[0] - sink + heights[1] / 2, _SIDE),
-    )
+    # An overlap reads as touching, a gap does not: on the lattice it comes to 0 to 0.09.
+    sink = 0.045
+    apart = sum(heights) / 2 - sink
+    y = _on_lattice((1 - sum(heights) + sink) / 2 + heights[0] - sink + heights[1] / 2)
+    return _fit(first, 0.5, _on_lattice(y - apart), _SIDE), _fit(second, 0.5, y, _SIDE)
+
+
+def _on_lattice(y: float) -> float:
+    """The nearest centre at which an object has the codes that it has anywhere else."""
+    return 0.25 + round((y - 0.25) / _CELL) * _CELL
 
 
 def _swapped(
@@ -414,7 +414,7 @@ def _listed(rng: np.random.Generator, library: Library, split: str, mix: Mix) ->
     places = []
     for entry, count in zip(entries, counts, strict=True):
         spots, layout = layout[:count], layout[count:]
-        places.append(tuple(_fit(entry, *_jittered(rng, x, y), _SIDE) for x, y in spots))
+        places.append(tuple(_fit(entry, x, y, _SIDE) for x, y in spots))
     return _scene(rng, entries, said, places, "none")
 
 

@@ -108,6 +108,20 @@ def test_objects_are_large_enough_and_inside_the_canvas(library: Library) -> Non
                 assert len(xs) >= 0.97 * np.count_nonzero(whole[..., 3] > 40), "cut off"
 
 
+def test_a_drawing_has_one_place_in_the_cells_it_covers(library: Library) -> None:
+    px, cell = 96, 8
+    corners: dict[tuple[str, float], list[tuple[int, ...]]] = {}
+    for spec in _scenes(library, 400, Mix(plain=0, painted=1, counted=1, related=2, listed=1)):
+        for item in spec.objects:
+            for *centre, side in item.places:
+                corner = tuple(round(at * px - round(side * px) / 2) % cell for at in centre)
+                corners.setdefault((item.drawing, side), []).append(corner)
+    n_places = sum(len(found) for found in corners.values())
+    n_usual = sum(max(found.count(one) for one in found) for found in corners.values())
+    assert n_places > 2 * len(corners)  # most were seen in several places
+    assert n_usual / n_places > 0.99  # the rest: half a pixel, rounded the other way
+
+
 def test_counts_say_how_many_are_there(library: Library) -> None:
     for spec in _scenes(library, 30, ONLY_COUNTED):
         (item,) = spec.objects
