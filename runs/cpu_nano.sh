@@ -24,6 +24,9 @@ OUT=${OUT:-limner/weights/$NAME}
 PYTHON=${PYTHON:-.venv/bin/python}
 RUNS=${LIMNER_HOME:-$HOME/.limner}/training
 
+# glibc then keeps what a step has freed for the next one: 7 to 8 % faster (docs/experiments.md).
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_ARENA_MAX=1
+
 limner() { "$PYTHON" -m limner "$@"; }
 train() { # STAGE PRESET NAME
     limner train "$1" --preset "$2" --name "$3" --data "$DATA" ${STEPS:+--steps "$STEPS"}

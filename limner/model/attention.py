@@ -77,14 +77,16 @@ def _is_faster_spelled_out(q: Tensor, k: Tensor) -> bool:
 
 
 def _spelled_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    scores = (q @ k.mT) * q.shape[-1] ** -0.5
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is None:
-        return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v
+        return scores.softmax(-1) @ v
     seen = mask if mask.dtype == torch.bool else mask > -math.inf
     # The lowest number instead of -inf: a row that sees nothing must not become NaN, but zeros.
-    scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(-1, dtype=torch.float32) * seen.any(-1, keepdim=True)
-    return weights.to(v.dtype) @ v
+    hidden = torch.zeros(seen.shape, dtype=scores.dtype, device=scores.device)
+    weights = (scores + hidden.masked_fill(~seen, torch.finfo(scores.dtype).min)).softmax(-1)
+    if not (sees := seen.any(-1, keepdim=True)).all():
+        weights = weights * sees
+    return weights @ v
 
 
 def scattered_attention(q: Tensor, k: Tensor, v: Tensor, table: Tensor, causal: bool) -> Tensor:

@@ -75,7 +75,7 @@ NANO_96 = replace(
         loop=replace(NANO.generator.loop, steps=5000),
         any_order=(0.15, 0.15),
         scenes=(0.5, 0.65),
-        paired=0.5,
+        paired=0.25,
     ),
     set=SetConfig(n_scenes=120_000),
     # Half the steps, and no choosing, draw as well; with less heat in the detail edges are calmer.

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from limner.model.attention import dense_mask, scattered_table
-from limner.model.layers import Attend, KeyValue, Rotary, rotate
+from limner.model.layers import Attend, KeyValue, RMSNorm, Rotary, rotate
 from limner.model.scatter import step_mask
 
 D, HEADS, N = 48, 3, 100
@@ -127,3 +127,18 @@ def test_pictures_do_not_mix(layer: tuple[Attend, KeyValue], scattered: bool) ->
     broken = forward(x)
     assert torch.equal(broken[[0, 1, 3]], together[[0, 1, 3]])
     assert broken[2].isnan().all()
+
+
+def test_normalisation_s_own_way_back_is_the_derivative() -> None:
+    norm = RMSNorm(8).double()
+    torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
+    x = torch.randn(2, 3, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(norm, (x,))
+    y = norm(x)
+    with torch.no_grad():
+        torch.testing.assert_close(y, norm(x))  # PyTorch's own
+    y.sin().sum().backward()
+    mine = norm.weight.grad
+    norm.weight.grad = None
+    torch.nn.functional.rms_norm(x, (8,), norm.weight, norm.eps).sin().sum().backward()
+    torch.testing.assert_close(mine, norm.weight.grad)
