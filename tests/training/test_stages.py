@@ -25,6 +25,7 @@ from limner.training.examples import encoded
 from limner.training.generator import GeneratorTask
 from limner.training.image_tokenizer import ImageTokenizerTask
 from limner.training.loop import Loop, LoopConfig, Task, step_rng
+from limner.training.perceptual import PerceptualLoss
 from limner.training.presets import Preset, preset
 from limner.training.sets import LibrarySet, SourceSet, TrainingSet, open_set
 from limner.training.text_tokenizer import TextTokenizerConfig, train
@@ -101,6 +102,42 @@ def stage(
         return tiny.generator.loop, generator_task(tiny, shapes_set, tokenizer, kept)
     n_passes = 1 if "one" in request.param else 2
     return tiny.upscaler.loop, upscaler_task(tiny, shapes_set, tokenizer, n_passes)
+
+
+def test_a_decoder_trained_alone_leaves_the_codes_as_they_are(
+    tiny: Preset, shapes_set: LibrarySet, tokenizer: ImageTokenizer, tmp_path: Path, unplotted: None
+) -> None:
+    pictures = np.stack([shapes_set.picture(i, 32) for i in range(16)])
+    loop = replace(tiny.image_tokenizer.loop, steps=20, report_every=20)
+    config = replace(
+        tiny.image_tokenizer, loop=loop, decoder_only=True, wrong_cells=0.1, perceptual=0.1
+    )
+    task = ImageTokenizerTask(config, pictures, pictures[:4])
+    task.model.load_state_dict(tokenizer.state_dict())
+    before = loss_of_first_batch(task)
+    Loop(task, loop, tmp_path).run()
+    assert loss_of_first_batch(task) < 0.97 * before
+    for name, value in task.model.encoder.state_dict().items():
+        torch.testing.assert_close(value, tokenizer.encoder.state_dict()[name], rtol=0, atol=0)
+
+
+def test_looks_are_equal_for_equal_pictures_and_differ_with_sharpness() -> None:
+    true = torch.zeros(1, 3, 32, 32)
+    true[..., 8:24, 8:24] = 1
+    looks = PerceptualLoss()
+    assert float(looks(true, true)) < 1e-6
+    blurred = torch.nn.functional.avg_pool2d(true, 5, 1, 2)
+    more = torch.nn.functional.avg_pool2d(true, 11, 1, 5)
+    assert 0 < float(looks(blurred, true)) < float(looks(more, true)) <= 12
+
+
+def test_a_decoder_is_not_trained_alone_on_codes_that_mean_nothing(
+    tiny: Preset, shapes_set: LibrarySet, tmp_path: Path
+) -> None:
+    alone = replace(tiny, image_tokenizer=replace(tiny.image_tokenizer, decoder_only=True))
+    with pytest.raises(SettingsError, match="no image tokenizer") as caught:
+        stages.train_image_tokenizer(stages.Run(tmp_path / "a", alone, shapes_set), quiet)
+    assert "limner begin" in str(caught.value.hint)
 
 
 def loss_of_first_batch(task: Task) -> float:
