@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -140,13 +141,18 @@ def test_high_quality_keeps_the_best_of_its_candidates(engine: OnnxEngine) -> No
 
 
 def test_the_best_of_as_many_as_asked_for_is_kept(engine: OnnxEngine) -> None:
-    scores = []
-    for best_of in (1, 2, 4):
-        [picture] = draw(engine, quality="low", seed=3, best_of=best_of)
-        assert picture.score is not None
-        scores.append(picture.score)
-    assert scores == sorted(scores)
-    assert scores[0] < scores[-1]
+    gains = []
+    for seed in range(4):
+        drawn = [
+            draw(engine, quality="low", seed=seed, best_of=best_of)[0].score
+            for best_of in (1, 2, 4)
+        ]
+        scores = [score for score in drawn if score is not None]
+        assert len(scores) == 3
+        # The same picture among more of them: its score may differ in the last bit.
+        assert all(few <= more + 1e-6 for few, more in pairwise(scores)), scores
+        gains.append(scores[-1] - scores[0])
+    assert max(gains) > 1e-6  # of some seed the first is not the best
 
 
 def test_a_score_below_what_is_asked_for_is_tried_once_more(engine: OnnxEngine) -> None:
