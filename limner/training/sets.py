@@ -1,7 +1,6 @@
 """What a run trains on: open art and its scenes, shapes drawn by code, one's own pictures."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,6 @@ _GLANCE_PX = 32  # enough to see that a picture has changed
 # is drawn in, and what training sees most. The others are learned less, and drawn when asked for.
 _FAVOURITE = "twemoji"
 _FAVOURITE_WEIGHT = 3.0
-_RARE_SHARE = 0.15  # of the drawings: an artist of fewer
-_RARE_WEIGHT = 0.4  # is learned from less often
 _GROUP_WEIGHTS = {"people-body": 0.4, "symbols": 0.5}  # many, much alike, and seldom asked for
 
 
@@ -80,14 +77,9 @@ class LibrarySet:
         # Shapes hold nothing out: what is reported of them is how well they are known.
         self._held_out, self._tested = (s2, "S3") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
-        n_drawings = Counter(library.entries[i].drawing.artist for i in self.singles)
-        rare = _RARE_SHARE * len(self.singles)
-        self._artist_weights = {a: _RARE_WEIGHT if n < rare else 1.0 for a, n in n_drawings.items()}
-        if _FAVOURITE in n_drawings:
-            self._artist_weights[_FAVOURITE] = _FAVOURITE_WEIGHT
-        self.styles = [
-            _style(artist, artist == _FAVOURITE) for artist in n_drawings if artist in STYLES
-        ]
+        artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
+        self._artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
+        self.styles = [_style(a, a == _FAVOURITE) for a in artists if a in STYLES]
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
         """See `TrainingSet`."""

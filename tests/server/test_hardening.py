@@ -225,13 +225,12 @@ def test_who_leaves_while_sending_is_no_failure(
 
 
 def test_many_who_leave_take_no_thread_with_them(server: Server) -> None:
-    assert server.generate().status_code == 200
+    """The pool keeps some 40 idle threads for the next calls; busy ones would bar the last call."""
     before = threading.active_count()
-    for _ in range(20):
-        for path, kind, start in _BEGINNINGS:
-            _send(server, path, kind, start, 5000).close()
+    for path, kind, start in _BEGINNINGS * 32:
+        _send(server, path, kind, start, 5000).close()
     assert server.generate().status_code == 200
-    wait_until(lambda: threading.active_count() <= before + 8)
+    assert threading.active_count() < before + 80  # of the 160 that would be theirs
 
 
 def _peak_mb(pid: int) -> float:
