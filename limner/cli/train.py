@@ -35,6 +35,13 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
     type=click.FloatRange(0, min_open=True),
     help="End each stage in time, with as many steps as a trial says fit (or --steps).",
 )
+@click.option(
+    "--rate",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 10, min_open=True),
+    help="Learning rates, in parts of the preset's: less for a short run from weights that draw.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--depth", type=click.IntRange(1, 32), help="Layers a stack; width follows.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
@@ -53,6 +60,7 @@ def train(
     data: str,
     steps: int | None,
     minutes: float | None,
+    rate: float,
     seed: int,
     depth: int | None,
     device: str,
@@ -79,6 +87,7 @@ def train(
         device=device,
         precision=precision,
         seed=seed,
+        rate=rate,
     )
     for part in STAGES if stage == "all" else (stage,):
         click.echo(f"training the {part}", err=True)

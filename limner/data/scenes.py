@@ -5,7 +5,7 @@ The same spec gives the same picture at any size, and its captions are made from
 
 Things stand on a lattice of a twelfth of the canvas, a cell of the image tokenizer, and come in few
 sizes. So a drawing has one row of codes for each size, wherever it stands, and a small model learns
-it; with free places and sizes it would have to learn dozens (docs/experiments.md, 2026-11-24).
+it; with free places and sizes it would have to learn dozens (docs/experiments.md, 2026-11-25).
 """
 
 import json

@@ -55,13 +55,19 @@ class Run:
     device: str = "cpu"
     precision: str = "auto"
     seed: int = 0
+    rate: float = 1.0  # of the preset's learning rates
     ends_at: float | None = None  # of time.monotonic(): when a stage must be over
 
     def loop(self, config: LoopConfig) -> LoopConfig:
         """A stage's loop with the run's wishes."""
-        steps = self.steps or config.steps
         return replace(
-            config, steps=steps, device=self.device, precision=self.precision, seed=self.seed
+            config,
+            steps=self.steps or config.steps,
+            lr=config.lr * self.rate,
+            muon_lr=config.muon_lr * self.rate,
+            device=self.device,
+            precision=self.precision,
+            seed=self.seed,
         )
 
     def part(self, stage: str) -> Path:

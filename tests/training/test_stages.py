@@ -336,6 +336,14 @@ def test_users_own_pictures_go_through_all_stages(
     assert bundle.config.transformer.n_vocab == text.n_vocab
 
 
+def test_run_changes_what_is_asked_of_the_presets_loop(tiny: Preset, tmp_path: Path) -> None:
+    data = open_set("shapes", tmp_path, tiny.set)
+    wanted = tiny.generator.loop
+    run = stages.Run(tmp_path / "run", tiny, data, steps=7, rate=0.25, seed=3)
+    changed = replace(wanted, steps=7, lr=wanted.lr / 4, muon_lr=wanted.muon_lr / 4, seed=3)
+    assert run.loop(wanted) == replace(changed, device="cpu", precision="auto")
+
+
 def test_broken_picture_is_named_before_training(tiny: Preset, tmp_path: Path) -> None:
     users_pictures(tmp_path / "mine")
     (tmp_path / "mine" / "p3.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
