@@ -16,7 +16,7 @@ from limner.request import Edit, ImageRequest
 
 # Of a picture that is drawn anew, the share of cells that stay: chosen by looking at results.
 _KEPT_OF_EDIT = 0.08
-_KEPT_OF_VARIATION = 0.35
+_KEPT_OF_VARIATION = 0.5
 
 
 @dataclass(frozen=True, eq=False)
