@@ -21,7 +21,7 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @click.command()
 @click.argument("stage", type=click.Choice([*STAGES, "all"]))
-@click.option("--preset", default="nano", show_default=True, help="nano, nano-96, small or tiny.")
+@click.option("--preset", default="nano", show_default=True, help="nano, nano-96, small, tiny…")
 @click.option("--name", default="mine", show_default=True, help="Of the run's folder.")
 @click.option(
     "--data",

@@ -182,7 +182,25 @@ TINY = Preset(
     },
 )
 
-PRESETS = {"nano": NANO, "nano-96": NANO_96, "small": SMALL, "tiny": TINY}
+# As nano-96 is to nano.
+TINY_48 = replace(
+    TINY,
+    image_tokenizer=replace(
+        TINY.image_tokenizer,
+        model=replace(TINY.image_tokenizer.model, image_px=48),
+        decoder_only=True,
+        wrong_cells=0.02,
+        perceptual=0.1,
+    ),
+)
+
+PRESETS = {
+    "nano": NANO,
+    "nano-96": NANO_96,
+    "small": SMALL,
+    "tiny": TINY,
+    "tiny-48": TINY_48,
+}
 
 
 def preset(name: str, depth: int | None = None) -> Preset:
