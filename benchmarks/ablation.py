@@ -1,6 +1,6 @@
 """Which attention should the content stack have: dense, scattered, or each in turn?
 
-    python benchmarks/ablation.py --name RUN --json ablation.json    # some 4 min a model on two slow cores
+    python benchmarks/ablation.py --name RUN --json ablation.json  # 4 min a model on two slow cores
 
 Small transformers, alike but for their attention, learn RUN's pictures from nothing: the same
 batches, every cell asked in turn after those before it, so that all there is to know of a picture
