@@ -23,9 +23,9 @@ import torch
 
 from limner import settings
 from limner.errors import LimnerError
-from limner.training import presets, sets, stages
-from limner.training.generator import Examples, GeneratorTask
+from limner.training import datasets, presets, stages
 from limner.training.loop import Loop
+from limner.training.tasks.generator import Examples, GeneratorTask
 
 ATTENTIONS = ("dense", "scattered", "alternate")
 
@@ -82,7 +82,7 @@ def main() -> int:
     home = settings.load({}).home
     try:
         preset = presets.preset(options.preset)
-        data = sets.open_set(options.data, home / "data", preset.set)
+        data = datasets.open_set(options.data, home / "data", preset.set)
         run = stages.Run(home / "training" / options.name, preset, data)
         figures = measure(run, options.seeds, options.steps)
     except LimnerError as error:

@@ -94,7 +94,7 @@ def bare_rates(flags: Row, body: Row, seconds: float) -> list[Row]:
 def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> float:
     """Pictures a second of the engine alone, in batches of so many on so many lanes; 0 is all."""
     from limner.engines.base import Picture, Wanted
-    from limner.model import pixels
+    from limner.imaging import codec
     from limner.request import ImageRequest, Size
     from limner.studio import Studio
 
@@ -105,7 +105,7 @@ def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> 
     ends: list[float] = []
 
     def encode(picture: Picture) -> None:
-        pixels.encode(picture.pixels, "png", picture.text())
+        codec.encode(picture.pixels, "png", picture.text())
         ends.append(time.perf_counter())
 
     def lane(until: float) -> None:

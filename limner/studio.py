@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
-from limner.engines.base import Engine, Event, Picture, Wanted, check_able, load
+from limner.engines.base import (
+    Engine,
+    Event,
+    Picture,
+    Wanted,
+    check_able,
+    load,
+)
 from limner.errors import EngineError
 from limner.request import (
     Background,
@@ -220,12 +227,12 @@ def variation_of(image: Source) -> Variation:
 
 def _pixels(image: Source) -> NDArray[np.uint8]:
     """The pixels of a picture, read if it is a file or its bytes."""
-    from limner.model import received  # numpy and Pillow
+    from limner.imaging import decode_upload  # numpy and Pillow
 
     if isinstance(image, str | Path):
-        return received.read_file(image).pixels
+        return decode_upload.read_file(image).pixels
     if isinstance(image, bytes):
-        return received.read(image).pixels
+        return decode_upload.read(image).pixels
     return image.pixels if isinstance(image, Picture) else image
 
 

@@ -20,9 +20,19 @@ from limner.engines.base import (
     Sharing,
     Wanted,
 )
-from limner.errors import DataError, EngineError, InvalidRequest, WeightsError
-from limner.request import SIZES, Edit, ImageRequest, Variation
-from limner.storage import weights
+from limner.errors import (
+    DataError,
+    EngineError,
+    InvalidRequest,
+    WeightsError,
+)
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Variation,
+)
+from limner.storage.checkpoints import weights
 from limner.studio import Studio
 
 REQUEST = ImageRequest("a fox", n=2, size=SIZES[0], seed=5)

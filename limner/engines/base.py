@@ -76,12 +76,12 @@ class Picture:
         Raises OutputError when the ending is unknown or the file cannot be written. JPEG has no
         transparency, so there the picture lies on white.
         """
-        from limner.model import pixels
+        from limner.imaging import codec
         from limner.storage import files
 
         path = Path(path)
         files.write_whole(
-            path, pixels.encode(self.pixels, files.format_from_path(path), self.text())
+            path, codec.encode(self.pixels, files.format_from_path(path), self.text())
         )
         return path
 
@@ -228,7 +228,7 @@ class EngineInfo:
 
 
 def _onnx(module: Any, settings: Settings) -> Engine:
-    from limner.storage.weights import find
+    from limner.storage.checkpoints.weights import find
 
     engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
     return engine
@@ -245,7 +245,7 @@ ENGINES = {
         EngineInfo(
             "onnx",
             "limner's own transformer on the CPU, no network",
-            "limner.engines.onnx_graph",
+            "limner.engines.transformer.engine",
             None,
             _onnx,
         ),

@@ -19,8 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.model.attention import dense_mask
-from limner.model.layers import Attend, Keys, KeyValue, RMSNorm, Rotary, Stack, SwiGLU
-from limner.model.scatter import block_table
+from limner.model.block_sparse import block_table
+from limner.model.layers import (
+    Attend,
+    Keys,
+    KeyValue,
+    RMSNorm,
+    Rotary,
+    Stack,
+    SwiGLU,
+)
 
 
 @dataclass(frozen=True)

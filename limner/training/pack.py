@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from limner.errors import WeightsError
-from limner.storage import quantised
+from limner.storage.checkpoints import quantised
 from limner.storage.files import reported
 from limner.training import checkpoint
 

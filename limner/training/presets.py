@@ -5,14 +5,14 @@ from typing import Any
 
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
-from limner.model.sampling import SamplingConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
-from limner.training.generator import GeneratorTraining
-from limner.training.image_tokenizer import ImageTokenizerTraining
+from limner.sampling.sampling import SamplingConfig
+from limner.training.datasets import SetConfig
 from limner.training.loop import LoopConfig
-from limner.training.sets import SetConfig
-from limner.training.upscaler import UpscalerTraining
+from limner.training.tasks.generator import GeneratorTraining
+from limner.training.tasks.image_tokenizer import ImageTokenizerTraining
+from limner.training.tasks.upscaler import UpscalerTraining
 
 
 @dataclass(frozen=True)

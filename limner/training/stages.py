@@ -18,20 +18,21 @@ import torch
 from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
-from limner.model.styles import in_style
 from limner.model.text_tokenizer import TextTokenizer
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
+from limner.sampling.styles import in_style
 from limner.storage.files import reported, write_whole
-from limner.training import checkpoint, text_tokenizer
+from limner.training import checkpoint
 from limner.training.budget import steps_until
-from limner.training.examples import Report
-from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
-from limner.training.image_tokenizer import ImageTokenizerTask
+from limner.training.datasets import TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
-from limner.training.sets import TrainingSet
-from limner.training.upscaler import UpscalerTask, make_pairs
+from limner.training.tasks import text_tokenizer
+from limner.training.tasks.examples import Report
+from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
+from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.upscaler import UpscalerTask, make_pairs
 
 PROMPTS = (
     *("a red apple", "苹果", "a dog", "狗", "cat face", "猫", "a rocket", "火箭"),

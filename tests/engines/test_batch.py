@@ -10,11 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.engines.base import Event, Notice, Picture, Preview, Progress, Tally, Wanted
-from limner.engines.onnx_graph import OnnxEngine
+from limner.engines.base import (
+    Event,
+    Notice,
+    Picture,
+    Preview,
+    Progress,
+    Tally,
+    Wanted,
+)
 from limner.engines.testcard import CardEngine
-from limner.request import SIZES, Edit, ImageRequest, Size, Variation
-from limner.storage.weights import find
+from limner.engines.transformer.engine import OnnxEngine
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+)
+from limner.storage.checkpoints.weights import find
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 

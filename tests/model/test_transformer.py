@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from limner.model.block_sparse import pair_mask
 from limner.model.bundle import BundleConfig
 from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.layers import rotate
-from limner.model.scatter import pair_mask
 from limner.model.transformer import Transformer, TransformerConfig, axial_rotary
 
 CONFIG = TransformerConfig(

@@ -18,11 +18,16 @@ from fastapi import FastAPI
 from PIL import Image
 
 from limner import settings as settings_module
-from limner.engines.base import Engine, Event, Sharing, Wanted
+from limner.engines.base import (
+    Engine,
+    Event,
+    Sharing,
+    Wanted,
+)
 from limner.engines.testcard import CardEngine
 from limner.server.app import create_app
-from limner.server.moderation import Moderator, PictureModerator
-from limner.server.service import Service
+from limner.service.context import Service
+from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
 
 GENERATIONS = "/v1/images/generations"

@@ -19,10 +19,10 @@ from typing import IO, Any
 import httpx2
 
 from limner import settings as settings_module
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, History
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import LEFT_S, Upkeep
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, History
+from limner.storage.db.maintenance import LEFT_S, Upkeep
 from tests.server.helpers import GENERATIONS, open_picture, wait_until
 
 CAT = {"prompt": "a cat", "size": "256x256", "quality": "low"}

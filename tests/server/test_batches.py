@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from limner.engines.base import Picture
-from limner.server.jobs import Job
+from limner.service.queue.jobs import Job
 from tests.server.helpers import (
     GENERATIONS,
     JOBS,

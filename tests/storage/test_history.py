@@ -12,10 +12,22 @@ from typing import Any
 import pytest
 
 from limner.errors import DatabaseError, StoreError
-from limner.storage.database import FILE, Database
-from limner.storage.history import FOLDER, MAX_RESUMED, Asked, History, Made, Record
-from limner.storage.pictures import Folder, Store
-from limner.storage.upkeep import LEFT_S, SILENT_S, Retention, Upkeep
+from limner.storage.blobs.store import Folder, Store
+from limner.storage.db.database import FILE, Database
+from limner.storage.db.history import (
+    FOLDER,
+    MAX_RESUMED,
+    Asked,
+    History,
+    Made,
+    Record,
+)
+from limner.storage.db.maintenance import (
+    LEFT_S,
+    SILENT_S,
+    Retention,
+    Upkeep,
+)
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MODELS = ["nano"]

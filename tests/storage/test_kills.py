@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 
 from limner import settings as settings_module
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, History
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import LEFT_S, Upkeep
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, History
+from limner.storage.db.maintenance import LEFT_S, Upkeep
 from tests.s3 import S3Server
 
 _STORE = """
 import os, random, time
 from limner import settings
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, Asked, History, Made
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import Upkeep
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, Asked, History, Made
+from limner.storage.blobs.store import open_store
+from limner.storage.db.maintenance import Upkeep
 
 loaded = settings.load()
 history = History(Database(loaded.database, loaded.home), open_store(loaded), loaded.home)
