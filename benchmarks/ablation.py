@@ -48,7 +48,7 @@ def held_out_loss(
         n_heads=2,
     )
     loop = replace(wanted.loop, steps=steps, seed=seed, report_every=steps, warmup=steps // 10)
-    config = replace(wanted, model=model, loop=loop, batch=16, at_once=0.0, contrastive=0.0)
+    config = replace(wanted, model=model, loop=loop, batch=16, parallel_prob=0.0, contrastive=0.0)
     torch.manual_seed(seed)
     task = GeneratorTask(config, *examples, tokenizer)
     with tempfile.TemporaryDirectory() as folder:

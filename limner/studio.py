@@ -12,8 +12,8 @@ from limner import settings as settings_module
 from limner.engines.base import (
     Engine,
     Event,
+    ImageTask,
     Picture,
-    Wanted,
     check_able,
     load,
 )
@@ -65,8 +65,8 @@ class Studio:
         return _events(loaded, request.with_seed())
 
     def draw_together(
-        self, wanted: Sequence[Wanted], *, engine: str | None = None
-    ) -> Generator[tuple[Wanted, Event]]:
+        self, wanted: Sequence[ImageTask], *, engine: str | None = None
+    ) -> Generator[tuple[ImageTask, Event]]:
         """Draw pictures that may share a batch, of requests with a seed that the engine can draw.
 
         Every one that is not dropped is drawn, or this fails.
@@ -91,7 +91,7 @@ def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
-def _together(engine: Engine, wanted: Sequence[Wanted]) -> Generator[tuple[Wanted, Event]]:
+def _together(engine: Engine, wanted: Sequence[ImageTask]) -> Generator[tuple[ImageTask, Event]]:
     left = set(wanted)
     with _room_for(engine, f"{len(wanted)} x {wanted[0].request.size}"):
         for one, event in engine.draw(wanted):

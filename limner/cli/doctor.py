@@ -81,7 +81,7 @@ def _home(settings: Settings) -> str:
     """Home."""
     from limner.storage import files
 
-    with files.reported(settings.home):
+    with files.wrap_os_errors(settings.home):
         settings.home.mkdir(parents=True, exist_ok=True)
     files.check_writable(settings.home / "doctor")
     return f"{settings.home} can be written"

@@ -155,7 +155,7 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
 
     folder = run_folder(settings.load({"home": home}).home, run)
     bundle, tokenizer = stages.load_bundle(folder)
-    about = {"name": name or run, "version": __version__, **stages.manner(folder)}
+    about = {"name": name or run, "version": __version__, **stages.generation_config(folder)}
     if preset is not None:
         about["sampling"] = presets.preset(preset).sampling_table()
     click.echo(write(bundle, tokenizer, output, about).path)

@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 from limner.engines.base import (
     Engine,
     Event,
+    ImageTask,
     Picture,
     Preview,
     Progress,
-    Wanted,
 )
 from limner.imaging import codec as px
 from limner.request import (
@@ -63,7 +63,7 @@ class CardEngine(Engine):
         """A card reads words."""
         return len(text.split())
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw cards, one after the other; see `engines.base.Engine`."""
         for one in wanted:
             request = one.request

@@ -88,7 +88,7 @@ class Nearest:
     overlap: NDArray[np.float64]  # (n,), intersection over union of the outlines
 
 
-class Memory:
+class TrainingIndex:
     """The training drawings as features, to tell a new picture from a copy of one of them."""
 
     def __init__(

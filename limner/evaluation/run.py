@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from limner.data.emoji import splits
 from limner.data.emoji.library import Library
 from limner.errors import DataError, MissingExtra
-from limner.evaluation.baselines import Memory, Retrieval
+from limner.evaluation.baselines import Retrieval, TrainingIndex
 from limner.evaluation.judge.judge import Judge
 from limner.evaluation.measures import metrics, rules
 from limner.evaluation.measures.edits import Ask, Redrawing
@@ -114,9 +114,9 @@ class Evaluation:
         return report
 
     @cached_property
-    def memory(self) -> Memory:
+    def memory(self) -> TrainingIndex:
         """The training drawings; looking at them takes minutes the first time."""
-        return Memory(
+        return TrainingIndex(
             self.library,
             self.judge.backbone,
             self.config.cache,
@@ -211,7 +211,7 @@ class Evaluation:
             found.append(RuleRow(source, lang, by_rule))
         return found
 
-    def _copies(self, answers: Answers, memory: Memory) -> list[CopyRow]:
+    def _copies(self, answers: Answers, memory: TrainingIndex) -> list[CopyRow]:
         found = []
         for (source, lang), pictures in answers.pictures.items():
             if source not in (TRUE, self.name):

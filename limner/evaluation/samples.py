@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
-from limner.evaluation.baselines import Memory, Retrieval
+from limner.evaluation.baselines import Retrieval, TrainingIndex
 from limner.evaluation.questions.prompts import Question
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX, through_source_px
@@ -98,7 +98,7 @@ def draw_all(
 
 
 def write_nearest_sheet(
-    drawn: list[Answers], memory: Memory, library: Library, source: str, output: Path
+    drawn: list[Answers], memory: TrainingIndex, library: Library, source: str, output: Path
 ) -> None:
     """A page of triples: the true picture, the drawn one, the nearest training drawing.
 

@@ -19,7 +19,7 @@ _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 @dataclass(frozen=True, eq=False)
-class Received:
+class DecodedImage:
     """A picture that was handed in, decoded and turned upright."""
 
     pixels: px.Pixels  # (H, W, 4) straight RGBA
@@ -36,7 +36,7 @@ class Received:
         return int(self.pixels.shape[0])
 
 
-def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Received:
+def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     """Decode the file `data`; too large, animated, damaged or other ones are a DataError.
 
     Its header is looked at first: a bomb is refused before a byte of it is unpacked.
@@ -62,10 +62,10 @@ def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Received:
         )
     if n_frames > 1:
         raise DataError(f"The picture is animated: it has {n_frames} frames; send one of them")
-    return Received(px.decode(data, max_pixels=max_pixels), has_alpha)
+    return DecodedImage(px.decode(data, max_pixels=max_pixels), has_alpha)
 
 
-def read_file(path: str | Path) -> Received:
+def read_file(path: str | Path) -> DecodedImage:
     """Decode the picture at `path`; a DataError names it, also if it is not there."""
     try:
         data = Path(path).read_bytes()

@@ -50,7 +50,7 @@ class Network(Protocol):
     def shape(self) -> Shape:
         """The network's shape."""
 
-    def remember(self, text: Ints) -> Any:
+    def encode_prompt(self, text: Ints) -> Any:
         """What the decoder needs of texts (R, T)."""
 
     def step(
@@ -98,17 +98,17 @@ def draw_codes(
     uniforms: Floats,
     config: SamplingConfig,
     known: Known | None = None,
-    palette: Ints | None = None,
+    allowed_codes: Ints | None = None,
 ) -> Iterator[Partial]:
     """Draw pictures' codes, yielding after every step; the last one is whole.
 
     conditional, unconditional: texts (B, T) and (B, T), with and without the prompt; without the
     second there is no guidance, and half the work. uniforms (B, n_cells, n_groups): the random
     numbers of every cell, by its place. Of `known` cells none is drawn and all are seen. With a
-    `palette` (P, n_groups) a cell's codes are those of one of its rows.
+    `allowed_codes` (P, n_groups) a cell's codes are those of one of its rows.
     """
     shape = network.shape
-    run = _Run(network, conditional, unconditional, palette)
+    run = _Run(network, conditional, unconditional, allowed_codes)
     codes = np.zeros((len(conditional), shape.n_cells, shape.n_groups), np.int64)
     drawn = np.zeros(shape.n_cells, bool)
     order = spread_order(shape.grid)
@@ -156,12 +156,12 @@ class _Run:
         network: Network,
         conditional: Ints,
         unconditional: Ints | None,
-        palette: Ints | None,
+        allowed_codes: Ints | None,
     ) -> None:
-        self.network, self.shape, self.palette = network, network.shape, palette
+        self.network, self.shape, self.allowed_codes = network, network.shape, allowed_codes
         texts = [conditional] if unconditional is None else [conditional, unconditional]
         self.n_texts, n_rows = len(texts), len(texts) * len(conditional)
-        self.memory = network.remember(np.concatenate(texts))
+        self.memory = network.encode_prompt(np.concatenate(texts))
         layers, two, heads, d_head = self.shape.cache
         self.cache: Floats = np.zeros((n_rows, layers, two, heads, 0, d_head), np.float32)
         # [BEGIN] is the code after the last one, at the place after the last cell.
@@ -191,8 +191,8 @@ class _Run:
                 scores = self.network.later_scores(hidden, self._of_all_texts(codes))
             if self.n_texts == 2:
                 scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
-            if self.palette is not None:
-                allowed = _in_palette(self.palette, codes, self.shape.n_codes)
+            if self.allowed_codes is not None:
+                allowed = _in_palette(self.allowed_codes, codes, self.shape.n_codes)
                 scores = np.where(allowed, scores, -np.inf)
             temperature = config.detail_temperature if group else config.temperature
             code = draw(scores, uniforms[..., group], temperature, config.top_p)
@@ -220,10 +220,10 @@ class _Run:
         )
 
 
-def _in_palette(palette: Ints, codes: Ints, n_codes: int) -> Bools:
-    """Which next codes (B, Q, n_codes) there are in the palette's rows that begin with `codes`."""
+def _in_palette(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
+    """Which next codes (B, Q, n_codes) there are in the allowed_codes's rows that begin with `codes`."""
     group = codes.shape[-1]
     allowed = np.zeros((*codes.shape[:2], n_codes), bool)
-    for row in palette:
+    for row in allowed_codes:
         allowed[..., row[group]] |= (codes == row[:group]).all(axis=-1)
     return allowed

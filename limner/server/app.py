@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
-from limner.server.http.middleware import Doorway
+from limner.server.http.middleware import RequestMiddleware
 from limner.server.idempotency import once
 from limner.server.openai import answers, errors
 from limner.server.openapi import describe, docs_page
@@ -69,7 +69,9 @@ def create_app(
     app.include_router(_keyed())
     app.include_router(_open())
     _handle_errors(app)
-    app.add_middleware(Doorway, max_body_bytes=serving.max_upload_bytes, traces=serving.traces)
+    app.add_middleware(
+        RequestMiddleware, max_body_bytes=serving.max_upload_bytes, traces=serving.traces
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins_allowed,
@@ -122,7 +124,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for worker in serving.workers.values():
         worker.start()
     await recovery.draw_on(serving)
-    tending = asyncio.ensure_future(_tend(serving))
+    tending = asyncio.ensure_future(_run_maintenance(serving))
     yield
     tending.cancel()
     for worker in serving.workers.values():
@@ -131,12 +133,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.traces.close()
 
 
-async def _tend(serving: Service) -> None:
+async def _run_maintenance(serving: Service) -> None:
     """Keep in order what servers store, and draw what one left that died, as long as it runs."""
     while True:
         await asyncio.sleep(maintenance.EVERY_S)
         try:
-            await run_in_threadpool(serving.tend)
+            await run_in_threadpool(serving.run_maintenance)
             await recovery.draw_on(serving)
         except LimnerError as error:
             log.error("what is stored could not be kept in order: %s", error.message)

@@ -97,7 +97,7 @@ async def _as_first(
     try:
         return await handler(request)
     except BaseException:
-        await run_in_threadpool(claims.give_up, name, id)
+        await run_in_threadpool(claims.release, name, id)
         raise
 
 

@@ -40,7 +40,7 @@ from limner.storage.db import history
 from limner.storage.db.claims import Claims
 from limner.storage.db.database import Database
 from limner.storage.db.keys import KeyStore, signing_key
-from limner.storage.db.maintenance import Retention, Upkeep
+from limner.storage.db.maintenance import Maintenance, Retention
 from limner.studio import Studio
 
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
@@ -66,10 +66,10 @@ class Service:
         self.database = Database(settings.database, settings.home)
         self._store = store = pictures.open_store(settings)
         self.history: history.History | None = None
-        self.upkeep: Upkeep | None = None
+        self.maintenance: Maintenance | None = None
         if settings.history:
             self.history = history.History(self.database, store, settings.home)
-            self.upkeep = Upkeep(self.history, settings.home, _retention(settings))
+            self.maintenance = Maintenance(self.history, settings.home, _retention(settings))
         self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
@@ -113,20 +113,20 @@ class Service:
 
     def open(self) -> None:
         """Take part among the servers of this home, and put right what a killed one left."""
-        if self.upkeep:
-            self.upkeep.hold()
+        if self.maintenance:
+            self.maintenance.acquire()
         self.links.sweep()
 
-    def tend(self) -> None:
-        """What is due every `upkeep.EVERY_S`. Takes time: not on the loop."""
-        if self.upkeep:
-            self.upkeep.tend()
+    def run_maintenance(self) -> None:
+        """What is due every `maintenance.EVERY_S`. Takes time: not on the loop."""
+        if self.maintenance:
+            self.maintenance.run_maintenance()
         self.links.sweep()
 
     def close(self) -> None:
         """Stop taking part."""
-        if self.upkeep:
-            self.upkeep.release()
+        if self.maintenance:
+            self.maintenance.release()
         self.database.close()
 
     def keep(
@@ -155,7 +155,7 @@ class Service:
         try:
             record.add(made, name, data)
         except BaseException:
-            # No picture without its row; what cannot be told or deleted now, upkeep does later.
+            # No picture without its row; what cannot be told or deleted now, maintenance does later.
             with suppress(LimnerError):
                 if not record.has(name):
                     self.links.discard(name)

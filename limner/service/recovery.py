@@ -1,6 +1,6 @@
 """Requests that a stopped or dead server left: drawn on by another, from what their rows keep.
 
-A server looks for them when it starts and every `upkeep.EVERY_S`. One that stops says so; one that
+A server looks for them when it starts and every `maintenance.EVERY_S`. One that stops says so; one that
 dies is known by its silence. The database gives each request to one server alone.
 """
 

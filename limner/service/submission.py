@@ -30,7 +30,7 @@ async def admit(request: Request, call: Call) -> Job:
     """Queue `call` within the limits of its key, with a row in the history if one is kept."""
     serving, holder = context.of(request), context.holder(request)
     resume = _kept_for_resuming(request, call)
-    ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
+    ticket = await run_in_threadpool(serving.limiter.acquire, holder, call.request.n)
     try:
         id = context.request_id(request)
         job = serving.worker(call).submit(

@@ -15,7 +15,7 @@ from limner.errors import SettingsError
 from limner.model.bundle import BundleConfig
 from limner.model.contrastive import ContrastiveLoss
 from limner.storage.checkpoints import quantised, weights
-from limner.storage.files import reported, write_whole
+from limner.storage.files import wrap_os_errors, write_whole
 from limner.training import checkpoint
 from limner.training.resize_positions import at_px, on_grid
 
@@ -48,7 +48,7 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | N
         tensors, shapes = _at_px(tensors, shapes, px)
     if "text-tokenizer" in wanted:
         text = found.file("text_tokenizer.json").read_bytes()
-        with reported(run):
+        with wrap_os_errors(run):
             (run / "text-tokenizer").mkdir(parents=True)
         write_whole(run / "text-tokenizer" / "text_tokenizer.json", text)
     about: dict[str, dict[str, Any]] = {

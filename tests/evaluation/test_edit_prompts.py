@@ -8,7 +8,7 @@ import pytest
 from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
 from limner.evaluation.judge.scenes import describe
-from limner.evaluation.questions.edit_prompts import exchanges, other_hands, singles
+from limner.evaluation.questions.edit_prompts import exchanges, other_styles, singles
 from tests.training.evaluation import library_of_shapes
 
 
@@ -52,8 +52,8 @@ def test_singles_are_all_different(library: Library) -> None:
 
 def test_other_hands_drew_the_same_thing(library: Library) -> None:
     [one] = singles(library, 1)
-    assert other_hands(one.spec, library, ("noto",)) == []
-    [index] = other_hands(one.spec, library, ("noto", "emojione"))
+    assert other_styles(one.spec, library, ("noto",)) == []
+    [index] = other_styles(one.spec, library, ("noto", "emojione"))
     assert library.entries[index].concept.key == one.spec.objects[0].concept
     assert library.entries[index].drawing.artist == "emojione"
 

@@ -13,7 +13,7 @@ from PIL import Image
 from limner.data.emoji.library import Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
-from limner.evaluation.baselines import Memory, Retrieval, training_singles
+from limner.evaluation.baselines import Retrieval, TrainingIndex, training_singles
 from limner.evaluation.measures.edits import Drawn
 from limner.evaluation.measures.metrics import on_white
 from limner.evaluation.questions.prompts import Question, ask
@@ -235,7 +235,7 @@ def test_retrieval_finds_the_training_picture_with_these_words(library: Library)
 
 
 def test_a_training_drawing_is_a_copy_and_noise_is_not(library: Library, tmp_path: Path) -> None:
-    memory = Memory(library, small_backbone(), tmp_path)
+    memory = TrainingIndex(library, small_backbone(), tmp_path)
     rng = np.random.default_rng(0)
     index = training_singles(library)[5]
     noise = rng.integers(0, 256, (SOURCE_PX, SOURCE_PX, 4), np.uint8)
@@ -245,7 +245,7 @@ def test_a_training_drawing_is_a_copy_and_noise_is_not(library: Library, tmp_pat
     assert nearest.similarity[0] == pytest.approx(1, abs=1e-4)
     assert nearest.overlap[0] == 1
     assert nearest.similarity[1] < nearest.similarity[0]
-    again = Memory(library, small_backbone(), tmp_path)
+    again = TrainingIndex(library, small_backbone(), tmp_path)
     assert again.nearest(noise[None]).similarity == pytest.approx(nearest.similarity[1:], abs=1e-5)
     assert len(list(tmp_path.iterdir())) == 1
 

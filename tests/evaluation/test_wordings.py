@@ -9,7 +9,7 @@ from limner.data.captions import STYLES
 from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
 from limner.errors import DataError
-from limner.evaluation.baselines import Memory
+from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.questions.wordings import (
     LOOKS,
     WITHOUT,
@@ -40,8 +40,8 @@ def judge(library: Library) -> Oracle:
 
 
 @pytest.fixture(scope="module")
-def memory(library: Library, judge: Oracle) -> Memory:
-    return Memory(library, judge.backbone)
+def memory(library: Library, judge: Oracle) -> TrainingIndex:
+    return TrainingIndex(library, judge.backbone)
 
 
 def test_every_word_is_asked_for_in_both_languages(library: Library) -> None:
@@ -61,7 +61,7 @@ def test_every_word_is_asked_for_in_both_languages(library: Library) -> None:
 
 
 def test_hands_are_told_apart_on_things_never_looked_at(
-    library: Library, judge: Oracle, memory: Memory
+    library: Library, judge: Oracle, memory: TrainingIndex
 ) -> None:
     held_out = {entry.concept.key for entry in library.entries if "star" in entry.concept.key}
     hands = Hands(memory, library, judge, held_out)
@@ -74,10 +74,12 @@ def test_hands_are_told_apart_on_things_never_looked_at(
 def test_one_hand_cannot_be_told_from_others(judge: Oracle) -> None:
     library = library_of_shapes()
     with pytest.raises(DataError, match="fewer than two artists"):
-        Hands(Memory(library, judge.backbone), library, judge, set())
+        Hands(TrainingIndex(library, judge.backbone), library, judge, set())
 
 
-def test_words_that_act_are_seen_to_act(library: Library, judge: Oracle, memory: Memory) -> None:
+def test_words_that_act_are_seen_to_act(
+    library: Library, judge: Oracle, memory: TrainingIndex
+) -> None:
     true = {q.prompts["en"]: q.spec for q in ask_words(library, N)}
 
     def draw(prompts: Sequence[str], seeds: Sequence[int]) -> tuple[Pixels, Scores]:

@@ -203,11 +203,11 @@ def test_without_a_second_text_there_is_no_guidance_and_half_the_rows(model: Tra
 
 
 def test_a_palette_gives_every_cell_the_codes_of_one_row(model: Transformer) -> None:
-    palette = np.array([[1, 2, 3], [1, 5, 3], [7, 2, 9], [1, 2, 11]])
+    allowed_codes = np.array([[1, 2, 3], [1, 5, 3], [7, 2, 9], [1, 2, 11]])
     network = TorchNetwork(model)
     hot = replace(SAMPLED, temperature=3.0, detail_temperature=3.0, top_p=1.0)
-    drawn = last(draw_codes(network, *texts(), numbers(), hot, palette=palette))
-    rows = {tuple(row) for row in palette.tolist()}
+    drawn = last(draw_codes(network, *texts(), numbers(), hot, allowed_codes=allowed_codes))
+    rows = {tuple(row) for row in allowed_codes.tolist()}
     assert {tuple(cell) for cell in drawn.reshape(-1, 3).tolist()} == rows
 
 

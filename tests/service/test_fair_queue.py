@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from limner import settings as settings_module
-from limner.engines.base import Picture, Sharing, Wanted
+from limner.engines.base import BatchKey, ImageTask, Picture
 from limner.request import SIZES, ImageRequest, Size
 from limner.service.access.auth import Holder
-from limner.service.queue.fair_queue import Turns
+from limner.service.queue.fair_queue import FairQueue
 from limner.service.queue.jobs import Job
 from limner.service.queue.worker import Worker
 from limner.studio import Studio
@@ -41,20 +41,20 @@ def _jobs(
     return asyncio.run(make())
 
 
-def _ids(turns: Turns) -> list[str]:
+def _ids(turns: FairQueue) -> list[str]:
     return [job.status.id for job in turns]
 
 
-def _sharing(most: int) -> Callable[[Wanted], Sharing]:
-    return lambda one: Sharing(one.request.size, most)
+def _batch_key(most: int) -> Callable[[ImageTask], BatchKey]:
+    return lambda one: BatchKey(one.request.size, most)
 
 
-def _taken(turns: Turns, most: int, n_free: int = 1) -> list[str]:
-    return [job.status.id for job in turns.take(_sharing(most), n_free).values()]
+def _taken(turns: FairQueue, most: int, n_free: int = 1) -> list[str]:
+    return [job.status.id for job in turns.take(_batch_key(most), n_free).values()]
 
 
 def test_keys_take_turns_and_requests_of_a_key_go_in_order() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for job in _jobs((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1"), (C, "c1"), (B, "b2")):
         turns.append(job)
     expected = ["a1", "b1", "c1", "a2", "b2", "a3"]
@@ -64,7 +64,7 @@ def test_keys_take_turns_and_requests_of_a_key_go_in_order() -> None:
 
 
 def test_a_turn_is_a_picture() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for job in [*_jobs((A, "many"), n=3), *_jobs((A, "after")), *_jobs((B, "one"))]:
         turns.append(job)
     assert [_taken(turns, 1) for _ in range(5)] == [
@@ -73,7 +73,7 @@ def test_a_turn_is_a_picture() -> None:
 
 
 def test_a_batch_goes_round_the_keys() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for job in [*_jobs((A, "many"), n=10), *_jobs((B, "b"), (C, "c1"), (C, "c2"))]:
         turns.append(job)
     assert _taken(turns, 6) == ["many", "b", "c1", "many", "c2", "many"]
@@ -84,17 +84,17 @@ def test_a_batch_goes_round_the_keys() -> None:
 
 
 def test_who_came_while_a_picture_was_drawn_is_before_its_key() -> None:
-    turns = Turns()
+    turns = FairQueue()
     [many] = _jobs((A, "many"), n=3)
     turns.append(many)
     assert _taken(turns, 1) == ["many"]
     turns.append(*_jobs((B, "b")))
-    turns.give_way(many)
+    turns.rotate(many)
     assert _ids(turns) == ["b", "many"]
 
 
 def test_who_cannot_share_is_the_first_of_the_next_batch() -> None:
-    turns = Turns()
+    turns = FairQueue()
     small = _jobs((A, "a"), (B, "b"), n=4)
     [large] = _jobs((C, "large"), size=SIZES[-1])
     for job in (*small, large):
@@ -105,7 +105,7 @@ def test_who_cannot_share_is_the_first_of_the_next_batch() -> None:
 
 
 def test_who_can_share_goes_along_and_takes_no_turn_from_its_key() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for holder, id, size in (
         (A, "large", SIZES[-1]),
         (A, "a1", SIZES[0]),
@@ -115,14 +115,14 @@ def test_who_can_share_goes_along_and_takes_no_turn_from_its_key() -> None:
         (B, "b3", SIZES[0]),
     ):
         turns.append(*_jobs((holder, id), size=size))
-    turns.give_way(next(iter(turns)))  # B is first
+    turns.rotate(next(iter(turns)))  # B is first
     assert _taken(turns, 3) == ["b1", "a1", "b2"]
     assert _taken(turns, 3) == ["large"]
     assert _taken(turns, 3) == ["b3", "a2"]
 
 
 def test_what_waits_is_parted_among_free_lanes() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for job in _jobs((A, "a"), (B, "b"), n=2):
         turns.append(job)
     assert _taken(turns, 8, n_free=2) == ["a", "b"]
@@ -130,7 +130,7 @@ def test_what_waits_is_parted_among_free_lanes() -> None:
 
 
 def test_pictures_in_order_are_begun_one_after_the_other() -> None:
-    turns = Turns()
+    turns = FairQueue()
     [stream] = _jobs((A, "stream"), n=3, is_stream=True)
     [other] = _jobs((A, "other"), n=2)
     turns.append(stream)
@@ -143,7 +143,7 @@ def test_pictures_in_order_are_begun_one_after_the_other() -> None:
 
 
 def test_cancelled_ones_leave() -> None:
-    turns = Turns()
+    turns = FairQueue()
     jobs = _jobs((A, "a1"), (A, "a2"), (B, "b1"), n=2)
     for job in jobs:
         turns.append(job)

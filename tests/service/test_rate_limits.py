@@ -224,13 +224,13 @@ def test_day_begins_at_midnight_utc(tmp_path: Path) -> None:
     database, now = Database("", tmp_path), Clock()
     limiter = Limiter(KeyStore(database), now=now)
     holder = Holder("phone", limits=Limits(pictures_per_day=2))
-    limiter.admit(holder, 2)
+    limiter.acquire(holder, 2)
     now.now_s += 86_399
     with pytest.raises(ApiError, match="images per day") as caught:
-        limiter.admit(holder, 1)
+        limiter.acquire(holder, 1)
     assert caught.value.headers["retry-after"] == "1"
     now.now_s += 1
-    limiter.admit(holder, 1)
+    limiter.acquire(holder, 1)
     database.close()
 
 
@@ -239,8 +239,8 @@ def test_what_is_refused_for_another_reason_is_not_counted(tmp_path: Path) -> No
     limiter = Limiter(KeyStore(database))
     holder = Holder("phone", limits=Limits(1, 2, 2, 1))
     for _ in range(3):
-        limiter.admit(holder, 2).refund()
-    limiter.admit(holder, 2)
+        limiter.acquire(holder, 2).refund()
+    limiter.acquire(holder, 2)
     database.close()
 
 
@@ -252,7 +252,7 @@ def test_many_threads_never_pass_the_limit(tmp_path: Path) -> None:
 
     def draw() -> None:
         try:
-            limiter.admit(holder, 2)
+            limiter.acquire(holder, 2)
         except ApiError:
             return
         admitted.append(2)
@@ -275,7 +275,7 @@ def test_servers_of_one_database_count_together(database_url: str, tmp_path: Pat
     def draw(limiter: Limiter) -> None:
         for _ in range(8):
             with suppress(ApiError):
-                limiter.admit(holder, 2)
+                limiter.acquire(holder, 2)
                 admitted.append(2)
 
     threads = [threading.Thread(target=draw, args=[limiter]) for limiter in limiters]
@@ -285,7 +285,7 @@ def test_servers_of_one_database_count_together(database_url: str, tmp_path: Pat
         thread.join()
     assert sum(admitted) == 30
     with pytest.raises(ApiError, match=r"Limit: 30\. Used: 30\. Requested: 1\."):
-        limiters[0].admit(holder, 1)
+        limiters[0].acquire(holder, 1)
     assert limiters[0].headers(holder)["x-ratelimit-remaining-requests"] == "5"
     for database in databases:
         database.close()

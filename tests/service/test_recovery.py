@@ -115,8 +115,8 @@ def test_killed_server_draws_on_into_its_bucket(
 # Its regular work comes often, and who says nothing is given up soon.
 _HURRIED = """
 from limner.cli import main
-from limner.storage import upkeep
-upkeep.EVERY_S, upkeep.SILENT_S = 0.3, 5.0
+from limner.storage import maintenance
+maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()
 """
 

@@ -17,7 +17,7 @@ def test_a_run_that_begins_from_weights_exports_the_same_weights(
 ) -> None:
     run = begin_run(tiny_weights, tmp_path / "run")
     bundle, tokenizer = stages.load_bundle(run)
-    about = {"name": "again", "version": "1", **stages.manner(run)}
+    about = {"name": "again", "version": "1", **stages.generation_config(run)}
     again = export(bundle, tokenizer, tmp_path / "again", about)
     before = weights.read(tiny_weights)
     for name in before.entries:

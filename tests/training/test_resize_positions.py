@@ -52,7 +52,7 @@ def test_weights_begun_at_more_pixels_draw_more_cells(tiny_weights: Path, tmp_pa
     run = begin_run(tiny_weights, tmp_path / "run", px=64)
     bundle, tokenizer = stages.load_bundle(run)
     assert (bundle.config.image_tokenizer.grid, bundle.config.transformer.grid) == (8, 8)
-    about = {"name": "finer", "version": "1", **stages.manner(run)}
+    about = {"name": "finer", "version": "1", **stages.generation_config(run)}
     engine = OnnxEngine(export(bundle, tokenizer, tmp_path / "finer", about).path)
     assert engine.count_cells(Size(256, 256)) == 64
     events = list(engine.generate(ImageRequest("a cat", size=Size(256, 256), seed=1)))

@@ -120,7 +120,7 @@ def test_a_decoder_trained_alone_leaves_the_codes_as_they_are(
     pictures = np.stack([shapes_set.picture(i, 32) for i in range(16)])
     loop = replace(tiny.image_tokenizer.loop, steps=20, report_every=20)
     config = replace(
-        tiny.image_tokenizer, loop=loop, decoder_only=True, wrong_cells=0.1, perceptual=0.1
+        tiny.image_tokenizer, loop=loop, decoder_only=True, code_dropout=0.1, perceptual=0.1
     )
     task = ImageTokenizerTask(config, pictures, pictures[:4])
     task.model.load_state_dict(tokenizer.state_dict())

@@ -57,7 +57,7 @@ def main(config: BuildConfig, report: Report = lambda stage, done, total: None) 
 def _fetch(config: BuildConfig, report: Report) -> None:
     wanted = [p for p in npm.PACKAGES if p.folder in config.artists or p.folder == WORDS]
     folder = config.data / "npm"
-    with files.reported(folder):
+    with files.wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for place, package in enumerate(wanted):
         report(f"fetching {package.folder}", place, len(wanted))

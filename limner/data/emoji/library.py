@@ -251,13 +251,13 @@ def _by_artist(drawings: Iterable[Drawing]) -> dict[str, list[Drawing]]:
 
 
 Skipped = list[tuple[str, str]]
-Wanted = list[tuple[_Set, list[int]]]
+ImageTask = list[tuple[_Set, list[int]]]
 Seen = tuple[_Set, int, _Facts]
 
 
-def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[Wanted, Skipped]:
+def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[ImageTask, Skipped]:
     """The rows of each set to be used, and what is left out for what it shows."""
-    wanted: Wanted = []
+    wanted: ImageTask = []
     skipped: Skipped = []
     for one in sets:
         reasons = [reason_to_skip(drawing, concepts[drawing.concept]) for drawing in one.drawings]
@@ -270,7 +270,7 @@ def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[
     return wanted, skipped
 
 
-def _render(wanted: Wanted, workers: int, report: Report | None) -> Skipped:
+def _render(wanted: ImageTask, workers: int, report: Report | None) -> Skipped:
     """Renders every wanted row; takes those that cannot be rendered out of `wanted`."""
     failed: Skipped = []
     n_before, n_all = 0, sum(len(rows) for _, rows in wanted)

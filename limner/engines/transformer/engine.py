@@ -9,14 +9,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from limner.engines.base import (
+    BatchKey,
     Engine,
     Event,
+    ImageTask,
     Notice,
     Picture,
     Preview,
     Progress,
-    Sharing,
-    Wanted,
 )
 from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.onnx_backend import OnnxNetwork
@@ -49,7 +49,7 @@ from limner.sampling.styles import Style, in_style
 _FACTOR = 4  # of one pass of the upscalers
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
 _MAX_ROWS = 16  # of a batch, candidates counted: with more, a step takes as much longer
-_MAX_LANES = 4  # each holds a batch and a picture that is enlarged in memory
+_MAX_CONCURRENCY = 4  # each holds a batch and a picture that is enlarged in memory
 _MAX_TEXTS = 256  # that are remembered as tokens
 
 
@@ -57,7 +57,7 @@ _MAX_TEXTS = 256  # that are remembered as tokens
 class _Job:
     """A picture under way."""
 
-    one: Wanted
+    one: ImageTask
     start: Start
     config: SamplingConfig
     prompt: Ints  # (1, T)
@@ -93,7 +93,9 @@ class OnnxEngine(Engine):
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
         self.network = OnnxNetwork(folder, threads)
         self.model = str(self.network.config["name"])
-        self.n_lanes = min(self.network.threads, _MAX_LANES)  # a step runs on one core
+        self.max_concurrency = min(
+            self.network.threads, _MAX_CONCURRENCY
+        )  # a step runs on one core
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in self.network.config.get("styles", ())
@@ -111,15 +113,15 @@ class OnnxEngine(Engine):
         """Text tokens of a prompt, before any cut."""
         return len(self.network.text_tokenizer.encode(text))
 
-    def sharing(self, one: Wanted) -> Sharing:
+    def batch_key(self, one: ImageTask) -> BatchKey:
         """Pictures from text share by quality and length of text, whatever their sizes."""
         if one.request.source is not None:
-            return Sharing(one, 1)
+            return BatchKey(one, 1)
         config = self._config(one.request)
         key = config, self._prompt(one).shape[1]
-        return Sharing(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
+        return BatchKey(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that share; see `engines.base.Engine`."""
         jobs = [self._job(one) for one in wanted]
         for job in jobs:
@@ -148,7 +150,7 @@ class OnnxEngine(Engine):
         config = self.sampling(request.quality)
         return replace(config, n_candidates=request.best_of or config.n_candidates)
 
-    def _job(self, one: Wanted) -> _Job:
+    def _job(self, one: ImageTask) -> _Job:
         request = one.request
         begun = self._starts.get(request)
         if begun is None:
@@ -174,7 +176,7 @@ class OnnxEngine(Engine):
         if isinstance(request.source, Edit) and request.source.mask is None and job.start.placed:
             yield "No mask was given: what is clear in the picture was drawn, the rest kept"
 
-    def _draw_window(self, jobs: list[_Job], i: int) -> Iterator[tuple[Wanted, Event]]:
+    def _draw_window(self, jobs: list[_Job], i: int) -> Iterator[tuple[ImageTask, Event]]:
         """Draw window `i` of jobs; the last step leaves it in their codes."""
         for partial in self._partials(jobs, i):
             parts = np.split(partial.codes, len(jobs))
@@ -196,7 +198,7 @@ class OnnxEngine(Engine):
         job.score, job.n_tried = float(scores[best]), job.n_tried + len(candidates)
         return best
 
-    def _try_again(self, job: _Job) -> Iterator[tuple[Wanted, Event]]:
+    def _try_again(self, job: _Job) -> Iterator[tuple[ImageTask, Event]]:
         """Draw as many candidates again, and keep the best of all."""
         score, codes = job.score, job.codes.copy()
         for partial in self._partials([job], 0):
@@ -218,11 +220,11 @@ class OnnxEngine(Engine):
             for job in jobs
             for k in range(rows)
         ]
-        prompt, nothing, palette = np.concatenate([job.prompt for job in jobs]), None, None
+        prompt, nothing, allowed_codes = np.concatenate([job.prompt for job in jobs]), None, None
         if i and first.one.request.source is None:
             # Told the prompt, or nothing, a further square would draw its subject once more.
             prompt = self.nothing
-            palette = _corners(first.codes[first.windows[0].places], shape.grid)
+            allowed_codes = _corners(first.codes[first.windows[0].places], shape.grid)
         elif first.one.request.prompt:
             nothing = np.zeros_like(prompt)
             nothing[:, 0] = NULL
@@ -233,14 +235,14 @@ class OnnxEngine(Engine):
             np.stack(numbers),
             first.config,
             None if window.hidden.all() else Known(first.codes[window.places], ~window.hidden),
-            palette,
+            allowed_codes,
         )
 
     def _numbers(self, job: _Job, candidate: int) -> Floats:
         one, n_cells = job.one, job.start.canvas.n_cells
         return uniforms(one.seed, one.index, candidate, n_cells, self.network.shape.n_groups)
 
-    def _prompt(self, one: Wanted) -> Ints:
+    def _prompt(self, one: ImageTask) -> Ints:
         """What is drawn, as tokens (1, T)."""
         if not one.request.prompt:
             return self.nothing

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from limner.engines.transformer.torch_backend import shape_of
 from limner.model.bundle import Bundle
 from limner.model.text_tokenizer import TextTokenizer
-from limner.model.transformer import Memory
+from limner.model.transformer import EncodedText
 from limner.storage.checkpoints import quantised, weights
 
 KIND = "limner-onnx"
@@ -43,7 +43,7 @@ class TextGraph(nn.Module):
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Read texts."""
         transformer = self.model.transformer
-        memory = transformer.remember(text)
+        memory = transformer.encode_prompt(text)
         stacked = torch.stack([torch.stack(keys, dim=1) for keys in memory.keys], dim=1)
         return stacked, memory.mask, transformer.embed_text(text)
 
@@ -69,7 +69,7 @@ class StepGraph(nn.Module):
         transformer = self.model.transformer
         keys = [(memory[:, i, 0], memory[:, i, 1]) for i in range(memory.shape[1])]
         hidden, fresh = transformer.step(
-            Memory(keys, mask), cache, known, known_places, places, masks
+            EncodedText(keys, mask), cache, known, known_places, places, masks
         )
         return hidden, transformer.head.first(hidden), fresh
 

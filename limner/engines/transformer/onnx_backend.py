@@ -21,7 +21,7 @@ KIND = "limner-onnx"
 TURNED = "^T"  # a weight's name in a graph that wants it transposed
 _WIDE = ("pixels", "upscale")  # graphs with work for several threads
 
-Memory = tuple[NDArray[Any], NDArray[Any]]
+EncodedText = tuple[NDArray[Any], NDArray[Any]]
 
 
 class OnnxNetwork:
@@ -102,14 +102,14 @@ class OnnxNetwork:
             self._turned[name] = np.ascontiguousarray(self._arrays[plain].T)
         return self._turned[name]
 
-    def remember(self, text: Ints) -> Memory:
+    def encode_prompt(self, text: Ints) -> EncodedText:
         """Texts (R, T) as the decoder sees them."""
         memory, mask, _ = self.run("text", text=text)
         return memory, mask
 
     def step(
         self,
-        memory: Memory,
+        memory: EncodedText,
         cache: Floats,
         known: Ints,
         known_places: Ints,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limner.model.transformer import Memory, Transformer, TransformerConfig
+from limner.model.transformer import EncodedText, Transformer, TransformerConfig
 from limner.sampling.decoding import Bools, Shape
 from limner.sampling.sampling import Floats, Ints
 
@@ -32,14 +32,14 @@ class TorchNetwork:
         self.device = next(transformer.parameters()).device
 
     @torch.no_grad()
-    def remember(self, text: Ints) -> Memory:
+    def encode_prompt(self, text: Ints) -> EncodedText:
         """Texts (R, T) as the decoder sees them."""
-        return self.transformer.remember(self._tensor(text))
+        return self.transformer.encode_prompt(self._tensor(text))
 
     @torch.no_grad()
     def step(
         self,
-        memory: Memory,
+        memory: EncodedText,
         cache: Floats,
         known: Ints,
         known_places: Ints,

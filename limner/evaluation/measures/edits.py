@@ -23,7 +23,7 @@ from limner.evaluation.questions.edit_prompts import (
     Exchange,
     Single,
     exchanges,
-    other_hands,
+    other_styles,
     singles,
 )
 from limner.evaluation.report import CostRow, EditRow, VariationRow
@@ -262,7 +262,7 @@ class Redrawing:
         """Drawings of the same things by another artist, and by a third where there is one."""
         found: tuple[Some, Some] = {}, {}
         for row, one in enumerate(asked):
-            indexes = other_hands(one.spec, self.library, TRAINING_ARTISTS)
+            indexes = other_styles(one.spec, self.library, TRAINING_ARTISTS)
             for pictures, index in zip(found, indexes, strict=False):
                 pictures[row] = px.unpremultiply(self.library.picture(index, _SIZE.width))
         return found

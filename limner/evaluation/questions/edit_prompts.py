@@ -121,7 +121,7 @@ def singles(library: Library, n: int, seed: int = 0) -> list[Single]:
     return list(found.values())
 
 
-def other_hands(spec: SceneSpec, library: Library, artists: tuple[str, ...]) -> list[int]:
+def other_styles(spec: SceneSpec, library: Library, artists: tuple[str, ...]) -> list[int]:
     """Indexes of the drawings of a single's concept by other artists than its own."""
     own = library[spec.objects[0].drawing]
     return [

@@ -17,7 +17,7 @@ from limner.data.emoji import art, words
 from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
-from limner.evaluation.baselines import Memory, unit
+from limner.evaluation.baselines import TrainingIndex, unit
 from limner.evaluation.judge.judge import GROUND, Judge
 from limner.evaluation.judge.scenes import describe
 from limner.evaluation.measures import rules
@@ -70,7 +70,9 @@ class WordQuestion:
 class Hands:
     """Tells whose hand drew a picture, by least squares on the training drawings' features."""
 
-    def __init__(self, memory: Memory, library: Library, judge: Judge, without: set[str]) -> None:
+    def __init__(
+        self, memory: TrainingIndex, library: Library, judge: Judge, without: set[str]
+    ) -> None:
         """`without` are keys of concepts whose drawings are not looked at.
 
         Raises DataError if fewer than two artists are left.
@@ -203,7 +205,7 @@ def word_rows(
     draw: Draw,
     library: Library,
     judge: Judge,
-    memory: Memory,
+    memory: TrainingIndex,
     n: int,
     languages: tuple[str, ...],
     seed: int,

@@ -31,7 +31,7 @@ _SLASHES = re.compile("/{2,}")
 _WITHOUT_V1 = re.compile(r"/(images|models|moderations)(/|$)")
 
 
-class Doorway:
+class RequestMiddleware:
     """Wraps `app`; no body may be larger than `max_body_bytes`."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, traces: Traces) -> None:
@@ -44,7 +44,7 @@ class Doorway:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = _Visit(scope, receive, send, self.max_body_bytes, self.traces)
+        visit = _RequestScope(scope, receive, send, self.max_body_bytes, self.traces)
         current_request.set(visit.request_id)
         try:
             await self.app(visit.scope, visit.receive, visit.send)
@@ -57,7 +57,7 @@ class Doorway:
             visit.end()
 
 
-class _Visit:
+class _RequestScope:
     """One request and its answer."""
 
     def __init__(

@@ -9,7 +9,7 @@ import numpy as np
 
 from limner.errors import DataError
 from limner.imaging import decode_upload
-from limner.imaging.decode_upload import Received
+from limner.imaging.decode_upload import DecodedImage
 from limner.server.http import uploads
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
@@ -27,8 +27,8 @@ FORMATS = ("image/jpeg", "image/png", "image/webp")
 class Sources:
     """The pictures of an edit or a variation, checked."""
 
-    images: list[Received]
-    mask: Received | None = None
+    images: list[DecodedImage]
+    mask: DecodedImage | None = None
 
 
 def read_sources(
@@ -52,7 +52,7 @@ def read_sources(
             code="array_above_max_length",
         )
     budget = MAX_TOTAL_PIXELS
-    opened: list[Received] = []
+    opened: list[DecodedImage] = []
     for raw in images:
         check = _check_dalle_file if is_dalle else _check_file
         check(raw, field)
@@ -89,7 +89,7 @@ def _check_file(raw: RawFile, field: str) -> None:
         )
 
 
-def _check_dalle_picture(upload: Received, field: str, *, needs_alpha: bool) -> None:
+def _check_dalle_picture(upload: DecodedImage, field: str, *, needs_alpha: bool) -> None:
     if upload.width != upload.height:
         raise ApiError(
             "Invalid input image - it must be square, "
@@ -103,7 +103,7 @@ def _check_dalle_picture(upload: Received, field: str, *, needs_alpha: bool) -> 
         )
 
 
-def _read_mask(raw: RawFile, image: Received) -> Received:
+def _read_mask(raw: RawFile, image: DecodedImage) -> DecodedImage:
     if raw.mime() != "image/png" or raw.n_bytes >= MAX_PNG_BYTES:
         raise _bad_mask("mask must be a PNG and less than 4 MB")
     mask = _decode(raw, "mask", decode_upload.MAX_PIXELS)
@@ -122,7 +122,7 @@ def _bad_mask(reason: str) -> ApiError:
     )
 
 
-def _decode(raw: RawFile, field: str, max_pixels: int) -> Received:
+def _decode(raw: RawFile, field: str, max_pixels: int) -> DecodedImage:
     try:
         return decode_upload.read(raw.read(), max_pixels=max_pixels)
     except DataError as error:

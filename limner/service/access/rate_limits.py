@@ -150,7 +150,7 @@ class Limiter:
         self._store, self._now = store, now
         self._meters: dict[str, Meter] = {}
 
-    def admit(self, holder: Holder, n: int) -> Ticket:
+    def acquire(self, holder: Holder, n: int) -> Ticket:
         """Count a request for `n` pictures, or refuse it with a 429. May take time."""
         with self.lock:
             meter = self._meter(holder)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from math import ceil
 
-from limner.engines.base import Sharing, Wanted
+from limner.engines.base import BatchKey, ImageTask
 from limner.service.queue.jobs import Job
 
-Batch = dict[Wanted, Job]  # pictures to draw together, and whose they are
+Batch = dict[ImageTask, Job]  # pictures to draw together, and whose they are
 
 
-class Turns:
+class FairQueue:
     """A line of jobs for each key; a turn is a picture, of the first in the next line."""
 
     def __init__(self) -> None:
@@ -23,24 +23,24 @@ class Turns:
         """Put `job` at the end of the line of its key."""
         self._lines.setdefault(job.key_name, deque()).append(job)
 
-    def take(self, sharing: Callable[[Wanted], Sharing], n_free: int = 1) -> Batch:
+    def take(self, batch_key: Callable[[ImageTask], BatchKey], n_free: int = 1) -> Batch:
         """The first picture, and as many as may be drawn with it, from one key after the other.
 
         Who is passed over because it cannot share keeps its place, and so is first before long.
         What waits is parted among the `n_free` who could draw it. Empty if nothing can be begun.
         """
-        sharing = cache(sharing)
+        batch_key = cache(batch_key)
         first = next((job for line in self._lines.values() if (job := _first(line))), None)
         if first is None or first.next is None:
             return {}
-        key, most = sharing(first.next).key, sharing(first.next).most
+        key, most = batch_key(first.next).key, batch_key(first.next).most
         most = min(most, ceil(sum(job.n_left for job in self) / n_free))
         batch: Batch = {}
         lines, n_before = list(self._lines.values()), -1
         while n_before < len(batch) < most:
             n_before = len(batch)
             for line in lines:
-                job = _first(line, lambda one: sharing(one).key == key)
+                job = _first(line, lambda one: batch_key(one).key == key)
                 if job and len(batch) < most:
                     is_turn = job is _first(line)
                     batch[job.begin()] = job
@@ -57,7 +57,7 @@ class Turns:
         if not line:
             del self._lines[key_name]
 
-    def give_way(self, job: Job) -> None:
+    def rotate(self, job: Job) -> None:
         """A picture of `job` is finished: who came meanwhile is before its key."""
         if job.key_name in self._lines:
             self._lines.move_to_end(job.key_name)
@@ -82,6 +82,6 @@ class Turns:
             yield from (line[place] for line in lines if place < len(line))
 
 
-def _first(line: Iterable[Job], fits: Callable[[Wanted], bool] = lambda one: True) -> Job | None:
+def _first(line: Iterable[Job], fits: Callable[[ImageTask], bool] = lambda one: True) -> Job | None:
     """The first with a picture to begin that fits."""
     return next((job for job in line if job.next and fits(job.next)), None)

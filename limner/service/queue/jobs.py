@@ -14,9 +14,9 @@ from typing import Literal
 
 from limner.engines.base import (
     Event,
+    ImageTask,
     Progress,
-    Tally,
-    Wanted,
+    ProgressTracker,
 )
 from limner.errors import DatabaseError
 from limner.request import ImageRequest
@@ -70,7 +70,7 @@ class Job:
         self.is_stream = is_stream
         self.key_name = holder.name
         self.status = Status(id, holder.name, request.n, abort=self.abort)
-        self.tally = Tally(len(request.indexes))
+        self.tracker = ProgressTracker(len(request.indexes))
         self.n_under_way = 0  # pictures that are being drawn
         self.n_drawn = len(request.made)
         self.n_kept = len(request.made)  # finished pictures that are stored, or on their way out
@@ -84,7 +84,7 @@ class Job:
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # of the status, which lanes and the loop both change
         self._left = deque(
-            Wanted(self.request, index, self._cancelled.is_set) for index in request.indexes
+            ImageTask(self.request, index, self._cancelled.is_set) for index in request.indexes
         )
         self._is_closed = self._is_aborted = self._is_interrupted = False
 
@@ -99,7 +99,7 @@ class Job:
         return len(self._left)
 
     @property
-    def next(self) -> Wanted | None:
+    def next(self) -> ImageTask | None:
         """The picture to begin now, if there is one.
 
         Events of a stream do not say which picture they are of: there one comes after the other.
@@ -107,7 +107,7 @@ class Job:
         must_wait = self.is_stream and self.n_under_way > 0
         return self._left[0] if self._left and not must_wait else None
 
-    def begin(self) -> Wanted:
+    def begin(self) -> ImageTask:
         """Take the next picture."""
         self.n_under_way += 1
         return self._left.popleft()

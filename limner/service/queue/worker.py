@@ -15,18 +15,18 @@ import time
 from contextlib import closing
 
 from limner.engines.base import (
+    BatchKey,
     Engine,
     Event,
+    ImageTask,
     Picture,
     Preview,
     Progress,
-    Sharing,
-    Wanted,
 )
 from limner.request import ImageRequest
 from limner.server.openai import errors
 from limner.service.access.auth import ANYONE, Holder
-from limner.service.queue.fair_queue import Batch, Turns
+from limner.service.queue.fair_queue import Batch, FairQueue
 from limner.service.queue.jobs import Job
 from limner.service.telemetry.metrics import Metrics
 from limner.service.telemetry.traces import NO_TRACE, Trace
@@ -44,10 +44,10 @@ class _Clock:
     def __init__(self) -> None:
         self.started_s = self._last_s = time.monotonic()
         self.seconds: dict[str, float] = {}  # by stage, in the order in which they began
-        self._pictures: dict[str, set[Wanted]] = {}
+        self._pictures: dict[str, set[ImageTask]] = {}
         self._stage = "drawing"
 
-    def note(self, one: Wanted, event: Event) -> None:
+    def note(self, one: ImageTask, event: Event) -> None:
         """The engine yielded `event` of `one`."""
         now_s = time.monotonic()
         if isinstance(event, Progress):
@@ -75,20 +75,20 @@ class Worker:
         self._n_waiting_max = n_waiting_max
         self._metrics = metrics or Metrics()
         self._metrics.watch_queue(self.engine.model, lambda: self.n_waiting)
-        self._waiting = Turns()
+        self._waiting = FairQueue()
         self._drawing: set[Job] = set()  # with a picture under way
         self._changed = threading.Condition()
         self._is_closing = False
         self._n_free = 0  # lanes that wait for work
         self._seconds_per_picture = _FIRST_GUESS_S
-        self._lanes = [
+        self._threads = [
             threading.Thread(target=self._run, name=f"draw-{engine}-{lane}", daemon=True)
-            for lane in range(self.engine.n_lanes)
+            for lane in range(self.engine.max_concurrency)
         ]
 
     def start(self) -> None:
         """Begin to draw."""
-        for lane in self._lanes:
+        for lane in self._threads:
             lane.start()
 
     def interrupt(self) -> None:
@@ -102,14 +102,14 @@ class Worker:
     def close(self) -> None:
         """Interrupt everything, and wait for the lanes a while."""
         self.interrupt()
-        for lane in self._lanes:
+        for lane in self._threads:
             if lane.is_alive():
                 lane.join(_JOIN_S)
 
     @property
     def is_ready(self) -> bool:
         """Whether it takes requests."""
-        return all(lane.is_alive() for lane in self._lanes) and not self._is_closing
+        return all(lane.is_alive() for lane in self._threads) and not self._is_closing
 
     @property
     def n_waiting(self) -> int:
@@ -157,7 +157,7 @@ class Worker:
     def _retry_after_s(self) -> int:
         """When a place in the queue is likely to be free."""
         n_left = sum(job.request.n - job.n_drawn for job in self._drawing)
-        seconds = math.ceil(n_left * self._seconds_per_picture / len(self._lanes))
+        seconds = math.ceil(n_left * self._seconds_per_picture / len(self._threads))
         return min(max(1, seconds), errors.MAX_RETRY_AFTER_S)
 
     def _run(self) -> None:
@@ -173,7 +173,7 @@ class Worker:
             batch: Batch = {}
             while not self._is_closing:
                 self._drop_cancelled()
-                if batch := self._waiting.take(self._sharing, self._n_free):
+                if batch := self._waiting.take(self._batch_key, self._n_free):
                     break
                 self._changed.wait()
             self._n_free -= 1
@@ -187,11 +187,11 @@ class Worker:
             self._changed.notify()  # there may be work for one more lane
             return batch
 
-    def _sharing(self, one: Wanted) -> Sharing:
+    def _batch_key(self, one: ImageTask) -> BatchKey:
         try:
-            return self.engine.sharing(one)
+            return self.engine.batch_key(one)
         except Exception:  # what is wrong will be said when it is drawn
-            return Sharing(one, 1)
+            return BatchKey(one, 1)
 
     def _draw(self, batch: Batch) -> None:
         """Draw a batch; if it fails, what is missing one by one, so that one alone is at fault."""
@@ -225,14 +225,14 @@ class Worker:
         finally:
             clock.report(self._metrics, self.engine.model)
 
-    def _tell(self, job: Job, one: Wanted, event: Event) -> None:
+    def _tell(self, job: Job, one: ImageTask, event: Event) -> None:
         with self._changed:  # another lane may draw for the same job
             if job.is_cancelled:
                 return
             if isinstance(event, Picture):
                 job.n_drawn += 1
                 self._metrics.drew(self.engine.model, job.key_name)
-            if told := job.tally.add(one.index, event):
+            if told := job.tracker.add(one.index, event):
                 job.post(told)
             if job.n_drawn == job.request.n:
                 job.post(None)
@@ -241,7 +241,7 @@ class Worker:
         with self._changed:
             for job in batch.values():
                 job.n_under_way -= 1
-                self._waiting.give_way(job)
+                self._waiting.rotate(job)
             over = {job for job in batch.values() if not job.n_under_way}
             self._drawing -= over
         for job in over:

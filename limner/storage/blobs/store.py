@@ -93,7 +93,7 @@ class Folder:
     def put(self, name: str, data: bytes) -> None:
         """See Store."""
         path = self.root / name
-        with files.reported(path):
+        with files.wrap_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(path, data)
 

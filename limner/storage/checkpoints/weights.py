@@ -107,7 +107,7 @@ def write(
             raise ValueError(f"{name!r} cannot be the name of a file in a checkpoint")
     entries = {name: _entry(data) for name, data in sorted(parts.items())}
     parts[MANIFEST] = _manifest_bytes(entries)
-    with files.reported(path):
+    with files.wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_folder(path, parts)
     return Checkpoint(path, json.loads(parts[CONFIG]), entries)

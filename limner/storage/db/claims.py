@@ -67,7 +67,7 @@ class Claims:
                 return None
         return Claim(first["fingerprint"], first["request_id"], first["state"] == "done")
 
-    def give_up(self, name: tuple[str, str], request_id: str) -> None:
+    def release(self, name: tuple[str, str], request_id: str) -> None:
         """Be the first no longer, as nothing came of it; a request to be drawn on stays it."""
         self._database.execute(
             "DELETE FROM idempotency_keys WHERE key_name = ? AND key = ? AND request_id = ? "

@@ -42,7 +42,7 @@ class Database:
         self._lock = threading.RLock()
         self._connection: Any = None
         if self.is_sqlite:
-            with files.reported(home):
+            with files.wrap_os_errors(home):
                 home.mkdir(parents=True, exist_ok=True)
         try:
             self._migrate()

@@ -8,7 +8,7 @@ The order of writes lets a process be killed at any moment:
 - To delete, the rows go first and the files after them.
 
 What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
-without a row. `upkeep` puts both right. It may take a request for dead whose server only slept:
+without a row. `maintenance` puts both right. It may take a request for dead whose server only slept:
 such a server's pictures are refused here, as its files may be gone. A server that is told to stop
 ends its requests as "interrupted" itself. Those that asked for it are drawn on by whatever server
 finds them first (`take_interrupted`), but for the pictures they have.
@@ -116,7 +116,7 @@ class History:
     def add(self, record: Record, made: Made, file: str, data: bytes, *, is_last: bool) -> None:
         """A row for a picture whose file is in place; the last one ends its request.
 
-        Holds the row of the request first, so that `upkeep` comes wholly before or after.
+        Holds the row of the request first, so that `maintenance` comes wholly before or after.
         """
         with self.database.transaction() as run:
             if not run(_HOLD, [record.asked.id, self.server]):

@@ -43,7 +43,7 @@ class Retention:
     n_bytes: int | None = None  # of pictures
 
 
-class Upkeep:
+class Maintenance:
     """What keeps `history` in order, done by one of the servers that use it."""
 
     def __init__(self, history: History, home: Path, retention: Retention | None = None) -> None:
@@ -52,10 +52,10 @@ class Upkeep:
         self._swept_s = float("-inf")
         self._lock_handle: int | None = None
 
-    def hold(self) -> None:
+    def acquire(self) -> None:
         """Take part until the process ends, and put right what is known to be left behind."""
         path = self._home / LOCK
-        with files.reported(path):
+        with files.wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +65,7 @@ class Upkeep:
                 self._sweep_alone()
             fcntl.flock(handle, fcntl.LOCK_SH)
         self._lock_handle = handle
-        self.tend()
+        self.run_maintenance()
 
     def release(self) -> None:
         """Stop taking part."""
@@ -73,7 +73,7 @@ class Upkeep:
             os.close(self._lock_handle)
         self._lock_handle = None
 
-    def tend(self) -> None:
+    def run_maintenance(self) -> None:
         """Say that this server lives, and do for all what is due."""
         now_s, database = self._history.clock(), self._history.database
         self._history.end_late()

@@ -19,11 +19,11 @@ def server_id(home: Path) -> str:
     """The name of this LIMNER_HOME among those that share a database, made up once."""
     path = home / "server"
     if not path.exists():
-        with files.reported(home):
+        with files.wrap_os_errors(home):
             home.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another server was first
             files.write_whole(path, os.urandom(8).hex().encode(), overwrite=False)
-    with files.reported(path):
+    with files.wrap_os_errors(path):
         return path.read_text(encoding="ascii").strip()
 
 

@@ -16,7 +16,7 @@ from limner.data.scenes import SceneSpec
 from limner.data.sources.base import Source
 from limner.errors import DataError
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.storage.files import reported, write_whole
+from limner.storage.files import wrap_os_errors, write_whole
 from limner.training.tasks.image_tokenizer import to_tensor
 
 Codes = NDArray[np.integer[Any]]  # (N, n_cells, n_groups)
@@ -105,7 +105,7 @@ def encoded(
         ]
     )
     if kept is not None:
-        with reported(kept):
+        with wrap_os_errors(kept):
             kept.parent.mkdir(parents=True, exist_ok=True)
             buffer = io.BytesIO()
             np.save(buffer, codes)

@@ -31,13 +31,18 @@ class GeneratorTraining:
         default_factory=lambda: LoopConfig(steps=6000, lr=2e-3, muon_lr=2e-3, ema=0.999)
     )
     batch: int = 64
-    any_order: tuple[float, float] = (0.5, 0.15)  # share of random orders, first to last step
+    random_order_prob: tuple[float, float] = (
+        0.5,
+        0.15,
+    )  # share of random orders, first to last step
     drop_text: float = 0.1  # share of captions replaced by [NULL], for guidance
-    at_once: float = 0.0  # share of steps that ask for all cells left after the same few known
+    parallel_prob: float = (
+        0.0  # share of steps that ask for all cells left after the same few known
+    )
     from_nothing: float = 0.4  # share of those in which no cell is known: all is up to the text
     # Share of scenes, first to last step: what things look like is learned before how they combine.
     scenes: tuple[float, float] = (0.3, 0.3)
-    corrupt: float = 0.0  # share of known codes replaced at random, so that the text counts
+    code_dropout: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that the contrastive loss sees
     # Cells of a picture that a step looks at, chosen at random, in either loss. The cells of one
@@ -118,8 +123,8 @@ class GeneratorTask:
 
         Few more often than many: where much is known, what is left is easy.
         """
-        at_once, nothing, share = rng.random(3)
-        if at_once >= self.config.at_once:
+        parallel_prob, nothing, share = rng.random(3)
+        if parallel_prob >= self.config.parallel_prob:
             return None
         return (
             0 if nothing < self.config.from_nothing else int(share**3 * self.config.model.n_cells)
@@ -140,7 +145,7 @@ class GeneratorTask:
         order = torch.from_numpy(orders).to(device)
         in_order = codes.gather(1, order[..., None].expand(-1, -1, codes.shape[-1]))
         transformer = self.model.transformer
-        seen = self._corrupted(in_order, rng) if rng is not None else in_order
+        seen = self._corrupt_codes(in_order, rng) if rng is not None else in_order
         asked = self._some(n_known or 0, rng).to(device)
         scores = transformer(text.to(device), in_order, order, seen, n_known, asked)
         wanted = in_order[:, asked]
@@ -179,16 +184,16 @@ class GeneratorTask:
             cells = np.sort(rng.choice(cells, self.config.n_asked, replace=False))
         return torch.from_numpy(cells)
 
-    def _corrupted(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
+    def _corrupt_codes(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
         """Codes of which some cells are wrong, as they may be when one draws."""
-        if not self.config.corrupt:
+        if not self.config.code_dropout:
             return codes
-        wrong = torch.from_numpy(rng.random(codes.shape[:2]) < self.config.corrupt)
+        wrong = torch.from_numpy(rng.random(codes.shape[:2]) < self.config.code_dropout)
         others = torch.from_numpy(rng.integers(0, self.config.model.n_codes, codes.shape))
         return torch.where(wrong[..., None].to(codes.device), others.to(codes.device), codes)
 
     def _orders(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
-        share = self._at(self.config.any_order, step)
+        share = self._at(self.config.random_order_prob, step)
         orders = np.repeat(self.canonical[None], self.config.batch, axis=0)
         random = rng.random(self.config.batch) < share
         orders[random] = rng.permuted(orders[random], axis=1)

@@ -30,7 +30,7 @@ class ImageTokenizerTraining:
     decoder_only: bool = False  # second phase: encoder and codes stay as they are
     # Share of cells that are told wrong in the second phase: a transformer errs too, and a decoder
     # that has seen it draws what the cells around say.
-    wrong_cells: float = 0.0
+    code_dropout: float = 0.0
     perceptual: float = 0.0  # weight of the perceptual loss, in the second phase
 
 
@@ -78,7 +78,9 @@ class ImageTokenizerTask:
         with torch.no_grad():
             values = self.model.fsq(self.model.encoder(target * 2 - 1))
         grid = self.config.model.grid
-        wrong = torch.from_numpy(rng.random((len(target), 1, grid, grid)) < self.config.wrong_cells)
+        wrong = torch.from_numpy(
+            rng.random((len(target), 1, grid, grid)) < self.config.code_dropout
+        )
         return torch.where(wrong.to(values.device), values.roll(1, 0), values)
 
     def report(self, model: torch.nn.Module, folder: Path, step: int) -> dict[str, float]:

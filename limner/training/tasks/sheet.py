@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.storage.files import reported
+from limner.storage.files import wrap_os_errors
 
 
 def write_sheet(pictures: NDArray[np.uint8], output: Path, columns: int, gap: int = 2) -> None:
@@ -22,5 +22,5 @@ def write_sheet(pictures: NDArray[np.uint8], output: Path, columns: int, gap: in
         top = gap + i // columns * (height + gap)
         left = gap + i % columns * (width + gap)
         page[top : top + height, left : left + width] = picture[..., :3] + (255 - picture[..., 3:])
-    with reported(output):
+    with wrap_os_errors(output):
         Image.fromarray(page).save(output)
