@@ -1,15 +1,18 @@
 """Every failure limner reports to a user, as one family of exceptions.
 
-    LimnerError                exit 1   status 500
-    ├── InvalidRequest         exit 2   status 400   what was asked cannot be drawn
-    ├── SettingsError          exit 2                a setting has a wrong value
-    ├── WeightsError           exit 3                a checkpoint is missing or damaged
-    ├── OutputError            exit 4                a file cannot be written
-    ├── DataError              exit 5   status 400   a picture, caption or manifest cannot be read
-    ├── EngineError            exit 6                an engine is unknown or failed
-    ├── MissingExtra           exit 7   status 501   an optional package is not installed
-    ├── DatabaseError          exit 8   status 503   the database is locked, full or out of reach
-    └── StoreError             exit 9   status 503   the store of pictures is out of reach
+    LimnerError             exit 1
+    ├── InvalidRequest      exit 2   what was asked cannot be drawn
+    ├── SettingsError       exit 2   a setting has a wrong value
+    ├── WeightsError        exit 3   a checkpoint is missing or damaged
+    ├── OutputError         exit 4   a file cannot be written
+    ├── DataError           exit 5   a picture, caption or manifest cannot be read
+    ├── EngineError         exit 6   an engine is unknown or failed
+    ├── MissingExtra        exit 7   an optional package is not installed
+    ├── DatabaseError       exit 8   the database is locked, full or out of reach
+    └── StoreError          exit 9   the store of pictures is out of reach
+
+`limner.service.errors` adds what the service refuses. HTTP statuses are the server's
+(`limner.server.openai.errors`).
 
 A message says what was wrong, with the value and the limit; the hint says the way out. The
 command line, the server and the agent tools all show these same words.
@@ -24,8 +27,7 @@ class LimnerError(Exception):
     """A failure that the user can understand and act on."""
 
     exit_code: ClassVar[int] = 1
-    status: ClassVar[int] = 500
-    code: str = "limner_error"
+    code: str | None = "limner_error"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -40,7 +42,6 @@ class InvalidRequest(LimnerError):
     """A picture was asked for in a way that cannot be drawn; `param` names the field at fault."""
 
     exit_code = 2
-    status = 400
     code = "invalid_value"
 
     def __init__(
@@ -81,7 +82,6 @@ class DataError(LimnerError):
     """A picture, a caption or a manifest could not be read."""
 
     exit_code = 5
-    status = 400
     code = "data_error"
 
 
@@ -96,7 +96,6 @@ class MissingExtra(LimnerError):
     """A feature needs an optional package that is not installed."""
 
     exit_code = 7
-    status = 501
     code = "missing_extra"
 
 
@@ -104,7 +103,6 @@ class DatabaseError(LimnerError):
     """The database could not be read or written: locked, full, damaged, or out of reach."""
 
     exit_code = 8
-    status = 503
     code = "database_error"
 
 
@@ -112,5 +110,4 @@ class StoreError(LimnerError):
     """The store of pictures could not be read or written: out of reach, refused, or full."""
 
     exit_code = 9
-    status = 503
     code = "store_error"

@@ -145,8 +145,15 @@ def size_of(pixels: NDArray[np.uint8]) -> Size:
 def size_like(pixels: NDArray[np.uint8]) -> Size:
     """The size to draw a picture like `(H, W, …)` pixels at: theirs, or the nearest allowed."""
     size = size_of(pixels)
+    return size if _is_within_limits(size) else nearest_size(size)
+
+
+def nearest_size(size: Size) -> Size:
+    """The nearest size that can be drawn: sides rounded, scaled, or widened to the limits."""
     if _is_within_limits(size):
-        return size
+        rounded = Size(_rounded(size.width), _rounded(size.height))
+        if _is_within_limits(rounded):
+            return rounded
     longer, shorter = max(size.width, size.height), min(size.width, size.height)
     scale = min(1.0, MAX_SIDE / longer)
     scale = max(scale, min(MIN_SIDE / shorter, MAX_SIDE / longer))
@@ -155,6 +162,10 @@ def size_like(pixels: NDArray[np.uint8]) -> Size:
     # Up where a side is at its least, so that the ratio keeps.
     sides = (math.ceil(max(side, least) / SIDE_STEP) * SIDE_STEP for side in (width, height))
     return Size(*(min(side, MAX_SIDE) for side in sides))
+
+
+def _rounded(side: int) -> int:
+    return min(MAX_SIDE, max(MIN_SIDE, round(side / SIDE_STEP) * SIDE_STEP))
 
 
 def _check_pixels(pixels: object) -> None:

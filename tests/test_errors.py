@@ -38,5 +38,5 @@ def test_exit_codes_and_codes_tell_the_classes_apart() -> None:
 
 def test_invalid_request_names_the_field_and_a_code() -> None:
     error = InvalidRequest("n is 11", param="n", code="integer_above_max_value")
-    assert (error.param, error.code, error.status) == ("n", "integer_above_max_value", 400)
+    assert (error.param, error.code) == ("n", "integer_above_max_value")
     assert InvalidRequest("bad").code == "invalid_value"

@@ -192,7 +192,7 @@ class _Run:
             if self.n_texts == 2:
                 scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
             if self.allowed_codes is not None:
-                allowed = _in_palette(self.allowed_codes, codes, self.shape.n_codes)
+                allowed = _is_allowed(self.allowed_codes, codes, self.shape.n_codes)
                 scores = np.where(allowed, scores, -np.inf)
             temperature = config.detail_temperature if group else config.temperature
             code = draw(scores, uniforms[..., group], temperature, config.top_p)
@@ -220,8 +220,8 @@ class _Run:
         )
 
 
-def _in_palette(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
-    """Which next codes (B, Q, n_codes) there are in the allowed_codes's rows that begin with `codes`."""
+def _is_allowed(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
+    """Which next codes (B, Q, n_codes) the rows of `allowed_codes` that begin with `codes` have."""
     group = codes.shape[-1]
     allowed = np.zeros((*codes.shape[:2], n_codes), bool)
     for row in allowed_codes:

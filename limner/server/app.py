@@ -16,9 +16,11 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
+from limner.server.http import scope
 from limner.server.http.middleware import RequestMiddleware
-from limner.server.idempotency import once
+from limner.server.idempotency import Answers, once
 from limner.server.openai import answers, errors
+from limner.server.openai.profiles import Catalogue
 from limner.server.openapi import describe, docs_page
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
@@ -28,7 +30,7 @@ from limner.server.routes import (
     jobs,
     models,
 )
-from limner.service import context, links, recovery
+from limner.service import links, recovery
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
@@ -66,6 +68,10 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = serving
+    app.state.catalogue = Catalogue(
+        settings.engine, serving.engine_from_model, is_lenient=not settings.strict
+    )
+    app.state.answers = Answers(settings.link_minutes * 60)
     app.include_router(_keyed())
     app.include_router(_open())
     _handle_errors(app)
@@ -147,15 +153,15 @@ async def _run_maintenance(serving: Service) -> None:
 
 
 async def _may_draw(request: Request) -> None:
-    context.holder(request).check("draw")
+    scope.holder(request).check("draw")
 
 
 async def _is_admin(request: Request) -> None:
-    context.holder(request).check("admin")
+    scope.holder(request).check("admin")
 
 
 async def _check_key(request: Request) -> None:
-    serving = context.of(request)
+    serving = scope.service(request)
     if serving.keys.is_stale:
         await run_in_threadpool(serving.keys.read)
     holder = request.state.holder = serving.keys.check(request.headers.get("authorization"))
@@ -167,11 +173,12 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:
-        if error.status >= 500 and not isinstance(error, errors.ApiError):
-            log.error("request %s failed: %s", context.request_id(request), error.message)
-        said = errors.from_limner(error, context.request_id(request))
+        id, is_gpt = scope.request_id(request), getattr(request.state, "is_gpt", False)
+        said = errors.from_limner(error, id, is_gpt=is_gpt)
+        if said.status >= 500 and said is not error:
+            log.error("request %s failed: %s", id, error.message)
         holder = getattr(request.state, "holder", None)
-        code = said.error_code or str(said.http_status)
+        code = said.code or str(said.status)
         serving: Service = request.app.state.service
         serving.metrics.refused(code, holder.name if holder else "")
         return _respond(said)
@@ -194,7 +201,7 @@ def _handle_errors(app: FastAPI) -> None:
 def _respond(error: errors.ApiError) -> Response:
     return Response(
         answers.dump(error.body),
-        error.http_status,
+        error.status,
         headers=error.headers,
         media_type="application/json",
     )

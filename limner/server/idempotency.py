@@ -23,10 +23,10 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from limner.server.http import scope
+from limner.server.http.resume import is_resumed
 from limner.server.openai import errors
 from limner.server.replay import REPLAYED
-from limner.service import context
-from limner.service.submission import outlives
 
 HEADER = "idempotency-key"
 MAX_KEY_CHARS = 255
@@ -47,15 +47,15 @@ def once(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         key = request.headers.get(HEADER)
         if not key:
-            return await (_to_its_end if outlives(request) else handler)(request)
+            return await (_to_its_end if is_resumed(request) else handler)(request)
         if len(key) > MAX_KEY_CHARS:
             raise errors.ApiError(
                 f"Invalid 'Idempotency-Key': expected at most {MAX_KEY_CHARS} characters.",
                 code="invalid_value",
             )
         body = await _read(request)
-        kept = context.of(request).answers
-        name = (context.holder(request).name, key)
+        kept: Answers = request.app.state.answers
+        name = (scope.holder(request).name, key)
         fingerprint = _fingerprint(request, body)
         answer = kept.find(name)
         is_new = answer is None
@@ -81,11 +81,11 @@ async def _as_first(
     handler: Handler, name: tuple[str, str], fingerprint: str, request: Request
 ) -> Response:
     """The answer of `handler` if no server had this key before, else that of the first again."""
-    serving, id = context.of(request), context.request_id(request)
+    serving, id = scope.service(request), scope.request_id(request)
     claims = serving.claims
     if claims is None:
         return await handler(request)
-    lifetime_s = serving.answers.lifetime_s
+    lifetime_s = request.app.state.answers.lifetime_s
     first = await run_in_threadpool(claims.claim, name, fingerprint, id, lifetime_s)
     if first is not None:
         if first.fingerprint != fingerprint:

@@ -11,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
 from limner.imaging import decode_upload
-from limner.server.http import urls
+from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
-from limner.service import context
+from limner.service.context import Service
 from limner.storage.db.database import Row
 
 REPLAYED = "idempotent-replayed"
@@ -23,12 +23,12 @@ REPLAYED = "idempotent-replayed"
 
 async def answer(request: Request, call: Call, id: str) -> Response:
     """What request `id`, which asked for `call`, was answered, or would have been."""
-    serving = context.of(request)
+    serving = scope.service(request)
     base = urls.base(request, serving.settings) if call.container == "url" else None
     row, drawn = await run_in_threadpool(_read, serving, id, None if call.stream else base)
     seed: int = row["parameters"]["seed"]
     call = replace(call, request=replace(call.request, seed=seed))
-    engine = serving.worker(call).engine
+    engine = serving.workers[call.target.engine].engine
     headers = {"x-limner-seed": str(seed), REPLAYED: "true"}
     if call.stream:
         return StreamingResponse(
@@ -45,7 +45,7 @@ async def _events(call: Call, drawn: Sequence[Drawn], engine: Engine) -> AsyncIt
         yield answers.completed(call, picture, engine)
 
 
-def _read(serving: context.Service, id: str, base: str | None) -> tuple[Row, list[Drawn]]:
+def _read(serving: Service, id: str, base: str | None) -> tuple[Row, list[Drawn]]:
     """The row of request `id` and its pictures as files, at addresses below `base`."""
     row = serving.history.find(id) if serving.history else None
     try:

@@ -1,26 +1,16 @@
-"""What the routes share: studio, workers, links, keys and the moderation hooks, built once."""
+"""The parts of the service, built once: studio, workers, store, keys, limits, moderation."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from typing import cast
 
 from anyio import CapacityLimiter
-from fastapi import Request
 
-from limner.engines.base import Picture
-from limner.errors import LimnerError
 from limner.imaging.codec import Pixels
-from limner.request import Format
-from limner.server.idempotency import Answers
-from limner.server.openai import errors
-from limner.server.openai.calls import Call
-from limner.server.openai.profiles import Catalogue
-from limner.service.access.auth import Holder, Keys
+from limner.service.access.auth import Keys
 from limner.service.access.rate_limits import Limiter
+from limner.service.errors import ContentRefused, Stage
 from limner.service.links import Links
 from limner.service.moderation import safety
 from limner.service.moderation.word_list import (
@@ -32,6 +22,7 @@ from limner.service.moderation.word_list import (
 )
 from limner.service.queue.jobs import Jobs
 from limner.service.queue.worker import Worker
+from limner.service.submission import Submission
 from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
 from limner.settings import Settings
@@ -61,8 +52,7 @@ class Service:
         self.traces = traces.exporting() if settings.traces else traces.Traces()
         names = dict.fromkeys([settings.engine, _TESTCARD])
         self.workers = {name: Worker(studio, name, settings.queue, self.metrics) for name in names}
-        own = {worker.engine.model: name for name, worker in self.workers.items()}
-        self.catalogue = Catalogue(settings.engine, own)
+        self.engine_from_model = {w.engine.model: name for name, w in self.workers.items()}
         self.database = Database(settings.database, settings.home)
         self._store = store = pictures.open_store(settings)
         self.history: history.History | None = None
@@ -79,7 +69,6 @@ class Service:
         self.decoders = CapacityLimiter(2)
         # A store that does not answer must not take the threads that check keys and write rows.
         self.readers = CapacityLimiter(16)
-        self.answers = Answers(settings.link_minutes * 60)
         self.claims = Claims(self.database) if settings.history else None
         self.moderator: Moderator = moderator or WordList()
         self.picture_moderator = picture_moderator
@@ -88,9 +77,9 @@ class Service:
             self.moderator = safety.Together(self.moderator, safety.Swearing())
             self.picture_moderator = picture_moderator or safety.Nudity()
 
-    def count_end(self, call: Call, key_name: str) -> Callable[[str], None]:
-        """What counts how `call` ended, once told."""
-        return partial(self.metrics.ended, self.worker(call).engine.model, key_name)
+    def count_end(self, submission: Submission, key_name: str) -> Callable[[str], None]:
+        """A function to call once with how `submission` ended."""
+        return partial(self.metrics.ended, self.worker(submission).engine.model, key_name)
 
     @property
     def max_upload_bytes(self) -> int:
@@ -107,9 +96,9 @@ class Service:
         for worker in self.workers.values():
             worker.interrupt()
 
-    def worker(self, call: Call) -> Worker:
-        """Who draws `call`."""
-        return self.workers[call.target.engine]
+    def worker(self, submission: Submission) -> Worker:
+        """The worker that draws `submission`."""
+        return self.workers[submission.engine]
 
     def open(self) -> None:
         """Take part among the servers of this home, and put right what a killed one left."""
@@ -129,17 +118,6 @@ class Service:
             self.maintenance.release()
         self.database.close()
 
-    def keep(
-        self, record: history.Record | None, picture: Picture, data: bytes, format: Format
-    ) -> str:
-        """Store a finished picture, and its row if the request has one; returns its name."""
-        started_s = time.monotonic()
-        name = self.links.store(data, format, keep=record is not None)
-        if record is not None:
-            self._write_row(record, picture, name, data, format)
-        self.metrics.worked(picture.model, "storing", time.monotonic() - started_s)
-        return name
-
     def kept_picture(self, name: str) -> bytes:
         """The file of a picture in the history; FileNotFoundError if the store has it not."""
         found = self._store.get(f"{history.FOLDER}/{name}")
@@ -147,59 +125,25 @@ class Service:
             raise FileNotFoundError(name)
         return found.read()
 
-    def _write_row(
-        self, record: history.Record, picture: Picture, name: str, data: bytes, format: Format
-    ) -> None:
-        height, width = picture.pixels.shape[:2]
-        made = history.Made(picture.index, picture.seed, picture.score, width, height, format)
-        try:
-            record.add(made, name, data)
-        except BaseException:
-            # No picture without its row; what cannot be told or deleted now, maintenance does later.
-            with suppress(LimnerError):
-                if not record.has(name):
-                    self.links.discard(name)
-            raise
+    def check_prompt(self, submission: Submission) -> None:
+        """Raise ContentRefused for a prompt that the moderation hook flags."""
+        if self.settings.moderation and submission.request.prompt:
+            _refuse(submission, self.moderator.check(submission.request.prompt), "input")
 
-    def check_prompt(self, call: Call, request_id: str) -> None:
-        """Refuse a prompt that the moderation hook flags; "low" lets all but the worst pass."""
-        if not self.settings.moderation or not call.request.prompt:
-            return
-        self._refuse(call, self.moderator.check(call.request.prompt), request_id, "input")
-
-    def check_picture(self, call: Call, pixels: Pixels, request_id: str) -> None:
-        """Refuse a picture that was drawn, as a prompt is refused. Takes time: not on the loop."""
+    def check_picture(self, submission: Submission, pixels: Pixels) -> None:
+        """Raise ContentRefused for a drawn picture that the hook flags. Blocks: use a thread."""
         if self.settings.moderation and self.picture_moderator:
-            verdict = self.picture_moderator.check(pixels)
-            self._refuse(call, verdict, request_id, "output")
+            _refuse(submission, self.picture_moderator.check(pixels), "output")
 
-    def _refuse(self, call: Call, verdict: Verdict, request_id: str, stage: errors.Stage) -> None:
-        categories = verdict.categories
-        if call.moderation == "low":
-            categories = [name for name in categories if name in ALWAYS]
-        if categories:
-            raise errors.blocked(categories, request_id, is_gpt=call.target.is_gpt, stage=stage)
+
+def _refuse(submission: Submission, verdict: Verdict, stage: Stage) -> None:
+    """With moderation "low", only the categories that are always refused count."""
+    categories = verdict.categories
+    if submission.moderation == "low":
+        categories = [name for name in categories if name in ALWAYS]
+    if categories:
+        raise ContentRefused(categories, stage)
 
 
 def _retention(settings: Settings) -> Retention:
     return Retention(settings.history_days or None, settings.history_mb * 1_000_000 or None)
-
-
-def of(request: Request) -> Service:
-    """The service that answers `request`."""
-    return cast("Service", request.app.state.service)
-
-
-def holder(request: Request) -> Holder:
-    """Whose `request` it is; known behind the check of keys."""
-    return cast("Holder", request.state.holder)
-
-
-def trace(request: Request) -> traces.Trace:
-    """The spans of `request`."""
-    return cast("traces.Trace", request.state.trace)
-
-
-def request_id(request: Request) -> str:
-    """The id that the doorway gave `request`."""
-    return str(request.state.request_id)

@@ -44,7 +44,6 @@ _ALPHABET = string.ascii_letters + string.digits
 class LinkGone(LimnerError):
     """An address that is not or no longer valid."""
 
-    status = 403
     code = "link_expired"
 
 

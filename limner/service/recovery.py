@@ -1,7 +1,7 @@
-"""Requests that a stopped or dead server left: drawn on by another, from what their rows keep.
+"""Resume requests that a stopped or dead server left, from what their rows keep.
 
-A server looks for them when it starts and every `maintenance.EVERY_S`. One that stops says so; one that
-dies is known by its silence. The database gives each request to one server alone.
+A server looks for them at its start and every `maintenance.EVERY_S`. A server that stops marks its
+requests; a dead server is known by its silence. The database gives each request to one server.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import asyncio
 import logging
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 
 from limner.engines.base import Picture
 from limner.errors import LimnerError
 from limner.request import ImageRequest, Size
-from limner.server.openai.calls import Call
-from limner.server.openai.profiles import Target
-from limner.server.routes.images import keep
+from limner.service import output
 from limner.service.access.auth import Holder
 from limner.service.context import Service
 from limner.service.queue.jobs import Job
+from limner.service.submission import Submission
 from limner.storage.db.database import Row
 from limner.storage.db.history import Record
 
@@ -29,26 +28,26 @@ log = logging.getLogger("limner.server")
 _drawing: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 
 
-async def draw_on(serving: Service) -> None:
+async def draw_on(service: Service) -> None:
     """Queue the interrupted requests that asked for it, unless another server was quicker."""
-    if serving.history is None or not serving.is_ready:
+    if service.history is None or not service.is_ready:
         return
-    models = serving.catalogue.own.keys()
-    for row, record in await run_in_threadpool(serving.history.take_interrupted, models):
+    models = service.engine_from_model.keys()
+    for row, record in await to_thread.run_sync(service.history.take_interrupted, models):
         try:
-            call = _call(serving, row)
-            job = _job(serving, call, row, record)
+            submission = _submission(service, row)
+            job = _job(service, submission, row, record)
         except (LimnerError, KeyError) as error:  # it stops, or the row is by another limner
             log.warning("%s cannot be drawn on here: %s", row["id"], error)
-            await run_in_threadpool(record.end, "interrupted")
+            await to_thread.run_sync(record.end, "interrupted")
             continue
-        task = asyncio.create_task(_finish(serving, call, job))
+        task = asyncio.create_task(_finish(service, submission, job))
         _drawing.add(task)
         task.add_done_callback(_drawing.discard)
         log.info("%s is drawn on: %d of %d are there", row["id"], job.n_kept, job.request.n)
 
 
-def _call(serving: Service, row: Row) -> Call:
+def _submission(service: Service, row: Row) -> Submission:
     """The request of a row, but for the pictures that are there."""
     parameters: dict[str, Any] = row["parameters"]
     request = ImageRequest(
@@ -62,37 +61,37 @@ def _call(serving: Service, row: Row) -> Call:
         retry_below=parameters.get("retry_below"),
         made=frozenset(picture["number"] for picture in row["pictures"]),
     )
-    target = Target("dalle2", serving.catalogue.own[row["model"]], row["model"], own=True)
-    return Call(
-        target,
+    return Submission(
         request,
-        "url",
+        service.engine_from_model[row["model"]],
         parameters["output_format"],
         row["resume"]["output_compression"],
-        moderation=row["resume"]["moderation"],
+        row["resume"]["moderation"],
     )
 
 
-def _job(serving: Service, call: Call, row: Row, record: Record) -> Job:
+def _job(service: Service, submission: Submission, row: Row, record: Record) -> Job:
     """Admitted and counted once already, so no limit is asked again."""
-    worker = serving.worker(call)
-    trace = serving.traces.begin_resumed(row["id"])
-    job = worker.submit(call.request, Holder(row["key_name"]), row["id"], trace, is_bounded=False)
+    worker = service.worker(submission)
+    trace = service.traces.begin_resumed(row["id"])
+    job = worker.submit(
+        submission.request, Holder(row["key_name"]), row["id"], trace, is_bounded=False
+    )
     job.record = record
     job.status.created_s = row["created_s"]
-    job.ended = serving.count_end(call, row["key_name"])
-    serving.jobs.add(job.status, row["client_id"])
+    job.ended = service.count_end(submission, row["key_name"])
+    service.jobs.add(job.status, row["client_id"])
     return job
 
 
-async def _finish(serving: Service, call: Call, job: Job) -> None:
+async def _finish(service: Service, submission: Submission, job: Job) -> None:
     """Keep the pictures as they come; nobody waits for an answer."""
     id = job.status.id
     try:
         with job:
             async for event in job.events():
                 if isinstance(event, Picture):
-                    await run_in_threadpool(keep, serving, call, job, event, id)
+                    await to_thread.run_sync(output.keep, service, submission, job, event)
     except LimnerError as error:
         level = logging.INFO if job.status.state == "cancelled" else logging.WARNING
         log.log(level, "%s could not be drawn on: %s", id, error.message)

@@ -1,111 +1,118 @@
-"""From a checked call to a job: what is asked of everyone before the engine is."""
+"""From a checked request to a job: limits, queue, and a row in the history.
+
+Every front end (HTTP, MCP, the agent tools) submits here, so all of them pass the same checks and
+leave the same rows.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from fastapi import Request
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 
-from limner.server.openai import errors
-from limner.server.openai.calls import Call
-from limner.service import context
-from limner.service.queue.jobs import MAX_CLIENT_ID_CHARS, Job
+from limner.request import Format, ImageRequest
+from limner.service.access.auth import Holder
+from limner.service.errors import CannotResume
+from limner.service.queue.jobs import Job
+from limner.service.telemetry.traces import NO_TRACE, Trace
 from limner.storage.db.history import Asked
 
-RESUME = "x-limner-resume"
+if TYPE_CHECKING:
+    from limner.service.context import Service
+
+Strictness = Literal["low", "auto"]  # of moderation
 
 
-def outlives(request: Request) -> bool:
-    """Whether `request` is to be drawn to its end, whoever leaves or stops: client or server."""
-    said = request.headers.get(RESUME, "false").strip().lower()
-    if said not in ("true", "false"):
-        raise errors.ApiError(
-            f"Invalid '{RESUME}': expected true or false.", param=RESUME, code="invalid_value"
-        )
-    return said == "true"
+@dataclass(frozen=True)
+class Submission:
+    """What a front end asks the service to draw, and in which form the pictures are kept."""
+
+    request: ImageRequest  # its seed is set
+    engine: str
+    format: Format = "png"
+    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    moderation: Strictness = "auto"
+    is_stream: bool = False  # its reader takes one picture after another
+    parent: str | None = None  # SHA-256 of the file of the picture that it begins with
+    client_id: str | None = None  # the client's own id of the request
+    resume: bool = False  # drawn to the end, even by another server after a restart
+
+    @property
+    def kind(self) -> str:
+        """generation, edit or variation."""
+        source = self.request.source
+        return "generation" if source is None else type(source).__name__.lower()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All that it takes, beside the prompt, to ask for the same pictures again."""
+        request = self.request
+        return {
+            "n": request.n,
+            "size": str(request.size),
+            "quality": request.quality,
+            "background": request.background,
+            "seed": request.seed,
+            "best_of": request.best_of,
+            "retry_below": request.retry_below,
+            "output_format": self.format,
+        }
 
 
-async def admit(request: Request, call: Call) -> Job:
-    """Queue `call` within the limits of its key, with a row in the history if one is kept."""
-    serving, holder = context.of(request), context.holder(request)
-    resume = _kept_for_resuming(request, call)
-    ticket = await run_in_threadpool(serving.limiter.acquire, holder, call.request.n)
+async def submit(
+    service: Service, submission: Submission, holder: Holder, id: str, trace: Trace = NO_TRACE
+) -> Job:
+    """Queue `submission` as request `id` of `holder`.
+
+    Raises RateLimited, QueueFull, ShuttingDown, CannotResume, or DatabaseError.
+    """
+    resume = _kept_for_resuming(service, submission)
+    ticket = await to_thread.run_sync(service.limiter.acquire, holder, submission.request.n)
     try:
-        id = context.request_id(request)
-        job = serving.worker(call).submit(
-            call.request, holder, id, context.trace(request), is_stream=call.stream
+        job = service.worker(submission).submit(
+            submission.request, holder, id, trace, is_stream=submission.is_stream
         )
     except BaseException:
-        await run_in_threadpool(ticket.refund)
+        await to_thread.run_sync(ticket.refund)
         raise
     job.ticket = ticket
-    job.ended = serving.count_end(call, holder.name)
-    client_id = _client_id(request)
-    serving.jobs.add(job.status, client_id)
-    request.state.headers = serving.limiter.headers(holder)
-    if serving.history:
+    job.ended = service.count_end(submission, holder.name)
+    service.jobs.add(job.status, submission.client_id)
+    if service.history:
         asked = Asked(
             id=id,
             key_name=holder.name,
-            kind=_kind(call),
-            model=serving.worker(call).engine.model,
-            prompt=call.request.prompt,
-            n=call.request.n,
-            parameters=_parameters(call),
-            parent=call.parent,
-            client_id=client_id,
+            kind=submission.kind,
+            model=service.worker(submission).engine.model,
+            prompt=submission.request.prompt,
+            n=submission.request.n,
+            parameters=submission.parameters,
+            parent=submission.parent,
+            client_id=submission.client_id,
             resume=resume,
         )
         try:
-            job.record = await run_in_threadpool(serving.history.begin, asked)
+            job.record = await to_thread.run_sync(service.history.begin, asked)
         except BaseException:
             job.cancel()
             raise
     return job
 
 
-def _client_id(request: Request) -> str | None:
-    """What the client calls its request, if that is no longer than ids are and can be stored."""
-    id = request.headers.get("x-client-request-id", "")
-    return id if id.isprintable() and 0 < len(id) <= MAX_CLIENT_ID_CHARS else None
-
-
-def _kept_for_resuming(request: Request, call: Call) -> dict[str, Any] | None:
+def _kept_for_resuming(service: Service, submission: Submission) -> dict[str, Any] | None:
     """What the row keeps beside the parameters if another server may have to draw on."""
-    if not outlives(request):
+    if not submission.resume:
         return None
-    if call.request.source is not None:
-        raise errors.ApiError(
-            f"'{RESUME}' is for pictures from text: one that was sent to begin with is not kept, "
-            "so it could not be drawn on after a restart. Leave the header out.",
-            param=RESUME,
-            code="unsupported_operation",
+    if submission.request.source is not None:
+        raise CannotResume(
+            "Only pictures drawn from text can be resumed after a restart: a picture that was "
+            "sent is not kept. Leave 'resume' out.",
+            "unsupported_operation",
         )
-    if context.of(request).history is None:
-        raise errors.ApiError(
-            f"'{RESUME}' needs the history, and this server keeps none (LIMNER_HISTORY=off).",
-            param=RESUME,
-            code="no_history",
+    if service.history is None:
+        raise CannotResume(
+            "Resuming needs the history, and this server keeps none (LIMNER_HISTORY=off).",
+            "no_history",
         )
-    return {"output_compression": call.compression, "moderation": call.moderation}
-
-
-def _kind(call: Call) -> str:
-    source = call.request.source
-    return "generation" if source is None else type(source).__name__.lower()
-
-
-def _parameters(call: Call) -> dict[str, Any]:
-    """What it takes, beside the prompt, to ask for the same again."""
-    request = call.request
-    return {
-        "n": request.n,
-        "size": str(request.size),
-        "quality": request.quality,
-        "background": request.background,
-        "seed": request.seed,
-        "best_of": request.best_of,
-        "retry_below": request.retry_below,
-        "output_format": call.format,
-    }
+    return {"output_compression": submission.compression, "moderation": submission.moderation}

@@ -109,9 +109,7 @@ class _RequestScope:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
         ]
-        await self.send(
-            {"type": "http.response.start", "status": error.http_status, "headers": headers}
-        )
+        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
     def end(self) -> None:

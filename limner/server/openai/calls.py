@@ -28,34 +28,34 @@ from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
 from limner.server.openai.images import read_sources
-from limner.server.openai.profiles import (
-    Catalogue,
-    Target,
-    read_quality,
-    read_size,
-)
+from limner.server.openai.profiles import Catalogue, Target, read_quality
+from limner.server.openai.sizes import read_size
+from limner.service.submission import Strictness, Submission
 
 Container = Literal["url", "b64_json"]
-Strictness = Literal["low", "auto"]
 
-# Not of the API, but sent by people who drive other servers with the same client; of these
-# only the first three change anything here.
-EXTRAS = frozenset(
+# Not of OpenAI's API; these change what is drawn here.
+OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
+# Clients of other servers send these. They change nothing, and a notice says so.
+UNUSED_NAMES = frozenset(
     [
-        "seed",
-        "best_of",
-        "retry_below",
         "negative_prompt",
         "steps",
         "num_inference_steps",
         "guidance_scale",
         "cfg_scale",
-        "request_timeout",
+        "true_cfg_scale",
+        "sampler",
+        "scheduler",
+        "strength",
+        "metadata",
         "engine",
         "deployment_id",
-        "timeout",
     ]
 )
+# Addressed to a client library or a proxy, which passes them on by mistake.
+_IGNORED_NAMES = frozenset(["timeout", "request_timeout"])
+EXTRAS = OWN_NAMES | UNUSED_NAMES | _IGNORED_NAMES
 _COMMON = frozenset(
     [
         "prompt",
@@ -78,9 +78,11 @@ _COMMON = frozenset(
         "svg",
     ]
 )
-GENERATION_NAMES = _COMMON | {"style"} | EXTRAS
-EDIT_NAMES = _COMMON | {"input_fidelity"} | EXTRAS
-VARIATION_NAMES = frozenset(["model", "n", "size", "response_format", "user"]) | EXTRAS
+_GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES | _IGNORED_NAMES
+_EDIT_NAMES = _COMMON | {"input_fidelity"} | OWN_NAMES | _IGNORED_NAMES
+_VARIATION_NAMES = (
+    frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES | _IGNORED_NAMES
+)
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,26 @@ class Call:
         """What a stream calls its events."""
         return "image_edit" if isinstance(self.request.source, Edit) else "image_generation"
 
+    def submission(self, *, client_id: str | None = None, resume: bool = False) -> Submission:
+        """What the service is asked to draw."""
+        return Submission(
+            self.request,
+            self.target.engine,
+            self.format,
+            self.compression,
+            self.moderation,
+            self.stream,
+            self.parent,
+            client_id,
+            resume,
+        )
 
-def read_generation(fields: Fields, catalogue: Catalogue, *, strict: bool = True) -> Call:
-    """Understand the body of /v1/images/generations; `strict` refuses unknown names."""
+
+def read_generation(fields: Fields, catalogue: Catalogue) -> Call:
+    """Understand the body of /v1/images/generations."""
+    fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
-    if strict:
-        fields.check_known(GENERATION_NAMES)
+    fields.check_known(_GENERATION_NAMES, UNUSED_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     n = _read_n(fields, target)
     fields.choice("style", ("vivid", "natural"))
@@ -120,14 +136,12 @@ def read_edit(
     images: Sequence[RawFile],
     mask: RawFile | None,
     catalogue: Catalogue,
-    *,
-    strict: bool = True,
 ) -> Call:
     """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them."""
+    fields = replace(fields, is_lenient=catalogue.is_lenient)
     # Neither several pictures nor a body in JSON were there before the GPT image models.
     target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
-    if strict:
-        fields.check_known(EDIT_NAMES)
+    fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     name = "image" if fields.is_form else "images"
     sources = read_sources(images, mask, target, needs_alpha=True, field=name)
@@ -135,30 +149,45 @@ def read_edit(
     fields.choice("input_fidelity", ("high", "low"))
     alpha = None if sources.mask is None else sources.mask.pixels[..., 3]
     source = Edit(sources.images[0].pixels, alpha)
-    call = replace(_read_rest(fields, target, prompt, n, source), parent=images[0].sha256())
     n_more = len(sources.images) - 1
     if n_more:
         others = "the other one was" if n_more == 1 else f"the other {n_more} were"
-        call = replace(call, notices=(f"The first picture was edited; {others} not looked at",))
-    return call
+        fields.notice(f"The first picture was edited; {others} not used")
+    return replace(_read_rest(fields, target, prompt, n, source), parent=images[0].sha256())
 
 
-def read_variation(
-    fields: Fields, images: Sequence[RawFile], catalogue: Catalogue, *, strict: bool = True
-) -> Call:
+def read_variation(fields: Fields, images: Sequence[RawFile], catalogue: Catalogue) -> Call:
     """Understand the body of /v1/images/variations, its picture included."""
+    fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
-    if strict:
-        fields.check_known(VARIATION_NAMES)
+    fields.check_known(_VARIATION_NAMES, UNUSED_NAMES)
     sources = read_sources(images, None, target, needs_alpha=False)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
-    seed = fields.whole_number("seed", 0, MAX_SEED)
+    seed = _read_seed(fields)
     source = Variation(sources.images[0].pixels)
     request = ImageRequest(
-        "", n, read_size(fields, target), seed=seed, source=source, **_read_choosing(fields)
+        "",
+        n,
+        read_size(fields, target),
+        seed=seed,
+        background="opaque" if target.is_dalle else "auto",
+        source=source,
+        **_read_choosing(fields),
     )
-    return Call(target, request.with_seed(), container, parent=images[0].sha256())
+    return Call(
+        target,
+        request.with_seed(),
+        container,
+        notices=tuple(fields.notices),
+        parent=images[0].sha256(),
+    )
+
+
+def _read_background(fields: Fields, target: Target) -> Background:
+    """As asked for. DALL·E never gave alpha, so without a word its pictures are opaque."""
+    asked = fields.choice("background", BACKGROUNDS)
+    return cast("Background", asked or ("opaque" if target.is_dalle else "auto"))
 
 
 def _read_n(fields: Fields, target: Target) -> int:
@@ -170,7 +199,7 @@ def _read_rest(
     fields: Fields, target: Target, prompt: str, n: int, source: Edit | None = None
 ) -> Call:
     quality = read_quality(fields, target)
-    background = cast("Background", fields.choice("background", BACKGROUNDS) or "auto")
+    background = _read_background(fields, target)
     moderation = cast("Strictness", fields.choice("moderation", ("auto", "low")) or "auto")
     format = cast("Format", fields.choice("output_format", FORMATS) or "png")
     compression = _read_compression(fields, format)
@@ -180,7 +209,7 @@ def _read_rest(
     partial_images = fields.whole_number("partial_images", 0, MAX_PREVIEWS) or 0
     _refuse_animation(fields)
     identifier = _read_identifier(fields)
-    seed = fields.whole_number("seed", 0, MAX_SEED)
+    seed = _read_seed(fields)
     size = read_size(fields, target, source)
     previews = partial_images if stream else 0
     request = ImageRequest(
@@ -195,7 +224,14 @@ def _read_rest(
         stream,
         moderation,
         identifier,
+        tuple(fields.notices),
     )
+
+
+def _read_seed(fields: Fields) -> int | None:
+    """None for a random seed, which clients of other servers write as -1."""
+    seed = fields.whole_number("seed", -1 if fields.is_lenient else 0, MAX_SEED)
+    return None if seed == -1 else seed
 
 
 def _read_choosing(fields: Fields) -> dict[str, Any]:

@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from limner.errors import (
     DatabaseError,
     DataError,
     InvalidRequest,
     LimnerError,
+    MissingExtra,
     OutputError,
     StoreError,
 )
-
-Stage = Literal["input", "output"]  # of moderation: the prompt, or what was drawn
+from limner.service.errors import (
+    MAX_RETRY_AFTER_S,
+    ContentRefused,
+    MissingKey,
+    NotPermitted,
+    QueueFull,
+    RateLimited,
+    ServiceError,
+    ShuttingDown,
+    WrongKey,
+)
+from limner.service.links import LinkGone
 
 INVALID = "invalid_request_error"
 USER = "image_generation_user_error"  # what newer models say of a wrong value
 SERVER = "server_error"
+UNAVAILABLE = "service_unavailable_error"
+LIMIT = "requests"  # of a rate limit or a full queue
 
 # Clients retry every 5xx and 429; this header, which they all read, tells them not to.
-MAX_RETRY_AFTER_S = 60  # clients take no longer wait seriously
 NO_RETRY = {"x-should-retry": "false"}
+
+
+_STATUSES: dict[type[LimnerError], int] = {
+    InvalidRequest: 400,
+    DataError: 400,
+    LinkGone: 403,
+    MissingExtra: 501,
+    DatabaseError: 503,
+    StoreError: 503,
+    LimnerError: 500,
+}
+# 400 after a cancel: clients send a request again after a 409 or a 5xx.
+_SERVICE: dict[type[ServiceError], tuple[int, str]] = {
+    MissingKey: (401, INVALID),
+    WrongKey: (401, INVALID),
+    NotPermitted: (403, INVALID),
+    QueueFull: (429, LIMIT),
+    RateLimited: (429, LIMIT),
+    ShuttingDown: (503, UNAVAILABLE),
+    ServiceError: (400, INVALID),
+}
 
 
 class ApiError(LimnerError):
@@ -41,10 +74,10 @@ class ApiError(LimnerError):
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.http_status = status
+        self.status = status
         self.type = type
         self.param = param
-        self.error_code = code
+        self.code = code
         self.headers = dict(headers or {})
         self.details = dict(details or {})
 
@@ -55,7 +88,7 @@ class ApiError(LimnerError):
             "message": self.message,
             "type": self.type,
             "param": self.param,
-            "code": self.error_code,
+            "code": self.code,
         }
         return {"error": error | self.details}
 
@@ -70,29 +103,82 @@ def crash(request_id: str) -> ApiError:
     )
 
 
-def from_limner(error: LimnerError, request_id: str) -> ApiError:
-    """The refusal for a failure of any layer below."""
+def from_limner(error: LimnerError, request_id: str, *, is_gpt: bool = False) -> ApiError:
+    """The refusal for a failure of any layer below; `is_gpt` chooses the words of a moderation."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, ContentRefused):
+        return _blocked(error, request_id, is_gpt=is_gpt)
+    if isinstance(error, ServiceError):
+        return _from_service(error)
     text = f"{error.message} ({error.hint})" if error.hint else error.message
+    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
     if isinstance(error, InvalidRequest | DataError):
         param = error.param if isinstance(error, InvalidRequest) else None
-        return ApiError(text, param=param, code=error.code)
-    if error.status < 500:
-        return ApiError(text, status=error.status, code=error.code)
+        return ApiError(text, status=status, param=param, code=error.code)
+    if status < 500:
+        return ApiError(text, status=status, code=error.code)
     if isinstance(error, DatabaseError | StoreError):
         what = "database" if isinstance(error, DatabaseError) else "store of pictures"
         return ApiError(
             f"The server's {what} cannot be used now; its log says why ({request_id})",
-            status=error.status,
-            type="service_unavailable_error",
+            status=status,
+            type=UNAVAILABLE,
             code=error.code,
             headers={"retry-after": "5"},
         )
     if isinstance(error, OutputError):
-        # The message names a path of this machine, which is nobody's business outside it.
+        # The message names a path of this machine, which is private.
         text = f"The server could not store the picture; its log says why ({request_id})"
-    return ApiError(text, status=error.status, type=SERVER, code=error.code, headers=NO_RETRY)
+    return ApiError(text, status=status, type=SERVER, code=error.code, headers=NO_RETRY)
+
+
+def _from_service(error: ServiceError) -> ApiError:
+    """The refusal for a limit, a full queue, a key, or a stop."""
+    status, kind = next(_SERVICE[cls] for cls in type(error).__mro__ if cls in _SERVICE)
+    return ApiError(
+        error.message, status=status, type=kind, code=error.code, headers=_headers(error)
+    )
+
+
+def _headers(error: ServiceError) -> dict[str, str]:
+    if isinstance(error, MissingKey | WrongKey):
+        return {"www-authenticate": 'Bearer realm="OpenAI API"'}
+    if isinstance(error, ShuttingDown):
+        return {"retry-after": "5"}
+    if isinstance(error, QueueFull):
+        return {"retry-after": str(error.retry_after_s)}
+    if isinstance(error, RateLimited):
+        return _limit_headers(error.retry_after_s)
+    return {}
+
+
+def _limit_headers(wait_s: float) -> dict[str, str]:
+    if not math.isfinite(wait_s):
+        return NO_RETRY
+    after_s = max(1, math.ceil(wait_s))
+    headers = {"retry-after": str(after_s), "retry-after-ms": str(math.ceil(wait_s * 1000))}
+    # Some clients ask again every other second until a longer wait is over, unless told not to.
+    return headers | NO_RETRY if after_s > MAX_RETRY_AFTER_S else headers
+
+
+def _blocked(error: ContentRefused, request_id: str, *, is_gpt: bool) -> ApiError:
+    """A moderation hook refused a prompt or a picture; the shape depends on the model's era."""
+    if not is_gpt:
+        return ApiError(error.message, code=error.code)
+    return ApiError(
+        "Your request was rejected by the safety system. If you believe this is an error, tell "
+        f"whoever runs this server and include the request ID {request_id}. "
+        f"safety_violations=[{', '.join(error.categories)}].",
+        type=USER,
+        code="moderation_blocked",
+        details={
+            "moderation_details": {
+                "moderation_stage": error.stage,
+                "categories": error.categories,
+            },
+        },
+    )
 
 
 def not_found(method: str, path: str) -> ApiError:
@@ -166,34 +252,6 @@ def upload_stalled(seconds: float) -> ApiError:
     )
 
 
-def queue_full(n_waiting: int, retry_after_s: int) -> ApiError:
-    """As many requests wait as the server lets wait."""
-    return ApiError(
-        f"The queue is full: {n_waiting} requests are waiting. "
-        f"Please try again in {retry_after_s} s.",
-        status=429,
-        type="requests",
-        code="rate_limit_exceeded",
-        headers={"retry-after": str(retry_after_s)},
-    )
-
-
-def shutting_down() -> ApiError:
-    """The server is going away and takes nothing new."""
-    return ApiError(
-        "The server is shutting down. Please try again shortly.",
-        status=503,
-        type="service_unavailable_error",
-        code="server_is_overloaded",
-        headers={"retry-after": "5"},
-    )
-
-
-def request_cancelled() -> ApiError:
-    """Somebody stopped the request; 400, as clients would send it again after a 409 or a 5xx."""
-    return ApiError("The request was cancelled.", code="request_cancelled")
-
-
 def key_reused() -> ApiError:
     """An Idempotency-Key came again with another request; 400, as clients retry a 409."""
     return ApiError(
@@ -222,33 +280,6 @@ def drawn_elsewhere(id: str) -> ApiError:
     )
 
 
-def not_permitted(scope: str) -> ApiError:
-    """The key is right, and not for this."""
-    return ApiError(
-        f"You have insufficient permissions for this operation. Missing scopes: {scope}.",
-        status=403,
-        code="insufficient_permissions",
-    )
-
-
-def rate_limited(
-    what: str, key_name: str, limit: int, used: int, asked: int, wait_s: float
-) -> ApiError:
-    """A key asks for more than it may; `wait_s` until it may, infinity if it never may."""
-    said = (
-        f"Rate limit exceeded for {what} of key {key_name}. "
-        f"Limit: {limit}. Used: {used}. Requested: {asked}."
-    )
-    headers = NO_RETRY
-    if math.isfinite(wait_s):
-        after_s = max(1, math.ceil(wait_s))
-        said += f" Please try again in {after_s} s."
-        headers = {"retry-after": str(after_s), "retry-after-ms": str(math.ceil(wait_s * 1000))}
-        if after_s > MAX_RETRY_AFTER_S:
-            headers |= NO_RETRY  # or some clients come back every other second until then
-    return ApiError(said, status=429, type="requests", code="rate_limit_exceeded", headers=headers)
-
-
 def no_request(id: str) -> ApiError:
     """A request was looked up that is not there, or is somebody else's."""
     return ApiError(f"There is no request with id '{id}'.", status=404, code="not_found")
@@ -257,48 +288,3 @@ def no_request(id: str) -> ApiError:
 def wrong_query(name: str, wanted: str) -> ApiError:
     """A parameter after the ? has a value that is not taken."""
     return ApiError(f"Invalid '{name}': expected {wanted}.", param=name, code="invalid_value")
-
-
-def missing_key() -> ApiError:
-    """No key was sent to a server that wants one."""
-    return ApiError(
-        "You didn't provide an API key. You need to provide your API key in an Authorization "
-        "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
-        status=401,
-        headers={"www-authenticate": 'Bearer realm="OpenAI API"'},
-    )
-
-
-def wrong_key(shown: str) -> ApiError:
-    """A key was sent that is none of ours; `shown` is the key with its middle hidden."""
-    return ApiError(
-        f"Incorrect API key provided: {shown}. The keys of this server are set by whoever runs it.",
-        status=401,
-        code="invalid_api_key",
-        headers={"www-authenticate": 'Bearer realm="OpenAI API"'},
-    )
-
-
-def blocked(
-    categories: list[str], request_id: str, *, is_gpt: bool, stage: Stage = "input"
-) -> ApiError:
-    """A moderation hook refused a prompt or a picture; the shape depends on the model's era."""
-    if not is_gpt:
-        reason = {
-            "input": "Your prompt may contain text that is not allowed by our safety system.",
-            "output": "The picture drawn may show what is not allowed by our safety system.",
-        }
-        return ApiError(
-            f"Your request was rejected as a result of our safety system. {reason[stage]}",
-            code="content_policy_violation",
-        )
-    return ApiError(
-        "Your request was rejected by the safety system. If you believe this is an error, tell "
-        f"whoever runs this server and include the request ID {request_id}. "
-        f"safety_violations=[{', '.join(categories)}].",
-        type=USER,
-        code="moderation_blocked",
-        details={
-            "moderation_details": {"moderation_stage": stage, "categories": categories},
-        },
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from limner.server.openai.errors import INVALID, USER, ApiError
@@ -20,24 +20,47 @@ class Fields:
     """The values of a JSON object, or of the text parts of a form, by name.
 
     JSON null counts as not given. In a form every value is text, and read as what it spells.
+    A lenient server passes over what it does not know and says so in a notice.
     """
 
     values: Mapping[str, Any]
     is_form: bool = False
+    is_lenient: bool = False
+    notices: list[str] = field(default_factory=list, compare=False)
+
+    def notice(self, text: str) -> None:
+        """Tell the client what was done with its request."""
+        self.notices.append(text)
 
     def given(self, name: str) -> bool:
         """Whether `name` is there with a value."""
-        return self.values.get(name) is not None
+        return self.value(name) is not None
 
-    def check_known(self, known: Collection[str]) -> None:
-        """Refuse the first name that is not in `known`."""
+    def value(self, name: str) -> Any:
+        """The value of an optional field; null and the empty string are None, as if left out."""
+        value = self.values.get(name)
+        return None if value == "" else value
+
+    def check_known(self, known: Collection[str], unused: Collection[str] = ()) -> None:
+        """Refuse the first name that is neither in `known` nor in `unused`.
+
+        A value of a name in `unused` changes nothing, and a notice says so; for a lenient
+        server that holds for every unknown name.
+        """
+        passed_over = []
         for name in self.values:
-            if name not in known:
+            if name in known:
+                continue
+            if name not in unused and not self.is_lenient:
                 raise unknown_parameter(name)
+            if self.given(name):
+                passed_over.append(shown(name))
+        if passed_over:
+            self.notice(f"Not used: {', '.join(passed_over[:20])}")
 
     def text(self, name: str) -> str | None:
         """The text `name`, or None."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is None or isinstance(value, str):
             return value
         raise wrong_type(name, "a string", value)
@@ -69,7 +92,7 @@ class Fields:
         self, name: str, choices: tuple[str, ...], *, also: Collection[str] = ()
     ) -> str | None:
         """One of `choices`, or None; values in `also` are taken but not advertised."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is None:
             return None
         if not isinstance(value, str):
@@ -80,7 +103,7 @@ class Fields:
 
     def whole_number(self, name: str, low: int, high: int) -> int | None:
         """A whole number from `low` to `high`, or None."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is None:
             return None
         number = self._spelled_number(name, value) if self.is_form else value
@@ -95,7 +118,7 @@ class Fields:
 
     def number(self, name: str, low: float, high: float) -> float | None:
         """A number from `low` to `high`, or None."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is None:
             return None
         if self.is_form and isinstance(value, str) and len(value) <= 30:
@@ -116,7 +139,7 @@ class Fields:
 
     def flag(self, name: str) -> bool | None:
         """True or False, or None."""
-        value = self.values.get(name)
+        value = self.value(name)
         if self.is_form and isinstance(value, str):
             value = _FLAGS.get(value.strip().lower(), value)
         if value is None or isinstance(value, bool):

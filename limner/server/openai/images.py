@@ -42,8 +42,8 @@ def read_sources(
     """Decode and check uploads; `needs_alpha` if without a mask clear pixels say what to edit."""
     if not images:
         raise f.missing(field)
-    is_dalle = not (target.is_gpt or target.own)
-    most = 1 if is_dalle else MAX_IMAGES
+    is_dalle2 = target.model == "dall-e-2"  # by name; only then its strict rules hold
+    most = 1 if is_dalle2 else MAX_IMAGES
     if len(images) > most:
         raise ApiError(
             f"Invalid '{field}': too many images. Expected at most {most}, "
@@ -54,11 +54,11 @@ def read_sources(
     budget = MAX_TOTAL_PIXELS
     opened: list[DecodedImage] = []
     for raw in images:
-        check = _check_dalle_file if is_dalle else _check_file
+        check = _check_dalle_file if is_dalle2 else _check_file
         check(raw, field)
         opened.append(_decode(raw, field, min(budget, decode_upload.MAX_PIXELS)))
         budget -= opened[-1].width * opened[-1].height
-    if is_dalle:
+    if is_dalle2:
         _check_dalle_picture(opened[0], field, needs_alpha=needs_alpha and mask is None)
     return Sources(opened, _read_mask(mask, opened[0]) if mask else None)
 

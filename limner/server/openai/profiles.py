@@ -9,15 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log
 from typing import Literal
 
 from limner.request import (
-    Edit,
     Quality,
-    Size,
-    size_like,
-    size_of,
 )
 from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
@@ -42,13 +37,9 @@ PUBLISHED = (
     "chatgpt-image-latest",
 )
 _FIRST_GPT = ("gpt-image-1", "chatgpt-image-latest")  # and what starts like the first
+_GPT_PREFIXES = ("gpt-image-", "chatgpt-image-")
 
 MAX_PROMPT_CHARS: dict[Profile, int] = {"gpt": 32_000, "dalle3": 4_000, "dalle2": 1_000}
-
-_DEFAULT_SIZE = Size(1024, 1024)
-_DALLE2_SIZES = ("256x256", "512x512", "1024x1024")
-_DALLE3_SIZES = ("1024x1024", "1792x1024", "1024x1792")
-_GPT_SIZES = ("1024x1024", "1024x1536", "1536x1024", "auto")
 
 QUALITIES: dict[Profile, tuple[str, ...]] = {
     "gpt": ("low", "medium", "high", "auto"),
@@ -99,6 +90,11 @@ class Target:
         return self.profile == "gpt"
 
     @property
+    def is_dalle(self) -> bool:
+        """Whether it is a DALL·E name, or no name at all."""
+        return not (self.own or self.is_gpt)
+
+    @property
     def is_newer_gpt(self) -> bool:
         """Whether it is a GPT image model after the first, which takes any size."""
         return self.is_gpt and self.model is not None and not self.model.startswith(_FIRST_GPT)
@@ -115,6 +111,7 @@ class Catalogue:
 
     default_engine: str
     own: Mapping[str, str]  # model id → engine
+    is_lenient: bool = False  # what is not known is passed over, with a notice
 
     def ids(self) -> list[str]:
         """Every id, its own first."""
@@ -125,23 +122,45 @@ class Catalogue:
 
         `is_gpt` if something beside the fields is only known to the GPT image models.
         """
-        model = fields.text("model")
-        if not model:  # absent, null, or an empty field of a form
+        asked = (fields.text("model") or "").strip()
+        if not asked:  # absent, null, or an empty field
             is_gpt = is_gpt or _has_gpt_signal(fields)
             return Target("gpt" if is_gpt else "dalle2", self.default_engine, None)
-        if model in self.own:
-            return Target("dalle2", self.own[model], model, own=True)
-        if model.startswith(("gpt-image-", "chatgpt-image-")):
-            return Target("gpt", self.default_engine, model)
-        if model in PUBLISHED:
-            profile: Profile = "dalle3" if model == "dall-e-3" else "dalle2"
-            return Target(profile, self.default_engine, model)
-        raise ApiError(
-            f"The model '{f.shown(model)}' does not exist.",
-            type=USER,
-            param="model",
-            code="invalid_value",
-        )
+        found = self._find(asked)
+        if found is None and fields.is_lenient:
+            found = self._default
+            fields.notice(f"There is no model '{f.shown(asked)}'; {found} drew the pictures")
+        if found is None:
+            raise ApiError(
+                f"The model '{f.shown(asked)}' does not exist. This server has: "
+                f"{', '.join(self.ids())}.",
+                type=USER,
+                param="model",
+                code="invalid_value",
+            )
+        if found in self.own:
+            return Target("dalle2", self.own[found], found, own=True)
+        if found.startswith(_GPT_PREFIXES):
+            return Target("gpt", self.default_engine, found)
+        profile: Profile = "dalle3" if found == "dall-e-3" else "dalle2"
+        return Target(profile, self.default_engine, found)
+
+    @property
+    def _default(self) -> str:
+        """This server's own name of the default engine."""
+        return next(name for name, engine in self.own.items() if engine == self.default_engine)
+
+    def _find(self, asked: str) -> str | None:
+        """The id that `asked` means: exactly, in another case, or after a provider's prefix."""
+        names = {name.lower(): name for name in reversed(self.ids())}
+        for name in (asked.lower(), asked.lower().rpartition("/")[2]):
+            if name in names:
+                return names[name]
+            if name == "default":
+                return self._default
+            if name.startswith(_GPT_PREFIXES):
+                return name
+        return None
 
 
 def _has_gpt_signal(fields: Fields) -> bool:
@@ -153,67 +172,6 @@ def _has_gpt_signal(fields: Fields) -> bool:
         or values.get("quality") in _GPT_QUALITIES
         or values.get("size") in ("auto", "1536x1024", "1024x1536")
     )
-
-
-def read_size(fields: Fields, target: Target, source: Edit | None = None) -> Size:
-    """The size asked for, which the era of the model allows; the engine may still refuse it.
-
-    Left to the server it is 1024x1024; with a picture to edit, for models that know "auto", what
-    is nearest to its shape, and its very size for names of this server's own.
-    """
-    text = fields.text("size")
-    takes_auto = target.own or target.is_gpt
-    if text is None or (text == "auto" and takes_auto):
-        if source is None or not takes_auto:
-            return _DEFAULT_SIZE
-        return size_like(source.pixels) if target.own else _nearest_shape(size_of(source.pixels))
-    if target.own or (target.is_gpt and target.model is None):
-        return Size.parse(text)
-    if target.is_gpt:
-        _check_gpt_size(text, target)
-        return Size.parse(text)
-    if target.profile == "dalle3" and text not in _DALLE3_SIZES:
-        raise ApiError(
-            "The size is not supported by this model.", param="size", code="invalid_size"
-        )
-    if target.profile == "dalle2" and text not in _DALLE2_SIZES:
-        message = f"{f.shown(text)!r} is not one of {list(_DALLE2_SIZES)} - 'size'"
-        raise f.wrong_value("size", message)
-    return Size.parse(text)
-
-
-def _nearest_shape(size: Size) -> Size:
-    """The one of the GPT image models' sizes whose sides are most like those of `size`."""
-    sizes = [Size.parse(text) for text in _GPT_SIZES if text != "auto"]
-    ratio = size.width / size.height
-    return min(sizes, key=lambda other: abs(log(ratio * other.height / other.width)))
-
-
-def _check_gpt_size(text: str, target: Target) -> None:
-    if not target.is_newer_gpt:
-        if text not in _GPT_SIZES:
-            raise f.wrong_choice("size", text, _GPT_SIZES)
-        return
-    width, _, height = text.partition("x")
-    if not all(side.isascii() and side.isdigit() and len(side) <= 5 for side in (width, height)):
-        reason = "Expected WIDTHxHEIGHT, for example '1824x1024'."
-    else:
-        reason = _gpt_size_fault(int(width), int(height))
-    if reason:
-        raise f.wrong_value("size", f"Invalid size '{f.shown(text)}'. {reason}", newer=True)
-
-
-def _gpt_size_fault(width: int, height: int) -> str:
-    """What is wrong with a size by the published rules; empty if nothing is."""
-    if width % 16 or height % 16:
-        return "Width and height must both be divisible by 16."
-    if max(width, height) > 3840:
-        return "No side may be longer than 3840 pixels."
-    if not 655_360 <= width * height <= 8_294_400:
-        return "The picture must have between 655360 and 8294400 pixels."
-    if max(width, height) > 3 * min(width, height):
-        return "The longer side may be at most three times the shorter one."
-    return ""
 
 
 def read_quality(fields: Fields, target: Target) -> Quality:

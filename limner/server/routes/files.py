@@ -15,8 +15,8 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from limner.errors import StoreError
+from limner.server.http import scope
 from limner.server.openai import errors
-from limner.service import context
 from limner.service.links import MEDIA_TYPES
 from limner.storage.blobs.store import Found, Part, Seen
 
@@ -29,7 +29,7 @@ _static = StaticFiles()  # of no folder: it knows which headers mean "not modifi
 
 async def picture(request: Request, name: str) -> Response:
     """Hand out a picture, or a part of it, unless the client has it."""
-    serving, query = context.of(request), request.query_params
+    serving, query = scope.service(request), request.query_params
     found = await to_thread.run_sync(
         serving.links.find,
         name,

@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner.server.http import urls
+from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
-from limner.service import context
 from limner.storage.db.database import Row
 from limner.storage.db.history import History
 
@@ -22,7 +21,7 @@ async def page(request: Request) -> Response:
     kept = _history(request)
     limit = _limit(request.query_params.get("limit"))
     after = request.query_params.get("after") or None
-    key_name = context.holder(request).sees_only
+    key_name = scope.holder(request).sees_only
     if after is not None:
         await _find(request, after)
     rows = await run_in_threadpool(kept.page, limit + 1, after, key_name)
@@ -55,7 +54,7 @@ async def delete(request: Request, id: str) -> Response:
 
 
 def _history(request: Request) -> History:
-    kept = context.of(request).history
+    kept = scope.service(request).history
     if kept is None:
         raise errors.ApiError(
             "This server keeps no history (LIMNER_HISTORY=off).", status=404, code="no_history"
@@ -65,7 +64,7 @@ def _history(request: Request) -> History:
 
 async def _find(request: Request, id: str) -> Row:
     row = await run_in_threadpool(_history(request).find, id)
-    only = context.holder(request).sees_only
+    only = scope.holder(request).sees_only
     if row is None or (only is not None and row["key_name"] != only):
         raise errors.no_request(id[:100])
     return row
@@ -97,7 +96,7 @@ def _shown(request: Request, row: Row) -> dict[str, Any]:
 
 def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
     """The pictures of a request that are kept, with fresh addresses."""
-    serving = context.of(request)
+    serving = scope.service(request)
     base = urls.base(request, serving.settings)
     return [
         {

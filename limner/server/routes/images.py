@@ -22,16 +22,17 @@ from limner.engines.base import (
     check_able,
 )
 from limner.errors import LimnerError
-from limner.imaging import codec as px
 from limner.server import replay
-from limner.server.http import bodies, urls
+from limner.server.http import bodies, scope, urls
+from limner.server.http.resume import client_id, is_resumed
 from limner.server.openai import answers, calls, errors
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
-from limner.service import context, submission
+from limner.service import output
 from limner.service.context import Service
 from limner.service.queue.jobs import Job, Waiting
+from limner.service.submission import Submission, submit
 
 log = logging.getLogger("limner.server")
 
@@ -47,15 +48,15 @@ T = TypeVar("T")
 
 async def generations(request: Request) -> Response:
     """Draw pictures from a prompt."""
-    serving = context.of(request)
+    serving = scope.service(request)
     fields = await bodies.read_json(request)
-    call = calls.read_generation(fields, serving.catalogue, strict=serving.settings.strict)
+    call = calls.read_generation(fields, scope.catalogue(request))
     return await _answer(request, serving, call)
 
 
 async def edits(request: Request) -> Response:
     """Change a picture by a prompt."""
-    serving = context.of(request)
+    serving = scope.service(request)
     async with bodies.read_parts(
         request, takes_json=True, max_bytes=serving.max_upload_bytes
     ) as parts:
@@ -64,8 +65,7 @@ async def edits(request: Request) -> Response:
                 parts.fields,
                 parts.images,
                 parts.mask,
-                serving.catalogue,
-                strict=serving.settings.strict,
+                scope.catalogue(request),
             ),
             limiter=serving.decoders,
         )
@@ -74,14 +74,12 @@ async def edits(request: Request) -> Response:
 
 async def variations(request: Request) -> Response:
     """Draw pictures like another."""
-    serving = context.of(request)
+    serving = scope.service(request)
     async with bodies.read_parts(
         request, takes_json=False, max_bytes=serving.max_upload_bytes
     ) as parts:
         call = await to_thread.run_sync(
-            lambda: calls.read_variation(
-                parts.fields, parts.images, serving.catalogue, strict=serving.settings.strict
-            ),
+            lambda: calls.read_variation(parts.fields, parts.images, scope.catalogue(request)),
             limiter=serving.decoders,
         )
     return await _answer(request, serving, call)
@@ -92,42 +90,46 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     drawn_as = getattr(request.state, "drawn_as", None)
     if drawn_as is not None:
         return await replay.answer(request, call, drawn_as)
-    worker = serving.worker(call)
-    check_able(worker.engine, call.request)
-    serving.check_prompt(call, context.request_id(request))
-    with context.trace(request).during("admission"):
-        job = await submission.admit(request, call)
+    request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
+    submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
+    check_able(serving.worker(submission).engine, call.request)
+    serving.check_prompt(submission)
+    trace, holder = scope.trace(request), scope.holder(request)
+    with trace.during("admission"):
+        job = await submit(serving, submission, holder, scope.request_id(request), trace)
+    request.state.headers = serving.limiter.headers(holder)
     if call.stream:
-        return await _stream(request, serving, call, job)
-    return await _whole(request, serving, call, job)
+        return await _stream(request, serving, call, submission, job)
+    return await _whole(request, serving, call, submission, job)
 
 
-async def _whole(request: Request, serving: Service, call: Call, job: Job) -> Response:
+async def _whole(
+    request: Request, serving: Service, call: Call, submission: Submission, job: Job
+) -> Response:
     """All pictures in one body, or nothing at all if the client leaves before."""
     with job:
-        pictures = await _unless_left(request, _finished(request, serving, call, job))
+        pictures = await _unless_left(request, _finished(request, serving, call, submission, job))
     if pictures is None:
         return Response(status_code=CLIENT_LEFT)
     drawn, notices = pictures
-    body = answers.images(call, drawn, serving.worker(call).engine)
+    body = answers.images(call, drawn, serving.worker(submission).engine)
     return Response(
         answers.dump(body), media_type="application/json", headers=_headers(call, notices)
     )
 
 
 async def _finished(
-    request: Request, serving: Service, call: Call, job: Job
+    request: Request, serving: Service, call: Call, submission: Submission, job: Job
 ) -> tuple[list[Drawn], list[str]]:
     """The pictures of `job` as files in their order, and what the engine remarked."""
     drawn: dict[int, Drawn] = {}
     notices = []
-    request_id = context.request_id(request)
     base = urls.base(request, serving.settings) if call.container == "url" else None
     async for event in job.events():
         if isinstance(event, Picture):
             # Encoded here, and the thread that draws is at the next picture already.
             drawn[event.index] = await run_in_threadpool(
-                keep, serving, call, job, event, request_id, base
+                _kept, serving, submission, job, event, base
             )
         elif isinstance(event, Notice):
             notices.append(event.text)
@@ -153,49 +155,22 @@ async def _left(request: Request) -> None:
         pass
 
 
-def keep(
+def _kept(
     serving: Service,
-    call: Call,
+    submission: Submission,
     job: Job,
     picture: Picture,
-    request_id: str,
     base: str | None = None,
 ) -> Drawn:
-    """A picture as a file, in the history if there is one, and at an address below `base`.
-
-    Takes time: not on the loop.
-    """
-    started_s = time.monotonic()
-    drawn = _checked(serving, call, picture, request_id)
-    encoding_s = time.monotonic() - started_s
-    serving.metrics.worked(picture.model, "encoding", encoding_s)
-    about = {"limner.picture": picture.index}
-    job.trace.add("encoding", encoding_s, **about)
-    name = None
-    if base is not None or job.record:
-        with job.trace.during("storing", **about):
-            name = serving.keep(job.record, picture, drawn.data, call.format)
-    job.n_kept += 1
-    if base is None or name is None:
-        return drawn
-    return Drawn(drawn.data, drawn.is_transparent, base + serving.links.address(name))
+    """A finished picture as a file, and its address below `base` if there is one. Blocks."""
+    file = output.keep(serving, submission, job, picture, has_address=base is not None)
+    url = None if base is None or file.name is None else base + serving.links.address(file.name)
+    return Drawn(file.data, file.is_transparent, url)
 
 
-def _checked(serving: Service, call: Call, event: Picture | Preview, request_id: str) -> Drawn:
-    """A picture as a file, if it may be shown."""
-    serving.check_picture(call, event.pixels, request_id)
-    return _encoded(call, event)
-
-
-def _encoded(call: Call, event: Picture | Preview) -> Drawn:
-    size, pixels = call.request.size, event.pixels
-    if pixels.shape[:2] != (size.height, size.width):  # a preview may be small
-        pixels = px.resize(pixels, size.width, size.height)
-    text = event.text() if isinstance(event, Picture) else None
-    compression = None if call.format == "png" else call.compression
-    data = px.encode(pixels, call.format, text, quality=compression)
-    is_transparent = call.format != "jpeg" and bool((pixels[..., 3] < 255).any())
-    return Drawn(data, is_transparent)
+def _preview(serving: Service, submission: Submission, event: Preview) -> Drawn:
+    file = output.check_and_encode(serving, submission, event)
+    return Drawn(file.data, file.is_transparent)
 
 
 def _headers(call: Call, notices: list[str]) -> dict[str, str]:
@@ -208,7 +183,9 @@ def _headers(call: Call, notices: list[str]) -> dict[str, str]:
     return headers
 
 
-async def _stream(request: Request, serving: Service, call: Call, job: Job) -> Response:
+async def _stream(
+    request: Request, serving: Service, call: Call, submission: Submission, job: Job
+) -> Response:
     """Events as they happen. Begins once the request has a place in the queue that it must wait
     in, or the engine has said something, be it a failure.
     """
@@ -231,7 +208,7 @@ async def _stream(request: Request, serving: Service, call: Call, job: Job) -> R
         first.cancel()
         return Response(status_code=CLIENT_LEFT)
     return StreamingResponse(
-        _lines(serving, call, job, events, first, context.request_id(request)),
+        _lines(serving, call, submission, job, events, first, scope.request_id(request)),
         media_type="text/event-stream; charset=utf-8",
         headers={"cache-control": "no-cache", "x-accel-buffering": "no", **_headers(call, [])},
     )
@@ -240,6 +217,7 @@ async def _stream(request: Request, serving: Service, call: Call, job: Job) -> R
 async def _lines(
     serving: Service,
     call: Call,
+    submission: Submission,
     job: Job,
     events: AsyncIterator[Event | Waiting],
     first: asyncio.Future[Event | Waiting | None],
@@ -261,11 +239,11 @@ async def _lines(
             coming = asyncio.ensure_future(anext(events, None))
             if isinstance(event, Preview):
                 index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
+                drawn = await run_in_threadpool(_preview, serving, submission, event)
                 yield answers.partial_image(call, index, drawn)
             elif isinstance(event, Picture):
-                drawn = await run_in_threadpool(keep, serving, call, job, event, request_id)
-                yield answers.completed(call, drawn, serving.worker(call).engine)
+                drawn = await run_in_threadpool(_kept, serving, submission, job, event)
+                yield answers.completed(call, drawn, serving.worker(submission).engine)
             elif isinstance(event, Notice):
                 yield answers.comment(event.text)
             elif isinstance(event, Waiting):
@@ -275,14 +253,14 @@ async def _lines(
                 yield answers.comment(f"{event.stage} {event.done}/{event.total}")
     except Exception as error:
         job.close("failed")
-        yield answers.failed(_as_api_error(error, request_id))
+        yield answers.failed(_as_api_error(error, request_id, is_gpt=call.target.is_gpt))
     finally:
         job.cancel()
         coming.cancel()
 
 
-def _as_api_error(error: Exception, request_id: str) -> ApiError:
+def _as_api_error(error: Exception, request_id: str, *, is_gpt: bool) -> ApiError:
     if isinstance(error, LimnerError):
-        return errors.from_limner(error, request_id)
+        return errors.from_limner(error, request_id, is_gpt=is_gpt)
     log.error("a stream failed (%s)", request_id, exc_info=error)
     return errors.crash(request_id)

@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from limner.server.http import scope
 from limner.server.openai import answers, errors
 from limner.server.routes.history import shown_pictures
-from limner.service import context
 from limner.service.queue.jobs import State, Status
 from limner.storage.db.database import Row
 from limner.storage.db.history import History
@@ -39,7 +39,7 @@ async def cancel(request: Request, id: str) -> Response:
 
 async def _find(request: Request, id: str) -> tuple[Status, Row | None]:
     """How a request stands, and its row if there is a history."""
-    serving, holder = context.of(request), context.holder(request)
+    serving, holder = scope.service(request), scope.holder(request)
     status, row = serving.jobs.find(id, holder), None
     if serving.history:
         known = status.id if status else id

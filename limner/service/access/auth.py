@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from limner.errors import SettingsError
-from limner.server.openai import errors
+from limner.service.errors import MissingKey, NotPermitted, WrongKey
 from limner.storage.db.keys import (
     NO_LIMITS,
     SCOPES,
@@ -42,7 +42,7 @@ class Holder:
     def check(self, scope: str) -> None:
         """Refuse what the key is not for."""
         if scope not in self.scopes:
-            raise errors.not_permitted(scope)
+            raise NotPermitted(scope)
 
 
 ANYONE = Holder("", SCOPES)
@@ -94,13 +94,13 @@ class Keys:
         scheme, _, key = (authorization or "").strip().partition(" ")
         key = key.strip()
         if scheme.lower() != "bearer" or not key:
-            raise errors.missing_key()
+            raise MissingKey
         given = hash_of(key)
         # Of hashes, so how long it takes tells nothing of a key.
         for known, holder in self._holders.items():
             if hmac.compare_digest(given, known):
                 return holder
-        raise errors.wrong_key(masked(key))
+        raise WrongKey(masked(key))
 
 
 def masked(key: str) -> str:

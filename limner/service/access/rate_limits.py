@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from limner.server.openai import errors
 from limner.service.access.auth import Holder
+from limner.service.errors import RateLimited
 from limner.storage.db.keys import Counts, KeyStore
 
 _MINUTE_S = 60.0
@@ -156,7 +156,7 @@ class Limiter:
             meter = self._meter(holder)
             most = holder.limits.concurrent
             if most is not None and meter.n_running >= most:
-                raise errors.rate_limited(
+                raise RateLimited(
                     "requests at once", holder.name, most, meter.n_running, 1, _BUSY_S
                 )
             meter.n_running += 1
@@ -191,7 +191,7 @@ class Limiter:
                 if wait_s:
                     used = window.used(now_s)
                     what = f"{kind} per minute"
-                    raise errors.rate_limited(what, holder.name, window.limit, used, asked, wait_s)
+                    raise RateLimited(what, holder.name, window.limit, used, asked, wait_s)
             for kind, window in meter.windows.items():
                 window.take(1 if kind == "requests" else n, now_s)
             meter.write(counts)
@@ -210,7 +210,7 @@ class Limiter:
         used = self._store.count_pictures(holder.name, day, n, limit)
         if used + n > limit:
             wait_s = math.inf if n > limit else _DAY_S - now_s % _DAY_S
-            raise errors.rate_limited("images per day", holder.name, limit, used, n, wait_s)
+            raise RateLimited("images per day", holder.name, limit, used, n, wait_s)
         return partial(self._store.count_pictures, holder.name, day, -n, limit)
 
 

@@ -20,9 +20,9 @@ from limner.engines.base import (
 )
 from limner.errors import DatabaseError
 from limner.request import ImageRequest
-from limner.server.openai import errors
 from limner.service.access.auth import ANYONE, Holder
 from limner.service.access.rate_limits import Ticket
+from limner.service.errors import RequestCancelled, ShuttingDown
 from limner.service.telemetry.traces import NO_TRACE, Trace
 from limner.storage.db.history import Record
 
@@ -160,13 +160,13 @@ class Job:
             self._is_aborted = True
             self.status.state = "cancelled"
         self.stop()
-        self.post(errors.request_cancelled())
+        self.post(RequestCancelled())
 
     def interrupt(self) -> None:
         """Stop because the server does, and tell who waits; from any thread."""
         self._is_interrupted = True
         self.stop()
-        self.post(errors.shutting_down())
+        self.post(ShuttingDown())
 
     def cancel(self) -> None:
         """Stop at the engine's next event, or never begin; nothing, once it is over."""

@@ -24,8 +24,8 @@ from limner.engines.base import (
     Progress,
 )
 from limner.request import ImageRequest
-from limner.server.openai import errors
 from limner.service.access.auth import ANYONE, Holder
+from limner.service.errors import MAX_RETRY_AFTER_S, QueueFull, ShuttingDown
 from limner.service.queue.fair_queue import Batch, FairQueue
 from limner.service.queue.jobs import Job
 from limner.service.telemetry.metrics import Metrics
@@ -127,17 +127,17 @@ class Worker:
         is_stream: bool = False,
         is_bounded: bool = True,
     ) -> Job:
-        """Put `request` in the queue; a full queue, if that is a bound, is a 429 (ApiError)."""
+        """Put `request` in the queue; a full queue, if that is a bound, raises QueueFull."""
         job = Job(request, holder, id, trace, is_stream=is_stream)
         with self._changed:
             if self._is_closing:
-                raise errors.shutting_down()
+                raise ShuttingDown
             if not job.n_left:  # a server that was stopped had drawn it all
                 job.post(None)
                 return job
             self._drop_cancelled()
             if is_bounded and (n_waiting := self.n_waiting) >= self._n_waiting_max:
-                raise errors.queue_full(n_waiting, self._retry_after_s())
+                raise QueueFull(n_waiting, self._retry_after_s())
             self._waiting.append(job)
             self._tell_positions()
             self._changed.notify()
@@ -158,7 +158,7 @@ class Worker:
         """When a place in the queue is likely to be free."""
         n_left = sum(job.request.n - job.n_drawn for job in self._drawing)
         seconds = math.ceil(n_left * self._seconds_per_picture / len(self._threads))
-        return min(max(1, seconds), errors.MAX_RETRY_AFTER_S)
+        return min(max(1, seconds), MAX_RETRY_AFTER_S)
 
     def _run(self) -> None:
         while batch := self._next():

@@ -8,8 +8,8 @@ The order of writes lets a process be killed at any moment:
 - To delete, the rows go first and the files after them.
 
 What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
-without a row. `maintenance` puts both right. It may take a request for dead whose server only slept:
-such a server's pictures are refused here, as its files may be gone. A server that is told to stop
+without a row. `maintenance` puts both right. It may take a request for dead whose server only
+slept: such a server's pictures are refused here, as its files may be gone. A server that is told to stop
 ends its requests as "interrupted" itself. Those that asked for it are drawn on by whatever server
 finds them first (`take_interrupted`), but for the pictures they have.
 

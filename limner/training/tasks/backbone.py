@@ -1,7 +1,7 @@
 """Frozen ImageNet networks, by which pictures are compared.
 
 EfficientNet-Lite 1 carries the judge, Lite 2 the distances between sets of pictures; training sees
-neither. Lite 0 is for training alone (`training/tasks/perceptual.py`). Their weights come in packages of
+neither. Lite 0 is for training alone (`perceptual.py`). Their weights come in packages of
 their own, in the extras `evaluate` and `train`; the forward pass is written out here, with batch
 normalisation folded into the convolutions. Paper: arXiv 1905.11946, section 4; the Lite variants
 leave out squeeze-and-excitation and use ReLU6.

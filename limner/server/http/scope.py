@@ -1,0 +1,37 @@
+"""What the server keeps in the scope of a request, by type."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import Request
+
+from limner.server.openai.profiles import Catalogue
+from limner.service.access.auth import Holder
+from limner.service.context import Service
+from limner.service.telemetry.traces import Trace
+
+
+def service(request: Request) -> Service:
+    """The service that answers `request`."""
+    return cast("Service", request.app.state.service)
+
+
+def catalogue(request: Request) -> Catalogue:
+    """The models that `request` may name."""
+    return cast("Catalogue", request.app.state.catalogue)
+
+
+def holder(request: Request) -> Holder:
+    """Whose `request` it is; known once the key has been checked."""
+    return cast("Holder", request.state.holder)
+
+
+def trace(request: Request) -> Trace:
+    """The spans of `request`."""
+    return cast("Trace", request.state.trace)
+
+
+def request_id(request: Request) -> str:
+    """The id that the middleware gave `request`."""
+    return str(request.state.request_id)
