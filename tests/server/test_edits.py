@@ -114,13 +114,13 @@ def test_every_size_of_a_model_is_drawn(server: Server, model: str, sizes: list[
 
 def test_more_pictures_than_one_are_noted(server: Server) -> None:
     part = ("image[]", ("a.png", PNG))
-    for n, words in ((2, "the other one was not looked at"), (4, "the other 3 were not looked at")):
+    for n, words in ((2, "the other one was not used"), (4, "the other 3 were not used")):
         response = server.edit([part] * n)
         assert response.status_code == 200
         assert response.headers["x-limner-notice"] == f"The first picture was edited; {words}"
     assert "x-limner-notice" not in server.edit([part]).headers
     streamed = server.edit([part] * 2, stream="true")
-    assert "not looked at" in streamed.headers["x-limner-notice"]
+    assert "not used" in streamed.headers["x-limner-notice"]
 
 
 def test_stream_of_an_edit(server: Server) -> None:
@@ -163,6 +163,7 @@ def drawing(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_the_default_engine_edits_within_the_mask(drawing: Server) -> None:
     rng = np.random.default_rng(3)
     source = rng.integers(0, 256, (256, 256, 4)).astype(np.uint8)
+    values = {"size": "256x256", "response_format": "b64_json", "background": "transparent"}
     alpha = np.full((256, 256), 255, np.uint8)
     alpha[40:150, 100:180] = 0
     mask = np.dstack([source[..., :3], alpha])
@@ -170,7 +171,7 @@ def test_the_default_engine_edits_within_the_mask(drawing: Server) -> None:
         ("image", ("a.png", _png(source))),
         ("mask", ("m.png", _png(mask))),
     ]
-    answer = drawing.edit(files, size="256x256", response_format="b64_json", n="2").json()
+    answer = drawing.edit(files, **values, n="2").json()
     results = [np.array(open_picture(item["b64_json"])) for item in answer["data"]]
     for result in results:
         assert np.array_equal(result[alpha > 0], source[alpha > 0])

@@ -37,10 +37,10 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ({"size": 512}, "size", TYPE, "expected a string, but got an integer"),
         ({"size": "9x9", "model": "dall-e-3"}, "size", "invalid_size", "not supported by this"),
         (
-            {"size": "512x512", "model": "gpt-image-1"},
+            {"size": "640x640", "model": "gpt-image-1"},
             "size",
             VALUE,
-            "'512x512'. Supported values are: '1024x1024', '1024x1536', '1536x1024', and 'auto'.",
+            "'640x640'. Supported values are: '1024x1024', '1024x1536', '1536x1024', and 'auto'.",
         ),
         ({"size": "bogus", "model": "gpt-image-2"}, "size", VALUE, "Expected WIDTHxHEIGHT"),
         ({"size": "9x9", "model": "gpt-image-2"}, "size", VALUE, "both be divisible by 16"),

@@ -174,7 +174,8 @@ def test_what_is_refused_leaves_nothing_behind(
                 assert server.generate(**body).status_code == 400
             for path in (EDITS, VARIATIONS):
                 files = [("image", ("a.png", big, "image/png"))]
-                assert server.http.post(path, files=files).status_code == 400
+                refused = server.http.post(path, files=files, data={"model": "dall-e-2"})
+                assert refused.status_code == 400
             assert server.http.post(GENERATIONS, content=b'{"prompt": "a cat"').status_code == 400
         assert server.stored == []
         assert list((tmp_path / "tmp").iterdir()) == []

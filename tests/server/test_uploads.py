@@ -128,20 +128,21 @@ def test_wrong_picture(server: Server, data: bytes, code: str, words: str) -> No
 )
 @pytest.mark.parametrize("path", [EDITS, VARIATIONS])
 def test_dalle2_takes_png_below_4_mb(server: Server, path: str, data: bytes) -> None:
-    values = {"prompt": "a hat"} if path == EDITS else {}
+    values = {"model": "dall-e-2"} | ({"prompt": "a hat"} if path == EDITS else {})
     response = server.http.post(path, data=values, files=[_part("image", data)])
     message = assert_openai_error(response, 400, "invalid_image_format", "image")
     assert message == "Uploaded image must be a PNG and less than 4 MB."
 
 
 def test_dalle2_takes_squares_with_transparency(server: Server) -> None:
-    response = server.edit([_part("image", picture_file(64, 32))])
+    named = {"model": "dall-e-2"}
+    response = server.edit([_part("image", picture_file(64, 32))], **named)
     assert "must be square" in assert_openai_error(response, 400, "invalid_image_format", "image")
     solid = picture_file(mode="RGB")
     assert "got RGB" in assert_openai_error(
-        server.edit([_part("image", solid)]), 400, None, "image"
+        server.edit([_part("image", solid)], **named), 400, None, "image"
     )
-    with_mask = server.edit([_part("image", solid), _part("mask")])
+    with_mask = server.edit([_part("image", solid), _part("mask")], **named)
     assert_drawn(with_mask)
     variation = server.http.post(VARIATIONS, files=[_part("image", solid)])
     assert_drawn(variation)
@@ -182,7 +183,7 @@ def test_jpeg_is_turned_upright_before_it_is_compared_with_its_mask(server: Serv
         ({"n": "٣"}, "n", "invalid_type"),
         ({"n": "11"}, "n", "integer_above_max_value"),
         ({"stream": "maybe"}, "stream", "invalid_type"),
-        ({"quality": ""}, "quality", "invalid_value"),
+        ({"quality": "best"}, "quality", "invalid_value"),
         ({"prompt": ""}, "prompt", "empty_string"),
         ({"bogus[]": "1"}, "bogus[]", "unknown_parameter"),
         ({"style": "vivid"}, "style", "unknown_parameter"),

@@ -315,7 +315,7 @@ def test_what_cannot_be_resumed_is_refused(server: Server, tmp_path: Path) -> No
         headers=resume,
     )
     message = assert_openai_error(response, 400, "unsupported_operation", "x-limner-resume")
-    assert "Leave the header out" in message
+    assert "Leave 'resume' out" in message
     response = server.ask({"x-limner-resume": "yes"})
     assert_openai_error(response, 400, "invalid_value", "x-limner-resume")
     with running(make_settings(tmp_path, history="off")) as other:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fastapi import Request
 
 from limner.server.openai import errors
+from limner.server.openai.errors import RESUME
 from limner.service.queue.jobs import MAX_CLIENT_ID_CHARS
-
-RESUME = "x-limner-resume"
 
 
 def is_resumed(request: Request) -> bool:

@@ -17,6 +17,7 @@ from limner.errors import (
 )
 from limner.service.errors import (
     MAX_RETRY_AFTER_S,
+    CannotResume,
     ContentRefused,
     MissingKey,
     NotPermitted,
@@ -32,6 +33,7 @@ INVALID = "invalid_request_error"
 USER = "image_generation_user_error"  # what newer models say of a wrong value
 SERVER = "server_error"
 UNAVAILABLE = "service_unavailable_error"
+RESUME = "x-limner-resume"  # a header
 LIMIT = "requests"  # of a rate limit or a full queue
 
 # Clients retry every 5xx and 429; this header, which they all read, tells them not to.
@@ -137,7 +139,12 @@ def _from_service(error: ServiceError) -> ApiError:
     """The refusal for a limit, a full queue, a key, or a stop."""
     status, kind = next(_SERVICE[cls] for cls in type(error).__mro__ if cls in _SERVICE)
     return ApiError(
-        error.message, status=status, type=kind, code=error.code, headers=_headers(error)
+        error.message,
+        status=status,
+        type=kind,
+        param=RESUME if isinstance(error, CannotResume) else None,
+        code=error.code,
+        headers=_headers(error),
     )
 
 

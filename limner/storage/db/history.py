@@ -9,9 +9,9 @@ The order of writes lets a process be killed at any moment:
 
 What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
 without a row. `maintenance` puts both right. It may take a request for dead whose server only
-slept: such a server's pictures are refused here, as its files may be gone. A server that is told to stop
-ends its requests as "interrupted" itself. Those that asked for it are drawn on by whatever server
-finds them first (`take_interrupted`), but for the pictures they have.
+slept: such a server's pictures are refused here, as its files may be gone. A server that is told
+to stop ends its requests as "interrupted" itself. Those that asked for it are resumed by the server
+that finds them first (`take_interrupted`), except for the pictures that they have.
 
 Prompts are stored here and nowhere else.
 """
