@@ -152,8 +152,7 @@ def test_locked_database_is_503_and_nothing_is_torn(
     own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own.generate()
-    connection = own.service.database._connection
-    connection.execute("PRAGMA busy_timeout = 100")
+    monkeypatch.setattr(database_module, "BUSY_S", 0.5)
     other = sqlite3.connect(tmp_path / database_module.FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     response = own.generate()
