@@ -84,8 +84,8 @@ def freeze(
         for thread in threads:
             thread.start()
         time.sleep(seconds)
-    recovery_s = _recovery_s(host, headers)
     stop.set()
+    recovery_s = _recovery_s(host, headers)
     for thread in threads:
         thread.join()
     row: Row = {
@@ -179,11 +179,11 @@ def _draw_until(stop: threading.Event, host: str, headers: dict[str, str], watch
 
 
 def _recovery_s(host: str, headers: dict[str, str]) -> float:
-    """How long until a picture is drawn, from now; refusals of a full queue are no failure."""
+    """How long until a picture is drawn, from now."""
     started_s = time.monotonic()
     while (passed_s := time.monotonic() - started_s) < RECOVERY_S:
         with contextlib.suppress(OSError):
-            if _draw(host, headers)[0].status in (200, 429):
+            if _draw(host, headers)[0].status == 200:
                 return passed_s
         time.sleep(0.1)
     return float("inf")

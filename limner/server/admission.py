@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 
 from limner.server import service
-from limner.server.jobs import MAX_CLIENT_ID_CHARS, Job
+from limner.server.jobs import Job, is_id
 from limner.server.wire import errors
 from limner.server.wire.calls import Call
 from limner.storage.history import Asked
@@ -30,14 +29,14 @@ async def admit(request: Request, call: Call) -> Job:
     """Queue `call` within the limits of its key, with a row in the history if one is kept."""
     serving, holder = service.of(request), service.holder(request)
     resume = _kept_for_resuming(request, call)
-    ticket = await run_in_threadpool(serving.limiter.admit, holder, call.request.n)
+    ticket = await serving.limiter.admitted(holder, call.request.n)
     try:
         id = service.request_id(request)
         job = serving.worker(call).submit(
             call.request, holder, id, service.trace(request), is_stream=call.stream
         )
     except BaseException:
-        await run_in_threadpool(ticket.refund)
+        await serving.limiter.refunded(ticket)
         raise
     job.ticket = ticket
     job.ended = serving.count_end(call, holder.name)
@@ -58,7 +57,7 @@ async def admit(request: Request, call: Call) -> Job:
             resume=resume,
         )
         try:
-            job.record = await run_in_threadpool(serving.history.begin, asked)
+            job.record = await serving.database_threads.run(serving.history.begin, asked)
         except BaseException:
             job.cancel()
             raise
@@ -68,7 +67,7 @@ async def admit(request: Request, call: Call) -> Job:
 def _client_id(request: Request) -> str | None:
     """What the client calls its request, if that is no longer than ids are and can be stored."""
     id = request.headers.get("x-client-request-id", "")
-    return id if id.isprintable() and 0 < len(id) <= MAX_CLIENT_ID_CHARS else None
+    return id if is_id(id) else None
 
 
 def _kept_for_resuming(request: Request, call: Call) -> dict[str, Any] | None:

@@ -157,9 +157,10 @@ async def _is_admin(request: Request) -> None:
 
 async def _check_key(request: Request) -> None:
     serving = service.of(request)
-    if serving.keys.is_stale:
-        await run_in_threadpool(serving.keys.read)
-    holder = request.state.holder = serving.keys.check(request.headers.get("authorization"))
+    holder = await serving.keys.holder(
+        request.headers.get("authorization"), serving.database_threads
+    )
+    request.state.holder = holder
     request.state.headers = serving.limiter.headers(holder)
 
 

@@ -7,13 +7,15 @@ a new key works and a revoked one does not.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from limner.errors import SettingsError
+from limner.server.threads import Threads
 from limner.server.wire import errors
 from limner.storage.keys import NO_LIMITS, SCOPES, KeyStore, Limits, hash_of
 
@@ -59,6 +61,32 @@ class Keys:
         self._holders = self._of_settings
         self._is_open = not keys
         self._read_s = float("-inf")
+        self._reading: asyncio.Future[None] | None = None
+
+    async def holder(self, authorization: str | None, threads: Threads) -> Holder:
+        """Who sent this Authorization header, by keys that were read within `KNOWN_FOR_S`.
+
+        A key of LIMNER_API_KEYS needs no database. For any other, requests that come at the same
+        time wait for one reading, in a thread of `threads`; a DatabaseError lets nobody in.
+        """
+        needs_reading = _find(_key_in(authorization), self._of_settings) is None
+        # A reading that others began may be old when it ends: then one more.
+        for _ in range(2):
+            if needs_reading and self.is_stale:
+                await self._read_once(threads)
+        return self.check(authorization)
+
+    async def _read_once(self, threads: Threads) -> None:
+        """Read the stored keys, or wait for the reading that is under way."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(threads.run(self.read))
+            self._reading.add_done_callback(self._end_reading)
+        await asyncio.shield(self._reading)
+
+    def _end_reading(self, reading: asyncio.Future[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # those who wait raise it; nobody may be left
 
     @property
     def is_stale(self) -> bool:
@@ -85,16 +113,28 @@ class Keys:
         """Who sent this Authorization header; without any keys, anyone may do anything."""
         if self._is_open:
             return ANYONE
-        scheme, _, key = (authorization or "").strip().partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key:
+        key = _key_in(authorization)
+        if not key:
             raise errors.missing_key()
-        given = hash_of(key)
-        # Of hashes, so how long it takes tells nothing of a key.
-        for known, holder in self._holders.items():
-            if hmac.compare_digest(given, known):
-                return holder
-        raise errors.wrong_key(masked(key))
+        holder = _find(key, self._holders)
+        if holder is None:
+            raise errors.wrong_key(masked(key))
+        return holder
+
+
+def _key_in(authorization: str | None) -> str:
+    """The key of an Authorization header; empty if it has none."""
+    scheme, _, key = (authorization or "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _find(key: str, holders: Mapping[str, Holder]) -> Holder | None:
+    """Whose `key` it is. By hashes, so how long it takes tells nothing of a key."""
+    given = hash_of(key)
+    for known, holder in holders.items():
+        if hmac.compare_digest(given, known):
+            return holder
+    return None
 
 
 def masked(key: str) -> str:

@@ -209,6 +209,11 @@ def _end(record: Record, state: str) -> None:
         log.exception("the end of request %s is not in the history", record.asked.id)
 
 
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a request: the server's, or one that its client chose."""
+    return text.isprintable() and 0 < len(text) <= MAX_CLIENT_ID_CHARS
+
+
 class Jobs:
     """The last thousand requests by their ids: the server's, or one that the client chose."""
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from limner.server import service
 from limner.server.history_api import shown_pictures
-from limner.server.jobs import State, Status
+from limner.server.jobs import State, Status, is_id
 from limner.server.wire import answers, errors
 from limner.storage.database import Row
 from limner.storage.history import History
@@ -40,10 +39,12 @@ async def cancel(request: Request, id: str) -> Response:
 async def _find(request: Request, id: str) -> tuple[Status, Row | None]:
     """How a request stands, and its row if there is a history."""
     serving, holder = service.of(request), service.holder(request)
+    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
+        raise errors.no_request(id[:100])
     status, row = serving.jobs.find(id, holder), None
     if serving.history:
         known = status.id if status else id
-        row = await run_in_threadpool(_row, serving.history, known, holder.name)
+        row = await serving.database_threads.run(_row, serving.history, known, holder.name)
     if status is None and row and holder.sees_only in (None, row["key_name"]):
         state: State = "drawing" if row["state"] == "running" else row["state"]
         n = row["parameters"]["n"]

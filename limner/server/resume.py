@@ -33,14 +33,15 @@ async def draw_on(serving: Service) -> None:
     """Queue the interrupted requests that asked for it, unless another server was quicker."""
     if serving.history is None or not serving.is_ready:
         return
+    run = serving.database_threads.run
     models = serving.catalogue.own.keys()
-    for row, record in await run_in_threadpool(serving.history.take_interrupted, models):
+    for row, record in await run(serving.history.take_interrupted, models):
         try:
             call = _call(serving, row)
             job = _job(serving, call, row, record)
         except (LimnerError, KeyError) as error:  # it stops, or the row is by another limner
             log.warning("%s cannot be drawn on here: %s", row["id"], error)
-            await run_in_threadpool(record.end, "interrupted")
+            await run(record.end, "interrupted")
             continue
         task = asyncio.create_task(_finish(serving, call, job))
         _drawing.add(task)

@@ -23,6 +23,7 @@ from limner.server.limits import Limiter
 from limner.server.links import Links
 from limner.server.metrics import Metrics
 from limner.server.moderation import ALWAYS, Moderator, PictureModerator, Verdict, WordList
+from limner.server.threads import Threads
 from limner.server.wire import errors
 from limner.server.wire.calls import Call
 from limner.server.wire.profiles import Catalogue
@@ -30,11 +31,12 @@ from limner.server.worker import Worker
 from limner.settings import Settings
 from limner.storage import history, pictures
 from limner.storage.claims import Claims
-from limner.storage.database import Database
+from limner.storage.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.keys import KeyStore, signing_key
 from limner.storage.upkeep import Retention, Upkeep
 from limner.studio import Studio
 
+_MAINTENANCE_S = 60.0  # for one statement over many rows
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
 
 
@@ -56,6 +58,8 @@ class Service:
         own = {worker.engine.model: name for name, worker in self.workers.items()}
         self.catalogue = Catalogue(settings.engine, own)
         self.database = Database(settings.database, settings.home)
+        # A database that does not answer must not take the threads that all else runs in.
+        self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
         self._store = store = pictures.open_store(settings)
         self.history: history.History | None = None
         self.upkeep: Upkeep | None = None
@@ -65,7 +69,8 @@ class Service:
         self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
-        self.limiter = Limiter(keys)
+        # A count may wait for another server's: it takes half of the connections at most.
+        self.limiter = Limiter(keys, threads=Threads(N_CONNECTIONS // 2, BUSY_S))
         self.jobs = Jobs()
         # Pictures are large once decoded: two at a time keep memory bounded.
         self.decoders = CapacityLimiter(2)
@@ -111,8 +116,9 @@ class Service:
 
     def tend(self) -> None:
         """What is due every `upkeep.EVERY_S`. Takes time: not on the loop."""
-        if self.upkeep:
-            self.upkeep.tend()
+        with self.database.patience(_MAINTENANCE_S):
+            if self.upkeep:
+                self.upkeep.tend()
         self.links.sweep()
 
     def close(self) -> None:

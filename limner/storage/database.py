@@ -92,7 +92,7 @@ class Database:
         """Let each use of the database by this thread take so long in the block, as work on many
         rows may. A lock of SQLite is waited for `BUSY_S` all the same.
         """
-        before_s = self._within_s
+        before_s = getattr(self._of_thread, "within_s", None)
         self._of_thread.within_s = within_s
         try:
             yield
@@ -124,7 +124,8 @@ class Database:
 
     @property
     def _within_s(self) -> float:
-        return float(getattr(self._of_thread, "within_s", BUSY_S))
+        within_s: float | None = getattr(self._of_thread, "within_s", None)
+        return BUSY_S if within_s is None else within_s
 
     @contextmanager
     def _cursor(self, pool: Pool[Any]) -> Iterator[Any]:
@@ -134,9 +135,13 @@ class Database:
         a statement runs, and who frees a cursor waits for that lock with Python's: freed later, by
         another thread, a cursor would stop the whole process until a statement has ended.
         """
-        with self._reported(), pool.lent(time.monotonic() + self._within_s) as connection:
-            with closing(connection.cursor()) as cursor:
-                yield cursor
+        until_s = time.monotonic() + self._within_s
+        with (
+            self._reported(),
+            pool.lent(until_s) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            yield cursor
 
     def _open_file(self) -> FileConnection:
         connection = sqlite3.connect(

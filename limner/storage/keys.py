@@ -37,6 +37,12 @@ class Limits:
     pictures_per_day: int | None = None  # a day begins at midnight UTC
     concurrent: int | None = None  # requests that wait or are drawn
 
+    @property
+    def are_stored(self) -> bool:
+        """Whether any of them is counted in the database."""
+        counted = (self.requests_per_minute, self.pictures_per_minute, self.pictures_per_day)
+        return any(limit is not None for limit in counted)
+
 
 NO_LIMITS = Limits()
 
