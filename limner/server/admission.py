@@ -81,6 +81,14 @@ def _kept_for_resuming(request: Request, call: Call) -> dict[str, Any] | None:
             param=RESUME,
             code="unsupported_operation",
         )
+    engine = service.of(request).worker(call).engine
+    if not engine.repeatable:
+        raise errors.ApiError(
+            f"'{RESUME}' is for engines that may draw a picture again, and {engine.name} may not. "
+            "Leave the header out.",
+            param=RESUME,
+            code="unsupported_operation",
+        )
     if service.of(request).history is None:
         raise errors.ApiError(
             f"'{RESUME}' needs the history, and this server keeps none (LIMNER_HISTORY=off).",

@@ -34,7 +34,8 @@ async def draw_on(serving: Service) -> None:
     if serving.history is None or not serving.is_ready:
         return
     run = serving.database_threads.run
-    models = serving.catalogue.own.keys()
+    own = serving.catalogue.own.items()
+    models = [model for model, name in own if serving.workers[name].engine.repeatable]
     for row, record in await run(serving.history.take_interrupted, models):
         try:
             call = _call(serving, row)

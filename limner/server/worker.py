@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from contextlib import closing
 
 from limner.engines.base import Engine, Event, Picture, Preview, Progress, Sharing, Wanted
@@ -20,7 +21,7 @@ from limner.server.auth import ANYONE, Holder
 from limner.server.jobs import Job
 from limner.server.metrics import Metrics
 from limner.server.traces import NO_TRACE, Trace
-from limner.server.turns import Batch, Turns
+from limner.server.turns import Batch, Turns, has_room
 from limner.server.wire import errors
 from limner.studio import Studio
 
@@ -107,7 +108,10 @@ class Worker:
     def n_waiting(self) -> int:
         """Requests that wait for a turn: nothing of them is being drawn."""
         with self._changed:
-            return sum(job not in self._drawing for job in self._waiting)
+            return self._n_waiting_by_key().total()
+
+    def _n_waiting_by_key(self) -> Counter[str]:
+        return Counter(job.key_name for job in self._waiting if job not in self._drawing)
 
     def submit(
         self,
@@ -119,7 +123,10 @@ class Worker:
         is_stream: bool = False,
         is_bounded: bool = True,
     ) -> Job:
-        """Put `request` in the queue; a full queue, if that is a bound, is a 429 (ApiError)."""
+        """Put `request` in the queue.
+
+        If it has no room for the key and `is_bounded`, that is a 429 (ApiError).
+        """
         job = Job(request, holder, id, trace, is_stream=is_stream)
         with self._changed:
             if self._is_closing:
@@ -128,8 +135,9 @@ class Worker:
                 job.post(None)
                 return job
             self._drop_cancelled()
-            if is_bounded and (n_waiting := self.n_waiting) >= self._n_waiting_max:
-                raise errors.queue_full(n_waiting, self._retry_after_s())
+            n_waiting = self._n_waiting_by_key()
+            if is_bounded and not has_room(n_waiting, holder.name, self._n_waiting_max):
+                raise errors.queue_full(n_waiting.total(), self._retry_after_s())
             self._waiting.append(job)
             self._tell_positions()
             self._changed.notify()
@@ -186,7 +194,10 @@ class Worker:
             return Sharing(one, 1)
 
     def _draw(self, batch: Batch) -> None:
-        """Draw a batch; if it fails, what is missing one by one, so that one alone is at fault."""
+        """Draw a batch; if it fails, what is missing one by one, so that one alone is at fault.
+
+        An engine that is not `repeatable` is asked once: then all that is missing has failed.
+        """
         left = dict(batch)
         clock = _Clock()
         self._metrics.began(self.engine.model, len(batch))
@@ -203,9 +214,9 @@ class Worker:
                         log.info("nobody waits for what was being drawn any more")
                         return
         except Exception as error:  # the thread outlives what an engine does wrong
-            if len(batch) == 1:
-                [job] = batch.values()
-                job.fail(error)
+            if len(batch) == 1 or not self.engine.repeatable:
+                for job in set(left.values()):
+                    job.fail(error)
                 return
             log.warning("a batch of %d failed, and is drawn one by one: %s", len(batch), error)
             for one, job in left.items():

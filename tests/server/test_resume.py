@@ -306,6 +306,23 @@ def test_request_that_is_sent_again_is_drawn_once(
     assert len(engine.started) == 2
 
 
+def test_engine_that_may_not_draw_again_is_not_asked_to(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url)
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    engine.repeatable = False
+    with running(settings) as server:
+        assert _job(server.url)["status"] == "interrupted"
+        refused = server.ask({"x-limner-resume": "true"})
+        assert_openai_error(refused, 400, "unsupported_operation", "x-limner-resume")
+    assert engine.started == ["a cat"]
+
+
 def test_what_cannot_be_resumed_is_refused(server: Server, tmp_path: Path) -> None:
     resume = {"x-limner-resume": "true"}
     response = server.http.post(
