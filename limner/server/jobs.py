@@ -72,12 +72,14 @@ class Job:
         self.record: Record | None = None  # its row of the history, if there is one
         self.ticket: Ticket | None = None  # its place in the limits of its key
         self.ended: Callable[[str], None] | None = None  # told how it ended
+        self.begins: Callable[[], None] | None = None  # called by a lane before it draws the first
         self.trace = trace
         self.submitted_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # of the status, which lanes and the loop both change
+        self._begin_lock = threading.Lock()
         self._left = deque(
             Wanted(self.request, index, self._cancelled.is_set) for index in request.indexes
         )
@@ -139,6 +141,13 @@ class Job:
                 return False
             self.status.state, self.status.position = "drawing", None
         return True
+
+    def before_drawing(self) -> None:
+        """Call `begins`, once; from a lane, which must not draw before. May take time."""
+        with self._begin_lock:
+            begins, self.begins = self.begins, None
+            if begins:
+                begins()
 
     def stop(self) -> None:
         """Draw no further; from any thread. Who listens is told by `post`, or knows."""

@@ -79,7 +79,14 @@ def _job(serving: Service, call: Call, row: Row, record: Record) -> Job:
     """Admitted and counted once already, so no limit is asked again."""
     worker = serving.worker(call)
     trace = serving.traces.begin_resumed(row["id"])
-    job = worker.submit(call.request, Holder(row["key_name"]), row["id"], trace, is_bounded=False)
+    job = worker.submit(
+        call.request,
+        Holder(row["key_name"]),
+        row["id"],
+        trace,
+        is_bounded=False,
+        begins=record.count_attempt,
+    )
     job.record = record
     job.status.created_s = row["created_s"]
     job.ended = serving.count_end(call, row["key_name"])

@@ -13,9 +13,11 @@ import math
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 
 from limner.engines.base import Engine, Event, Picture, Preview, Progress, Sharing, Wanted
+from limner.errors import LimnerError
 from limner.request import ImageRequest
 from limner.server.auth import ANYONE, Holder
 from limner.server.jobs import Job
@@ -122,12 +124,15 @@ class Worker:
         *,
         is_stream: bool = False,
         is_bounded: bool = True,
+        begins: Callable[[], None] | None = None,
     ) -> Job:
         """Put `request` in the queue.
 
-        If it has no room for the key and `is_bounded`, that is a 429 (ApiError).
+        If it has no room for the key and `is_bounded`, that is a 429 (ApiError). `begins` is called
+        in a lane before the first picture is drawn; if it fails, none is.
         """
         job = Job(request, holder, id, trace, is_stream=is_stream)
+        job.begins = begins
         with self._changed:
             if self._is_closing:
                 raise errors.shutting_down()
@@ -162,7 +167,8 @@ class Worker:
 
     def _run(self) -> None:
         while batch := self._next():
-            self._draw(batch)
+            if ready := self._made_ready(batch):
+                self._draw(ready)
             self._leave(batch)
             del batch  # or a lane that waits would hold what it drew last
 
@@ -186,6 +192,16 @@ class Worker:
             self._tell_positions()
             self._changed.notify()  # there may be work for one more lane
             return batch
+
+    def _made_ready(self, batch: Batch) -> Batch:
+        """The part of `batch` whose jobs may be drawn; the others are interrupted."""
+        for job in set(batch.values()):
+            try:
+                job.before_drawing()
+            except LimnerError as error:
+                log.warning("request %s is not begun: %s", job.status.id, error.message)
+                job.interrupt()
+        return {one: job for one, job in batch.items() if not job.is_cancelled}
 
     def _sharing(self, one: Wanted) -> Sharing:
         try:

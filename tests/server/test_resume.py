@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,7 +19,11 @@ import httpx2
 import pytest
 
 from limner.cli.serve import DRAIN_S
+from limner.engines.testcard import CardEngine
 from limner.storage import upkeep
+from limner.storage.database import Database
+from limner.storage.history import MAX_RESUMED, Asked, History
+from limner.storage.pictures import open_store
 from tests.s3 import S3Server
 from tests.server.helpers import (
     BODY,
@@ -115,7 +122,11 @@ def test_killed_server_draws_on_into_its_bucket(
 # Its regular work comes often, and who says nothing is given up soon.
 _HURRIED = """
 from limner.cli import main
+from limner.engines.testcard import CardEngine
 from limner.storage import upkeep
+from limner.storage.database import Database
+from limner.storage.history import MAX_RESUMED, Asked, History
+from limner.storage.pictures import open_store
 upkeep.EVERY_S, upkeep.SILENT_S = 0.3, 5.0
 main()
 """
@@ -304,6 +315,66 @@ def test_request_that_is_sent_again_is_drawn_once(
         rows = server.http.get(HISTORY).json()["data"]
     assert [row["status"] for row in rows] == ["done", "interrupted"]
     assert len(engine.started) == 2
+
+
+# Its engine kills the server as soon as it draws one prompt.
+_DEADLY = """
+import os, signal
+from limner.cli import main
+from limner.engines.testcard import CardEngine
+draw = CardEngine.draw
+def deadly(self, wanted):
+    if any(one.request.prompt == "poison" for one in wanted):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return draw(self, wanted)
+CardEngine.draw = deadly
+main()
+"""
+
+
+@pytest.mark.slow
+def test_servers_that_die_give_up_what_they_drew_and_not_what_waited(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    with contextlib.closing(Database("", tmp_path)) as database:
+        history = History(database, open_store(settings), tmp_path)
+        for id, prompt in (("req_a", "poison"), ("req_b", "a cat"), ("req_c", "a dog")):
+            asked = Asked(
+                id,
+                "",
+                "generation",
+                CardEngine.model,
+                prompt,
+                1,
+                {
+                    "n": 1,
+                    "size": "256x256",
+                    "quality": "low",
+                    "seed": 1,
+                    "background": "auto",
+                    "output_format": "png",
+                },
+                resume={"output_compression": 100, "moderation": "auto"},
+            )
+            history.begin(asked)
+        command = [sys.executable, "-c", _DEADLY, "serve", "--port", "0", "--engine", "testcard"]
+        environment = os.environ | {"LIMNER_HOME": str(tmp_path)}
+        n_deaths = 0
+        while _states(history)["req_c"] != "done":
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+                wait_until(
+                    lambda: process.poll() is not None or _states(history)["req_c"] == "done",
+                    timeout_s=60,
+                )
+                n_deaths += process.poll() == -signal.SIGKILL
+                process.kill()
+            assert n_deaths <= MAX_RESUMED
+        assert n_deaths == MAX_RESUMED
+        expected = {"req_a": "interrupted", "req_b": "done", "req_c": "done"}
+        assert _states(history) == expected
+
+
+def _states(history: History) -> dict[str, str]:
+    return {row["id"]: row["state"] for row in history.page(10)}
 
 
 def test_engine_that_may_not_draw_again_is_not_asked_to(
