@@ -129,7 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     tending.cancel()
     for worker in serving.workers.values():
-        worker.close()
+        await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
     serving.close()
     serving.traces.close()
 

@@ -239,6 +239,11 @@ class Jobs:
             oldest, _ = self._by_id.popitem(last=False)
             self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
 
+    @property
+    def are_over(self) -> bool:
+        """Whether all of them have ended."""
+        return all(status.abort is None for status in self._by_id.values())
+
     def find(self, id: str, holder: Holder) -> Status | None:
         """The request `id`, if `holder` may see it."""
         status = self._by_id.get(self._id_of.get((holder.name, id), id))

@@ -99,6 +99,11 @@ class Service:
         """Whether it takes requests."""
         return all(worker.is_ready for worker in self.workers.values())
 
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a thread may be in an engine, also after `close`."""
+        return any(worker.is_drawing for worker in self.workers.values())
+
     def interrupt(self) -> None:
         """Take nothing new, and tell who waits that the server stops."""
         for worker in self.workers.values():

@@ -107,6 +107,11 @@ class Worker:
         return all(lane.is_alive() for lane in self._lanes) and not self._is_closing
 
     @property
+    def is_drawing(self) -> bool:
+        """Whether a lane is in the engine, or may be."""
+        return any(lane.is_alive() for lane in self._lanes)
+
+    @property
     def n_waiting(self) -> int:
         """Requests that wait for a turn: nothing of them is being drawn."""
         with self._changed:

@@ -181,6 +181,32 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
         assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
 
 
+def test_second_ctrl_c_ends_a_busy_server_at_once_and_leaves_interrupted(tmp_path: Path) -> None:
+    said: list[str] = []
+    answers: list[httpx2.Response] = []
+    with serving(tmp_path, engine="onnx", said=said) as (process, url):
+        for _ in range(3):
+            _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
+        wait_until(lambda: any(job["status"] == "drawing" for job in _rows_of(url)), timeout_s=60)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: "stopping; finishing for up to 10 s" in "".join(said), timeout_s=30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert "terminate called" not in "".join(said)
+    assert "Traceback" not in "".join(said)
+    wait_until(lambda: len(answers) == 3)
+    for answer in answers:
+        assert_openai_error(answer, 503, "server_is_overloaded")
+    with contextlib.closing(Database("", tmp_path)) as database:
+        rows = database.read("SELECT state, n_resumed FROM requests")
+    assert rows == [{"state": "interrupted", "n_resumed": 0}] * 3
+
+
+def _rows_of(url: str) -> list[dict[str, Any]]:
+    rows = httpx2.get(url + HISTORY, timeout=60).json()["data"]
+    return [httpx2.get(f"{url}{JOBS}{row['id']}", timeout=60).json() for row in rows]
+
+
 def test_cancelling_what_is_drawn_on_is_no_warning(
     tmp_path: Path, engine: GatedEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
