@@ -1,14 +1,15 @@
 """Who may do what: everyone on this machine, or whoever holds a key.
 
-Keys are those of LIMNER_API_KEYS, which may draw, and those of `limner keys`, which have scopes
-and limits. The latter are read again every `KNOWN_FOR_S`: within that time, and without a restart,
-a new key works and a revoked one does not.
+Keys are those of LIMNER_API_KEYS, which may draw and are named by their hash, and those of
+`limner keys`, which have scopes and limits. The latter are read again every `KNOWN_FOR_S`: within
+that time, and without a restart, a new key works and a revoked one does not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from ipaddress import ip_address
 from limner.errors import SettingsError
 from limner.server.threads import Threads
 from limner.server.wire import errors
-from limner.storage.keys import NO_LIMITS, SCOPES, KeyStore, Limits, hash_of
+from limner.storage.keys import NO_LIMITS, SCOPES, KeyStore, Limits, hash_of, setting_name
+
+log = logging.getLogger("limner.server")
 
 KNOWN_FOR_S = 2.0
 
@@ -53,9 +56,7 @@ class Keys:
         store: KeyStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._of_settings = {
-            hash_of(key): Holder(f"key-{number}") for number, key in enumerate(keys, start=1)
-        }
+        self._of_settings = {hash_of(key): Holder(setting_name(key)) for key in keys}
         self._store = store
         self._clock = clock
         self._holders = self._of_settings
@@ -135,6 +136,19 @@ def _find(key: str, holders: Mapping[str, Holder]) -> Holder | None:
         if hmac.compare_digest(given, known):
             return holder
     return None
+
+
+def warn_of_names_by_place(store: KeyStore) -> None:
+    """Log which requests no key but one with `admin` sees any more, and the way out."""
+    for name, n in store.names_by_place().items():
+        log.warning(
+            "%d requests in the history are of %s, as a key of LIMNER_API_KEYS was called by its "
+            "place. Which key that was is not stored, so only keys with admin see them. If you "
+            "know it, give them to it: limner keys move %s NAME (limner keys list shows the names)",
+            n,
+            name,
+            name,
+        )
 
 
 def masked(key: str) -> str:

@@ -16,7 +16,7 @@ from limner.errors import LimnerError
 from limner.model.pixels import Pixels
 from limner.request import Format
 from limner.server import safety, traces
-from limner.server.auth import Holder, Keys
+from limner.server.auth import Holder, Keys, warn_of_names_by_place
 from limner.server.idempotency import Answers
 from limner.server.jobs import Jobs
 from limner.server.limits import Limiter
@@ -69,6 +69,8 @@ class Service:
         self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
+        if settings.api_keys:
+            warn_of_names_by_place(keys)
         # A count may wait for another server's: it takes half of the connections at most.
         self.limiter = Limiter(keys, threads=Threads(N_CONNECTIONS // 2, BUSY_S))
         self.jobs = Jobs()
