@@ -56,7 +56,8 @@ def test_keys_of_the_settings_are_listed_and_given_what_they_had(
     with contextlib.closing(Database("", settings.home)) as database:
         database.execute(
             "INSERT INTO requests (id, place, key_name, created_s, kind, model, prompt, "
-            "parameters, state) VALUES ('req_1', '', 'key-1', 0, 'generation', 'nano', 'a cat', '{}', 'done')"
+            "parameters, state) "
+            "VALUES ('req_1', '', 'key-1', 0, 'generation', 'nano', 'a cat', '{}', 'done')"
         )
     assert main(["keys", "list"]) == 0
     listed = capsys.readouterr().out
