@@ -181,10 +181,10 @@ def _draw_until(stop: threading.Event, host: str, headers: dict[str, str], watch
 def _recovery_s(host: str, headers: dict[str, str]) -> float:
     """How long until a picture is drawn, from now."""
     started_s = time.monotonic()
-    while (passed_s := time.monotonic() - started_s) < RECOVERY_S:
+    while time.monotonic() - started_s < RECOVERY_S:
         with contextlib.suppress(OSError):
             if _draw(host, headers)[0].status == 200:
-                return passed_s
+                return time.monotonic() - started_s
         time.sleep(0.1)
     return float("inf")
 

@@ -172,10 +172,11 @@ class Worker:
 
     def _run(self) -> None:
         while batch := self._next():
-            if ready := self._made_ready(batch):
+            ready = self._made_ready(batch)
+            if ready:
                 self._draw(ready)
             self._leave(batch)
-            del batch  # or a lane that waits would hold what it drew last
+            del batch, ready  # or a lane that waits would hold what it drew last
 
     def _next(self) -> Batch:
         """What a lane that is free draws now; empty when the worker closes."""
@@ -235,14 +236,18 @@ class Worker:
                         log.info("nobody waits for what was being drawn any more")
                         return
         except Exception as error:  # the thread outlives what an engine does wrong
-            if len(batch) == 1 or not self.engine.repeatable:
-                for job in set(left.values()):
-                    job.fail(error)
+            if len(batch) == 1:
+                [job] = batch.values()
+                job.fail(error)
                 return
-            log.warning("a batch of %d failed, and is drawn one by one: %s", len(batch), error)
+            log.warning("a batch of %d failed: %s", len(batch), error)
             for one, job in left.items():
-                if not job.is_cancelled:
+                if job.is_cancelled:
+                    continue
+                if self.engine.repeatable:
                     self._draw({one: job})
+                else:
+                    job.fail(error)
         else:
             seconds = (time.monotonic() - clock.started_s) / len(batch)
             self._seconds_per_picture += 0.3 * (seconds - self._seconds_per_picture)
