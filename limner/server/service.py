@@ -118,7 +118,8 @@ class Service:
     def open(self) -> None:
         """Take part among the servers of this home, and put right what a killed one left."""
         if self.upkeep:
-            self.upkeep.hold()
+            with self.database.patience(_MAINTENANCE_S):
+                self.upkeep.hold()
         self.links.sweep()
 
     def tend(self) -> None:
