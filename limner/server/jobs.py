@@ -47,6 +47,12 @@ class Status:
     position: int | None = None  # among those that wait; 1 is the next
     progress: Progress | None = None
     abort: Callable[[], None] | None = None  # while it can still be stopped
+    writing: asyncio.Future[None] | None = None  # its end, into the history
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and that is written if it can be."""
+        return self.abort is None and (self.writing is None or self.writing.done())
 
 
 class Job:
@@ -197,7 +203,9 @@ class Job:
             self.ended(self.status.state)
         if self.record:
             with suppress(RuntimeError):  # the loop is closing: the next start ends the row
-                self._loop.run_in_executor(None, _end, self.record, self.status.state)
+                self.status.writing = self._loop.run_in_executor(
+                    None, _end, self.record, self.status.state
+                )
 
     def release(self) -> None:
         """Its drawing is over; from any thread."""
@@ -242,7 +250,7 @@ class Jobs:
     @property
     def are_over(self) -> bool:
         """Whether all of them have ended."""
-        return all(status.abort is None for status in self._by_id.values())
+        return all(status.is_over for status in self._by_id.values())
 
     def find(self, id: str, holder: Holder) -> Status | None:
         """The request `id`, if `holder` may see it."""

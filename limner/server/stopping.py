@@ -58,7 +58,6 @@ class StoppingServer(uvicorn.Server):
             async with asyncio.timeout(_ROWS_S):
                 while not self._service.jobs.are_over:
                     await asyncio.sleep(_LOOK_S / 10)
-                await asyncio.get_running_loop().shutdown_default_executor()
 
     def _end_process(self) -> None:
         logging.shutdown()
