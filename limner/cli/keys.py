@@ -12,7 +12,7 @@ from limner.cli.table import print_table
 from limner.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from limner.storage.keys import Key, KeyStore
+    from limner.storage.db.keys import Key, KeyStore
 
 _COUNT = click.IntRange(1, 1_000_000_000)
 
@@ -46,7 +46,7 @@ def create(
     concurrent: int | None,
 ) -> None:
     """Make a key and print it, this once."""
-    from limner.storage.keys import Limits
+    from limner.storage.db.keys import Limits
 
     limits = Limits(requests_per_minute, pictures_per_minute, pictures_per_day, concurrent)
     click.echo(_open().create(name, list(dict.fromkeys(scopes)), limits))
@@ -91,14 +91,14 @@ def revoke(name: str) -> None:
 
 
 def _names_of_settings() -> list[str]:
-    from limner.storage.keys import setting_name
+    from limner.storage.db.keys import setting_name
 
     return [setting_name(secret) for secret in settings_module.load().api_keys]
 
 
 def _open() -> KeyStore:
-    from limner.storage.database import Database
-    from limner.storage.keys import KeyStore
+    from limner.storage.db.database import Database
+    from limner.storage.db.keys import KeyStore
 
     loaded = settings_module.load()
     return KeyStore(Database(loaded.database, loaded.home))

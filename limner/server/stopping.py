@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import uvicorn
 
-from limner.server.service import Service
+from limner.service.context import Service
 
 _LOOK_S = 0.1
 _ROWS_S = 2.0  # for the ends of requests to be written, if the database answers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from limner.storage.database import FILE
+from limner.storage.db.database import FILE
 from tests.server.helpers import make_settings, running
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "_attacks_database.py"

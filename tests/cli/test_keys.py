@@ -8,8 +8,8 @@ import pytest
 
 from limner import settings as settings_module
 from limner.cli import main
-from limner.storage.database import Database
-from limner.storage.keys import setting_name
+from limner.storage.db.database import Database
+from limner.storage.db.keys import setting_name
 
 
 def test_key_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:

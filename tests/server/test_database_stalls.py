@@ -17,12 +17,12 @@ import httpx2
 import pytest
 
 from limner.errors import DatabaseError
-from limner.server import auth
-from limner.server.auth import Keys
-from limner.server.threads import Threads
-from limner.storage import database as database_module
-from limner.storage.database import FILE, Database
-from limner.storage.keys import Key, KeyStore, Limits
+from limner.service.access import auth
+from limner.service.access.auth import Keys
+from limner.service.threads import Threads
+from limner.storage.db import database as database_module
+from limner.storage.db.database import FILE, Database
+from limner.storage.db.keys import Key, KeyStore, Limits
 from tests.postgres import PostgresServer
 from tests.server.helpers import (
     HISTORY,
@@ -138,7 +138,7 @@ def test_row_of_a_key_that_is_held_holds_up_nobody_else(tmp_path: Path, postgres
                 wait_until(lambda: looking.execute(waiting).fetchone() == (1,))
             assert server.ask(boss).status_code == 200
             assert server.http.get(HISTORY, headers=boss).status_code == 200
-            server.service.tend()
+            server.service.run_maintenance()
             assert answers == []  # all of that while they waited
         for thread in threads:
             thread.join(60)
