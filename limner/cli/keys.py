@@ -9,6 +9,7 @@ import click
 
 from limner import settings as settings_module
 from limner.cli.table import print_table
+from limner.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from limner.storage.db.keys import Key, KeyStore
@@ -54,9 +55,31 @@ def create(
 
 @keys.command("list")
 def list_() -> None:
-    """List the keys by age; the keys of LIMNER_API_KEYS are not among them."""
+    """List the keys by age, after those of LIMNER_API_KEYS in their order."""
     table = [["NAME", "SCOPES", "MADE", "STATE", "LIMITS"]]
-    print_table([*table, *(_row(key) for key in _open().all())])
+    set_ = [[name, "draw", "-", "in LIMNER_API_KEYS", "none"] for name in _names_of_settings()]
+    print_table([*table, *set_, *(_row(key) for key in _open().all())])
+
+
+@keys.command()
+@click.argument("old")
+@click.argument("new")
+def move(old: str, new: str) -> None:
+    """Give the requests of OLD to the key NEW.
+
+    OLD is key-1, key-2 and so on: so the keys of LIMNER_API_KEYS were called by their place in
+    older versions. Only you know which key stood there, so nothing is moved unasked.
+    """
+    store = _open()
+    names = [*_names_of_settings(), *(key.name for key in store.all() if key.revoked_s is None)]
+    if new not in names:
+        raise InvalidRequest(
+            f"There is no key named {new} that works",
+            param="new",
+            hint="limner keys list shows them, with LIMNER_API_KEYS as the server has it",
+        )
+    n_moved = store.move(old, new)
+    click.echo(f"{n_moved} requests of {old} are of {new} now", err=True)
 
 
 @keys.command()
@@ -65,6 +88,12 @@ def revoke(name: str) -> None:
     """End a key for good; a server that runs refuses it within 2 seconds."""
     _open().revoke(name)
     click.echo(f"{name} works no longer", err=True)
+
+
+def _names_of_settings() -> list[str]:
+    from limner.storage.db.keys import setting_name
+
+    return [setting_name(secret) for secret in settings_module.load().api_keys]
 
 
 def _open() -> KeyStore:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
 import socket
+from functools import partial
 
 import click
 
@@ -47,15 +47,7 @@ def serve(
     import uvicorn
 
     from limner.server.app import create_app
-
-    class Server(uvicorn.Server):
-        """One that, once told to stop, lets what is under way come to its end for a while."""
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(DRAIN_S, app.state.service.interrupt)
-            await super().shutdown(sockets)
-            timer.cancel()
+    from limner.server.stopping import StoppingServer
 
     # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
@@ -70,7 +62,8 @@ def serve(
         )
         listener.listen(config.backlog)  # whoever reads the next line and calls is answered
         _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
-        Server(config).run(sockets=[listener])
+        say = partial(_announce, form=settings.log)
+        StoppingServer(config, app.state.service, DRAIN_S, say).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

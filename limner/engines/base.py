@@ -122,6 +122,12 @@ class Engine(Protocol):
     name: str
     model: str
     max_concurrency: int = 1  # threads that may call `draw` at the same time
+    repeatable: bool = True
+    """Whether a picture may be drawn again at no cost, with the same result.
+
+    False for an engine that pays for each call (an upstream). Then nothing that failed or was
+    interrupted is drawn a second time: not the rest of a batch, and not after a restart.
+    """
 
     def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that may share a batch; says of each event whose it is.

@@ -134,7 +134,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     tending.cancel()
     for worker in serving.workers.values():
-        worker.close()
+        await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
     serving.close()
     serving.traces.close()
 
@@ -162,9 +162,10 @@ async def _is_admin(request: Request) -> None:
 
 async def _check_key(request: Request) -> None:
     serving = scope.service(request)
-    if serving.keys.is_stale:
-        await run_in_threadpool(serving.keys.read)
-    holder = request.state.holder = serving.keys.check(request.headers.get("authorization"))
+    holder = await serving.keys.holder(
+        request.headers.get("authorization"), serving.database_threads
+    )
+    request.state.holder = holder
     request.state.headers = serving.limiter.headers(holder)
 
 

@@ -21,7 +21,6 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from limner.server.http import scope
 from limner.server.http.resume import is_resumed
@@ -86,7 +85,8 @@ async def _as_first(
     if claims is None:
         return await handler(request)
     lifetime_s = request.app.state.answers.lifetime_s
-    first = await run_in_threadpool(claims.claim, name, fingerprint, id, lifetime_s)
+    run = serving.database_threads.run
+    first = await run(claims.claim, name, fingerprint, id, lifetime_s)
     if first is not None:
         if first.fingerprint != fingerprint:
             raise errors.key_reused()
@@ -97,7 +97,7 @@ async def _as_first(
     try:
         return await handler(request)
     except BaseException:
-        await run_in_threadpool(claims.release, name, id)
+        await run(claims.release, name, id)
         raise
 
 

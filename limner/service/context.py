@@ -8,7 +8,7 @@ from functools import partial
 from anyio import CapacityLimiter
 
 from limner.imaging.codec import Pixels
-from limner.service.access.auth import Keys
+from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.errors import ContentRefused, Stage
 from limner.service.links import Links
@@ -25,15 +25,17 @@ from limner.service.queue.worker import Worker
 from limner.service.submission import Submission
 from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
+from limner.service.threads import Threads
 from limner.settings import Settings
 from limner.storage.blobs import store as pictures
 from limner.storage.db import history
 from limner.storage.db.claims import Claims
-from limner.storage.db.database import Database
+from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
 from limner.storage.db.maintenance import Maintenance, Retention
 from limner.studio import Studio
 
+_MAINTENANCE_S = 60.0  # for one statement over many rows
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
 
 
@@ -54,6 +56,8 @@ class Service:
         self.workers = {name: Worker(studio, name, settings.queue, self.metrics) for name in names}
         self.engine_from_model = {w.engine.model: name for name, w in self.workers.items()}
         self.database = Database(settings.database, settings.home)
+        # A database that does not answer must not take the threads that all else runs in.
+        self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
         self._store = store = pictures.open_store(settings)
         self.history: history.History | None = None
         self.maintenance: Maintenance | None = None
@@ -63,7 +67,10 @@ class Service:
         self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
-        self.limiter = Limiter(keys)
+        if settings.api_keys:
+            warn_of_names_by_place(keys)
+        # A count may wait for another server's: it takes half of the connections at most.
+        self.limiter = Limiter(keys, threads=Threads(N_CONNECTIONS // 2, BUSY_S))
         self.jobs = Jobs()
         # Pictures are large once decoded: two at a time keep memory bounded.
         self.decoders = CapacityLimiter(2)
@@ -91,6 +98,11 @@ class Service:
         """Whether it takes requests."""
         return all(worker.is_ready for worker in self.workers.values())
 
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a thread may be in an engine, also after `close`."""
+        return any(worker.is_drawing for worker in self.workers.values())
+
     def interrupt(self) -> None:
         """Take nothing new, and tell who waits that the server stops."""
         for worker in self.workers.values():
@@ -103,13 +115,15 @@ class Service:
     def open(self) -> None:
         """Take part among the servers of this home, and put right what a killed one left."""
         if self.maintenance:
-            self.maintenance.acquire()
+            with self.database.patience(_MAINTENANCE_S):
+                self.maintenance.acquire()
         self.links.sweep()
 
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Takes time: not on the loop."""
-        if self.maintenance:
-            self.maintenance.run_maintenance()
+        with self.database.patience(_MAINTENANCE_S):
+            if self.maintenance:
+                self.maintenance.run_maintenance()
         self.links.sweep()
 
     def close(self) -> None:

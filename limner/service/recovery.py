@@ -32,14 +32,16 @@ async def draw_on(service: Service) -> None:
     """Queue the interrupted requests that asked for it, unless another server was quicker."""
     if service.history is None or not service.is_ready:
         return
-    models = service.engine_from_model.keys()
-    for row, record in await to_thread.run_sync(service.history.take_interrupted, models):
+    run = service.database_threads.run
+    own = service.engine_from_model.items()
+    models = [model for model, name in own if service.workers[name].engine.repeatable]
+    for row, record in await run(service.history.take_interrupted, models):
         try:
             submission = _submission(service, row)
             job = _job(service, submission, row, record)
         except (LimnerError, KeyError) as error:  # it stops, or the row is by another limner
             log.warning("%s cannot be drawn on here: %s", row["id"], error)
-            await to_thread.run_sync(record.end, "interrupted")
+            await run(record.end, "interrupted")
             continue
         task = asyncio.create_task(_finish(service, submission, job))
         _drawing.add(task)
@@ -75,7 +77,12 @@ def _job(service: Service, submission: Submission, row: Row, record: Record) -> 
     worker = service.worker(submission)
     trace = service.traces.begin_resumed(row["id"])
     job = worker.submit(
-        submission.request, Holder(row["key_name"]), row["id"], trace, is_bounded=False
+        submission.request,
+        Holder(row["key_name"]),
+        row["id"],
+        trace,
+        is_bounded=False,
+        begins=record.count_attempt,
     )
     job.record = record
     job.status.created_s = row["created_s"]

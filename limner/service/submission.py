@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from anyio import to_thread
-
 from limner.request import Format, ImageRequest
 from limner.service.access.auth import Holder
 from limner.service.errors import CannotResume
@@ -68,13 +66,13 @@ async def submit(
     Raises RateLimited, QueueFull, ShuttingDown, CannotResume, or DatabaseError.
     """
     resume = _kept_for_resuming(service, submission)
-    ticket = await to_thread.run_sync(service.limiter.acquire, holder, submission.request.n)
+    ticket = await service.limiter.admitted(holder, submission.request.n)
     try:
         job = service.worker(submission).submit(
             submission.request, holder, id, trace, is_stream=submission.is_stream
         )
     except BaseException:
-        await to_thread.run_sync(ticket.refund)
+        await service.limiter.refunded(ticket)
         raise
     job.ticket = ticket
     job.ended = service.count_end(submission, holder.name)
@@ -93,7 +91,7 @@ async def submit(
             resume=resume,
         )
         try:
-            job.record = await to_thread.run_sync(service.history.begin, asked)
+            job.record = await service.database_threads.run(service.history.begin, asked)
         except BaseException:
             job.cancel()
             raise
@@ -108,6 +106,13 @@ def _kept_for_resuming(service: Service, submission: Submission) -> dict[str, An
         raise CannotResume(
             "Only pictures drawn from text can be resumed after a restart: a picture that was "
             "sent is not kept. Leave 'resume' out.",
+            "unsupported_operation",
+        )
+    engine = service.worker(submission).engine
+    if not engine.repeatable:
+        raise CannotResume(
+            f"Engine {engine.name} may not draw a picture twice, so its requests cannot be "
+            "resumed. Leave 'resume' out.",
             "unsupported_operation",
         )
     if service.history is None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from limner import settings as settings_module
 from limner.cli import main
+from limner.storage.db.database import Database
+from limner.storage.db.keys import setting_name
 
 
 def test_key_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +45,27 @@ def test_what_is_wrong_is_said(
 ) -> None:
     assert main(["keys", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_keys_of_the_settings_are_listed_and_given_what_they_had(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMNER_API_KEYS", "sk-one, sk-two")
+    names = [setting_name("sk-one"), setting_name("sk-two")]
+    settings = settings_module.load()
+    with contextlib.closing(Database("", settings.home)) as database:
+        database.execute(
+            "INSERT INTO requests (id, place, key_name, created_s, kind, model, prompt, "
+            "parameters, state) "
+            "VALUES ('req_1', '', 'key-1', 0, 'generation', 'nano', 'a cat', '{}', 'done')"
+        )
+    assert main(["keys", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert [line.split()[0] for line in listed.splitlines()] == ["NAME", *names]
+    assert "sk-" not in listed
+    assert main(["keys", "move", "key-1", "key-2"]) == 2
+    assert "There is no key named key-2 that works" in capsys.readouterr().err
+    assert main(["keys", "move", "key-1", names[1]]) == 0
+    assert capsys.readouterr().err == f"1 requests of key-1 are of {names[1]} now\n"
+    assert main(["keys", "move", "key-1", names[1]]) == 2
+    assert "Nothing in the history is of key-1" in capsys.readouterr().err

@@ -162,6 +162,7 @@ class GatedEngine(Engine):
     model: str = "gated"
     max_concurrency: int = 1
     most: int = 1  # pictures in a batch
+    repeatable: bool = True
     card: CardEngine = field(default_factory=CardEngine)
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     batches: list[list[str]] = field(default_factory=list)  # prompts of each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from limner.engines.base import Picture
 from limner.storage.db import database as database_module
+from limner.storage.db.keys import KeyStore, setting_name
 from tests.server.helpers import (
     EDITS,
     HISTORY,
@@ -119,12 +121,46 @@ def test_each_key_sees_its_own(tmp_path: Path) -> None:
         body = {"prompt": "a cat", "size": "256x256"}
         server.http.post("/v1/images/generations", json=body, headers=one)
         [row] = server.http.get(HISTORY, headers=one).json()["data"]
-        assert row["key"] == "key-1"
+        assert row["key"] == setting_name("sk-one")
         assert server.http.get(HISTORY, headers=two).json()["data"] == []
         for method in ("GET", "DELETE"):
             response = server.http.request(method, f"{HISTORY}/{row['id']}", headers=two)
             assert_openai_error(response, 404, "not_found")
         assert_openai_error(server.http.get(HISTORY), 401, None)
+
+
+def test_key_keeps_its_requests_when_the_first_is_removed(tmp_path: Path) -> None:
+    one, two = ({"authorization": f"Bearer sk-{name}"} for name in ("one", "two"))
+    ids = {}
+    with running(make_settings(tmp_path, api_keys="sk-one, sk-two")) as server:
+        for name, headers in (("one", one), ("two", two)):
+            ids[name] = server.ask(headers).headers["x-request-id"]
+    with running(make_settings(tmp_path, api_keys="sk-two")) as server:
+        rows = server.http.get(HISTORY, headers=two).json()["data"]
+        assert [row["id"] for row in rows] == [ids["two"]]
+
+
+def test_requests_of_a_key_named_by_its_place_are_seen_by_admin_alone_until_moved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"authorization": "Bearer sk-one"}
+    settings = make_settings(tmp_path, api_keys="sk-one")
+    with running(settings) as server:
+        id = server.ask(headers).headers["x-request-id"]
+        server.service.database.execute("UPDATE requests SET key_name = 'key-1'")  # as it was
+    with (
+        running(settings) as server,
+        contextlib.closing(database_module.Database("", tmp_path)) as database,
+    ):
+        assert "limner keys move key-1 NAME" in caplog.text
+        store = KeyStore(database)
+        admin = {"authorization": f"Bearer {store.create('boss', ['admin'])}"}
+        server.service.keys.read()
+        assert server.http.get(HISTORY, headers=headers).json()["data"] == []
+        assert server.http.get(f"{HISTORY}/{id}", headers=headers).status_code == 404
+        assert server.http.get(f"{HISTORY}/{id}", headers=admin).json()["key"] == "key-1"
+        store.move("key-1", setting_name("sk-one"))
+        assert server.http.get(f"{HISTORY}/{id}", headers=headers).status_code == 200
 
 
 def test_failure_and_leaving_are_told_apart(gated: Server, engine: GatedEngine) -> None:
@@ -152,8 +188,7 @@ def test_locked_database_is_503_and_nothing_is_torn(
     own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own.generate()
-    connection = own.service.database._connection
-    connection.execute("PRAGMA busy_timeout = 100")
+    monkeypatch.setattr(database_module, "BUSY_S", 0.5)
     other = sqlite3.connect(tmp_path / database_module.FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     response = own.generate()

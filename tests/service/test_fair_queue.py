@@ -16,7 +16,7 @@ from limner import settings as settings_module
 from limner.engines.base import BatchKey, ImageTask, Picture
 from limner.request import SIZES, ImageRequest, Size
 from limner.service.access.auth import Holder
-from limner.service.queue.fair_queue import FairQueue
+from limner.service.queue.fair_queue import FairQueue, has_room
 from limner.service.queue.jobs import Job
 from limner.service.queue.worker import Worker
 from limner.studio import Studio
@@ -152,6 +152,52 @@ def test_cancelled_ones_leave() -> None:
         job.stop()
     assert turns.drop_cancelled() == [jobs[2], jobs[0]]
     assert _ids(turns) == ["a2"]
+
+
+@pytest.mark.parametrize(
+    ("n_waiting", "key", "expected"),
+    [
+        ({}, "A", True),
+        ({"A": 7}, "A", True),  # alone it may have all
+        ({"A": 8}, "A", False),
+        ({"A": 8}, "B", True),  # others have room all the same
+        ({"A": 8, "B": 3}, "B", True),
+        ({"A": 8, "B": 4}, "B", False),  # up to an equal share
+        ({"A": 3, "B": 4}, "B", True),  # or more, while there is room for all
+        ({"A": 8, "B": 4}, "A", False),
+        ({"A": 8, "B": 4, "C": 1}, "C", True),
+        ({"A": 8, "B": 4, "C": 2}, "C", False),
+        ({"A": 8, "B": 4, "C": 4}, "D", False),  # twice as many wait
+        (dict.fromkeys("ABCDEFGHI", 1), "K", True),  # each may have one
+    ],
+)
+def test_a_key_that_fills_the_queue_leaves_room_for_others(
+    n_waiting: dict[str, int], key: str, expected: bool
+) -> None:
+    assert has_room(n_waiting, key, 8) == expected
+
+
+def test_full_queue_of_one_key_is_open_to_another(tmp_path: Path, engine: GatedEngine) -> None:
+    settings = make_settings(tmp_path, engine="gated", queue=4, api_keys="sk-many, sk-one")
+    many, one = ({"authorization": f"Bearer sk-{name}"} for name in ("many", "one"))
+    answers: list[httpx2.Response] = []
+    with running(settings) as server:
+        worker = server.service.workers["gated"]
+        threads = [server.begin(answers, many, prompt="many")]
+        wait_until(lambda: engine.started == ["many"])
+        for n_waiting in range(1, 5):
+            threads.append(server.begin(answers, many, prompt="many"))
+            wait_until(lambda n=n_waiting: worker.n_waiting == n)
+        assert server.ask(many).status_code == 429
+        for n_waiting in (5, 6):
+            threads.append(server.begin(answers, one, prompt="one"))
+            wait_until(lambda n=n_waiting: worker.n_waiting == n)
+        assert server.ask(one).status_code == 429  # an equal share is two of four
+        engine.let_all_go()
+        for thread in threads:
+            thread.join(30)
+    assert [answer.status_code for answer in answers] == [200] * 7
+    assert engine.started[:5].count("one") == 2  # they take turns
 
 
 def test_one_picture_of_another_key_does_not_wait_for_ten(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,7 +19,11 @@ import httpx2
 import pytest
 
 from limner.cli.serve import DRAIN_S
+from limner.engines.testcard import CardEngine
+from limner.storage.blobs.store import open_store
 from limner.storage.db import maintenance
+from limner.storage.db.database import Database
+from limner.storage.db.history import MAX_RESUMED, Asked, History
 from tests.s3 import S3Server
 from tests.server.helpers import (
     BODY,
@@ -115,7 +122,11 @@ def test_killed_server_draws_on_into_its_bucket(
 # Its regular work comes often, and who says nothing is given up soon.
 _HURRIED = """
 from limner.cli import main
+from limner.engines.testcard import CardEngine
 from limner.storage import maintenance
+from limner.storage.db.database import Database
+from limner.storage.db.history import MAX_RESUMED, Asked, History
+from limner.storage.blobs.store import open_store
 maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()
 """
@@ -168,6 +179,32 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
     with serving(tmp_path, engine="onnx") as (_, url):
         assert _job(url)["status"] in ("queued", "drawing")  # the last of them
         assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
+
+
+def test_second_ctrl_c_ends_a_busy_server_at_once_and_leaves_interrupted(tmp_path: Path) -> None:
+    said: list[str] = []
+    answers: list[httpx2.Response] = []
+    with serving(tmp_path, engine="onnx", said=said) as (process, url):
+        for _ in range(3):
+            _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
+        wait_until(lambda: any(job["status"] == "drawing" for job in _rows_of(url)), timeout_s=60)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: "stopping; finishing for up to 10 s" in "".join(said), timeout_s=30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert "terminate called" not in "".join(said)
+    assert "Traceback" not in "".join(said)
+    wait_until(lambda: len(answers) == 3)
+    for answer in answers:
+        assert_openai_error(answer, 503, "server_is_overloaded")
+    with contextlib.closing(Database("", tmp_path)) as database:
+        rows = database.read("SELECT state, n_resumed FROM requests")
+    assert rows == [{"state": "interrupted", "n_resumed": 0}] * 3
+
+
+def _rows_of(url: str) -> list[dict[str, Any]]:
+    rows = httpx2.get(url + HISTORY, timeout=60).json()["data"]
+    return [httpx2.get(f"{url}{JOBS}{row['id']}", timeout=60).json() for row in rows]
 
 
 def test_cancelling_what_is_drawn_on_is_no_warning(
@@ -304,6 +341,83 @@ def test_request_that_is_sent_again_is_drawn_once(
         rows = server.http.get(HISTORY).json()["data"]
     assert [row["status"] for row in rows] == ["done", "interrupted"]
     assert len(engine.started) == 2
+
+
+# Its engine kills the server as soon as it draws one prompt.
+_DEADLY = """
+import os, signal
+from limner.cli import main
+from limner.engines.testcard import CardEngine
+draw = CardEngine.draw
+def deadly(self, wanted):
+    if any(one.request.prompt == "poison" for one in wanted):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return draw(self, wanted)
+CardEngine.draw = deadly
+main()
+"""
+
+
+@pytest.mark.slow
+def test_servers_that_die_give_up_what_they_drew_and_not_what_waited(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    with contextlib.closing(Database("", tmp_path)) as database:
+        history = History(database, open_store(settings), tmp_path)
+        for id, prompt in (("req_a", "poison"), ("req_b", "a cat"), ("req_c", "a dog")):
+            asked = Asked(
+                id,
+                "",
+                "generation",
+                CardEngine.model,
+                prompt,
+                1,
+                {
+                    "n": 1,
+                    "size": "256x256",
+                    "quality": "low",
+                    "seed": 1,
+                    "background": "auto",
+                    "output_format": "png",
+                },
+                resume={"output_compression": 100, "moderation": "auto"},
+            )
+            history.begin(asked)
+        command = [sys.executable, "-c", _DEADLY, "serve", "--port", "0", "--engine", "testcard"]
+        environment = os.environ | {"LIMNER_HOME": str(tmp_path)}
+        n_deaths = 0
+        while _states(history)["req_c"] != "done":
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+                wait_until(
+                    lambda: process.poll() is not None or _states(history)["req_c"] == "done",
+                    timeout_s=60,
+                )
+                n_deaths += process.poll() == -signal.SIGKILL
+                process.kill()
+            assert n_deaths <= MAX_RESUMED
+        assert n_deaths == MAX_RESUMED
+        expected = {"req_a": "interrupted", "req_b": "done", "req_c": "done"}
+        assert _states(history) == expected
+
+
+def _states(history: History) -> dict[str, str]:
+    return {row["id"]: row["state"] for row in history.page(10)}
+
+
+def test_engine_that_may_not_draw_again_is_not_asked_to(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url)
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    engine.repeatable = False
+    with running(settings) as server:
+        assert _job(server.url)["status"] == "interrupted"
+        refused = server.ask({"x-limner-resume": "true"})
+        assert_openai_error(refused, 400, "unsupported_operation", "x-limner-resume")
+    assert engine.started == ["a cat"]
 
 
 def test_what_cannot_be_resumed_is_refused(server: Server, tmp_path: Path) -> None:

@@ -199,3 +199,23 @@ def test_other_requests_are_answered_while_one_is_drawn(gated: Server, engine: G
     assert gated.http.get("/health").status_code == 200
     assert time.monotonic() - started_s < 5
     connection.close()
+
+
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_failed_batch_is_drawn_again_only_if_that_costs_nothing(
+    gated: Server, engine: GatedEngine, is_repeatable: bool
+) -> None:
+    engine.most, engine.repeatable, engine.cannot_draw = 8, is_repeatable, "bad"
+    answers: dict[str, httpx2.Response] = {}
+    threads = [_in_thread(gated, answers, "first")]
+    wait_until(lambda: engine.started == ["first"])
+    for n_waiting, prompt in enumerate(["good", "bad"], start=1):
+        threads.append(_in_thread(gated, answers, prompt))
+        wait_until(lambda n=n_waiting: _n_waiting(gated) == n)
+    engine.let_all_go()
+    for thread in threads:
+        thread.join(30)
+    again = [["good"], ["bad"]] if is_repeatable else []
+    assert engine.batches == [["first"], ["good", "bad"], *again]
+    expected = {"first": 200, "good": 200 if is_repeatable else 500, "bad": 500}
+    assert {prompt: answer.status_code for prompt, answer in answers.items()} == expected

@@ -18,6 +18,7 @@ from limner.storage.blobs.store import Folder
 from limner.storage.db import database as module
 from limner.storage.db.database import Database, without_password
 from limner.storage.db.history import History
+from tests.postgres import PostgresServer
 
 # As a server of the first two steps left it when it was killed while it drew.
 OLD = Path(__file__).with_name("database_of_2.sql")
@@ -230,3 +231,70 @@ def test_psycopg_is_loaded_by_nobody_who_does_not_use_it() -> None:
     program = "import limner.storage.db.database, sys; print('psycopg' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n"
+
+
+_ENDLESS = (
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) "
+    "SELECT sum(i) AS total FROM n"
+)
+
+
+def test_statement_that_takes_too_long_is_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_S", 0.2)
+    with pytest.raises(DatabaseError, match=r"interrupted|did not answer"):
+        database.read(_ENDLESS)
+    assert database.read("SELECT 1 AS one") == [{"one": 1}]
+    with database.patience(60):
+        short = _ENDLESS.replace("1000000000", "1000000")
+        assert database.read(short) == [{"total": 500000500000}]
+
+
+def test_who_finds_no_connection_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_S", 0.2)
+    threads = module.N_CONNECTIONS if not database.is_sqlite else 1
+    goes_on, held = threading.Event(), threading.Barrier(threads + 1)
+
+    def hold() -> None:
+        with database.transaction():
+            held.wait(20)
+            goes_on.wait(20)
+
+    holding = [threading.Thread(target=hold) for _ in range(threads)]
+    for thread in holding:
+        thread.start()
+    held.wait(20)
+    with pytest.raises(DatabaseError, match="in use") as caught:
+        database.execute("DELETE FROM limner_version WHERE version = 0")
+    assert "0.2 s" in str(caught.value.hint)
+    goes_on.set()
+    for thread in holding:
+        thread.join(20)
+    database.execute("DELETE FROM limner_version WHERE version = 0")
+
+
+@pytest.mark.slow
+def test_restart_of_the_server_costs_one_use(
+    postgres: str, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    database = Database(postgres, tmp_path)
+    held = threading.Barrier(4)
+
+    def use() -> None:
+        with database.transaction():
+            held.wait(20)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]  # four connections
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    postgres_server.stop("fast")
+    postgres_server.start()
+    with pytest.raises(DatabaseError):
+        database.read("SELECT 1 AS one")
+    assert [database.read("SELECT 1 AS one") for _ in range(5)] == [[{"one": 1}]] * 5
+    database.close()

@@ -291,10 +291,29 @@ def test_request_that_may_be_what_kills_the_servers_is_given_up(kept: Kept) -> N
     history.begin(replace(ASKED, parameters={"n": 1}, resume={}))
     for _ in range(MAX_RESUMED):
         _restart(kept, history)
-        assert len(history.take_interrupted(MODELS)) == 1
+        [(_, record)] = history.take_interrupted(MODELS)
+        record.count_attempt()
     _restart(kept, history)
     assert history.take_interrupted(MODELS) == []
     assert history.find("req_1")["state"] == "interrupted"  # type: ignore[index]
+
+
+def test_request_that_only_waited_when_servers_died_is_not_given_up(kept: Kept) -> None:
+    history = kept.open()
+    history.begin(replace(ASKED, parameters={"n": 1}, resume={}))
+    for _ in range(MAX_RESUMED + 2):
+        _restart(kept, history)
+        assert len(history.take_interrupted(MODELS)) == 1
+
+
+def test_request_that_was_drawn_when_servers_were_told_to_stop_is_not_given_up(kept: Kept) -> None:
+    history = kept.open()
+    history.begin(replace(ASKED, parameters={"n": 1}, resume={}))
+    _restart(kept, history)
+    for _ in range(MAX_RESUMED + 2):
+        [(_, record)] = history.take_interrupted(MODELS)
+        record.count_attempt()
+        record.end("interrupted")
 
 
 def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:

@@ -6,7 +6,7 @@ from fastapi import Request
 
 from limner.server.openai import errors
 from limner.server.openai.errors import RESUME
-from limner.service.queue.jobs import MAX_CLIENT_ID_CHARS
+from limner.service.queue.jobs import is_id
 
 
 def is_resumed(request: Request) -> bool:
@@ -22,4 +22,4 @@ def is_resumed(request: Request) -> bool:
 def client_id(request: Request) -> str | None:
     """The client's own id of the request, if it can be stored and is not too long."""
     id = request.headers.get("x-client-request-id", "")
-    return id if id.isprintable() and 0 < len(id) <= MAX_CLIENT_ID_CHARS else None
+    return id if is_id(id) else None

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
+from limner.service.queue.jobs import is_id
 from limner.storage.db.database import Row
 from limner.storage.db.history import History
 
@@ -24,7 +25,8 @@ async def page(request: Request) -> Response:
     key_name = scope.holder(request).sees_only
     if after is not None:
         await _find(request, after)
-    rows = await run_in_threadpool(kept.page, limit + 1, after, key_name)
+    run = scope.service(request).database_threads.run
+    rows = await run(kept.page, limit + 1, after, key_name)
     shown = [_shown(request, row) for row in rows[:limit]]
     return _json(
         {
@@ -63,7 +65,10 @@ def _history(request: Request) -> History:
 
 
 async def _find(request: Request, id: str) -> Row:
-    row = await run_in_threadpool(_history(request).find, id)
+    kept = _history(request)
+    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
+        raise errors.no_request(id[:100])
+    row = await scope.service(request).database_threads.run(kept.find, id)
     only = scope.holder(request).sees_only
     if row is None or (only is not None and row["key_name"] != only):
         raise errors.no_request(id[:100])

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from limner.server.http import scope
 from limner.server.openai import answers, errors
 from limner.server.routes.history import shown_pictures
-from limner.service.queue.jobs import State, Status
+from limner.service.queue.jobs import State, Status, is_id
 from limner.storage.db.database import Row
 from limner.storage.db.history import History
 
@@ -40,10 +39,12 @@ async def cancel(request: Request, id: str) -> Response:
 async def _find(request: Request, id: str) -> tuple[Status, Row | None]:
     """How a request stands, and its row if there is a history."""
     serving, holder = scope.service(request), scope.holder(request)
+    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
+        raise errors.no_request(id[:100])
     status, row = serving.jobs.find(id, holder), None
     if serving.history:
         known = status.id if status else id
-        row = await run_in_threadpool(_row, serving.history, known, holder.name)
+        row = await serving.database_threads.run(_row, serving.history, known, holder.name)
     if status is None and row and holder.sees_only in (None, row["key_name"]):
         state: State = "drawing" if row["state"] == "running" else row["state"]
         n = row["parameters"]["n"]

@@ -1,27 +1,33 @@
 """Who may do what: everyone on this machine, or whoever holds a key.
 
-Keys are those of LIMNER_API_KEYS, which may draw, and those of `limner keys`, which have scopes
-and limits. The latter are read again every `KNOWN_FOR_S`: within that time, and without a restart,
-a new key works and a revoked one does not.
+Keys are those of LIMNER_API_KEYS, which may draw and are named by their hash, and those of
+`limner keys`, which have scopes and limits. The latter are read again every `KNOWN_FOR_S`: within
+that time, and without a restart, a new key works and a revoked one does not.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from limner.errors import SettingsError
 from limner.service.errors import MissingKey, NotPermitted, WrongKey
+from limner.service.threads import Threads
 from limner.storage.db.keys import (
     NO_LIMITS,
     SCOPES,
     KeyStore,
     Limits,
     hash_of,
+    setting_name,
 )
+
+log = logging.getLogger("limner.server")
 
 KNOWN_FOR_S = 2.0
 
@@ -57,14 +63,38 @@ class Keys:
         store: KeyStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._of_settings = {
-            hash_of(key): Holder(f"key-{number}") for number, key in enumerate(keys, start=1)
-        }
+        self._of_settings = {hash_of(key): Holder(setting_name(key)) for key in keys}
         self._store = store
         self._clock = clock
         self._holders = self._of_settings
         self._is_open = not keys
         self._read_s = float("-inf")
+        self._reading: asyncio.Future[None] | None = None
+
+    async def holder(self, authorization: str | None, threads: Threads) -> Holder:
+        """Who sent this Authorization header, by keys that were read within `KNOWN_FOR_S`.
+
+        A key of LIMNER_API_KEYS needs no database. For any other, requests that come at the same
+        time wait for one reading, in a thread of `threads`; a DatabaseError lets nobody in.
+        """
+        needs_reading = _find(_key_in(authorization), self._of_settings) is None
+        # A reading that others began may be old when it ends: then one more.
+        for _ in range(2):
+            if needs_reading and self.is_stale:
+                await self._read_once(threads)
+        return self.check(authorization)
+
+    async def _read_once(self, threads: Threads) -> None:
+        """Read the stored keys, or wait for the reading that is under way."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(threads.run(self.read))
+            self._reading.add_done_callback(self._end_reading)
+        await asyncio.shield(self._reading)
+
+    def _end_reading(self, reading: asyncio.Future[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # those who wait raise it; nobody may be left
 
     @property
     def is_stale(self) -> bool:
@@ -91,16 +121,41 @@ class Keys:
         """Who sent this Authorization header; without any keys, anyone may do anything."""
         if self._is_open:
             return ANYONE
-        scheme, _, key = (authorization or "").strip().partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key:
+        key = _key_in(authorization)
+        if not key:
             raise MissingKey
-        given = hash_of(key)
-        # Of hashes, so how long it takes tells nothing of a key.
-        for known, holder in self._holders.items():
-            if hmac.compare_digest(given, known):
-                return holder
-        raise WrongKey(masked(key))
+        holder = _find(key, self._holders)
+        if holder is None:
+            raise WrongKey(masked(key))
+        return holder
+
+
+def _key_in(authorization: str | None) -> str:
+    """The key of an Authorization header; empty if it has none."""
+    scheme, _, key = (authorization or "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _find(key: str, holders: Mapping[str, Holder]) -> Holder | None:
+    """Whose `key` it is. By hashes, so how long it takes tells nothing of a key."""
+    given = hash_of(key)
+    for known, holder in holders.items():
+        if hmac.compare_digest(given, known):
+            return holder
+    return None
+
+
+def warn_of_names_by_place(store: KeyStore) -> None:
+    """Log which requests no key but one with `admin` sees any more, and the way out."""
+    for name, n in store.names_by_place().items():
+        log.warning(
+            "%d requests in the history are of %s, as a key of LIMNER_API_KEYS was called by its "
+            "place. Which key that was is not stored, so only keys with admin see them. If you "
+            "know it, give them to it: limner keys move %s NAME (limner keys list shows the names)",
+            n,
+            name,
+            name,
+        )
 
 
 def masked(key: str) -> str:

@@ -7,6 +7,7 @@ process.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -14,10 +15,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
+from limner.errors import DatabaseError
 from limner.service.access.auth import Holder
 from limner.service.errors import RateLimited
+from limner.service.threads import Threads
+from limner.storage.db.database import BUSY_S
 from limner.storage.db.keys import Counts, KeyStore
+
+T = TypeVar("T")
 
 _MINUTE_S = 60.0
 _DAY_S = 86_400
@@ -119,7 +127,8 @@ class Meter:
 class Ticket:
     """One admitted request; `release` when its drawing is over, `refund` if it never began."""
 
-    def __init__(self, limiter: Limiter, meter: Meter) -> None:
+    def __init__(self, limiter: Limiter, meter: Meter, key_name: str) -> None:
+        self.key_name = key_name
         self._limiter, self._meter = limiter, meter
         self.undo: list[Callable[[], object]] = []  # what takes it out of the counts
         self._is_over = False
@@ -145,10 +154,47 @@ class Limiter:
         self,
         store: KeyStore,
         now: Callable[[], float] = time.time,
+        threads: Threads | None = None,
     ) -> None:
         self.lock = threading.Lock()
         self._store, self._now = store, now
+        self._threads = threads
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._meters: dict[str, Meter] = {}
+
+    async def admitted(self, holder: Holder, n: int) -> Ticket:
+        """`admit` from the loop: in a thread, if something is counted in the database."""
+        if not holder.limits.are_stored:
+            return self.acquire(holder, n)
+        return await self._in_turn(holder.name, lambda: self.acquire(holder, n))
+
+    async def refunded(self, ticket: Ticket) -> None:
+        """`ticket.refund` from the loop."""
+        if ticket.undo:
+            await self._in_turn(ticket.key_name, ticket.refund)
+        else:
+            ticket.refund()
+
+    async def _in_turn(self, key_name: str, count: Callable[[], T]) -> T:
+        """Run `count` in a thread, one at a time for each key.
+
+        Another server may hold the row of a key, and then one thread waits for it, not as many as
+        the key has requests.
+        """
+        assert self._threads
+        turn = self._turns.setdefault(key_name, asyncio.Lock())
+        try:
+            async with asyncio.timeout(BUSY_S):
+                await turn.acquire()
+        except TimeoutError:
+            raise DatabaseError(
+                f"The limits of key {key_name} could not be counted within {BUSY_S:g} s",
+                hint="another server counts for this key, or the database does not answer",
+            ) from None
+        try:
+            return await self._threads.run(count)
+        finally:
+            turn.release()
 
     def acquire(self, holder: Holder, n: int) -> Ticket:
         """Count a request for `n` pictures, or refuse it with a 429. May take time."""
@@ -160,7 +206,7 @@ class Limiter:
                     "requests at once", holder.name, most, meter.n_running, 1, _BUSY_S
                 )
             meter.n_running += 1
-        ticket = Ticket(self, meter)
+        ticket = Ticket(self, meter, holder.name)
         try:
             if meter.windows:
                 self._count_minute(holder, meter, n)

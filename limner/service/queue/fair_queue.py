@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from math import ceil
 
@@ -80,6 +80,20 @@ class FairQueue:
         lines = [list(line) for line in self._lines.values()]
         for place in range(max(map(len, lines), default=0)):
             yield from (line[place] for line in lines if place < len(line))
+
+
+def has_room(n_waiting: Mapping[str, int], key_name: str, most: int) -> bool:
+    """Whether one more request of `key_name` may wait, by how many of each key wait already.
+
+    `most` may wait, of one key or of many. Beyond that only keys may add that have less than an
+    equal share of `most`, as one key alone can have filled it; together no more than twice `most`
+    wait.
+    """
+    n_total = sum(n_waiting.values())
+    if n_total < most:
+        return True
+    n_keys = len({*n_waiting, key_name})
+    return n_waiting.get(key_name, 0) < max(1, most // n_keys) and n_total < 2 * most
 
 
 def _first(line: Iterable[Job], fits: Callable[[ImageTask], bool] = lambda one: True) -> Job | None:

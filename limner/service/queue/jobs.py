@@ -52,6 +52,12 @@ class Status:
     position: int | None = None  # among those that wait; 1 is the next
     progress: Progress | None = None
     abort: Callable[[], None] | None = None  # while it can still be stopped
+    writing: asyncio.Future[None] | None = None  # its end, into the history
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and that is written if it can be."""
+        return self.abort is None and (self.writing is None or self.writing.done())
 
 
 class Job:
@@ -77,12 +83,14 @@ class Job:
         self.record: Record | None = None  # its row of the history, if there is one
         self.ticket: Ticket | None = None  # its place in the limits of its key
         self.ended: Callable[[str], None] | None = None  # told how it ended
+        self.begins: Callable[[], None] | None = None  # called by a lane before it draws the first
         self.trace = trace
         self.submitted_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # of the status, which lanes and the loop both change
+        self._begin_lock = threading.Lock()
         self._left = deque(
             ImageTask(self.request, index, self._cancelled.is_set) for index in request.indexes
         )
@@ -145,6 +153,13 @@ class Job:
             self.status.state, self.status.position = "drawing", None
         return True
 
+    def before_drawing(self) -> None:
+        """Call `begins`, once; from a lane, which must not draw before. May take time."""
+        with self._begin_lock:
+            begins, self.begins = self.begins, None
+            if begins:
+                begins()
+
     def stop(self) -> None:
         """Draw no further; from any thread. Who listens is told by `post`, or knows."""
         self._cancelled.set()
@@ -193,7 +208,9 @@ class Job:
             self.ended(self.status.state)
         if self.record:
             with suppress(RuntimeError):  # the loop is closing: the next start ends the row
-                self._loop.run_in_executor(None, _end, self.record, self.status.state)
+                self.status.writing = self._loop.run_in_executor(
+                    None, _end, self.record, self.status.state
+                )
 
     def release(self) -> None:
         """Its drawing is over; from any thread."""
@@ -214,6 +231,11 @@ def _end(record: Record, state: str) -> None:
         log.exception("the end of request %s is not in the history", record.asked.id)
 
 
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a request: the server's, or one that its client chose."""
+    return text.isprintable() and 0 < len(text) <= MAX_CLIENT_ID_CHARS
+
+
 class Jobs:
     """The last thousand requests by their ids: the server's, or one that the client chose."""
 
@@ -229,6 +251,11 @@ class Jobs:
         while len(self._by_id) > MAX_REMEMBERED:
             oldest, _ = self._by_id.popitem(last=False)
             self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
+
+    @property
+    def are_over(self) -> bool:
+        """Whether all of them have ended."""
+        return all(status.is_over for status in self._by_id.values())
 
     def find(self, id: str, holder: Holder) -> Status | None:
         """The request `id`, if `holder` may see it."""

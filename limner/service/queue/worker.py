@@ -12,6 +12,8 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 
 from limner.engines.base import (
@@ -23,10 +25,11 @@ from limner.engines.base import (
     Preview,
     Progress,
 )
+from limner.errors import LimnerError
 from limner.request import ImageRequest
 from limner.service.access.auth import ANYONE, Holder
 from limner.service.errors import MAX_RETRY_AFTER_S, QueueFull, ShuttingDown
-from limner.service.queue.fair_queue import Batch, FairQueue
+from limner.service.queue.fair_queue import Batch, FairQueue, has_room
 from limner.service.queue.jobs import Job
 from limner.service.telemetry.metrics import Metrics
 from limner.service.telemetry.traces import NO_TRACE, Trace
@@ -112,10 +115,18 @@ class Worker:
         return all(lane.is_alive() for lane in self._threads) and not self._is_closing
 
     @property
+    def is_drawing(self) -> bool:
+        """Whether a lane is in the engine, or may be."""
+        return any(lane.is_alive() for lane in self._threads)
+
+    @property
     def n_waiting(self) -> int:
         """Requests that wait for a turn: nothing of them is being drawn."""
         with self._changed:
-            return sum(job not in self._drawing for job in self._waiting)
+            return self._n_waiting_by_key().total()
+
+    def _n_waiting_by_key(self) -> Counter[str]:
+        return Counter(job.key_name for job in self._waiting if job not in self._drawing)
 
     def submit(
         self,
@@ -126,9 +137,15 @@ class Worker:
         *,
         is_stream: bool = False,
         is_bounded: bool = True,
+        begins: Callable[[], None] | None = None,
     ) -> Job:
-        """Put `request` in the queue; a full queue, if that is a bound, raises QueueFull."""
+        """Put `request` in the queue.
+
+        With `is_bounded`, a queue that has no room for the key raises QueueFull. A worker thread
+        calls `begins` before it draws the first picture; if that fails, none is drawn.
+        """
         job = Job(request, holder, id, trace, is_stream=is_stream)
+        job.begins = begins
         with self._changed:
             if self._is_closing:
                 raise ShuttingDown
@@ -136,8 +153,9 @@ class Worker:
                 job.post(None)
                 return job
             self._drop_cancelled()
-            if is_bounded and (n_waiting := self.n_waiting) >= self._n_waiting_max:
-                raise QueueFull(n_waiting, self._retry_after_s())
+            n_waiting = self._n_waiting_by_key()
+            if is_bounded and not has_room(n_waiting, holder.name, self._n_waiting_max):
+                raise QueueFull(n_waiting.total(), self._retry_after_s())
             self._waiting.append(job)
             self._tell_positions()
             self._changed.notify()
@@ -162,9 +180,11 @@ class Worker:
 
     def _run(self) -> None:
         while batch := self._next():
-            self._draw(batch)
+            ready = self._made_ready(batch)
+            if ready:
+                self._draw(ready)
             self._leave(batch)
-            del batch  # or a lane that waits would hold what it drew last
+            del batch, ready  # or a lane that waits would hold what it drew last
 
     def _next(self) -> Batch:
         """What a lane that is free draws now; empty when the worker closes."""
@@ -187,6 +207,16 @@ class Worker:
             self._changed.notify()  # there may be work for one more lane
             return batch
 
+    def _made_ready(self, batch: Batch) -> Batch:
+        """The part of `batch` whose jobs may be drawn; the others are interrupted."""
+        for job in set(batch.values()):
+            try:
+                job.before_drawing()
+            except LimnerError as error:
+                log.warning("request %s is not begun: %s", job.status.id, error.message)
+                job.interrupt()
+        return {one: job for one, job in batch.items() if not job.is_cancelled}
+
     def _batch_key(self, one: ImageTask) -> BatchKey:
         try:
             return self.engine.batch_key(one)
@@ -194,7 +224,10 @@ class Worker:
             return BatchKey(one, 1)
 
     def _draw(self, batch: Batch) -> None:
-        """Draw a batch; if it fails, what is missing one by one, so that one alone is at fault."""
+        """Draw a batch; if it fails, what is missing one by one, so that one alone is at fault.
+
+        An engine that is not `repeatable` is asked once: then all that is missing has failed.
+        """
         left = dict(batch)
         clock = _Clock()
         self._metrics.began(self.engine.model, len(batch))
@@ -215,10 +248,14 @@ class Worker:
                 [job] = batch.values()
                 job.fail(error)
                 return
-            log.warning("a batch of %d failed, and is drawn one by one: %s", len(batch), error)
+            log.warning("a batch of %d failed: %s", len(batch), error)
             for one, job in left.items():
-                if not job.is_cancelled:
+                if job.is_cancelled:
+                    continue
+                if self.engine.repeatable:
                     self._draw({one: job})
+                else:
+                    job.fail(error)
         else:
             seconds = (time.monotonic() - clock.started_s) / len(batch)
             self._seconds_per_picture += 0.3 * (seconds - self._seconds_per_picture)

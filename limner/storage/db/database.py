@@ -1,7 +1,12 @@
-"""The database: a SQLite file in LIMNER_HOME, or PostgreSQL by a URL. One connection, one lock.
+"""The database: a SQLite file in LIMNER_HOME, or PostgreSQL by a URL.
 
 Both are spoken to in the SQL that they share, with ? for values. SQLAlchemy and Alembic would do
 this more richly; together they are 33 MB, which the base install has no room for.
+
+Several threads use it at once, each with a connection of a small pool. SQLite has one connection
+that writes, and others that only read: those are not held up by a writer. Nothing waits for ever:
+one use of the database (a statement, or a transaction with all of its statements) ends after
+`BUSY_S`, the wait for a connection and for locks included, unless its thread has more `patience`.
 
 A connection that broke is made anew at the next use. Whatever goes wrong is a DatabaseError.
 """
@@ -12,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,14 +25,15 @@ from urllib.parse import urlsplit
 
 from limner.errors import DatabaseError, MissingExtra
 from limner.storage import files
+from limner.storage.db.pool import FileConnection, Pool, PoolTimeout
 
 Row = dict[str, Any]
 
 FILE = "limner.db"
-BUSY_S = 5.0  # how long a locked database is waited for
-_CONNECT_S = 10
-_SILENT_MS = 20_000  # after which a PostgreSQL that takes nothing is given up
-_IDLE_MS = 60_000
+BUSY_S = 5.0  # how long one use of the database may take, and how long a lock is waited for
+N_READERS = 4  # connections to SQLite that only read
+N_CONNECTIONS = 8  # to PostgreSQL, of one server
+_MIGRATION_S = 3600.0
 _MIGRATION_LOCK = 7_281_119  # any number, the same for all: PostgreSQL's lock for one migrator
 
 
@@ -39,13 +45,16 @@ class Database:
         self.is_sqlite = not url
         self.name = str(home / FILE) if self.is_sqlite else without_password(url)
         self._url, self._path = url, home / FILE
-        self._lock = threading.RLock()
-        self._connection: Any = None
+        self._of_thread = threading.local()
+        open = self._open_file if self.is_sqlite else self._open_server
+        self._writers: Pool[Any] = Pool(open, 1 if self.is_sqlite else N_CONNECTIONS)
+        self._readers: Pool[Any] = Pool(open, N_READERS) if self.is_sqlite else self._writers
         if self.is_sqlite:
             with files.wrap_os_errors(home):
                 home.mkdir(parents=True, exist_ok=True)
         try:
-            self._migrate()
+            with self.patience(_MIGRATION_S):
+                self._migrate()
         except BaseException:
             self.close()
             raise
@@ -62,10 +71,11 @@ class Database:
 
         SQLite begins at once as a writer: one that began as a reader could not wait for another.
         """
-        with self._lock, self._reported():
-            cursor = self._connected().cursor()
+        with self._cursor(self._writers) as cursor:
             cursor.execute("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN")
             try:
+                if not self.is_sqlite and self._within_s > BUSY_S:
+                    cursor.execute(f"SET LOCAL lock_timeout = '{self._within_s:.0f}s'")
                 yield lambda statement, values=(): self._run(cursor, statement, values)
                 cursor.execute("COMMIT")
             except BaseException:
@@ -73,21 +83,32 @@ class Database:
                 raise
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Rows of a SELECT; on SQLite no writer of another process holds it up."""
-        with self._lock, self._reported():
-            return self._run(self._connected().cursor(), statement, values)
+        """Rows of a SELECT; on SQLite no writer holds it up."""
+        with self._cursor(self._readers) as cursor:
+            return self._run(cursor, statement, values)
+
+    @contextmanager
+    def patience(self, within_s: float) -> Iterator[None]:
+        """Let each use of the database by this thread take so long in the block, as work on many
+        rows may. A lock of SQLite is waited for `BUSY_S` all the same.
+        """
+        before_s = getattr(self._of_thread, "within_s", None)
+        self._of_thread.within_s = within_s
+        try:
+            yield
+        finally:
+            self._of_thread.within_s = before_s
 
     def forget_deleted(self) -> None:
         """Leave nothing of deleted rows in the files of SQLite, as far as readers allow."""
         if self.is_sqlite:
-            self.read("PRAGMA wal_checkpoint(TRUNCATE)")
+            with self._cursor(self._writers) as cursor:
+                self._run(cursor, "PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     def close(self) -> None:
         """Disconnect; the next use connects again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+        self._readers.close()
+        self._writers.close()
 
     @property
     def version(self) -> int:
@@ -101,15 +122,36 @@ class Database:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-    def _connected(self) -> Any:
-        if self._connection is None or getattr(self._connection, "closed", False):
-            self._connection = self._open_file() if self.is_sqlite else self._open_server()
-        return self._connection
+    @property
+    def _within_s(self) -> float:
+        within_s: float | None = getattr(self._of_thread, "within_s", None)
+        return BUSY_S if within_s is None else within_s
 
-    def _open_file(self) -> sqlite3.Connection:
+    @contextmanager
+    def _cursor(self, pool: Pool[Any]) -> Iterator[Any]:
+        """A cursor of a connection that is this thread's alone.
+
+        It is closed before the connection goes back. SQLite holds a lock of its own for as long as
+        a statement runs, and who frees a cursor waits for that lock with Python's: freed later, by
+        another thread, a cursor would stop the whole process until a statement has ended.
+        """
+        until_s = time.monotonic() + self._within_s
+        with (
+            self._reported(),
+            pool.lent(until_s) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            yield cursor
+
+    def _open_file(self) -> FileConnection:
         connection = sqlite3.connect(
-            self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            self._path,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=FileConnection,
         )
+        connection.lock_s = BUSY_S
         # Prompts are nobody else's business; SQLite gives its other files the same mode.
         self._path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -120,34 +162,36 @@ class Database:
         return connection
 
     def _open_server(self) -> Any:
-        connection = _psycopg().connect(
-            self._url, autocommit=True, connect_timeout=_CONNECT_S, tcp_user_timeout=_SILENT_MS
-        )
-        # A machine that went away in the middle of a transaction must not hold its rows for ever.
-        connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MS}")
-        return connection
+        _check_psycopg()
+        from limner.storage.db import postgres
+
+        return postgres.connect(self._url, within_s=self._within_s, lock_s=BUSY_S)
 
     def _roll_back(self, cursor: Any) -> None:
         try:
             cursor.execute("ROLLBACK")
         except Exception:  # the transaction is gone already, and maybe the connection with it
-            self.close()
+            cursor.connection.give_up()
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
         kinds: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
         if not self.is_sqlite:
-            kinds = (_psycopg().Error,)
+            kinds = (_check_psycopg().Error,)
         try:
             yield
+        except PoolTimeout as error:
+            raise self._explained("all connections to it were in use") from error
         except kinds as error:
-            raise self._explained(error) from error
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise self._explained(reason) from error
 
-    def _explained(self, error: Exception) -> DatabaseError:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    def _explained(self, reason: str) -> DatabaseError:
         hint = None
         if "locked" in reason:
             hint = f"another program has held it for more than {BUSY_S:g} s; end that program"
+        elif "lock timeout" in reason or "in use" in reason or "interrupted" in reason:
+            hint = f"what was asked of it took more than {self._within_s:g} s; try again later"
         elif "full" in reason or "disk I/O" in reason:
             hint = "free some space on its disk"
         elif "unable to open" in reason or "readonly" in reason:
@@ -195,7 +239,7 @@ def _steps() -> list[str]:
     return [(folder / name).read_text(encoding="utf-8").strip().rstrip(";") for name in names]
 
 
-def _psycopg() -> Any:
+def _check_psycopg() -> Any:
     try:
         import psycopg
     except ImportError as error:

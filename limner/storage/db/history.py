@@ -150,6 +150,10 @@ class History:
             run("UPDATE requests SET server = server WHERE id = ?", [record.asked.id])
             return bool(run("SELECT file FROM pictures WHERE file = ?", [file]))
 
+    def count_attempt(self, record: Record) -> None:
+        """One more server begins to draw on what another left; undone by the end of the request."""
+        self.database.execute(_COUNT_ATTEMPT, [record.asked.id, self.server])
+
     def end(self, record: Record, state: str) -> None:
         """End a request that did not come to its last picture; if that fails, `end_late` will."""
         with self._ended_later(state, record):
@@ -234,12 +238,12 @@ class History:
     def take_interrupted(self, models: Collection[str]) -> list[tuple[Row, Record]]:
         """The interrupted requests to draw on, "running" again and nobody else's, oldest first.
 
-        Only those of `models`. One that has met MAX_RESUMED stops may be what stops the servers,
-        and is left as it is.
+        Only those of `models`. One that was being drawn when MAX_RESUMED servers died may be what
+        they died of, and is left as it is.
         """
         marks = ", ".join("?" * len(models))
         taken = self.database.execute(
-            "UPDATE requests SET state = 'running', server = ?, n_resumed = n_resumed + 1 "
+            "UPDATE requests SET state = 'running', server = ? "
             "WHERE state = 'interrupted' AND place = ? AND resume IS NOT NULL AND n_resumed < ? "
             f"AND model IN ({marks}) RETURNING id, created_s",
             [self.server, self.place, MAX_RESUMED, *models],
@@ -274,8 +278,14 @@ _HOLD = (
     "UPDATE requests SET server = server WHERE id = ? AND state = 'running' AND server = ? "
     "RETURNING id"
 )
+_COUNT_ATTEMPT = (
+    "UPDATE requests SET n_resumed = n_resumed + 1 "
+    "WHERE id = ? AND state = 'running' AND server = ?"
+)
+# A server that ends a request has not died of it: n_resumed counts those that may have.
 _END = (
-    "UPDATE requests SET state = ?, seconds = ? WHERE id = ? AND state = 'running' AND server = ?"
+    "UPDATE requests SET state = ?, seconds = ?, n_resumed = 0 "
+    "WHERE id = ? AND state = 'running' AND server = ?"
 )
 
 
@@ -287,6 +297,10 @@ class Record:
         self._history = history
         self._n_added = n_added
         self._is_over = False
+
+    def count_attempt(self) -> None:
+        """Drawing on begins now: if the server dies of it, that is known to the next ones."""
+        self._history.count_attempt(self)
 
     def has(self, file: str) -> bool:
         """Whether `file` has its row, whatever became of the `add` that failed."""

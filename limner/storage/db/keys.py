@@ -1,5 +1,9 @@
 """The keys that `limner keys` makes: names, scopes and limits. Of the key itself, a hash.
 
+A key of LIMNER_API_KEYS is not stored. Its name is made of its hash, so that it keeps its requests
+when others are added or removed. Until then it was named by its place in the list (`key-1`, …), and
+no record says which key that was: whoever runs the server does, by `move`.
+
 Also the key that signs addresses of pictures, which must be kept as it is.
 """
 
@@ -21,7 +25,8 @@ PREFIX = "sk-limner-"
 SCOPES = ("draw", "admin")
 _SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_SETTING_NAME = re.compile(r"key-[0-9]+", re.ASCII)  # the keys of LIMNER_API_KEYS
+_SETTING_NAME = re.compile(r"key-([0-9]+|[0-9a-f]{12})", re.ASCII)  # keys of LIMNER_API_KEYS
+_NAME_BY_PLACE = re.compile(r"key-[0-9]{1,11}", re.ASCII)  # as they were named before
 
 
 # By kind: when, in Unix time, and how many.
@@ -36,6 +41,12 @@ class Limits:
     pictures_per_minute: int | None = None
     pictures_per_day: int | None = None  # a day begins at midnight UTC
     concurrent: int | None = None  # requests that wait or are drawn
+
+    @property
+    def are_stored(self) -> bool:
+        """Whether any of them is counted in the database."""
+        counted = (self.requests_per_minute, self.pictures_per_minute, self.pictures_per_day)
+        return any(limit is not None for limit in counted)
 
 
 NO_LIMITS = Limits()
@@ -104,6 +115,40 @@ class KeyStore:
                 hint="limner keys list shows them",
             )
 
+    def names_by_place(self) -> dict[str, int]:
+        """The names `key-1`, … that requests still have, and how many have each."""
+        rows = self._database.read(
+            "SELECT key_name, count(*) AS n FROM requests WHERE key_name LIKE ? "
+            "GROUP BY key_name ORDER BY key_name",
+            ["key-%"],
+        )
+        counts = {row["key_name"]: row["n"] for row in rows}
+        return {name: n for name, n in counts.items() if _NAME_BY_PLACE.fullmatch(name)}
+
+    def move(self, old: str, new: str) -> int:
+        """Give all that is stored under `old`, a name `key-1`, …, to `new`; returns how many
+        requests. Raises InvalidRequest if there is nothing.
+        """
+        if not _NAME_BY_PLACE.fullmatch(old):
+            raise InvalidRequest(
+                f"{old} is no name that a key had by its place in LIMNER_API_KEYS",
+                param="old",
+                hint="those are key-1, key-2 and so on; requests of other keys are not moved",
+            )
+        with self._database.transaction() as run:
+            moved = run(
+                "UPDATE requests SET key_name = ? WHERE key_name = ? RETURNING id", [new, old]
+            )
+            run(
+                "UPDATE idempotency_keys SET key_name = ? WHERE key_name = ? AND key NOT IN "
+                "(SELECT key FROM idempotency_keys WHERE key_name = ?)",
+                [new, old, new],
+            )
+            run("DELETE FROM idempotency_keys WHERE key_name = ?", [old])
+        if not moved:
+            raise InvalidRequest(f"Nothing in the history is of {old}", param="old")
+        return len(moved)
+
     def count_pictures(self, name: str, day: str, n: int, limit: int) -> int:
         """Add `n` to the pictures of `day` if that keeps to `limit`; returns the sum before."""
         with self._database.transaction() as run:
@@ -157,13 +202,18 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def setting_name(secret: str) -> str:
+    """The name of a key of LIMNER_API_KEYS: the same wherever it stands in the list."""
+    return f"key-{hash_of(secret)[:12]}"
+
+
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or _SETTING_NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name!r} cannot be the name of a key",
             param="name",
-            hint="use up to 64 letters, digits, dots, hyphens and underscores; key-1 and so on "
-            "are the keys of LIMNER_API_KEYS",
+            hint="use up to 64 letters, digits, dots, hyphens and underscores; key- with digits, "
+            "or with 12 of 0-9 and a-f, is a key of LIMNER_API_KEYS",
         )
 
 
