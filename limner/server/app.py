@@ -124,7 +124,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.open()
     for worker in serving.workers.values():
         worker.start()
-    await resume.draw_on(serving)
+    try:
+        await resume.draw_on(serving)
+    except LimnerError as error:  # the next turn of `_tend` does it
+        log.error("what was interrupted could not be drawn on: %s", error.message)
     tending = asyncio.ensure_future(_tend(serving))
     yield
     tending.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,17 +24,22 @@ from limner.server.limits import Limiter
 from limner.server.links import Links
 from limner.server.metrics import Metrics
 from limner.server.moderation import ALWAYS, Moderator, PictureModerator, Verdict, WordList
+from limner.server.recovery import Recovery
+from limner.server.room import Room
 from limner.server.wire import errors
 from limner.server.wire.calls import Call
 from limner.server.wire.profiles import Catalogue
 from limner.server.worker import Worker
 from limner.settings import Settings
-from limner.storage import history, pictures
+from limner.storage import history, pictures, places
 from limner.storage.claims import Claims
+from limner.storage.clock import ClockWatch
 from limner.storage.database import Database
 from limner.storage.keys import KeyStore, signing_key
 from limner.storage.upkeep import Retention, Upkeep
 from limner.studio import Studio
+
+log = logging.getLogger("limner.server")
 
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
 
@@ -61,8 +67,20 @@ class Service:
         self.upkeep: Upkeep | None = None
         if settings.history:
             self.history = history.History(self.database, store, settings.home)
-            self.upkeep = Upkeep(self.history, settings.home, _retention(settings))
+        else:
+            places.claim(self.database, store)
         self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
+        if self.history:
+            self.upkeep = Upkeep(
+                self.history,
+                settings.home,
+                _retention(settings),
+                names=self.links.names,
+                adopt=Recovery(self.history).adopt_all,
+            )
+        self._clock = self.upkeep.clock if self.upkeep else ClockWatch(self.database)
+        self.room = Room(settings.home, store, self.database, self.upkeep)
+        self._is_open = False
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
         self.limiter = Limiter(keys)
@@ -104,16 +122,26 @@ class Service:
         return self.workers[call.target.engine]
 
     def open(self) -> None:
-        """Take part among the servers of this home, and put right what a killed one left."""
+        """Take part among the servers of this home, and put right what a killed one left.
+
+        Once: `limner serve` calls it before it listens to the application, which does it else.
+        """
+        if self._is_open:
+            return
+        self._is_open = True
         if self.upkeep:
             self.upkeep.hold()
-        self.links.sweep()
+        else:
+            self._clock.look()
+        self.links.sweep(self._clock.believed_s)
 
     def tend(self) -> None:
         """What is due every `upkeep.EVERY_S`. Takes time: not on the loop."""
         if self.upkeep:
             self.upkeep.tend()
-        self.links.sweep()
+        else:
+            self._clock.look()
+        self.links.sweep(self._clock.believed_s)
 
     def close(self) -> None:
         """Stop taking part."""
@@ -126,11 +154,21 @@ class Service:
     ) -> str:
         """Store a finished picture, and its row if the request has one; returns its name."""
         started_s = time.monotonic()
+        self.room.check()
         name = self.links.store(data, format, keep=record is not None)
         if record is not None:
             self._write_row(record, picture, name, data, format)
+            self._make_room(len(data))
         self.metrics.worked(picture.model, "storing", time.monotonic() - started_s)
         return name
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Delete the oldest if the history is too large now; what fails, the next turn does."""
+        try:
+            if self.upkeep:
+                self.upkeep.stored(n_bytes)
+        except LimnerError as error:
+            log.error("the history is larger than it should be: %s", error.message)
 
     def kept_picture(self, name: str) -> bytes:
         """The file of a picture in the history; FileNotFoundError if the store has it not."""
