@@ -19,6 +19,7 @@ from limner.settings import Settings
 from limner.storage import files, names
 
 HISTORY = "history"  # the folder of pictures that have rows
+MARKER = "place"  # the file that says which store it is; limner/storage/places.py
 PASSING = "pictures"  # the folder of pictures that are in no history
 CHUNK_BYTES = 1 << 18
 Part = tuple[int, int]  # the first byte, and the one after the last
@@ -105,16 +106,15 @@ class Folder:
     def __init__(self, root: Path, *, is_shared: bool = False) -> None:
         """Folders are made when they are first written to."""
         self.root, self.name, self.is_shared = root, str(root), is_shared
-        self._identity: tuple[int, int] | None = None  # of the root, once it was seen
+        self._seen: set[Path] = set()  # of the root and the mark, those that were there once
 
     def put(self, name: str, data: bytes) -> None:
         """See Store."""
         path = self.root / name
         self._check_root()
         with files.reported(path):
-            if not self._identity:
+            if self.root not in self._seen:
                 files.make_private_folder(self.root)
-                self._check_root()
             folder = self._checked(path.parent)
             files.make_private_folder(folder)
         beside = folder / names.temporary(path.name) if folder != self.root else None
@@ -200,19 +200,15 @@ class Folder:
             path.chmod(files.PRIVATE_FOLDER)
 
     def _check_root(self) -> None:
-        """Refuse to go on in another folder than the one that was found first."""
-        try:
-            about = self.root.stat()
-        except OSError:
-            about = None
-        identity = (about.st_dev, about.st_ino) if about else None
-        if self._identity is None:
-            self._identity = identity
-        elif identity != self._identity:
-            raise StoreError(
-                f"The folder {self.root} was removed or replaced while it was used",
-                hint="put it back, or mount its disk again, and restart the server",
-            )
+        """Refuse to go on where the root, or the mark in it, was there once and is no more."""
+        for path in (self.root, self.root / MARKER):
+            if path.exists():
+                self._seen.add(path)
+            elif path in self._seen:
+                raise StoreError(
+                    f"{path} was removed while it was used, or its disk is not mounted",
+                    hint="put it back, and restart the server",
+                )
 
     def _checked(self, folder: Path) -> Path:
         """`folder`, unless it is a link: what a link leads to is not limner's to change."""

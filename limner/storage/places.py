@@ -11,9 +11,8 @@ from pathlib import Path
 from limner.errors import SettingsError
 from limner.storage import files
 from limner.storage.database import Database
-from limner.storage.pictures import HISTORY, PASSING, Store
+from limner.storage.pictures import HISTORY, MARKER, PASSING, Store
 
-MARKER = "place"  # a file of the store
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 

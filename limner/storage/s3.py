@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from limner.errors import MissingExtra, StoreError
-from limner.storage.pictures import CHUNK_BYTES, Entry, Found, Part, Seen
+from limner.storage.pictures import CHUNK_BYTES, MARKER, Entry, Found, Part, Seen
 
 # A store that is started again within this time is waited for, then it is said.
 PATIENCE_S = 10.0
 _CONNECT_S, _REQUEST_S = 5.0, 30.0
-_PROBE = "place"  # any name: what is asked is whether there is an answer
 
 
 class Bucket:
@@ -105,7 +104,7 @@ class Bucket:
 
     def reach(self) -> None:
         """See Store."""
-        found = self.get(_PROBE)
+        found = self.get(MARKER)  # whether there is an answer, not which
         if found:
             found.close()
 

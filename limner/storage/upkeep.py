@@ -123,7 +123,6 @@ class Upkeep:
             self._history.finish_deletions()
         self._history.reserve.fill()
         if self._uptime() - self._swept_s >= LEFT_S:
-            self._swept_s = self._uptime()
             self._sweep()
 
     def trim(self) -> int:
@@ -192,6 +191,7 @@ class Upkeep:
         Of both only what this database named, and what was so at the last sweep already, unless
         nobody else can be writing. Listed before the rows are read, so none is missed.
         """
+        self._swept_s = self._uptime()
         names = self._names
         if names is None:
             return

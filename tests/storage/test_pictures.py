@@ -168,11 +168,12 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 def test_folder_that_is_removed_while_it_is_used_is_noticed(tmp_path: Path) -> None:
     root = tmp_path / "store"
     store = Folder(root)
+    store.put("place", b"name")
     store.put("history/a.png", b"picture")
     shutil.rmtree(root)
     for _ in range(2):
         for call in (store.reach, lambda: store.put("history/b.png", b"")):
-            with pytest.raises(StoreError, match="removed or replaced"):
+            with pytest.raises(StoreError, match="was removed while it was used"):
                 call()
         assert not (root / "history").exists()
         root.mkdir(exist_ok=True)  # as a disk that is unmounted leaves it
