@@ -10,17 +10,20 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 import httpx2
 
 from limner import settings as settings_module
+from limner.server.recovery import Recovery
 from limner.storage.database import Database
 from limner.storage.history import FOLDER, History
+from limner.storage.keys import signing_key
+from limner.storage.names import Names
 from limner.storage.pictures import open_store
 from limner.storage.upkeep import LEFT_S, Upkeep
 from tests.server.helpers import GENERATIONS, open_picture, wait_until
@@ -100,9 +103,13 @@ def check_whole(home: Path, answered: list[str], **values: Any) -> dict[str, int
     """
     settings = settings_module.load(values, environ={"LIMNER_HOME": str(home)}, folder=home)
     database, store = Database(settings.database, home), open_store(settings)
-    history = History(database, store, home, lambda: time.time() + LEFT_S + 60)
+    history = History(database, store, home)
     if store.is_shared:
-        Upkeep(history, home).tend()
+        up_s = count(step=LEFT_S)
+        names, adopt = Names(signing_key(database)), Recovery(history).adopt_all
+        keeper = Upkeep(history, home, names=names, adopt=adopt, uptime=lambda: next(up_s))
+        for _ in range(3):
+            keeper.tend()
     rows = {row["id"]: row for row in history.page(100_000)}
     if database.is_sqlite:
         assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

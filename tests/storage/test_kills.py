@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from limner import settings as settings_module
 from limner.storage.database import Database
 from limner.storage.history import FOLDER, History
+from limner.storage.keys import signing_key
+from limner.storage.names import Names
 from limner.storage.pictures import open_store
 from limner.storage.upkeep import LEFT_S, Upkeep
 from tests.s3 import S3Server
@@ -24,18 +27,21 @@ import os, random, time
 from limner import settings
 from limner.storage.database import Database
 from limner.storage.history import FOLDER, Asked, History, Made
+from limner.storage.keys import signing_key
+from limner.storage.names import Names
 from limner.storage.pictures import open_store
 from limner.storage.upkeep import Upkeep
 
 loaded = settings.load()
 history = History(Database(loaded.database, loaded.home), open_store(loaded), loaded.home)
-Upkeep(history, loaded.home).hold()
+names = Names(signing_key(history.database))
+Upkeep(history, loaded.home, names=names).hold()
 for number in range(10_000):
     id = f"req_{os.getpid()}_{time.time_ns()}"
     record = history.begin(Asked(id, "", "generation", "nano", "a red fox", 2, {}))
     for index in range(2):
         data = os.urandom(random.randrange(1, 300_000))
-        file = f"img-{id}-{index}.png"
+        file = names.make("png")
         history.store.put(f"{FOLDER}/{file}", data)
         record.add(Made(index, 7, None, 256, 256, "png"), file, data)
     print("stored", id, flush=True)
@@ -84,11 +90,18 @@ def test_nothing_is_lost_or_torn(
     settings = settings_module.load(environ=variables, folder=tmp_path)
     database, store = Database(settings.database, tmp_path), open_store(settings)
     history = History(database, store, tmp_path)
-    keeper = Upkeep(history, tmp_path)
+    left: set[str] = set()  # without a row
+    up_s = count(step=LEFT_S)  # so that what was left behind in a shared store comes of age
+    keeper = Upkeep(
+        history,
+        tmp_path,
+        names=Names(signing_key(database)),
+        adopt=left.update,
+        uptime=lambda: next(up_s),
+    )
     keeper.hold()
-    history.clock = lambda: 1e12  # what was left behind in a shared store comes of age
-    assert LEFT_S < 1e9
-    keeper.tend()
+    for _ in range(3):
+        keeper.tend()
     keeper.release()
     rows = {row["id"]: row for row in history.page(100_000)}
     assert len(said) >= n_kills
@@ -103,5 +116,7 @@ def test_nothing_is_lost_or_torn(
             assert found
             assert hashlib.sha256(found.read()).hexdigest() == picture["sha256"]
             named.add(picture["file"])
-    assert {entry.file for entry in store.list(FOLDER)} == named
+    assert {entry.file for entry in store.list(FOLDER)} == named | left
+    assert len(left) <= n_kills
+    assert not named & left
     database.close()
