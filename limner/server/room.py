@@ -12,7 +12,7 @@ from limner.errors import LimnerError, OutputError, StoreError
 from limner.storage import files
 from limner.storage.database import Database
 from limner.storage.pictures import Store
-from limner.storage.upkeep import Upkeep
+from limner.storage.upkeep import HomeGone, Upkeep
 
 log = logging.getLogger("limner.server")
 
@@ -26,6 +26,8 @@ def reason(error: LimnerError) -> str:
     """What is wrong, in words for anyone: without paths and addresses."""
     if files.is_full(error) or isinstance(error, DiskFull):
         return "the disk is full"
+    if isinstance(error, HomeGone):
+        return "the database is gone"
     if isinstance(error, OutputError):
         return "the disk cannot be written"
     if isinstance(error, StoreError):

@@ -146,9 +146,11 @@ class Database:
     def _explained(self, error: Exception) -> DatabaseError:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = None
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror  # without the path, which may hold any word
         if "locked" in reason:
             hint = f"another program has held it for more than {BUSY_S:g} s; end that program"
-        elif "full" in reason or "disk I/O" in reason:
+        elif "full" in reason or "disk I/O" in reason or "No space" in reason:
             hint = "free some space on its disk"
         elif "unable to open" in reason or "readonly" in reason.lower().replace("-", ""):
             hint = "see who may write there, or set LIMNER_HOME to another folder"

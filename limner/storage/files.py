@@ -79,9 +79,12 @@ def make_private_folder(folder: Path) -> None:
     if not folder.parent.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent.parent)
-    with suppress(FileExistsError):  # another process was first
+    try:
         folder.mkdir(PRIVATE_FOLDER)
         folder.chmod(PRIVATE_FOLDER)  # a umask may take more away
+    except FileExistsError:
+        if not folder.is_dir():  # else another process was first
+            raise
     sync_folder(folder.parent)
 
 

@@ -36,6 +36,11 @@ LEFT_S = 3600.0  # more than it takes from a file to its row, and more than SILE
 _DAY_S = 86_400.0
 _REMOVED_AT_ONCE = 50  # requests in one step, so that the database is never held for long
 
+
+class HomeGone(DatabaseError):
+    """LIMNER_HOME or the database in it was removed while it was used."""
+
+
 Adopt = Callable[[list[str]], object]
 
 
@@ -105,7 +110,7 @@ class Upkeep:
         if self._history.database.is_sqlite:
             is_same &= _identity(self._home / database.FILE) == self._database_file
         if not is_same:
-            raise DatabaseError(
+            raise HomeGone(
                 f"{self._home} was removed or replaced while the server ran; what would be "
                 "written now is lost",
                 hint="put it back, and restart the server",

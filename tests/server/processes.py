@@ -46,14 +46,15 @@ def serving(
     home: Path,
     *,
     max_file_bytes: int | None = None,
+    is_ready: bool = True,
     program: str = "",
     said: list[str] | None = None,
     **values: Any,
 ) -> Iterator[Any]:
     """A server process and its URL; killed, if it still lives, in the end.
 
-    `program` is Python to run in place of limner's command line; `said` gets the lines of its log
-    as they come.
+    It must say that it is ready, or is not. `program` is Python to run in place of limner's command
+    line; `said` gets the lines of its log as they come.
     """
 
     def limit() -> None:
@@ -80,7 +81,8 @@ def serving(
             found = re.search(r"http://127\.0\.0\.1:\d+", lines[0]) if lines else None
             assert found, lines
             # The address is said before all is swept; who calls then waits.
-            assert httpx2.get(f"{found[0]}/ready", timeout=60).status_code == 200
+            status = httpx2.get(f"{found[0]}/ready", timeout=60).status_code
+            assert status == (200 if is_ready else 503)
             yield process, found[0]
         finally:
             process.kill()
