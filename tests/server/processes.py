@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -48,13 +48,14 @@ def serving(
     max_file_bytes: int | None = None,
     is_ready: bool = True,
     program: str = "",
+    before: Sequence[str] = (),
     said: list[str] | None = None,
     **values: Any,
 ) -> Iterator[Any]:
     """A server process and its URL; killed, if it still lives, in the end.
 
     It must say that it is ready, or is not. `program` is Python to run in place of limner's command
-    line; `said` gets the lines of its log as they come.
+    line, `before` a command to run it by; `said` gets the lines of its log as they come.
     """
 
     def limit() -> None:
@@ -62,7 +63,7 @@ def serving(
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
 
-    command = [sys.executable, *(["-c", program] if program else ["-m", "limner"])]
+    command = [*before, sys.executable, *(["-c", program] if program else ["-m", "limner"])]
     command += ["serve", "--port", "0"]
     with subprocess.Popen(
         command,
