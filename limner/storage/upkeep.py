@@ -90,10 +90,10 @@ class Upkeep:
             except BlockingIOError:
                 log.info("another server uses %s: what a killed one left waits", self._home)
             else:
-                self._sweep_alone()
+                self._history.reserve.with_room(self._sweep_alone)
             fcntl.flock(handle, fcntl.LOCK_SH)
         self._database_file = _identity(self._home / database.FILE)
-        self.tend()
+        self._history.reserve.with_room(self.tend)
 
     def release(self) -> None:
         """Stop taking part."""

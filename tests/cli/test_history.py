@@ -14,7 +14,7 @@ import pytest
 from limner import settings as settings_module
 from limner.cli import main
 from limner.model import pixels as px
-from limner.request import FORMATS, Format
+from limner.request import Format
 from limner.storage.database import Database
 from limner.storage.history import Asked, History, Made
 from limner.storage.keys import signing_key
@@ -75,6 +75,7 @@ def test_delete(pictures: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
     assert [path.exists() for path in pictures] == [False, False]
 
 
+_FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
 TEXT = {"prompt": "a red fox", "seed": "7", "index": "2", "model": "nano", "Software": "limner 1"}
 
 
@@ -85,7 +86,7 @@ def _picture(format: Format, text: dict[str, str] = TEXT) -> bytes:
 def _store_of_a_lost_database(home: Path) -> dict[str, bytes]:
     """A store with a picture of each format, and files that are none; returns what it holds."""
     names = Names(b"of a database that is lost")
-    held = {names.make(format): _picture(format) for format in FORMATS}
+    held = {names.make(format): _picture(format) for format in _FORMATS}
     held |= {
         "holiday.jpg": _picture("jpeg"),
         names.make("png"): b"no picture",
