@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from limner.server.links import PASSING, LinkGone, Links
+from limner.server.links import LinkGone, Links
 from limner.storage.database import Database
 from limner.storage.keys import signing_key
-from limner.storage.pictures import Folder
+from limner.storage.pictures import PASSING, Folder
 from tests.server.helpers import (
     GENERATIONS,
     Server,

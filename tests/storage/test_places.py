@@ -12,8 +12,8 @@ import pytest
 from limner.errors import SettingsError
 from limner.storage.database import Database
 from limner.storage.keys import signing_key
-from limner.storage.pictures import Folder, Store
-from limner.storage.places import MARKER, claim, server_id
+from limner.storage.pictures import MARKER, Folder, Store
+from limner.storage.places import claim, server_id
 
 
 def test_home_keeps_its_name(tmp_path: Path) -> None:
