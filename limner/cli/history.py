@@ -13,7 +13,7 @@ from limner.cli.table import print_table
 from limner.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from limner.storage.history import History
+    from limner.storage.db.history import History
 
 _PROMPT_CHARS = 60
 _YOUNG_S = 3600.0  # more than it takes from a file to its row
@@ -43,7 +43,7 @@ def list_(limit: int, after: str | None, key: str | None) -> None:
 @click.argument("id")
 def show(id: str) -> None:
     """Show one request as JSON, with the files of its pictures."""
-    from limner.storage.history import FOLDER
+    from limner.storage.db.history import FOLDER
 
     kept = _open()
     row = kept.find(id)
@@ -87,9 +87,9 @@ def recover() -> None:
     For a database that was lost, or a store of another one. It deletes nothing, and can be called
     again. A file does not say for whom it was drawn: only a key with the scope admin sees it.
     """
-    from limner.server.recovery import Recovery
-    from limner.storage.history import FOLDER
-    from limner.storage.upkeep import is_served
+    from limner.service.history_recovery import Recovery
+    from limner.storage.db.history import FOLDER
+    from limner.storage.db.maintenance import is_served
 
     kept = _open(recovering=True)
     entries = sorted(kept.store.list(FOLDER), key=lambda entry: (entry.changed_s, entry.file))
@@ -113,9 +113,9 @@ def recover() -> None:
 
 
 def _open(*, recovering: bool = False) -> History:
-    from limner.storage.database import Database
-    from limner.storage.history import History
-    from limner.storage.pictures import open_store
+    from limner.storage.blobs.store import open_store
+    from limner.storage.db.database import Database
+    from limner.storage.db.history import History
     from limner.storage.reserve import Reserve
 
     loaded = settings_module.load()

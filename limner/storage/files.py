@@ -37,7 +37,7 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     pipe is written to directly, as it cannot be replaced. With `overwrite=False` an existing
     path raises FileExistsError; every other failure is an OutputError.
     """
-    with reported(path, passing=() if overwrite else (FileExistsError,)):
+    with wrap_os_errors(path, passing=() if overwrite else (FileExistsError,)):
         target = Path(os.path.realpath(path)) if overwrite else path
         if target.exists() and not target.is_file() and overwrite:
             _write_into(target, data)
@@ -58,7 +58,7 @@ def write_private(path: Path, data: bytes, *, temporary: Path | None = None) -> 
     What was there is replaced, even a link. `temporary` is the path, beside `path`, of the file
     that is written first; a crash may leave it. Raises OutputError.
     """
-    with reported(path):
+    with wrap_os_errors(path):
         temporary = temporary or temporary_beside(path)
         write_synced(temporary, data, PRIVATE_FILE)
         try:
@@ -90,7 +90,7 @@ def make_private_folder(folder: Path) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise OutputError now if `path` could not be written later, without leaving a trace."""
-    with reported(path):
+    with wrap_os_errors(path):
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
@@ -108,7 +108,7 @@ def check_writable(path: Path) -> None:
 def check_room(folder: Path, n_bytes: int) -> None:
     """Raise OutputError if a file of `n_bytes` could not be written in `folder` now."""
     temporary = temporary_beside(folder / "room")
-    with reported(folder):
+    with wrap_os_errors(folder):
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         try:
             allocate(handle, n_bytes)
@@ -176,7 +176,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def reported(path: Path, *, passing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
+def wrap_os_errors(path: Path, *, passing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
     """Turn an OSError into an OutputError that names `path`; those in `passing` go through."""
     try:
         yield

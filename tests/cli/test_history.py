@@ -13,14 +13,14 @@ import pytest
 
 from limner import settings as settings_module
 from limner.cli import main
-from limner.model import pixels as px
+from limner.imaging import codec as px
 from limner.request import Format
-from limner.storage.database import Database
-from limner.storage.history import Asked, History, Made
-from limner.storage.keys import signing_key
-from limner.storage.names import Names
-from limner.storage.pictures import Folder, open_store
-from limner.storage.upkeep import Upkeep
+from limner.storage.blobs.names import Names
+from limner.storage.blobs.store import Folder, open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import Asked, History, Made
+from limner.storage.db.keys import signing_key
+from limner.storage.db.maintenance import Maintenance
 
 
 @pytest.fixture
@@ -144,8 +144,8 @@ def test_recover_leaves_young_files_to_a_server_that_runs(
     home = tmp_path / "limner-home"
     database, store = Database("", home), Folder(home)
     history = History(database, store, home)
-    upkeep = Upkeep(history, home)
-    upkeep.tend()
+    maintenance = Maintenance(history, home)
+    maintenance.run_maintenance()
     names = Names(signing_key(database))
     old, young = names.make("png"), names.make("png")
     for name in (old, young):

@@ -19,13 +19,13 @@ from typing import IO, Any
 import httpx2
 
 from limner import settings as settings_module
-from limner.server.recovery import Recovery
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, History
-from limner.storage.keys import signing_key
-from limner.storage.names import Names
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import LEFT_S, Upkeep
+from limner.service.history_recovery import Recovery
+from limner.storage.blobs.names import Names
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, History
+from limner.storage.db.keys import signing_key
+from limner.storage.db.maintenance import LEFT_S, Maintenance
 from tests.server.helpers import GENERATIONS, open_picture, wait_until
 
 CAT = {"prompt": "a cat", "size": "256x256", "quality": "low"}
@@ -110,9 +110,9 @@ def check_whole(home: Path, answered: list[str], **values: Any) -> dict[str, int
     if store.is_shared:
         up_s = count(step=LEFT_S)
         names, adopt = Names(signing_key(database)), Recovery(history).adopt_all
-        keeper = Upkeep(history, home, names=names, adopt=adopt, uptime=lambda: next(up_s))
+        keeper = Maintenance(history, home, names=names, adopt=adopt, uptime=lambda: next(up_s))
         for _ in range(3):
-            keeper.tend()
+            keeper.run_maintenance()
     rows = {row["id"]: row for row in history.page(100_000)}
     if database.is_sqlite:
         assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

@@ -12,12 +12,24 @@ from typing import Any
 import pytest
 
 from limner.errors import DatabaseError, StoreError
-from limner.storage.clock import CONFIRM_S
-from limner.storage.database import FILE, Database
-from limner.storage.history import FOLDER, MAX_RESUMED, Asked, History, Made, Record
-from limner.storage.names import Names, temporary
-from limner.storage.pictures import Folder, Store
-from limner.storage.upkeep import LEFT_S, SILENT_S, Retention, Upkeep
+from limner.storage.blobs.names import Names, temporary
+from limner.storage.blobs.store import Folder, Store
+from limner.storage.db.clock import CONFIRM_S
+from limner.storage.db.database import FILE, Database
+from limner.storage.db.history import (
+    FOLDER,
+    MAX_RESUMED,
+    Asked,
+    History,
+    Made,
+    Record,
+)
+from limner.storage.db.maintenance import (
+    LEFT_S,
+    SILENT_S,
+    Maintenance,
+    Retention,
+)
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MODELS = ["nano"]
@@ -49,8 +61,8 @@ class Kept:
 
     adopted: list[str] = field(default_factory=list)
 
-    def keeper(self, history: History, home: str = "home", **retention: int) -> Upkeep:
-        return Upkeep(
+    def keeper(self, history: History, home: str = "home", **retention: int) -> Maintenance:
+        return Maintenance(
             history,
             self.home / home,
             Retention(**retention),
@@ -59,12 +71,12 @@ class Kept:
             uptime=self.clock,
         )
 
-    def run(self, keeper: Upkeep, seconds: float) -> None:
+    def run(self, keeper: Maintenance, seconds: float) -> None:
         """Let a server run for so long, as it goes by its clock."""
         end_s = self.clock.now_s + seconds
         while self.clock.now_s < end_s:
             self.clock.now_s += 120
-            keeper.tend()
+            keeper.run_maintenance()
 
     def begin(self, history: History, id: str, n: int = 1, key_name: str = "") -> Record:
         self.clock.now_s += 1
@@ -175,7 +187,7 @@ def test_what_is_too_old_goes(kept: Kept) -> None:
     kept.clock.now_s += 86_400
     kept.draw(kept.begin(history, "req_young"))
     kept.clock.now_s += 86_400 + 10
-    keeper.tend()
+    keeper.run_maintenance()
     assert len(_ids(history)) == 3  # one reading of the clock is not believed
     kept.run(keeper, 2 * CONFIRM_S + 120)
     assert sorted(_ids(history)) == ["req_running", "req_young"]
@@ -204,7 +216,7 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
         kept.store.put(f"{FOLDER}/{name}", b"whose is it?")
     history = kept.open()
     keeper = kept.keeper(history)
-    keeper.hold()
+    keeper.acquire()
     assert {row["id"]: row["state"] for row in history.page(9)} == {
         "req_done": "done",
         "req_half": "interrupted",
@@ -213,7 +225,7 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
         assert len(kept.files) == 8
         assert kept.adopted == []
         kept.clock.now_s += LEFT_S + 60
-        keeper.tend()
+        keeper.run_maintenance()
     assert kept.files == {"req_done-0.png", "req_half-0.png", ours} | strange
     assert kept.adopted == [ours]
     keeper.release()
@@ -232,7 +244,7 @@ def test_deletion_that_was_cut_off_is_finished(kept: Kept, monkeypatch: pytest.M
             history.delete(["req_1"])
     assert (_ids(history), kept.files) == ([], {name})
     assert history.unknown([name]) == []  # so nobody adopts it
-    kept.keeper(history).tend()
+    kept.keeper(history).run_maintenance()
     assert kept.files == set()
     assert kept.database.read("SELECT * FROM deletions") == []
 
@@ -244,7 +256,7 @@ def test_file_of_a_request_that_was_deleted_elsewhere_goes(kept: Kept) -> None:
     name = kept.draw(kept.begin(here, "req_1"))
     assert there.delete(["req_1"]) == 1
     assert kept.files == {name}
-    kept.keeper(here).tend()
+    kept.keeper(here).run_maintenance()
     assert kept.files == set()
 
 
@@ -254,12 +266,12 @@ def test_clock_that_is_wrong_for_a_while_deletes_nothing(kept: Kept) -> None:
     kept.run(keeper, 2 * CONFIRM_S + 120)
     kept.draw(kept.begin(history, "req_1"))
     away = Clock(kept.clock.now_s)
-    ahead = Upkeep(history, kept.home / "home", Retention(days=30), uptime=away)
-    ahead.tend()
+    ahead = Maintenance(history, kept.home / "home", Retention(days=30), uptime=away)
+    ahead.run_maintenance()
     for leap_s in (31 * 86_400, 120, 120, -31 * 86_400):  # while time goes on as ever
         kept.clock.now_s += leap_s
         away.now_s += 120
-        ahead.tend()
+        ahead.run_maintenance()
     kept.clock.now_s += 31 * 86_400  # and a start, with the same mistake
     wrong = kept.keeper(history, days=30)
     kept.run(wrong, 600)
@@ -272,15 +284,15 @@ def test_server_whose_clock_is_wrong_gives_up_no_other(kept: Kept) -> None:
     here = kept.open("here")
     other = kept.keeper(kept.open("other"), "other")
     uptime = Clock()
-    wrong = Upkeep(here, kept.home / "here", uptime=uptime)
-    other.tend()
+    wrong = Maintenance(here, kept.home / "here", uptime=uptime)
+    other.run_maintenance()
     kept.begin(other._history, "req_1")
     for _ in range(int(SILENT_S / 60) * 3):
         kept.clock.now_s += 60
         uptime.now_s += 60
-        other.tend()
+        other.run_maintenance()
         kept.clock.now_s += 31 * 86_400
-        wrong.tend()
+        wrong.run_maintenance()
         kept.clock.now_s -= 31 * 86_400
     assert here.find("req_1")["state"] == "running"  # type: ignore[index]
 
@@ -301,21 +313,21 @@ def test_bytes_are_kept_to_picture_by_picture(kept: Kept) -> None:
 def test_home_that_is_removed_while_it_is_used_is_noticed(kept: Kept) -> None:
     history = kept.open()
     keeper = kept.keeper(history)
-    keeper.hold()
+    keeper.acquire()
     keeper.check_home()
     shutil.move(kept.home / "home", kept.home / "gone")
     with pytest.raises(DatabaseError, match="removed or replaced"):
         keeper.check_home()
     (kept.home / "home").mkdir()
     with pytest.raises(DatabaseError, match="removed or replaced"):
-        keeper.tend()
+        keeper.run_maintenance()
     keeper.release()
 
 
 def _restart(kept: Kept, history: History) -> None:
     """Begin anew where a server was killed."""
     keeper = kept.keeper(history)
-    keeper.hold()
+    keeper.acquire()
     keeper.release()
 
 
@@ -370,7 +382,7 @@ def test_server_that_slept_does_not_end_what_another_draws_on(kept: Kept) -> Non
     asked = replace(ASKED, n=2, parameters={"n": 2}, resume={})
     record = slept.begin(asked)
     keeper = kept.keeper(here, "here")
-    keeper.tend()  # of the other it has heard nothing
+    keeper.run_maintenance()  # of the other it has heard nothing
     [(_, taken)] = here.take_interrupted(MODELS)
     with pytest.raises(DatabaseError, match="ended by somebody else"):
         kept.draw(record)
@@ -384,11 +396,11 @@ def test_server_that_slept_does_not_end_what_another_draws_on(kept: Kept) -> Non
 def test_two_servers_of_one_home_are_told_apart(kept: Kept) -> None:
     dead, alive = kept.open(), kept.open()
     keeper = kept.keeper(alive)
-    kept.keeper(dead).tend()
+    kept.keeper(dead).run_maintenance()
     dead.begin(replace(ASKED, parameters={"n": 1}, resume={}))
-    keeper.tend()
+    keeper.run_maintenance()
     kept.clock.now_s += SILENT_S + 1
-    keeper.tend()
+    keeper.run_maintenance()
     assert [row["id"] for row, _ in alive.take_interrupted(MODELS)] == ["req_1"]
 
 
@@ -406,12 +418,12 @@ def test_request_that_may_be_what_kills_the_servers_is_given_up(kept: Kept) -> N
 def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:
     alive = kept.open()
     first = kept.keeper(alive)
-    first.hold()
+    first.acquire()
     record = kept.begin(alive, "req_1")
     kept.store.put(f"{FOLDER}/req_1-0.png", b"its row is on the way")
     for home in ("home", "elsewhere") if kept.store.is_shared else ("home",):
         second = kept.keeper(kept.open(home), home)
-        second.hold()
+        second.acquire()
         second.release()
     assert alive.find("req_1")["state"] == "running"  # type: ignore[index]
     assert kept.files == {"req_1-0.png"}
@@ -423,18 +435,18 @@ def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:
 def test_server_that_never_comes_back_is_given_up_by_another(kept: Kept) -> None:
     gone, here = kept.open("gone"), kept.open("here")
     lost, keeper = kept.keeper(gone, "gone"), kept.keeper(here, "here")
-    lost.hold()
-    keeper.hold()
+    lost.acquire()
+    keeper.acquire()
     record = kept.begin(gone, "req_1", n=2)
     kept.draw(record, 0)
     kept.clock.now_s += SILENT_S - 10
-    keeper.tend()
+    keeper.run_maintenance()
     assert here.find("req_1")["state"] == "running"  # type: ignore[index]
     kept.clock.now_s += 20
-    keeper.tend()
+    keeper.run_maintenance()
     assert here.find("req_1")["state"] == "interrupted"  # type: ignore[index]
     # It only slept, and its file may be gone: no row comes after the end.
-    lost.tend()
+    lost.run_maintenance()
     with pytest.raises(DatabaseError, match="ended by somebody else"):
         kept.draw(record, 1)
     assert len(here.find("req_1")["pictures"]) == 1  # type: ignore[index]
@@ -467,8 +479,8 @@ def test_row_that_a_killed_server_commits_late_keeps_its_file(
     adding = threading.Thread(target=record.add, args=(MADE, "late.png", b"picture"))
     adding.start()
     assert is_written.wait(20)
-    keeper = Upkeep(History(next_one, store, tmp_path), tmp_path)
-    starting = threading.Thread(target=keeper.hold)
+    keeper = Maintenance(History(next_one, store, tmp_path), tmp_path)
+    starting = threading.Thread(target=keeper.acquire)
     starting.start()
     starting.join(0.5)
     assert starting.is_alive()  # it waits for what is under way

@@ -14,28 +14,28 @@ from pathlib import Path
 import pytest
 
 from limner import settings as settings_module
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, History
-from limner.storage.keys import signing_key
-from limner.storage.names import Names
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import LEFT_S, Upkeep
+from limner.storage.blobs.names import Names
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, History
+from limner.storage.db.keys import signing_key
+from limner.storage.db.maintenance import LEFT_S, Maintenance
 from tests.s3 import S3Server
 
 _STORE = """
 import os, random, time
 from limner import settings
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, Asked, History, Made
-from limner.storage.keys import signing_key
-from limner.storage.names import Names
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import Upkeep
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, Asked, History, Made
+from limner.storage.db.keys import signing_key
+from limner.storage.blobs.names import Names
+from limner.storage.blobs.store import open_store
+from limner.storage.db.maintenance import Maintenance
 
 loaded = settings.load()
 history = History(Database(loaded.database, loaded.home), open_store(loaded), loaded.home)
 names = Names(signing_key(history.database))
-Upkeep(history, loaded.home, names=names).hold()
+Maintenance(history, loaded.home, names=names).acquire()
 for number in range(10_000):
     id = f"req_{os.getpid()}_{time.time_ns()}"
     record = history.begin(Asked(id, "", "generation", "nano", "a red fox", 2, {}))
@@ -92,16 +92,16 @@ def test_nothing_is_lost_or_torn(
     history = History(database, store, tmp_path)
     left: set[str] = set()  # without a row
     up_s = count(step=LEFT_S)  # so that what was left behind in a shared store comes of age
-    keeper = Upkeep(
+    keeper = Maintenance(
         history,
         tmp_path,
         names=Names(signing_key(database)),
         adopt=left.update,
         uptime=lambda: next(up_s),
     )
-    keeper.hold()
+    keeper.acquire()
     for _ in range(3):
-        keeper.tend()
+        keeper.run_maintenance()
     keeper.release()
     rows = {row["id"]: row for row in history.page(100_000)}
     assert len(said) >= n_kills

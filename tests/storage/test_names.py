@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from limner.request import Format
-from limner.storage.names import PATTERN, Names, temporary
+from limner.storage.blobs.names import PATTERN, Names, temporary
 
 NAMES = Names(b"of the tests")
 
