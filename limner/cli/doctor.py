@@ -82,7 +82,7 @@ def _home(settings: Settings) -> str:
     from limner.storage import files
 
     with files.wrap_os_errors(settings.home):
-        settings.home.mkdir(parents=True, exist_ok=True)
+        files.make_private_folder(settings.home)
     files.check_writable(settings.home / "doctor")
     return f"{settings.home} can be written"
 

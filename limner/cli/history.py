@@ -1,4 +1,4 @@
-"""`limner history`: what the server has drawn, and its deletion."""
+"""`limner history`: what the server has drawn, its deletion, and its recovery from the files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from limner.storage.db.history import History
 
 _PROMPT_CHARS = 60
+_YOUNG_S = 3600.0  # more than it takes from a file to its row
 
 
 @click.group()
 def history() -> None:
-    """Look at what the server has drawn, or delete it."""
+    """Look at what the server has drawn, delete it, or recover it."""
 
 
 @history.command("list")
@@ -33,10 +34,7 @@ def list_(limit: int, after: str | None, key: str | None) -> None:
     table = [["ID", "WHEN", "KEY", "STATE", "PICTURES", "PROMPT"]]
     for row in rows:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["created_s"]))
-        prompt = " ".join(row["prompt"].split())
-        if len(prompt) > _PROMPT_CHARS:
-            prompt = f"{prompt[: _PROMPT_CHARS - 1]}…"
-        n = f"{len(row['pictures'])}"
+        n, prompt = f"{len(row['pictures'])}", _shortened(row["prompt"])
         table.append([row["id"], when, row["key_name"] or "-", row["state"], n, prompt])
     print_table(table)
 
@@ -82,14 +80,57 @@ def delete(ids: tuple[str, ...], everything: bool) -> None:
     click.echo(f"{n_deleted} deleted", err=True)
 
 
-def _open() -> History:
+@history.command()
+def recover() -> None:
+    """Make rows for pictures of limner's that have none, from what their files carry.
+
+    For a database that was lost, or a store of another one. It deletes nothing, and can be called
+    again. A file does not say for whom it was drawn: only a key with the scope admin sees it.
+    """
+    from limner.service.history_recovery import Recovery
+    from limner.storage.db.history import FOLDER
+    from limner.storage.db.maintenance import is_served
+
+    kept = _open(recovering=True)
+    entries = sorted(kept.store.list(FOLDER), key=lambda entry: (entry.changed_s, entry.file))
+    unknown = set(kept.unknown([entry.file for entry in entries]))
+    # What a server has just stored may get its row in this moment.
+    end_s = kept.clock() - _YOUNG_S if is_served(kept) else float("inf")
+    n_adopted = n_skipped = 0
+    for entry in entries:
+        if entry.file not in unknown:
+            continue
+        if entry.changed_s > end_s:
+            id, text = None, "a server runs, and may be about to make its row; try in an hour"
+        else:
+            [outcome] = Recovery(kept).adopt([entry.file])
+            id, text = outcome.id, _shortened(outcome.text) if outcome.id else outcome.text
+        n_adopted += bool(id)
+        n_skipped += not id
+        click.echo(f"{f'adopted as {id}' if id else 'skipped'}  {entry.file}  {text}")
+    n_known = len(entries) - len(unknown)
+    click.echo(f"{n_adopted} adopted, {n_skipped} skipped, {n_known} known before", err=True)
+
+
+def _open(*, recovering: bool = False) -> History:
     from limner.storage.blobs.store import open_store
     from limner.storage.db.database import Database
     from limner.storage.db.history import History
+    from limner.storage.reserve import Reserve
 
     loaded = settings_module.load()
-    database = Database(loaded.database, loaded.home)
-    return History(database, open_store(loaded), loaded.home)
+
+    def open_all() -> History:
+        database = Database(loaded.database, loaded.home)
+        return History(database, open_store(loaded), loaded.home, recovering=recovering)
+
+    return Reserve(loaded.home).with_room(open_all)
+
+
+def _shortened(prompt: str) -> str:
+    """A prompt on one line of a table."""
+    line = " ".join(prompt.split())
+    return line if len(line) <= _PROMPT_CHARS else f"{line[: _PROMPT_CHARS - 1]}…"
 
 
 def _unknown(id: str) -> InvalidRequest:

@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from limner import settings as settings_module
-from limner.errors import SettingsError
+from limner.errors import LimnerError, SettingsError
 
 DRAIN_S = 10  # for what is under way when the server is told to stop; what is left is interrupted
 _CUT_OFF_S = 5  # for the answers that say so to arrive
@@ -37,10 +37,13 @@ def serve(
     from limner.service.telemetry import logs  # the server's packages load only for this command
     from limner.storage.db.database import Database
     from limner.storage.db.keys import KeyStore
+    from limner.storage.reserve import Reserve
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
     logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
-    with contextlib.closing(Database(settings.database, settings.home)) as database:
+    # On a full disk it starts, so that something can be deleted.
+    opened = Reserve(settings.home).with_room(lambda: Database(settings.database, settings.home))
+    with contextlib.closing(opened) as database:
         keys = [*settings.api_keys, *KeyStore(database).all()]
     auth.check_exposure(settings.host, keys, allow_open=allow_open)
 
@@ -63,7 +66,11 @@ def serve(
         listener.listen(config.backlog)  # whoever reads the next line and calls is answered
         _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
         say = partial(_announce, form=settings.log)
-        StoppingServer(config, app.state.service, DRAIN_S, say).run(sockets=[listener])
+        app.state.service.open()  # here, where a failure is an error with its exit code
+        server = StoppingServer(config, app.state.service, DRAIN_S, say)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise LimnerError("The server could not start; the lines above say why")
 
 
 def listen(host: str, port: int) -> socket.socket:

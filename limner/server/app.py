@@ -129,7 +129,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.open()
     for worker in serving.workers.values():
         worker.start()
-    await recovery.draw_on(serving)
+    try:
+        await recovery.draw_on(serving)
+    except LimnerError as error:  # the next turn of `_run_maintenance` does it
+        log.error("what was interrupted could not be drawn on: %s", error.message)
     tending = asyncio.ensure_future(_run_maintenance(serving))
     yield
     tending.cancel()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
 from anyio import CapacityLimiter
 
+from limner.errors import LimnerError
 from limner.imaging.codec import Pixels
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
+from limner.service.disk_space import Room
 from limner.service.errors import ContentRefused, Stage
+from limner.service.history_recovery import Recovery
 from limner.service.links import Links
 from limner.service.moderation import safety
 from limner.service.moderation.word_list import (
@@ -28,12 +32,15 @@ from limner.service.telemetry.metrics import Metrics
 from limner.service.threads import Threads
 from limner.settings import Settings
 from limner.storage.blobs import store as pictures
-from limner.storage.db import history
+from limner.storage.db import history, store_id
 from limner.storage.db.claims import Claims
+from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
 from limner.storage.db.maintenance import Maintenance, Retention
 from limner.studio import Studio
+
+log = logging.getLogger("limner.server")
 
 _MAINTENANCE_S = 60.0  # for one statement over many rows
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
@@ -63,8 +70,20 @@ class Service:
         self.maintenance: Maintenance | None = None
         if settings.history:
             self.history = history.History(self.database, store, settings.home)
-            self.maintenance = Maintenance(self.history, settings.home, _retention(settings))
+        else:
+            store_id.claim(self.database, store)
         self.links = Links(store, signing_key(self.database), settings.link_minutes * 60)
+        if self.history:
+            self.maintenance = Maintenance(
+                self.history,
+                settings.home,
+                _retention(settings),
+                names=self.links.names,
+                adopt=Recovery(self.history).adopt_all,
+            )
+        self._clock = self.maintenance.clock if self.maintenance else ClockWatch(self.database)
+        self.room = Room(settings.home, store, self.database, self.maintenance)
+        self._is_open = False
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
         if settings.api_keys:
@@ -113,24 +132,45 @@ class Service:
         return self.workers[submission.engine]
 
     def open(self) -> None:
-        """Take part among the servers of this home, and put right what a killed one left."""
+        """Take part among the servers of this home, and put right what a killed one left.
+
+        Once: `limner serve` calls it before it listens to the application, which does it else.
+        """
+        if self._is_open:
+            return
+        self._is_open = True
         if self.maintenance:
             with self.database.patience(_MAINTENANCE_S):
                 self.maintenance.acquire()
-        self.links.sweep()
+        else:
+            self._clock.look()
+        self.links.sweep(self._clock.believed_s)
 
     def run_maintenance(self) -> None:
-        """What is due every `maintenance.EVERY_S`. Takes time: not on the loop."""
+        """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:
                 self.maintenance.run_maintenance()
-        self.links.sweep()
+            else:
+                self._clock.look()
+        self.links.sweep(self._clock.believed_s)
 
     def close(self) -> None:
         """Stop taking part."""
         if self.maintenance:
             self.maintenance.release()
         self.database.close()
+
+    def trim_history(self, n_bytes: int) -> None:
+        """Delete the oldest pictures if `n_bytes` more make the history too large.
+
+        A failure is logged; the next turn of maintenance tries again.
+        """
+        try:
+            if self.maintenance:
+                self.maintenance.stored(n_bytes)
+        except LimnerError as error:
+            log.error("the history is larger than it should be: %s", error.message)
 
     def kept_picture(self, name: str) -> bytes:
         """The file of a picture in the history; FileNotFoundError if the store has it not."""

@@ -4,8 +4,9 @@
 
 The key of the signatures is in the database: servers that share it sign alike, and with a store
 that they share, too, each hands out what any of them drew. Pictures of the history lie in its
-folder of the store, and stay there as long as it keeps them. Of any other picture nothing is left
-once its address has ended, so it is deleted.
+folder of the store, and stay there as long as it keeps them. Any other picture is deleted once
+its address has ended: by the server that stored it, or, if that has stopped, by one that finds a
+file old enough whose name this database made.
 """
 
 from __future__ import annotations
@@ -13,32 +14,28 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import re
-import secrets
-import string
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from limner.errors import LimnerError
 from limner.request import Format
+from limner.storage.blobs.names import PATTERN, Names
 from limner.storage.blobs.store import (
+    HISTORY,
+    PASSING,
     Found,
     Part,
     Seen,
     Store,
-    outlived,
 )
-from limner.storage.db import history
+from limner.storage.db.clock import uptime
 
 log = logging.getLogger("limner.server")
 
 ROUTE = "/v1/images/files/"
-PASSING = "pictures"  # the folder of pictures that are in no history
-ENDINGS: dict[Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
-
-_NAME = re.compile(r"img-[A-Za-z0-9]{24}\.(png|jpg|webp)", re.ASCII)
-_ALPHABET = string.ascii_letters + string.digits
 
 
 class LinkGone(LimnerError):
@@ -56,21 +53,26 @@ class Links:
         key: bytes,
         lifetime_s: float,
         clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = uptime,
     ) -> None:
         self._store, self._key = store, key
         self._lifetime_s = lifetime_s
-        self._clock = clock
+        self._clock, self._uptime = clock, uptime
+        self.names = Names(key)
+        self._passing: deque[tuple[float, str]] = deque()  # when stored, and which, oldest first
+        self._sweeping = threading.Lock()
 
     def store(self, data: bytes, format: Format, *, keep: bool = False) -> str:
         """Store a picture, to `keep` for the history or for its address alone; returns its name."""
-        token = "".join(secrets.choice(_ALPHABET) for _ in range(24))
-        name = f"img-{token}.{ENDINGS[format]}"
-        self._store.put(f"{history.FOLDER if keep else PASSING}/{name}", data)
+        name = self.names.make(format)
+        self._store.put(f"{HISTORY if keep else PASSING}/{name}", data)
+        if not keep:
+            self._passing.append((self._uptime(), name))
         return name
 
     def discard(self, name: str) -> None:
         """Delete a picture that was stored for the history."""
-        self._store.delete([f"{history.FOLDER}/{name}"])
+        self._store.delete([f"{HISTORY}/{name}"])
 
     def address(self, name: str) -> str:
         """The address of a stored picture, without the host."""
@@ -82,14 +84,14 @@ class Links:
 
         A wrong signature and an address past its end raise LinkGone.
         """
-        if not _NAME.fullmatch(name):
+        if not PATTERN.fullmatch(name):
             return None
         expected = self._signature(name, end)
         if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
             raise LinkGone("The signature of this address is not valid.")
         if self._clock() >= int(end):  # signed, so it is a number of ours
             raise LinkGone("This address has expired; ask for the picture again.")
-        for folder in (history.FOLDER, PASSING):
+        for folder in (HISTORY, PASSING):
             path = f"{folder}/{name}"
             if seen := self._store.look(path):
                 return path, seen
@@ -100,12 +102,37 @@ class Links:
         """Begin to read a part of what was found."""
         return self._store.get(path, part)
 
-    def sweep(self) -> None:
-        """Delete what was stored for its address alone, and the address has ended."""
-        names = outlived(self._store, PASSING, self._lifetime_s, self._clock())
-        self._store.delete(f"{PASSING}/{name}" for name in names)
-        if names:
-            log.info("deleted %d pictures whose address had ended", len(names))
+    def sweep(self, believed_s: float) -> None:
+        """Delete what was stored for its address alone, and the address has ended.
+
+        What this server stored it measures itself. For other files ages are counted to
+        `believed_s`, a Unix time.
+        """
+        with self._sweeping:
+            names = self._ended()
+            own = {name for _, name in self._passing}
+            end_s = believed_s - self._lifetime_s
+            left = [
+                entry.file
+                for entry in self._store.list(PASSING)
+                if entry.changed_s < end_s and entry.file not in own and self._made(entry.file)
+            ]
+            self._store.delete(f"{PASSING}/{name}" for name in [*names, *left])
+            for _ in names:
+                self._passing.popleft()
+        if names or left:
+            log.info("deleted %d pictures whose address had ended", len(names) + len(left))
+
+    def _ended(self) -> list[str]:
+        end_s, names = self._uptime() - self._lifetime_s, []
+        for stored_s, name in self._passing.copy():
+            if stored_s > end_s:
+                break
+            names.append(name)
+        return names
+
+    def _made(self, file: str) -> bool:
+        return self.names.owns(file) or self.names.owns_temporary(file)
 
     def _signature(self, name: str, end: str) -> str:
         message = f"{name}\n{end}".encode("utf-8", "replace")

@@ -84,9 +84,11 @@ def _store(
 ) -> str:
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
+    service.room.check()
     name = service.links.store(data, format, keep=record is not None)
     if record is not None:
         _write_row(service, record, picture, name, data, format)
+        service.trim_history(len(data))
     service.metrics.worked(picture.model, "storing", time.monotonic() - started_s)
     return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from limner.errors import OutputError
 from limner.request import Format
 
 ENDINGS: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # prompts and pictures are their owner's alone
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -50,6 +52,42 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
         sync_folder(target.parent)
 
 
+def write_private(path: Path, data: bytes, *, temporary: Path | None = None) -> None:
+    """Write `data` to `path`, whole or not at all, for the owner alone (0600).
+
+    What was there is replaced, even a link. `temporary` is the path, beside `path`, of the file
+    that is written first; a crash may leave it. Raises OutputError.
+    """
+    with wrap_os_errors(path):
+        temporary = temporary or temporary_beside(path)
+        write_synced(temporary, data, PRIVATE_FILE)
+        try:
+            temporary.replace(path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        sync_folder(path.parent)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make `folder` for its owner alone (0700), safe from a power cut; one that is there is left.
+
+    Missing parents are made with the usual permissions. Raises OSError.
+    """
+    if folder.is_dir():
+        return
+    if not folder.parent.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent.parent)
+    try:
+        folder.mkdir(PRIVATE_FOLDER)
+        folder.chmod(PRIVATE_FOLDER)  # a umask may take more away
+    except FileExistsError:
+        if not folder.is_dir():  # else another process was first
+            raise
+    sync_folder(folder.parent)
+
+
 def check_writable(path: Path) -> None:
     """Raise OutputError now if `path` could not be written later, without leaving a trace."""
     with wrap_os_errors(path):
@@ -67,14 +105,57 @@ def check_writable(path: Path) -> None:
         temporary.unlink()
 
 
+def check_room(folder: Path, n_bytes: int) -> None:
+    """Raise OutputError if a file of `n_bytes` could not be written in `folder` now."""
+    temporary = temporary_beside(folder / "room")
+    with wrap_os_errors(folder):
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        try:
+            allocate(handle, n_bytes)
+        finally:
+            os.close(handle)
+            temporary.unlink()
+
+
+def allocate(handle: int, n_bytes: int) -> None:
+    """Give an open file `n_bytes` of its disk. Raises OSError where there is no room."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, n_bytes)
+    else:  # macOS
+        os.write(handle, bytes(n_bytes))
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk may be behind `error` or what it was raised from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return True
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # SQLite meets it in its files of shared memory, too, and then speaks of input and output.
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            return True
+        error = error.__cause__
+    return False
+
+
 def temporary_beside(path: Path) -> Path:
     """A fresh hidden name in the folder of `path`, short enough for every file system."""
     return path.parent / f".limner-{secrets.token_hex(8)}.part"
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Create `path`, which must not exist, and return once `data` is on the disk."""
-    with open(path, "xb") as file:
+def write_synced(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Create `path`, which must not exist, and return once `data` is on the disk.
+
+    `mode` are its permissions whatever the umask is; None leaves them to the umask.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        handle = os.open(name, flags, 0o666 if mode is None else mode)
+        if mode is not None:
+            os.fchmod(handle, mode)
+        return handle
+
+    with open(path, "xb", opener=opener) as file:
         try:
             file.write(data)
             file.flush()

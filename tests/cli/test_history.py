@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from limner import settings as settings_module
 from limner.cli import main
-from limner.storage.blobs.store import Folder
+from limner.imaging import codec as px
+from limner.request import Format
+from limner.storage.blobs.names import Names
+from limner.storage.blobs.store import Folder, open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import Asked, History, Made
+from limner.storage.db.keys import signing_key
+from limner.storage.db.maintenance import Maintenance
 
 
 @pytest.fixture
@@ -63,3 +73,88 @@ def test_delete(pictures: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["history", "delete", "--all"]) == 0
     assert capsys.readouterr().err.endswith("1 deleted\n")
     assert [path.exists() for path in pictures] == [False, False]
+
+
+_FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
+TEXT = {"prompt": "a red fox", "seed": "7", "index": "2", "model": "nano", "Software": "limner 1"}
+
+
+def _picture(format: Format, text: dict[str, str] = TEXT) -> bytes:
+    return px.encode(np.zeros((16, 32, 4), np.uint8), format, text)
+
+
+def _store_of_a_lost_database(home: Path) -> dict[str, bytes]:
+    """A store with a picture of each format, and files that are none; returns what it holds."""
+    names = Names(b"of a database that is lost")
+    held = {names.make(format): _picture(format) for format in _FORMATS}
+    held |= {
+        "holiday.jpg": _picture("jpeg"),
+        names.make("png"): b"no picture",
+        names.make("webp"): _picture("png", TEXT | {"Software": "another program"}),
+        names.make("jpeg"): _picture("jpeg", {**TEXT, "seed": "seven"}),
+        f".{names.make('png')}.part": b"half",
+    }
+    (home / "history" / "more").mkdir(parents=True)
+    for name, data in held.items():
+        (home / "history" / name).write_bytes(data)
+    return held
+
+
+@pytest.mark.parametrize("mark", ["0123456789abcdef", None])
+def test_recover_makes_rows_for_what_carries_its_request(
+    tmp_path: Path, mark: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "limner-home"
+    held = _store_of_a_lost_database(home)
+    if mark:
+        (home / "place").write_text(mark)
+    assert main(["history", "list"]) == 2
+    assert "limner history recover" in capsys.readouterr().err
+    assert main(["history", "recover"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "3 adopted, 5 skipped, 0 known before\n"
+    lines = said.out.splitlines()
+    assert sum(line.startswith("adopted as req_") for line in lines) == 3
+    assert sum("its name is not one that limner gives" in line for line in lines) == 2
+    assert sum("not a picture that limner reads" in line for line in lines) == 1
+    assert sum("does not say that limner drew it" in line for line in lines) == 1
+    assert sum("carries no seed and number" in line for line in lines) == 1
+    assert main(["history", "recover"]) == 0
+    assert capsys.readouterr().err == "0 adopted, 5 skipped, 3 known before\n"
+    settings = settings_module.load()
+    database = Database("", home)
+    rows = History(database, open_store(settings), home).page(10)
+    database.close()
+    assert len(rows) == 3
+    for row in rows:
+        [picture] = row["pictures"]
+        assert (row["key_name"], row["state"], row["prompt"]) == ("", "done", "a red fox")
+        assert (picture["seed"], picture["number"], picture["width"]) == (7, 2, 32)
+        assert picture["sha256"] == hashlib.sha256(held[picture["file"]]).hexdigest()
+        assert row["parameters"]["recovered"] is True
+    found = {
+        path.name: path.read_bytes() for path in (home / "history").iterdir() if path.is_file()
+    }
+    assert found == held
+
+
+def test_recover_leaves_young_files_to_a_server_that_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "limner-home"
+    database, store = Database("", home), Folder(home)
+    history = History(database, store, home)
+    maintenance = Maintenance(history, home)
+    maintenance.run_maintenance()
+    names = Names(signing_key(database))
+    old, young = names.make("png"), names.make("png")
+    for name in (old, young):
+        store.put(f"history/{name}", _picture("png"))
+    hours_ago_s = time.time() - 7200
+    os.utime(home / "history" / old, (hours_ago_s, hours_ago_s))
+    assert main(["history", "recover"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "1 adopted, 1 skipped, 0 known before\n"
+    assert "a server runs" in said.out
+    assert history.unknown([old, young]) == [young]
+    database.close()

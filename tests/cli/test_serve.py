@@ -32,11 +32,12 @@ def _started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def _refused(*arguments: str) -> str:
-    """What a server that does not start says."""
+def _refused(*arguments: str, code: int = 2) -> str:
+    """What a server that does not start says, with this exit code and no traceback."""
     with _started(*arguments) as process:
         output, said = process.communicate(timeout=100)
-    assert (process.returncode, output) == (2, ""), said
+    assert (process.returncode, output) == (code, ""), said
+    assert "Traceback" not in said
     return said
 
 
@@ -96,6 +97,48 @@ def test_port_that_is_taken_is_refused() -> None:
 )
 def test_wrong_settings_are_refused(arguments: list[str], words: str) -> None:
     assert words in _refused("--engine", "testcard", *arguments)
+
+
+@pytest.mark.parametrize("folder", ["history", "pictures"])
+@pytest.mark.parametrize("setting", ["LIMNER_HOME", "LIMNER_STORE"])
+@pytest.mark.parametrize("history", ["on", "off"])
+def test_folder_of_somebody_else_is_refused_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, setting: str, history: str
+) -> None:
+    root = tmp_path / "theirs"
+    paths = [root / folder / name for name in ("holiday.jpg", f"img-{'a' * 24}.png", "2019/b.jpg")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not ours")
+        os.utime(path, (1, 1))
+    monkeypatch.setenv(setting, str(root))
+    monkeypatch.setenv("LIMNER_HISTORY", history)
+    said = _refused("--engine", "testcard", "--port", "0")
+    assert f"error: {root / folder} has files" in said
+    assert f"hint: set {setting} to" in said
+    assert all(path.read_bytes() == b"not ours" for path in paths)
+
+
+@pytest.mark.parametrize("folder", ["history", "pictures"])
+def test_folder_that_is_a_link_is_refused_and_left_as_it_is(tmp_path: Path, folder: str) -> None:
+    home, theirs = tmp_path / "limner-home", tmp_path / "theirs"
+    for path in (home, theirs):
+        path.mkdir()
+    (theirs / "holiday.jpg").write_bytes(b"not ours")
+    (home / folder).symlink_to(theirs)
+    assert f"error: {home / folder} is a link" in _refused("--engine", "testcard", "--port", "0")
+    assert (theirs / "holiday.jpg").read_bytes() == b"not ours"
+
+
+def test_home_that_cannot_be_written_is_an_error_that_may_pass(tmp_path: Path) -> None:
+    (tmp_path / "limner-home").write_text("a file where the folder should be")
+    _refused("--engine", "testcard", "--port", "0", code=4)
+
+
+def test_failure_while_the_server_opens_its_home_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "limner-home" / "server.lock").mkdir(parents=True)
+    said = _refused("--engine", "testcard", "--port", "0", code=4)
+    assert "error: Cannot write" in said
 
 
 def test_drawing_loads_nothing_of_the_server(tmp_path: Path) -> None:

@@ -10,18 +10,21 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 import httpx2
 
 from limner import settings as settings_module
+from limner.service.history_recovery import Recovery
+from limner.storage.blobs.names import Names
 from limner.storage.blobs.store import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import FOLDER, History
+from limner.storage.db.keys import signing_key
 from limner.storage.db.maintenance import LEFT_S, Maintenance
 from tests.server.helpers import GENERATIONS, open_picture, wait_until
 
@@ -43,14 +46,16 @@ def serving(
     home: Path,
     *,
     max_file_bytes: int | None = None,
+    is_ready: bool = True,
     program: str = "",
+    before: Sequence[str] = (),
     said: list[str] | None = None,
     **values: Any,
 ) -> Iterator[Any]:
     """A server process and its URL; killed, if it still lives, in the end.
 
-    `program` is Python to run in place of limner's command line; `said` gets the lines of its log
-    as they come.
+    It must say that it is ready, or is not. `program` is Python to run in place of limner's command
+    line, `before` a command to run it by; `said` gets the lines of its log as they come.
     """
 
     def limit() -> None:
@@ -58,7 +63,7 @@ def serving(
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
 
-    command = [sys.executable, *(["-c", program] if program else ["-m", "limner"])]
+    command = [*before, sys.executable, *(["-c", program] if program else ["-m", "limner"])]
     command += ["serve", "--port", "0"]
     with subprocess.Popen(
         command,
@@ -77,7 +82,8 @@ def serving(
             found = re.search(r"http://127\.0\.0\.1:\d+", lines[0]) if lines else None
             assert found, lines
             # The address is said before all is swept; who calls then waits.
-            assert httpx2.get(f"{found[0]}/ready", timeout=60).status_code == 200
+            status = httpx2.get(f"{found[0]}/ready", timeout=60).status_code
+            assert status == (200 if is_ready else 503)
             yield process, found[0]
         finally:
             process.kill()
@@ -100,9 +106,13 @@ def check_whole(home: Path, answered: list[str], **values: Any) -> dict[str, int
     """
     settings = settings_module.load(values, environ={"LIMNER_HOME": str(home)}, folder=home)
     database, store = Database(settings.database, home), open_store(settings)
-    history = History(database, store, home, lambda: time.time() + LEFT_S + 60)
+    history = History(database, store, home)
     if store.is_shared:
-        Maintenance(history, home).run_maintenance()
+        up_s = count(step=LEFT_S)
+        names, adopt = Names(signing_key(database)), Recovery(history).adopt_all
+        keeper = Maintenance(history, home, names=names, adopt=adopt, uptime=lambda: next(up_s))
+        for _ in range(3):
+            keeper.run_maintenance()
     rows = {row["id"]: row for row in history.page(100_000)}
     if database.is_sqlite:
         assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pytest
 from limner.storage.blobs import s3
 from limner.storage.blobs.store import open_store
 from limner.storage.db.database import FILE
+from limner.storage.db.keys import KeyStore
 from tests.postgres import PostgresServer
 from tests.s3 import S3Server
 from tests.server.helpers import (
@@ -119,16 +121,141 @@ def test_disk_without_room_for_a_picture_refuses_and_leaves_nothing(tmp_path: Pa
         assert response.status_code == 200
 
 
+@contextmanager
+def _disk(folder: Path, size: str) -> Iterator[Path]:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "limner-test", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here; another test limits the size of files")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 400 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "limner-test", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here; another test limits the size of files")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with _disk(tmp_path / "disk", "400k") as folder:
+        yield folder
+
+
+@pytest.fixture
+def home_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB, for a home."""
+    with _disk(tmp_path / "disk", "24m") as folder:
+        yield folder
+
+
+def _fill(disk: Path) -> Path:
+    """Leave no byte free on `disk`; returns the file that takes them."""
+    path = disk / f"other-{len(list(disk.iterdir()))}"
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return path
+
+
+def _ready(url: str) -> dict[str, Any]:
+    response = httpx2.get(f"{url}/ready", timeout=60)
+    body: dict[str, Any] = response.json()
+    assert response.status_code == (200 if body["status"] == "ok" else 503)
+    return body
+
+
+def test_full_disk_of_the_home_is_told_and_deletion_frees_it(home_disk: Path) -> None:
+    home = home_disk / "home"
+    said: list[str] = []
+    with (
+        serving(home, said=said, engine="testcard") as (_, url),
+        httpx2.Client(base_url=url, timeout=60) as http,
+    ):
+        ids = [
+            http.post(GENERATIONS, json=CAT | {"n": 4}).headers["x-request-id"] for _ in range(30)
+        ]
+        assert http.delete(f"{HISTORY}/{ids[0]}").status_code == 200  # its log is empty now
+        other = _fill(home_disk)
+        wait_until(lambda: _ready(url)["storage"] == "the disk is full", 30)
+        response = http.post(GENERATIONS, json=CAT)
+        assert response.status_code in (500, 503)
+        for id in ids[1:]:
+            assert http.delete(f"{HISTORY}/{id}").status_code == 200
+        assert len(list((home / "history").iterdir())) <= 1
+        other.unlink()
+        wait_until(lambda: _ready(url)["status"] == "ok", 30)
+        response = http.post(GENERATIONS, json=CAT)
+        assert response.status_code == 200
+        check_whole(home, [response.headers["x-request-id"]])
+    assert not any("Traceback" in line for line in said)
+
+
+def test_server_starts_on_a_full_disk_so_that_something_can_be_deleted(home_disk: Path) -> None:
+    home = home_disk / "home"
+    with serving(home, engine="testcard") as (process, url):
+        response = httpx2.post(url + GENERATIONS, json=CAT, timeout=60)
+        process.terminate()
+        process.wait(30)
+    other = _fill(home_disk)
+    with serving(home, engine="testcard", is_ready=False) as (_, url):
+        assert _ready(url)["storage"] == "the disk is full"
+        id = response.headers["x-request-id"]
+        assert httpx2.delete(f"{url}{HISTORY}/{id}", timeout=60).status_code == 200
+        other.unlink()
+        wait_until(lambda: _ready(url)["status"] == "ok", 30)
+
+
+def test_home_that_becomes_read_only_is_told(home_disk: Path) -> None:
+    home = home_disk / "home"
+    with serving(home, engine="testcard") as (_, url):
+        body = CAT | {"response_format": "url"}
+        address = httpx2.post(url + GENERATIONS, json=body).json()["data"][0]["url"]
+        # What is open for writing stays so; whatever is opened from now on is read-only.
+        subprocess.run(["mount", "--bind", "-o", "ro", str(home), str(home)], check=True)
+        wait_until(lambda: _ready(url)["status"] != "ok", 30)
+        assert _ready(url)["storage"] == "the disk cannot be written"
+        assert httpx2.get(address, timeout=60).status_code == 200
+        assert_openai_error(httpx2.post(url + GENERATIONS, json=CAT), 500, "output_error")
+    environ = os.environ | {"LIMNER_HOME": str(home)}
+    command = [sys.executable, "-m", "limner", "serve", "--engine", "testcard", "--port", "0"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 8  # systemd tries again: it may be mounted anew
+    assert "Read-only file system\n\nhint: see who may write there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_home_that_is_removed_is_noticed_before_anything_is_answered(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running(make_settings(home)) as server:
+        assert server.generate().status_code == 200
+        shutil.rmtree(home)
+        assert_openai_error(server.generate(), 503, "database_error")
+        body = _ready(server.url)
+        assert (body["status"], body["storage"]) == ("unavailable", "the database is gone")
+        assert not home.exists()
+
+
+def test_picture_without_a_row_is_adopted_at_the_start_and_seen_by_admins_alone(
+    tmp_path: Path,
+) -> None:
+    settings = make_settings(tmp_path)
+    with running(settings) as server:
+        data = httpx2.get(server.generate().json()["data"][0]["url"]).content
+        name = server.service.links.store(data, "png", keep=True)
+        draw, admin = (
+            KeyStore(server.service.database).create(scope, [scope]) for scope in ("draw", "admin")
+        )
+    (tmp_path / "history" / "holiday.png").write_bytes(data)
+    with running(settings) as server:
+        seen = [
+            server.http.get(HISTORY, headers={"authorization": f"Bearer {key}"}).json()["data"]
+            for key in (draw, admin)
+        ]
+        assert seen[0] == []
+        rows = {"recovered" in row["parameters"]: row for row in seen[1]}
+        assert rows[True]["prompt"] == rows[False]["prompt"] == "a cat"
+        assert rows[True]["pictures"][0]["sha256"] == rows[False]["pictures"][0]["sha256"]
+        assert name in rows[True]["pictures"][0]["url"]
+    assert (tmp_path / "history" / "holiday.png").read_bytes() == data
 
 
 def test_disk_full_of_pictures_refuses_until_some_are_deleted(
@@ -163,9 +290,9 @@ def test_store_that_goes_away_and_comes_back(
         first = server.generate()
         url, id = first.json()["data"][0]["url"], first.headers["x-request-id"]
         data = server.http.get(url).content
-        large = server.service.links.address(
-            server.service.links.store(os.urandom(60_000_000), "png", keep=True)
-        )
+        links = server.service.links
+        name = links.store(os.urandom(60_000_000), "png", keep=True)
+        large = links.address(name)
         try:
             with server.http.stream("GET", large) as response:
                 coming = response.iter_raw()
@@ -179,6 +306,7 @@ def test_store_that_goes_away_and_comes_back(
         # It takes new pictures before it finds its old ones again.
         wait_until(lambda: server.http.get(url).status_code == 200, 60)
         assert server.http.get(url).content == data
+        links.discard(name)  # no picture, so nobody would adopt it
         second = server.generate()
         assert second.status_code == 200
         answered = [id, second.headers["x-request-id"]]

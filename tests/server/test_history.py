@@ -216,3 +216,13 @@ def test_picture_whose_row_cannot_be_written_is_not_left(
     assert_openai_error(own.generate(), 503, "database_error")
     assert own.stored == []
     wait_until(lambda: _latest(own)["status"] == "failed")
+
+
+def test_history_keeps_to_its_bytes_with_every_picture(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path, history_mb=1)) as server:
+        for _ in range(12):
+            body = server.generate(size="1024x1024", n=4, response_format="url").json()
+            url = body["data"][3]["url"]
+            assert server.http.get(url).status_code == 200
+            assert sum(path.stat().st_size for path in server.stored) <= 1_000_000
+        assert 1 < len(server.http.get(HISTORY).json()["data"]) < 12

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from limner.service.links import PASSING, LinkGone, Links
-from limner.storage.blobs.store import Folder
+from limner.service.links import LinkGone, Links
+from limner.storage.blobs.store import PASSING, Folder
 from limner.storage.db.database import Database
 from limner.storage.db.keys import signing_key
 from tests.server.helpers import (
@@ -93,7 +93,8 @@ def test_changed_address_is_refused(server: Server) -> None:
 
 def test_address_ends_after_its_time_and_the_picture_goes(tmp_path: Path) -> None:
     clock = Clock()
-    links = Links(Folder(tmp_path), KEY, 3600, clock)
+    uptime = Clock()
+    links = Links(Folder(tmp_path), KEY, 3600, clock, uptime)
     name = links.store(b"picture", "png")
     path = tmp_path / PASSING / name
     address = links.address(name)
@@ -105,12 +106,34 @@ def test_address_ends_after_its_time_and_the_picture_goes(tmp_path: Path) -> Non
         _find(links, address)
     clock.now_s -= 1_000  # a clock that is set back makes no address longer than it was
     assert _find(links, address) == b"picture"
-    clock.now_s = path.stat().st_mtime + 3599  # the system's clock stamps files
-    links.sweep()
+    uptime.now_s += 3599
+    links.sweep(1e12)  # whatever clocks say: this server knows when it stored the picture
     assert path.exists()
-    clock.now_s += 2
-    links.sweep()
+    uptime.now_s += 2
+    links.sweep(0.0)
     assert not path.exists()
+
+
+def test_what_a_stopped_server_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    stopped, foreign = (Links(Folder(tmp_path), key, 3600) for key in (KEY, b"of others"))
+    name, strange = stopped.store(b"picture", "png"), foreign.store(b"picture", "png")
+    folder = tmp_path / PASSING
+    for other in ("holiday.png", "notes.txt", f".{strange}.part"):
+        (folder / other).write_bytes(b"not ours")
+    (folder / "more").mkdir()
+    (folder / f".{name}.part").write_bytes(b"half")
+    stored_s = (folder / name).stat().st_mtime
+    links = Links(Folder(tmp_path), KEY, 3600)
+    links.sweep(stored_s + 3590)
+    assert (folder / name).exists()
+    links.sweep(stored_s + 3700)
+    assert {path.name for path in folder.iterdir()} == {
+        strange,
+        "holiday.png",
+        "notes.txt",
+        f".{strange}.part",
+        "more",
+    }
 
 
 def test_address_works_after_a_restart_and_not_elsewhere(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def _drop_everything(database: Database) -> None:
         "servers",
         "places",
         "secrets",
+        "deletions",
+        "clock",
         "limner_version",
     ):
         database.execute(f"DROP TABLE {table}")
@@ -63,7 +65,7 @@ def test_transaction_holds_whole_or_not_at_all(database: Database) -> None:
 def test_migrations_run_once_and_a_newer_database_is_refused(
     database: Database, tmp_path: Path
 ) -> None:
-    newest = len(module._steps())
+    newest = max(module._steps())
     assert database.version == newest > 0
     again = Database(database._url, tmp_path)
     assert again.version == newest
@@ -85,7 +87,7 @@ def test_database_of_an_older_limner_is_brought_up_to_date_and_loses_nothing(
     database.close()
 
     adopted = Database(database._url, tmp_path)
-    assert adopted.version == len(module._steps()) > 2
+    assert adopted.version == max(module._steps()) > 2
     for table, rows in before.items():
         columns = ", ".join(rows[0])  # new ones are of no concern here
         assert adopted.read(f"SELECT {columns} FROM {table}") == rows
@@ -97,14 +99,42 @@ def test_database_of_an_older_limner_is_brought_up_to_date_and_loses_nothing(
 
 
 def test_steps_that_were_released_are_never_changed() -> None:
-    hashes = [hashlib.sha256(step.encode()).hexdigest()[:16] for step in module._steps()]
+    steps = [step for _, step in sorted(module._steps().items())]
+    hashes = [hashlib.sha256(step.encode()).hexdigest()[:16] for step in steps]
     assert hashes[: len(RELEASED)] == RELEASED
+
+
+def test_database_whose_steps_were_counted_by_place_is_brought_up_to_date(
+    database: Database, tmp_path: Path
+) -> None:
+    """For three hours step 4 was there and step 3 was not: it was the third, and stands as 3."""
+    _drop_everything(database)
+    database.execute(
+        "CREATE TABLE limner_version (version BIGINT PRIMARY KEY, run_s DOUBLE PRECISION NOT NULL)"
+    )
+    for place, number in enumerate((1, 2, 4), start=1):
+        for statement in module._steps()[number].split(";\n"):
+            database.execute(statement)
+        database.execute("INSERT INTO limner_version VALUES (?, 0)", [place])
+    database.execute("INSERT INTO secrets VALUES ('link', 'abcd')")
+    database.close()
+    for _ in range(2):
+        adopted = Database(database._url, tmp_path)
+        assert adopted.read("SELECT name, value FROM secrets") == [
+            {"name": "link", "value": "abcd"}
+        ]
+        assert adopted.read("SELECT client_id FROM requests") == []
+        numbers = [row["version"] for row in adopted.read("SELECT version FROM limner_version")]
+        assert sorted(numbers) == sorted(module._steps())
+        adopted.close()
 
 
 def test_migration_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_steps", lambda: ["CREATE TABLE a (b TEXT);\nCREATE TABLE a (b"])
+    monkeypatch.setattr(
+        module, "_steps", lambda: {1: "CREATE TABLE a (b TEXT);\nCREATE TABLE a (b"}
+    )
     with pytest.raises(DatabaseError):
         Database("", tmp_path)
     with sqlite3.connect(tmp_path / module.FILE) as plain:
@@ -123,7 +153,7 @@ def test_two_that_start_at_once_agree(database: Database, tmp_path: Path) -> Non
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert [one.version for one in made] == [len(module._steps())] * 4
+    assert [one.version for one in made] == [max(module._steps())] * 4
     for one in made:
         one.close()
 
@@ -157,7 +187,7 @@ def test_damaged_file_is_an_error_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / module.FILE).write_bytes(b"no database at all" * 100)
     with pytest.raises(DatabaseError, match="not a database") as caught:
         Database("", tmp_path)
-    assert "move" in str(caught.value.hint)
+    assert "limner history recover" in str(caught.value.hint)
 
 
 def test_disk_that_is_full_leaves_the_database_whole(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from limner.errors import DatabaseError, StoreError
+from limner.storage.blobs.names import Names, temporary
 from limner.storage.blobs.store import Folder, Store
+from limner.storage.db.clock import CONFIRM_S
 from limner.storage.db.database import FILE, Database
 from limner.storage.db.history import (
     FOLDER,
@@ -31,6 +33,7 @@ from limner.storage.db.maintenance import (
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MODELS = ["nano"]
+NAMES = Names(b"of the tests")
 MADE = Made(0, 2**63 - 1, 0.5, 256, 256, "png")
 
 
@@ -56,8 +59,24 @@ class Kept:
     def open(self, home: str = "home") -> History:
         return History(self.database, self.store, self.home / home, self.clock)
 
+    adopted: list[str] = field(default_factory=list)
+
     def keeper(self, history: History, home: str = "home", **retention: int) -> Maintenance:
-        return Maintenance(history, self.home / home, Retention(**retention))
+        return Maintenance(
+            history,
+            self.home / home,
+            Retention(**retention),
+            names=NAMES,
+            adopt=self.adopted.extend,
+            uptime=self.clock,
+        )
+
+    def run(self, keeper: Maintenance, seconds: float) -> None:
+        """Let a server run for so long, as it goes by its clock."""
+        end_s = self.clock.now_s + seconds
+        while self.clock.now_s < end_s:
+            self.clock.now_s += 120
+            keeper.run_maintenance()
 
     def begin(self, history: History, id: str, n: int = 1, key_name: str = "") -> Record:
         self.clock.now_s += 1
@@ -169,6 +188,8 @@ def test_what_is_too_old_goes(kept: Kept) -> None:
     kept.draw(kept.begin(history, "req_young"))
     kept.clock.now_s += 86_400 + 10
     keeper.run_maintenance()
+    assert len(_ids(history)) == 3  # one reading of the clock is not believed
+    kept.run(keeper, 2 * CONFIRM_S + 120)
     assert sorted(_ids(history)) == ["req_running", "req_young"]
     assert kept.files == {"req_young-0.png"}
 
@@ -189,21 +210,117 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
     killed = kept.open()
     kept.draw(kept.begin(killed, "req_done"))
     kept.draw(kept.begin(killed, "req_half", n=2))
-    for name in ("orphan.png", ".limner-0123456789abcdef.part"):
-        kept.store.put(f"{FOLDER}/{name}", b"torn")
+    ours, foreign = NAMES.make("png"), Names(b"of others").make("png")
+    strange = {foreign, "holiday.jpg", ".limner-0123456789abcdef.part", f".{foreign[:-3]}jpg.part"}
+    for name in (ours, temporary(NAMES.make("webp")), *strange):
+        kept.store.put(f"{FOLDER}/{name}", b"whose is it?")
     history = kept.open()
     keeper = kept.keeper(history)
-    kept.clock.now_s = time.time()  # what is in a store is of now
     keeper.acquire()
     assert {row["id"]: row["state"] for row in history.page(9)} == {
         "req_done": "done",
         "req_half": "interrupted",
     }
     if kept.store.is_shared:  # another server might be writing them
-        assert len(kept.files) == 4
+        assert len(kept.files) == 8
+        assert kept.adopted == []
         kept.clock.now_s += LEFT_S + 60
         keeper.run_maintenance()
-    assert kept.files == {"req_done-0.png", "req_half-0.png"}
+    assert kept.files == {"req_done-0.png", "req_half-0.png", ours} | strange
+    assert kept.adopted == [ours]
+    keeper.release()
+
+
+def test_deletion_that_was_cut_off_is_finished(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = kept.open()
+    name = kept.draw(kept.begin(history, "req_1"))
+
+    def fail(*_: object) -> None:
+        raise StoreError("it is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(type(kept.store), "delete", fail)
+        with pytest.raises(StoreError):
+            history.delete(["req_1"])
+    assert (_ids(history), kept.files) == ([], {name})
+    assert history.unknown([name]) == []  # so nobody adopts it
+    kept.keeper(history).run_maintenance()
+    assert kept.files == set()
+    assert kept.database.read("SELECT * FROM deletions") == []
+
+
+def test_file_of_a_request_that_was_deleted_elsewhere_goes(kept: Kept) -> None:
+    """Servers with one database and a folder each."""
+    here = kept.open()
+    there = History(kept.database, Folder(kept.home / "there"), kept.home / "other", kept.clock)
+    name = kept.draw(kept.begin(here, "req_1"))
+    assert there.delete(["req_1"]) == 1
+    assert kept.files == {name}
+    kept.keeper(here).run_maintenance()
+    assert kept.files == set()
+
+
+def test_clock_that_is_wrong_for_a_while_deletes_nothing(kept: Kept) -> None:
+    history = kept.open()
+    keeper = kept.keeper(history, days=30)
+    kept.run(keeper, 2 * CONFIRM_S + 120)
+    kept.draw(kept.begin(history, "req_1"))
+    away = Clock(kept.clock.now_s)
+    ahead = Maintenance(history, kept.home / "home", Retention(days=30), uptime=away)
+    ahead.run_maintenance()
+    for leap_s in (31 * 86_400, 120, 120, -31 * 86_400):  # while time goes on as ever
+        kept.clock.now_s += leap_s
+        away.now_s += 120
+        ahead.run_maintenance()
+    kept.clock.now_s += 31 * 86_400  # and a start, with the same mistake
+    wrong = kept.keeper(history, days=30)
+    kept.run(wrong, 600)
+    assert _ids(history) == ["req_1"]
+    kept.run(wrong, 2 * CONFIRM_S)  # it was none
+    assert _ids(history) == []
+
+
+def test_server_whose_clock_is_wrong_gives_up_no_other(kept: Kept) -> None:
+    here = kept.open("here")
+    other = kept.keeper(kept.open("other"), "other")
+    uptime = Clock()
+    wrong = Maintenance(here, kept.home / "here", uptime=uptime)
+    other.run_maintenance()
+    kept.begin(other._history, "req_1")
+    for _ in range(int(SILENT_S / 60) * 3):
+        kept.clock.now_s += 60
+        uptime.now_s += 60
+        other.run_maintenance()
+        kept.clock.now_s += 31 * 86_400
+        wrong.run_maintenance()
+        kept.clock.now_s -= 31 * 86_400
+    assert here.find("req_1")["state"] == "running"  # type: ignore[index]
+
+
+def test_bytes_are_kept_to_picture_by_picture(kept: Kept) -> None:
+    history = kept.open()
+    keeper = kept.keeper(history, n_bytes=250)
+    for number in range(6):
+        kept.draw(kept.begin(history, f"req_{number}"))
+        keeper.stored(100)
+        assert len(kept.files) <= 2
+    assert _ids(history) == ["req_5", "req_4"]
+    kept.draw(kept.begin(history, "req_large"), n_bytes=1000)
+    keeper.stored(1000)
+    assert _ids(history) == ["req_large"]  # the latest was just answered
+
+
+def test_home_that_is_removed_while_it_is_used_is_noticed(kept: Kept) -> None:
+    history = kept.open()
+    keeper = kept.keeper(history)
+    keeper.acquire()
+    keeper.check_home()
+    shutil.move(kept.home / "home", kept.home / "gone")
+    with pytest.raises(DatabaseError, match="removed or replaced"):
+        keeper.check_home()
+    (kept.home / "home").mkdir()
+    with pytest.raises(DatabaseError, match="removed or replaced"):
+        keeper.run_maintenance()
     keeper.release()
 
 
@@ -281,6 +398,7 @@ def test_two_servers_of_one_home_are_told_apart(kept: Kept) -> None:
     keeper = kept.keeper(alive)
     kept.keeper(dead).run_maintenance()
     dead.begin(replace(ASKED, parameters={"n": 1}, resume={}))
+    keeper.run_maintenance()
     kept.clock.now_s += SILENT_S + 1
     keeper.run_maintenance()
     assert [row["id"] for row, _ in alive.take_interrupted(MODELS)] == ["req_1"]
@@ -317,7 +435,6 @@ def test_request_that_was_drawn_when_servers_were_told_to_stop_is_not_given_up(k
 
 
 def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:
-    kept.clock.now_s = time.time()
     alive = kept.open()
     first = kept.keeper(alive)
     first.acquire()

@@ -8,14 +8,17 @@ import random
 import subprocess
 import sys
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from limner import settings as settings_module
+from limner.storage.blobs.names import Names
 from limner.storage.blobs.store import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import FOLDER, History
+from limner.storage.db.keys import signing_key
 from limner.storage.db.maintenance import LEFT_S, Maintenance
 from tests.s3 import S3Server
 
@@ -24,18 +27,21 @@ import os, random, time
 from limner import settings
 from limner.storage.db.database import Database
 from limner.storage.db.history import FOLDER, Asked, History, Made
+from limner.storage.db.keys import signing_key
+from limner.storage.blobs.names import Names
 from limner.storage.blobs.store import open_store
 from limner.storage.db.maintenance import Maintenance
 
 loaded = settings.load()
 history = History(Database(loaded.database, loaded.home), open_store(loaded), loaded.home)
-Maintenance(history, loaded.home).acquire()
+names = Names(signing_key(history.database))
+Maintenance(history, loaded.home, names=names).acquire()
 for number in range(10_000):
     id = f"req_{os.getpid()}_{time.time_ns()}"
     record = history.begin(Asked(id, "", "generation", "nano", "a red fox", 2, {}))
     for index in range(2):
         data = os.urandom(random.randrange(1, 300_000))
-        file = f"img-{id}-{index}.png"
+        file = names.make("png")
         history.store.put(f"{FOLDER}/{file}", data)
         record.add(Made(index, 7, None, 256, 256, "png"), file, data)
     print("stored", id, flush=True)
@@ -84,11 +90,18 @@ def test_nothing_is_lost_or_torn(
     settings = settings_module.load(environ=variables, folder=tmp_path)
     database, store = Database(settings.database, tmp_path), open_store(settings)
     history = History(database, store, tmp_path)
-    keeper = Maintenance(history, tmp_path)
+    left: set[str] = set()  # without a row
+    up_s = count(step=LEFT_S)  # so that what was left behind in a shared store comes of age
+    keeper = Maintenance(
+        history,
+        tmp_path,
+        names=Names(signing_key(database)),
+        adopt=left.update,
+        uptime=lambda: next(up_s),
+    )
     keeper.acquire()
-    history.clock = lambda: 1e12  # what was left behind in a shared store comes of age
-    assert LEFT_S < 1e9
-    keeper.run_maintenance()
+    for _ in range(3):
+        keeper.run_maintenance()
     keeper.release()
     rows = {row["id"]: row for row in history.page(100_000)}
     assert len(said) >= n_kills
@@ -103,5 +116,7 @@ def test_nothing_is_lost_or_torn(
             assert found
             assert hashlib.sha256(found.read()).hexdigest() == picture["sha256"]
             named.add(picture["file"])
-    assert {entry.file for entry in store.list(FOLDER)} == named
+    assert {entry.file for entry in store.list(FOLDER)} == named | left
+    assert len(left) <= n_kills
+    assert not named & left
     database.close()

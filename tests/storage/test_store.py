@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import stat
 import sys
 import time
 from pathlib import Path
@@ -10,15 +13,15 @@ from typing import Any
 import pytest
 
 from limner import settings as settings_module
-from limner.errors import MissingExtra, OutputError, StoreError
+from limner.errors import (
+    MissingExtra,
+    OutputError,
+    SettingsError,
+    StoreError,
+)
 from limner.storage.blobs import s3
 from limner.storage.blobs import store as pictures
-from limner.storage.blobs.store import (
-    Folder,
-    Store,
-    open_store,
-    outlived,
-)
+from limner.storage.blobs.store import Folder, Store, open_store
 from tests.ports import free_port
 from tests.s3 import CREDENTIALS, READER, S3Server
 
@@ -91,8 +94,95 @@ def test_age_is_told(store: Store) -> None:
     now_s = time.time()
     [entry] = store.list("history")
     assert abs(entry.changed_s - now_s) < 60
-    assert outlived(store, "history", 100, now_s) == []
-    assert outlived(store, "history", 100, now_s + 200) == ["a.png"]
+
+
+def test_emptiness_is_told_and_only_files_are_listed(store: Store) -> None:
+    assert store.is_empty("history")
+    store.put("history/a.png", b"picture")
+    store.put("history/more/b.png", b"below")
+    assert not store.is_empty("history")
+    assert store.is_empty("pictures")
+    assert _files(store) == {"a.png"}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_folder_and_files_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        store = Folder(tmp_path / "store")
+        store.put("place", b"name")
+        store.put("history/a.png", b"picture")
+    finally:
+        os.umask(before)
+    modes = {
+        str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode)
+        for path in tmp_path.rglob("*")
+    }
+    assert modes == {
+        "store": 0o700,
+        "store/place": 0o600,
+        "store/history": 0o700,
+        "store/history/a.png": 0o600,
+    }
+
+
+def test_what_an_earlier_limner_left_open_is_closed_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+    folder.mkdir(mode=0o755)
+    ours, foreign = folder / f"img-{'a' * 24}.png", folder / "notes.txt"
+    for path in (ours, foreign):
+        path.write_bytes(b"")
+        path.chmod(0o644)
+    link = folder / f"img-{'b' * 24}.png"
+    link.symlink_to(foreign)
+    Folder(tmp_path).tighten("history")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, ours, foreign)] == [
+        0o700,
+        0o600,
+        0o644,
+    ]
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.png").write_bytes(b"not ours")
+    root = tmp_path / "store"
+    root.mkdir()
+    (root / "history").symlink_to(elsewhere)
+    store = Folder(root)
+    calls: list[Any] = [
+        lambda: store.put("history/b.png", b"picture"),
+        lambda: store.delete(["history/a.png"]),
+        lambda: list(store.list("history")),
+        lambda: store.is_empty("history"),
+        lambda: store.tighten("history"),
+    ]
+    for call in calls:
+        with pytest.raises(SettingsError, match="is a link") as caught:
+            call()
+        assert "LIMNER_STORE" in str(caught.value.hint)
+    assert [path.name for path in elsewhere.iterdir()] == ["a.png"]
+    store.put("pictures/c.png", b"picture")
+    (root / "pictures" / "d.png").symlink_to(elsewhere / "a.png")
+    assert _files(store, "pictures") == {"c.png"}
+    assert store.look("pictures/d.png") is None
+    with pytest.raises(StoreError):
+        store.get("pictures/d.png")
+
+
+def test_folder_that_is_removed_while_it_is_used_is_noticed(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    store = Folder(root)
+    store.put("place", b"name")
+    store.put("history/a.png", b"picture")
+    shutil.rmtree(root)
+    for _ in range(2):
+        for call in (store.reach, lambda: store.put("history/b.png", b"")):
+            with pytest.raises(StoreError, match="was removed while it was used"):
+                call()
+        assert not (root / "history").exists()
+        root.mkdir(exist_ok=True)  # as a disk that is unmounted leaves it
 
 
 def test_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 
 from limner.errors import SettingsError
-from limner.storage.blobs.store import Folder, Store
+from limner.storage.blobs.store import MARKER, Folder, Store
 from limner.storage.db.database import Database
-from limner.storage.db.store_id import MARKER, claim, server_id
+from limner.storage.db.keys import signing_key
+from limner.storage.db.store_id import claim, server_id
 
 
 def test_home_keeps_its_name(tmp_path: Path) -> None:
@@ -34,10 +37,60 @@ def test_store_of_another_database_is_refused(
     other = Database("", tmp_path / "other")
     with pytest.raises(SettingsError, match="belong to another database") as caught:
         claim(other, store)
-    assert store.where(MARKER) in str(caught.value.hint)
-    store.delete([MARKER])  # as the hint says
-    assert claim(other, store) != place
+    assert "limner history recover" in str(caught.value.hint)
+    assert claim(other, store, recovering=True) == place
+    for either in (database, other):
+        assert claim(either, store) == place
     other.close()
+
+
+@pytest.mark.parametrize("name", ["history/holiday.jpg", "pictures/2019/holiday.jpg"])
+def test_store_with_files_and_no_mark_is_refused_and_left_as_it_is(
+    database: Database, store: Store, name: str
+) -> None:
+    store.put(name, b"not ours")
+    for _ in range(2):
+        with pytest.raises(
+            SettingsError, match="nothing says that limner put them there"
+        ) as caught:
+            claim(database, store)
+        assert "limner history recover" in str(caught.value.hint)
+        assert store.get(MARKER) is None
+        assert database.read("SELECT * FROM places") == []
+    found = store.get(name)
+    assert found
+    assert found.read() == b"not ours"
+    place = claim(database, store, recovering=True)
+    assert claim(database, store) == place
+
+
+def test_home_of_an_early_server_without_a_history_is_known(tmp_path: Path) -> None:
+    """It had no mark; that it signed addresses is in the database beside its pictures."""
+    database, store = Database("", tmp_path), Folder(tmp_path)
+    store.put("pictures/img.png", b"picture")
+    signing_key(database)
+    assert claim(database, store)
+    database.close()
+
+
+@pytest.mark.parametrize("text", ["", "%", "0123456789abcde%"])
+def test_name_of_a_home_that_would_match_others_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "server").write_text(text)
+    with pytest.raises(SettingsError, match="16 hexadecimal digits") as caught:
+        server_id(tmp_path)
+    assert "remove that file" in str(caught.value.hint)
+
+
+def test_home_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        home = tmp_path / "home"
+        server_id(home)
+        Database("", home).close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()] == [0o600, 0o600]
 
 
 def test_store_from_before_places_were_listed_is_known(tmp_path: Path) -> None:

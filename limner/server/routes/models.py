@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from limner import __version__
 from limner.server.http import bodies, scope
 from limner.server.openai import answers, errors, moderations
+from limner.service.disk_space import reason
 from limner.service.telemetry.metrics import MEDIA_TYPE
 
 _JSON = "application/json"
@@ -49,9 +50,12 @@ async def metrics(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Whether a request would be drawn: 200, or 503 while starting or stopping."""
-    workers = scope.service(request).workers
-    state = {name: worker.is_ready for name, worker in workers.items()}
-    is_ready = all(state.values())
-    body = {"status": "ok" if is_ready else "unavailable", "engines": state}
+    """Whether a request would be drawn and kept: 200, or 503 with what is in the way."""
+    serving = scope.service(request)
+    state = {name: worker.is_ready for name, worker in serving.workers.items()}
+    trouble = await run_in_threadpool(serving.room.trouble)
+    storage = reason(trouble) if trouble else "ok"
+    is_ready = all(state.values()) and not trouble
+    status = "ok" if is_ready else "unavailable"
+    body = {"status": status, "engines": state, "storage": storage}
     return Response(answers.dump(body), 200 if is_ready else 503, media_type=_JSON)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from limner.errors import MissingExtra, StoreError
 from limner.storage.blobs.store import (
     CHUNK_BYTES,
+    MARKER,
     Entry,
     Found,
     Part,
@@ -22,13 +23,12 @@ from limner.storage.blobs.store import (
 # A store that is started again within this time is waited for, then it is said.
 PATIENCE_S = 10.0
 _CONNECT_S, _REQUEST_S = 5.0, 30.0
-_PROBE = "place"  # any name: what is asked is whether there is an answer
 
 
 class Bucket:
     """Pictures as objects under s3://bucket/prefix."""
 
-    is_shared = True
+    is_shared, is_local = True, False
 
     def __init__(self, url: str, endpoint: str = "", credentials: str = "") -> None:
         """`credentials` are "key id:secret key". What is empty comes from the AWS_… variables."""
@@ -97,7 +97,13 @@ class Bucket:
             for page in self._bucket.list(folder):
                 for found in page:
                     file = found["path"].removeprefix(f"{folder}/")
-                    yield Entry(file, found["last_modified"].timestamp())
+                    if "/" not in file:
+                        yield Entry(file, found["last_modified"].timestamp())
+
+    def is_empty(self, folder: str) -> bool:
+        """See Store."""
+        with self._reported():
+            return not any(page for page in self._bucket.list(folder, chunk_size=1))
 
     def where(self, name: str) -> str:
         """See Store."""
@@ -105,9 +111,16 @@ class Bucket:
 
     def reach(self) -> None:
         """See Store."""
-        found = self.get(_PROBE)
+        found = self.get(MARKER)  # whether there is an answer, not which
         if found:
             found.close()
+
+    def probe(self, n_bytes: int) -> None:
+        """See Store. Whether a bucket has room is not told, so this asks whether it is there."""
+        self.reach()
+
+    def tighten(self, folder: str) -> None:
+        """See Store. Who may read a bucket is the matter of its own settings."""
 
     def _unless_missing(self, call: Callable[..., Any], name: str, **more: Any) -> Any:
         try:

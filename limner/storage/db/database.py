@@ -51,7 +51,7 @@ class Database:
         self._readers: Pool[Any] = Pool(open, N_READERS) if self.is_sqlite else self._writers
         if self.is_sqlite:
             with files.wrap_os_errors(home):
-                home.mkdir(parents=True, exist_ok=True)
+                files.make_private_folder(home)
         try:
             with self.patience(_MIGRATION_S):
                 self._migrate()
@@ -155,8 +155,8 @@ class Database:
         # Prompts are nobody else's business; SQLite gives its other files the same mode.
         self._path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
-        # In WAL mode this loses nothing by a crash, and at most the last moments by a power cut.
-        connection.execute("PRAGMA synchronous=NORMAL")
+        # What was answered must outlive a power cut, so each transaction is synced.
+        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA secure_delete=ON")
         return connection
@@ -184,6 +184,8 @@ class Database:
             raise self._explained("all connections to it were in use") from error
         except kinds as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if isinstance(error, OSError) and error.strerror:
+                reason = error.strerror  # without the path, which may hold any word
             raise self._explained(reason) from error
 
     def _explained(self, reason: str) -> DatabaseError:
@@ -192,12 +194,15 @@ class Database:
             hint = f"another program has held it for more than {BUSY_S:g} s; end that program"
         elif "lock timeout" in reason or "in use" in reason or "interrupted" in reason:
             hint = f"what was asked of it took more than {self._within_s:g} s; try again later"
-        elif "full" in reason or "disk I/O" in reason:
+        elif "full" in reason or "disk I/O" in reason or "No space" in reason:
             hint = "free some space on its disk"
-        elif "unable to open" in reason or "readonly" in reason:
+        elif "unable to open" in reason or "readonly" in reason.lower().replace("-", ""):
             hint = "see who may write there, or set LIMNER_HOME to another folder"
         elif "malformed" in reason or "not a database" in reason:
-            hint = f"it is damaged; move {self.name} away, and a new one is made"
+            hint = (
+                f"it is damaged: move {self.name} away, and those with -wal and -shm, too; then "
+                "limner history recover makes a new one and keeps the pictures. Keys are made anew"
+            )
         elif not self.is_sqlite:
             hint = "see that PostgreSQL runs and LIMNER_DATABASE is right"
         return DatabaseError(f"The database {self.name} cannot be used: {reason}", hint=hint)
@@ -212,17 +217,40 @@ class Database:
                 "CREATE TABLE IF NOT EXISTS limner_version "
                 "(version BIGINT PRIMARY KEY, run_s DOUBLE PRECISION NOT NULL)"
             )
-            [row] = run("SELECT coalesce(max(version), 0) AS version FROM limner_version")
-            if row["version"] > len(steps):
+            done = self._steps_done(run)
+            if done and max(done) > max(steps):
                 raise DatabaseError(
-                    f"The database {self.name} is of version {row['version']}; "
-                    f"this limner knows versions up to {len(steps)}",
+                    f"The database {self.name} is of version {max(done)}; "
+                    f"this limner knows versions up to {max(steps)}",
                     hint="use the newer limner that wrote it",
                 )
-            for version, text in enumerate(steps[row["version"] :], start=row["version"] + 1):
-                for statement in text.split(";\n"):
+            for version in sorted(steps.keys() - done):
+                for statement in steps[version].split(";\n"):
                     run(statement)
                 run("INSERT INTO limner_version VALUES (?, ?)", [version, time.time()])
+
+    def _steps_done(self, run: Any) -> set[int]:
+        """The numbers of the steps that this database has had.
+
+        Once steps were counted by their place: the fourth was there before the third was written,
+        and stands as 3 in the databases of that time.
+        """
+        done = {row["version"] for row in run("SELECT version FROM limner_version")}
+        if max(done, default=0) == 3 and not self._has_table(run, "recent"):
+            run("UPDATE limner_version SET version = 4 WHERE version = 3")
+            done = {1, 2, 4}
+        return done
+
+    def _has_table(self, run: Any, name: str) -> bool:
+        if self.is_sqlite:
+            return bool(run("SELECT name FROM sqlite_master WHERE name = ?", [name]))
+        return bool(
+            run(
+                "SELECT tablename FROM pg_tables "
+                "WHERE tablename = ? AND schemaname = current_schema()",
+                [name],
+            )
+        )
 
 
 def without_password(url: str) -> str:
@@ -232,11 +260,14 @@ def without_password(url: str) -> str:
     return parts._replace(netloc=host, query="").geturl()
 
 
-def _steps() -> list[str]:
-    """The SQL of every migration, in order."""
+def _steps() -> dict[int, str]:
+    """The SQL of every migration by its number, which begins the name of its file."""
     folder = resources.files("limner.storage.db.migrations")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(folder / name).read_text(encoding="utf-8").strip().rstrip(";") for name in names]
+    names = [entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return {
+        int(name.partition("_")[0]): (folder / name).read_text("utf-8").strip().rstrip(";")
+        for name in names
+    }
 
 
 def _check_psycopg() -> Any:

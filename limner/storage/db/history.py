@@ -5,12 +5,13 @@ The order of writes lets a process be killed at any moment:
 - A request's row is written before it is drawn, as "running".
 - A picture's file is stored whole, and only then its row; the row of the last picture also makes
   its request "done". The answer goes out after that. So a row never lacks its file.
-- To delete, the rows go first and the files after them.
+- To delete, the rows go first, and in the same transaction the names of their files into the
+  table `deletions`; the files go after that, and last the names. No other file is ever deleted.
 
-What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
-without a row. `maintenance` puts both right. It may take a request for dead whose server only
-slept: such a server's pictures are refused here, as its files may be gone. A server that is told
-to stop ends its requests as "interrupted" itself. Those that asked for it are resumed by the server
+What a killed process leaves behind is therefore a "running" request that nobody draws, a file
+without a row, or a name in `deletions`. `maintenance` puts them right. It may take a request for
+dead whose server only slept: such a server's pictures are refused here. A server that is told to
+stop ends its requests as "interrupted" itself. Those that asked for it are resumed by the server
 that finds them first (`take_interrupted`), except for the pictures that they have.
 
 Prompts are stored here and nowhere else.
@@ -30,12 +31,14 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import DatabaseError
-from limner.storage.blobs.store import Store
+from limner.storage.blobs.store import HISTORY, Store
 from limner.storage.db import store_id
 from limner.storage.db.database import Database, Row
+from limner.storage.reserve import Reserve
 
-FOLDER = "history"  # of the store
+FOLDER = HISTORY
 MAX_RESUMED = 5
+_FILES_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,19 @@ class History:
         store: Store,
         home: Path,
         clock: Callable[[], float] = time.time,
+        *,
+        recovering: bool = False,
     ) -> None:
-        """Raises OutputError, DatabaseError or StoreError if one of the three cannot be used."""
+        """Raises OutputError, DatabaseError or StoreError if one of the three cannot be used.
+
+        A store that is not known to be of this database is a SettingsError, unless `recovering`.
+        """
         self.database, self.store, self.clock = database, store, clock
         self._late: deque[list[Any]] = deque(maxlen=10_000)  # ends to be written
         # Of this process: another one of the same home may live on when it dies.
         self.server = f"{store_id.server_id(home)}-{secrets.token_hex(4)}"
-        self.place = store_id.claim(database, store)
+        self.place = store_id.claim(database, store, recovering=recovering)
+        self.reserve = Reserve(home)
 
     # Written by the server, in this order.
 
@@ -216,22 +225,47 @@ class History:
     def delete(self, ids: list[str]) -> int:
         """Delete requests, their prompts and the files of their pictures; returns how many.
 
-        One that is being drawn is left alone.
+        One that is being drawn is left alone. A full disk is no obstacle: it has a reserve.
         """
-        names: list[str] = []
-        n_deleted = 0
         self.store.reach()  # out of reach, it keeps the rows too: they are what says its files
+        n_deleted = self.reserve.with_room(lambda: self._delete_rows(ids))
+        self.finish_deletions()
+        self.database.forget_deleted()
+        return n_deleted
+
+    def _delete_rows(self, ids: list[str]) -> int:
+        n_deleted = 0
         with self.database.transaction() as run:
             for id in ids:
                 pictures = run("SELECT file FROM pictures WHERE request_id = ?", [id])
                 gone = run(
-                    "DELETE FROM requests WHERE id = ? AND state <> 'running' RETURNING id", [id]
+                    "DELETE FROM requests WHERE id = ? AND state <> 'running' RETURNING place", [id]
                 )
                 n_deleted += len(gone)
-                names += [row["file"] for row in pictures if gone]
-        self.store.delete(f"{FOLDER}/{name}" for name in names)
-        self.database.forget_deleted()
+                for picture in pictures if gone else ():
+                    run("INSERT INTO deletions VALUES (?, ?)", [picture["file"], gone[0]["place"]])
         return n_deleted
+
+    def finish_deletions(self) -> None:
+        """Delete the files of this store whose rows are gone."""
+        while rows := self.database.read(
+            "SELECT file FROM deletions WHERE place = ? LIMIT ?", [self.place, _FILES_AT_ONCE]
+        ):
+            files = [row["file"] for row in rows]
+            self.store.delete(f"{FOLDER}/{file}" for file in files)
+            marks = ", ".join("?" * len(files))
+            self.database.execute(f"DELETE FROM deletions WHERE file IN ({marks})", files)
+
+    def unknown(self, files: list[str]) -> list[str]:
+        """Those of `files` that have no row and are not about to be deleted."""
+        known: set[str] = set()
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            some = files[start : start + _FILES_AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            for table in ("pictures", "deletions"):
+                rows = self.database.read(f"SELECT file FROM {table} WHERE file IN ({marks})", some)
+                known |= {row["file"] for row in rows}
+        return [file for file in files if file not in known]
 
     # Drawn on after a stop.
 

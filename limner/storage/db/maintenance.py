@@ -1,12 +1,14 @@
 """Keeps the history in order: ends what nobody draws, deletes what outlived its time.
 
-Every server does this once in a while, for all that share its database and its store. A server
-says that it is alive at each turn; the requests of one that has been silent for `SILENT_S` are
-"interrupted". On its own machine that is known sooner: a server holds a shared lock on
-LIMNER_HOME while it runs, and who finds itself alone at a start knows that no other lives.
+Every server does this once a minute, for all that share its database and its store. A server says
+that it is alive at each turn; the requests of one that said nothing for `SILENT_S`, as this one
+measures it, are "interrupted". On its own machine that is known sooner: a server holds a shared
+lock on LIMNER_HOME while it runs, and who finds itself alone at a start knows that no other lives.
 
-A file without a row is deleted when it is older than `LEFT_S`: by then its row would be there, or
-is refused. In a folder that is nobody else's, a server that starts alone need not wait for that.
+What is deleted is only what the database names: pictures of its rows, and those in `deletions`. A
+file without a row whose name this database made is adopted once `LEFT_S` have passed in which it
+had none: by then its row would be there, or is refused. In a folder that is nobody else's, a
+server that starts alone need not wait for that. Any other file is left alone.
 """
 
 from __future__ import annotations
@@ -14,25 +16,33 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from limner.errors import DatabaseError
 from limner.storage import files
-from limner.storage.blobs.store import outlived
-from limner.storage.db import store_id
+from limner.storage.blobs.names import Names
+from limner.storage.db import database, store_id
+from limner.storage.db.clock import ClockWatch, uptime
 from limner.storage.db.history import FOLDER, History
 
 log = logging.getLogger("limner.storage")
 
 LOCK = "server.lock"
 EVERY_S = 60.0  # how often `tend` should be called
-SILENT_S = 300.0  # more than clocks of several machines differ
+SILENT_S = 300.0
 LEFT_S = 3600.0  # more than it takes from a file to its row, and more than SILENT_S
-_TEMPORARY = ".limner-*.part"
 _DAY_S = 86_400.0
 _REMOVED_AT_ONCE = 50  # requests in one step, so that the database is never held for long
-_NAMES_AT_ONCE = 500
+
+
+class HomeGone(DatabaseError):
+    """LIMNER_HOME or the database in it was removed while it was used."""
+
+
+Adopt = Callable[[list[str]], object]
 
 
 @dataclass(frozen=True)
@@ -46,26 +56,45 @@ class Retention:
 class Maintenance:
     """What keeps `history` in order, done by one of the servers that use it."""
 
-    def __init__(self, history: History, home: Path, retention: Retention | None = None) -> None:
+    def __init__(
+        self,
+        history: History,
+        home: Path,
+        retention: Retention | None = None,
+        *,
+        names: Names | None = None,
+        adopt: Adopt | None = None,
+        uptime: Callable[[], float] = uptime,
+    ) -> None:
+        """`adopt` makes rows for files of the history that `names` made and that have none."""
         self._history, self._home = history, home
         self._retention = retention or Retention()
+        self._names, self._adopt, self._uptime = names, adopt, uptime
+        self.clock = ClockWatch(history.database, history.clock, uptime)
         self._swept_s = float("-inf")
+        self._left: set[str] = set()  # files without a row at the last sweep
+        self._heard: dict[str, tuple[float, float]] = {}  # of servers: their word, and since when
+        self._n_bytes = 0  # of pictures, as far as this server knows
+        self._trimming = threading.Lock()
         self._lock_handle: int | None = None
+        self._database_file: tuple[int, int] | None = None
 
     def acquire(self) -> None:
         """Take part until the process ends, and put right what is known to be left behind."""
         path = self._home / LOCK
         with files.wrap_os_errors(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE)
+            self._lock_handle = handle
+            os.fchmod(handle, files.PRIVATE_FILE)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 log.info("another server uses %s: what a killed one left waits", self._home)
             else:
-                self._sweep_alone()
+                self._history.reserve.with_room(self._sweep_alone)
             fcntl.flock(handle, fcntl.LOCK_SH)
-        self._lock_handle = handle
-        self.run_maintenance()
+        self._database_file = _identity(self._home / database.FILE)
+        self._history.reserve.with_room(self.run_maintenance)
 
     def release(self) -> None:
         """Stop taking part."""
@@ -73,40 +102,84 @@ class Maintenance:
             os.close(self._lock_handle)
         self._lock_handle = None
 
+    def check_home(self) -> None:
+        """Raise DatabaseError if LIMNER_HOME or its database was removed since `hold`."""
+        if self._lock_handle is None:
+            return
+        about = os.fstat(self._lock_handle)
+        is_same = _identity(self._home / LOCK) == (about.st_dev, about.st_ino)
+        if self._history.database.is_sqlite:
+            is_same &= _identity(self._home / database.FILE) == self._database_file
+        if not is_same:
+            raise HomeGone(
+                f"{self._home} was removed or replaced while the server ran; what would be "
+                "written now is lost",
+                hint="put it back, and restart the server",
+            )
+
     def run_maintenance(self) -> None:
         """Say that this server lives, and do for all what is due."""
-        now_s, database = self._history.clock(), self._history.database
-        self._history.end_late()
-        database.execute(
-            "INSERT INTO servers VALUES (?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET seen_s = excluded.seen_s",
-            [self._history.server, now_s],
-        )
-        database.execute("DELETE FROM servers WHERE seen_s < ?", [now_s - SILENT_S])
-        self._interrupt("server NOT IN (SELECT id FROM servers)")
-        self.trim()
-        if not 0 <= now_s - self._swept_s < LEFT_S:
-            self._swept_s = now_s
-            self._remove_left(LEFT_S)
+        self.check_home()
+        try:
+            self._history.end_late()
+            self._say_alive()
+            self.clock.look()
+        finally:  # a full disk, which stops the above, is what this may help against
+            self.trim()
+            self._history.finish_deletions()
+        self._history.reserve.fill()
+        if self._uptime() - self._swept_s >= LEFT_S:
+            self._sweep()
 
     def trim(self) -> int:
         """Delete what is older than the retention, or more than it; returns how many requests."""
         n_deleted = 0
-        while ids := self._outlived():
-            n_gone = self._history.delete(ids)
-            n_deleted += n_gone
-            if not n_gone:  # another server was quicker
-                break
+        with self._trimming:
+            for find in (self._too_old, self._too_much):
+                while ids := find():
+                    n_gone = self._history.delete(ids)
+                    n_deleted += n_gone
+                    if not n_gone:  # another server was quicker
+                        break
         if n_deleted:
             log.info("deleted %d requests that the history keeps no longer", n_deleted)
         return n_deleted
 
+    def stored(self, n_bytes: int) -> None:
+        """A picture was added: `trim` if the history is more than its bytes by that."""
+        self._n_bytes += n_bytes
+        if self._retention.n_bytes is not None and self._n_bytes > self._retention.n_bytes:
+            self.trim()
+
+    def _say_alive(self) -> None:
+        own, now_s = self._history.server, self._history.clock()
+        run = self._history.database.execute
+        run(
+            "INSERT INTO servers VALUES (?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET seen_s = excluded.seen_s",
+            [own, now_s],
+        )
+        for id, seen_s in self._silent():
+            run("DELETE FROM servers WHERE id = ? AND seen_s = ?", [id, seen_s])
+        self._interrupt("server NOT IN (SELECT id FROM servers)")
+
+    def _silent(self) -> list[tuple[str, float]]:
+        """Servers whose word has not changed for `SILENT_S`, whatever their clocks say."""
+        up_s, heard = self._uptime(), {}
+        for row in self._history.database.read("SELECT id, seen_s FROM servers"):
+            before = self._heard.get(row["id"])
+            is_same = before is not None and before[0] == row["seen_s"]
+            heard[row["id"]] = before if before and is_same else (row["seen_s"], up_s)
+        self._heard = heard
+        return [
+            (id, seen_s) for id, (seen_s, since_s) in heard.items() if up_s - since_s > SILENT_S
+        ]
+
     def _sweep_alone(self) -> None:
-        self._interrupt("server LIKE ?", [f"{store_id.server_id(self._home)}%"])
-        for path in self._home.glob(_TEMPORARY):
-            path.unlink(missing_ok=True)
+        id = store_id.server_id(self._home)
+        self._interrupt("(server = ? OR server LIKE ?)", [id, f"{id}-%"])
         if not self._history.store.is_shared:
-            self._remove_left(float("-inf"))
+            self._sweep(is_alone=True)
 
     def _interrupt(self, condition: str, values: Sequence[str] = ()) -> None:
         """End running requests. One whose last row is on its way is waited for."""
@@ -118,41 +191,78 @@ class Maintenance:
         if stopped:
             log.info("%d requests were interrupted", len(stopped))
 
-    def _remove_left(self, age_s: float) -> None:
-        """Delete files without a row. Listed before the rows are read, so none is missed."""
-        store, database = self._history.store, self._history.database
-        n_removed = 0
-        found = outlived(store, FOLDER, age_s, self._history.clock())
-        for start in range(0, len(found), _NAMES_AT_ONCE):
-            names = found[start : start + _NAMES_AT_ONCE]
-            marks = ", ".join("?" * len(names))
-            rows = database.read(f"SELECT file FROM pictures WHERE file IN ({marks})", names)
-            left = set(names) - {row["file"] for row in rows}
-            store.delete(f"{FOLDER}/{name}" for name in left)
-            n_removed += len(left)
-        if n_removed:
-            log.info("removed %d files without a row", n_removed)
+    def _sweep(self, *, is_alone: bool = False) -> None:
+        """Adopt pictures without a row, and remove what a killed process wrote half.
 
-    def _outlived(self) -> list[str]:
-        """Some requests that the retention does not keep, oldest first."""
-        database, place = self._history.database, self._history.place
-        if self._retention.days is not None:
-            end_s = self._history.clock() - self._retention.days * _DAY_S
-            rows = database.read(
-                "SELECT id FROM requests WHERE created_s < ? AND place = ? AND state <> 'running' "
-                "ORDER BY created_s LIMIT ?",
-                [end_s, place, _REMOVED_AT_ONCE],
-            )
-            if rows:
-                return [row["id"] for row in rows]
-        if self._retention.n_bytes is None:
+        Of both only what this database named, and what was so at the last sweep already, unless
+        nobody else can be writing. Listed before the rows are read, so none is missed.
+        """
+        self._swept_s = self._uptime()
+        names = self._names
+        if names is None:
+            return
+        found = [entry.file for entry in self._history.store.list(FOLDER)]
+        torn = {file for file in found if names.owns_temporary(file)}
+        left = set(self._history.unknown([file for file in found if names.owns(file)]))
+        settled = torn | left if is_alone else (torn | left) & self._left
+        self._left = torn | left
+        self._history.store.delete(f"{FOLDER}/{file}" for file in torn & settled)
+        if self._adopt and left & settled:
+            self._adopt(sorted(left & settled))
+
+    def _too_old(self) -> list[str]:
+        """Some requests that are older than the retention, oldest first."""
+        if self._retention.days is None:
             return []
-        rows = database.read(
-            "SELECT id FROM (SELECT r.id, r.created_s, "
-            "sum(p.n_bytes) OVER (ORDER BY r.created_s DESC, r.id DESC) AS up_to_here "
-            "FROM requests r JOIN pictures p ON p.request_id = r.id "
-            "WHERE r.place = ? AND r.state <> 'running') AS sums "
-            "WHERE up_to_here > ? GROUP BY id, created_s ORDER BY created_s LIMIT ?",
-            [place, self._retention.n_bytes, _REMOVED_AT_ONCE],
+        rows = self._history.database.read(
+            "SELECT id FROM requests WHERE created_s < ? AND place = ? AND state <> 'running' "
+            "ORDER BY created_s LIMIT ?",
+            [
+                self.clock.believed_s - self._retention.days * _DAY_S,
+                self._history.place,
+                _REMOVED_AT_ONCE,
+            ],
         )
         return [row["id"] for row in rows]
+
+    def _too_much(self) -> list[str]:
+        """The oldest requests that are more than the bytes of the retention; never the latest."""
+        if self._retention.n_bytes is None:
+            return []
+        read, place = self._history.database.read, self._history.place
+        [row] = read(
+            "SELECT coalesce(sum(p.n_bytes), 0) AS n_bytes FROM pictures p "
+            "JOIN requests r ON r.id = p.request_id WHERE r.place = ?",
+            [place],
+        )
+        self._n_bytes = int(row["n_bytes"])
+        n_over = self._n_bytes - self._retention.n_bytes
+        if n_over <= 0:
+            return []
+        rows = read(
+            "SELECT id, state, (SELECT sum(n_bytes) FROM pictures WHERE request_id = id) "
+            "AS n_bytes FROM requests WHERE place = ? "
+            "AND EXISTS (SELECT file FROM pictures WHERE request_id = id) "
+            "ORDER BY created_s, id LIMIT ?",
+            [place, _REMOVED_AT_ONCE + 1],
+        )
+        ids = []
+        for row in rows[:-1]:
+            if n_over > 0 and row["state"] != "running":
+                n_over -= int(row["n_bytes"])
+                ids.append(row["id"])
+        return ids
+
+
+def is_served(history: History) -> bool:
+    """Whether a server of this database said of late that it lives."""
+    since_s = history.clock() - SILENT_S
+    return bool(history.database.read("SELECT id FROM servers WHERE seen_s > ?", [since_s]))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

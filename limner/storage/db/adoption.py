@@ -1,0 +1,54 @@
+"""Rows for pictures that have none, as a request each whose owner is not known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from limner.storage.db.history import History, Made
+
+
+def adopt(
+    history: History, made: Made, file: str, data: bytes, *, prompt: str, model: str, drawn_s: float
+) -> str | None:
+    """Make the rows of `file`, which has them not; returns the id of its request.
+
+    None: it has its row, or is about to be deleted. `drawn_s` is a Unix time. The request belongs
+    to no key, so with keys only one with the scope admin sees it.
+    """
+    id = f"req_{file.removeprefix('img-').partition('.')[0]}"
+    parameters = {
+        "n": 1,
+        "size": f"{made.width}x{made.height}",
+        "seed": made.seed,
+        "output_format": made.format,
+        "recovered": True,
+    }
+    with history.database.transaction() as run:
+        for table in ("pictures", "deletions"):
+            if run(f"SELECT file FROM {table} WHERE file = ?", [file]):
+                return None
+        if not run(
+            "INSERT INTO requests (id, place, server, key_name, created_s, kind, model, prompt, "
+            "parameters, state) VALUES (?, ?, ?, '', ?, 'generation', ?, ?, ?, 'done') "
+            "ON CONFLICT (id) DO NOTHING RETURNING id",
+            [id, history.place, history.server, drawn_s, model, prompt, json.dumps(parameters)],
+        ):
+            return None
+        run(
+            "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                id,
+                made.number,
+                file,
+                hashlib.sha256(data).hexdigest(),
+                len(data),
+                made.seed,
+                made.score,
+                made.width,
+                made.height,
+                made.format,
+                None,
+            ],
+        )
+    return id
