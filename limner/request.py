@@ -77,11 +77,17 @@ class Edit:
 
     pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
     mask: NDArray[np.uint8] | None = None  # (H, W): 0 = draw here, all else stays as it is
+    is_own_mask: bool = False  # the mask says where `pixels` were clear before they were resized
 
     def __post_init__(self) -> None:
         _check_pixels(self.pixels)
         if self.mask is not None:
             _check_mask(self.mask, self.pixels)
+
+    @property
+    def given_mask(self) -> NDArray[np.uint8] | None:
+        """The mask, if it came beside the picture; None if only clear pixels say where to draw."""
+        return None if self.is_own_mask else self.mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +150,11 @@ def size_of(pixels: NDArray[np.uint8]) -> Size:
 
 def size_like(pixels: NDArray[np.uint8]) -> Size:
     """The size to draw a picture like `(H, W, …)` pixels at: theirs, or the nearest allowed."""
-    size = size_of(pixels)
+    return nearest_size(size_of(pixels))
+
+
+def nearest_size(size: Size) -> Size:
+    """`size` if a picture of it can be drawn, else the nearest that can."""
     if _is_within_limits(size):
         return size
     longer, shorter = max(size.width, size.height), min(size.width, size.height)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
 from limner.model import pixels as px
 from limner.server import admission, bodies, replay, service, urls
+from limner.server.decoders import Decoder
 from limner.server.jobs import Job, Waiting
 from limner.server.service import Service
 from limner.server.wire import answers, calls, errors
@@ -48,35 +49,50 @@ async def generations(request: Request) -> Response:
 async def edits(request: Request) -> Response:
     """Change a picture by a prompt."""
     serving = service.of(request)
+    strict = serving.settings.strict
     async with bodies.read_parts(
         request, takes_json=True, max_bytes=serving.max_upload_bytes
     ) as parts:
-        call = await to_thread.run_sync(
-            lambda: calls.read_edit(
-                parts.fields,
-                parts.images,
-                parts.mask,
-                serving.catalogue,
-                strict=serving.settings.strict,
+        call = await _decoded(
+            request,
+            lambda decoder: calls.read_edit(
+                parts.fields, parts.images, parts.mask, serving.catalogue, decoder, strict=strict
             ),
-            limiter=serving.decoders,
         )
-    return await _answer(request, serving, call)
+    return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
 
 
 async def variations(request: Request) -> Response:
     """Draw pictures like another."""
     serving = service.of(request)
+    strict = serving.settings.strict
     async with bodies.read_parts(
         request, takes_json=False, max_bytes=serving.max_upload_bytes
     ) as parts:
-        call = await to_thread.run_sync(
-            lambda: calls.read_variation(
-                parts.fields, parts.images, serving.catalogue, strict=serving.settings.strict
+        call = await _decoded(
+            request,
+            lambda decoder: calls.read_variation(
+                parts.fields, parts.images, serving.catalogue, decoder, strict=strict
             ),
-            limiter=serving.decoders,
         )
-    return await _answer(request, serving, call)
+    return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
+
+
+async def _decoded(request: Request, read: Callable[[Decoder], Call]) -> Call | None:
+    """What `read` understands of a request with pictures; None, at once, if its sender leaves."""
+
+    async def work() -> Call:
+        async with service.of(request).decoders.lease() as decoder:
+            return await to_thread.run_sync(_read_and_forget, read, decoder)
+
+    return await _unless_left(request, work())
+
+
+def _read_and_forget(read: Callable[[Decoder], Call], decoder: Decoder) -> Call:
+    try:
+        return read(decoder)
+    finally:
+        decoder.forget()
 
 
 async def _answer(request: Request, serving: Service, call: Call) -> Response:

@@ -17,6 +17,8 @@ from limner.model.pixels import Pixels
 from limner.request import Format
 from limner.server import safety, traces
 from limner.server.auth import Holder, Keys
+from limner.server.body_memory import BodyBudget
+from limner.server.decoders import DecoderPool
 from limner.server.idempotency import Answers
 from limner.server.jobs import Jobs
 from limner.server.limits import Limiter
@@ -67,8 +69,9 @@ class Service:
         self.keys = Keys(settings.api_keys, keys)
         self.limiter = Limiter(keys)
         self.jobs = Jobs()
-        # Pictures are large once decoded: two at a time keep memory bounded.
-        self.decoders = CapacityLimiter(2)
+        self.bodies = BodyBudget(4 * self.max_upload_bytes)
+        # Pictures are large while they are decoded: two at a time keep memory bounded.
+        self.decoders = DecoderPool(2, settings.home)
         # A store that does not answer must not take the threads that check keys and write rows.
         self.readers = CapacityLimiter(16)
         self.answers = Answers(settings.link_minutes * 60)
@@ -117,6 +120,7 @@ class Service:
 
     def close(self) -> None:
         """Stop taking part."""
+        self.decoders.close()
         if self.upkeep:
             self.upkeep.release()
         self.database.close()

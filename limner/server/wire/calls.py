@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
+from limner.errors import LimnerError
 from limner.request import (
     BACKGROUNDS,
     FORMATS,
@@ -21,13 +23,13 @@ from limner.request import (
     Edit,
     Format,
     ImageRequest,
-    Variation,
+    Size,
 )
 from limner.server.uploads import RawFile
 from limner.server.wire import fields as f
 from limner.server.wire.errors import USER, ApiError
 from limner.server.wire.fields import Fields
-from limner.server.wire.images import read_sources
+from limner.server.wire.images import Decoder, Sources, read_sources
 from limner.server.wire.profiles import Catalogue, Target, read_quality, read_size
 
 Container = Literal["url", "b64_json"]
@@ -115,6 +117,7 @@ def read_edit(
     images: Sequence[RawFile],
     mask: RawFile | None,
     catalogue: Catalogue,
+    decoder: Decoder,
     *,
     strict: bool = True,
 ) -> Call:
@@ -125,13 +128,13 @@ def read_edit(
         fields.check_known(EDIT_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     name = "image" if fields.is_form else "images"
-    sources = read_sources(images, mask, target, needs_alpha=True, field=name)
+    fit = partial(_size_if_valid, fields, target)
+    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=name)
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
-    alpha = None if sources.mask is None else sources.mask.pixels[..., 3]
-    source = Edit(sources.images[0].pixels, alpha)
-    call = replace(_read_rest(fields, target, prompt, n, source), parent=images[0].sha256())
-    n_more = len(sources.images) - 1
+    call = _read_rest(fields, target, prompt, n, sources)
+    call = replace(call, parent=images[0].sha256())
+    n_more = sources.n_images - 1
     if n_more:
         others = "the other one was" if n_more == 1 else f"the other {n_more} were"
         call = replace(call, notices=(f"The first picture was edited; {others} not looked at",))
@@ -139,21 +142,39 @@ def read_edit(
 
 
 def read_variation(
-    fields: Fields, images: Sequence[RawFile], catalogue: Catalogue, *, strict: bool = True
+    fields: Fields,
+    images: Sequence[RawFile],
+    catalogue: Catalogue,
+    decoder: Decoder,
+    *,
+    strict: bool = True,
 ) -> Call:
     """Understand the body of /v1/images/variations, its picture included."""
     target = catalogue.target(fields)
     if strict:
         fields.check_known(VARIATION_NAMES)
-    sources = read_sources(images, None, target, needs_alpha=False)
+
+    def fit(original: Size) -> Size | None:
+        return _size_if_valid(fields, target, None)
+
+    sources = read_sources(images, None, target, decoder, is_edit=False, fit=fit)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
     seed = fields.whole_number("seed", 0, MAX_SEED)
-    source = Variation(sources.images[0].pixels)
-    request = ImageRequest(
-        "", n, read_size(fields, target), seed=seed, source=source, **_read_choosing(fields)
-    )
+    size, source = read_size(fields, target), sources.source
+    request = ImageRequest("", n, size, seed=seed, source=source, **_read_choosing(fields))
     return Call(target, request.with_seed(), container, parent=images[0].sha256())
+
+
+def _size_if_valid(fields: Fields, target: Target, original: Size | None) -> Size | None:
+    """The size that an edit of a picture of size `original`, or a variation (None), is drawn at.
+
+    None if it is refused: that is said after what else may be wrong.
+    """
+    try:
+        return read_size(fields, target, original)
+    except LimnerError:
+        return None
 
 
 def _read_n(fields: Fields, target: Target) -> int:
@@ -162,7 +183,7 @@ def _read_n(fields: Fields, target: Target) -> int:
 
 
 def _read_rest(
-    fields: Fields, target: Target, prompt: str, n: int, source: Edit | None = None
+    fields: Fields, target: Target, prompt: str, n: int, sources: Sources | None = None
 ) -> Call:
     quality = read_quality(fields, target)
     background = cast("Background", fields.choice("background", BACKGROUNDS) or "auto")
@@ -176,7 +197,8 @@ def _read_rest(
     _refuse_animation(fields)
     identifier = _read_identifier(fields)
     seed = fields.whole_number("seed", 0, MAX_SEED)
-    size = read_size(fields, target, source)
+    size = read_size(fields, target, sources.original if sources else None)
+    source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
         prompt, n, size, quality, seed, background, previews, source, **_read_choosing(fields)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
-from limner.request import Edit, Quality, Size, size_like, size_of
+from limner.request import Quality, Size, nearest_size
 from limner.server.wire import fields as f
 from limner.server.wire.errors import USER, ApiError
 from limner.server.wire.fields import Fields
@@ -149,18 +149,18 @@ def _has_gpt_signal(fields: Fields) -> bool:
     )
 
 
-def read_size(fields: Fields, target: Target, source: Edit | None = None) -> Size:
+def read_size(fields: Fields, target: Target, source: Size | None = None) -> Size:
     """The size asked for, which the era of the model allows; the engine may still refuse it.
 
-    Left to the server it is 1024x1024; with a picture to edit, for models that know "auto", what
-    is nearest to its shape, and its very size for names of this server's own.
+    Left to the server it is 1024x1024; with a picture of size `source` to edit, for models that
+    know "auto", what is nearest to its shape, and its very size for names of this server's own.
     """
     text = fields.text("size")
     takes_auto = target.own or target.is_gpt
     if text is None or (text == "auto" and takes_auto):
         if source is None or not takes_auto:
             return _DEFAULT_SIZE
-        return size_like(source.pixels) if target.own else _nearest_shape(size_of(source.pixels))
+        return nearest_size(source) if target.own else _nearest_shape(source)
     if target.own or (target.is_gpt and target.model is None):
         return Size.parse(text)
     if target.is_gpt:
