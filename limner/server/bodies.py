@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from limner.server import data_urls, forms, json_body, service
-from limner.server.body_memory import Held, chunks_of
+from limner.server.body_memory import FREE_BYTES, Held, chunks_of
 from limner.server.json_body import LongText, Parsed
 from limner.server.uploads import RawFile
 from limner.server.wire import errors
@@ -48,6 +48,18 @@ class Parts:
 def media_type(request: Request) -> str:
     """What the request says its body is, without parameters."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def reading(request: Request) -> AbstractContextManager[None]:
+    """Ask the limits of the key of `request` before its body is read, unless it is a small one.
+
+    A 429 (ApiError) if the request is sure to be refused by them; else it counts as under way.
+    """
+    declared = request.headers.get("content-length", "0")
+    is_small = declared.isdecimal() and len(declared) < 10 and int(declared) <= FREE_BYTES
+    if is_small and "transfer-encoding" not in request.headers:
+        return nullcontext()  # what is wrong with it is told first
+    return service.of(request).limiter.reading(service.holder(request))
 
 
 async def read_json(request: Request) -> Fields:

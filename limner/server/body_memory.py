@@ -57,5 +57,8 @@ async def chunks_of(request: Request, held: Held, max_bytes: int) -> AsyncIterat
         n_bytes += len(chunk)
         if n_bytes > max_bytes:
             raise errors.body_too_large(max_bytes)
+        earlier: Held | None = getattr(request.state, "held_before", None)
+        if earlier is not None and earlier is not held:
+            earlier.release()  # it was held in memory, and is handed out now
         held.add(len(chunk))
         yield chunk

@@ -14,8 +14,10 @@ import asyncio
 import hashlib
 import re
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -23,8 +25,9 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from limner.server import service
+from limner.server import bodies, service
 from limner.server.admission import outlives
+from limner.server.body_memory import chunks_of
 from limner.server.replay import REPLAYED
 from limner.server.wire import errors
 
@@ -216,13 +219,13 @@ def _bytes(chunk: Any) -> bytes:
 
 
 async def _read(request: Request) -> bytes:
-    chunks, n_bytes = [], 0
-    async for chunk in request.stream():
-        n_bytes += len(chunk)
-        if n_bytes > MAX_REQUEST_BYTES:
-            raise errors.body_too_large(MAX_REQUEST_BYTES)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    """The body, which counts as held until a handler reads it again, or `request` is over."""
+    serving, holder = service.of(request), service.holder(request)
+    held = request.state.held_before = serving.bodies.hold()
+    weakref.finalize(request, held.release)
+    is_known = serving.answers.find((holder.name, request.headers.get(HEADER, ""))) is not None
+    with nullcontext() if is_known else bodies.reading(request):
+        return b"".join([chunk async for chunk in chunks_of(request, held, MAX_REQUEST_BYTES)])
 
 
 def _fingerprint(request: Request, body: bytes) -> str:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from anyio import to_thread
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Event, Notice, Picture, Preview, check_able
 from limner.errors import LimnerError
 from limner.model import pixels as px
 from limner.server import admission, bodies, replay, service, urls
+from limner.server.bodies import Parts
 from limner.server.decoders import Decoder
+from limner.server.delivery import Delivery, Outbox, WholeDelivery
 from limner.server.jobs import Job, Waiting
 from limner.server.service import Service
 from limner.server.wire import answers, calls, errors
@@ -32,7 +34,9 @@ log = logging.getLogger("limner.server")
 # ordinary error, and after it an event. Below the idle time of common proxies.
 FIRST_EVENT_S = 10.0
 KEEP_ALIVE_S = 15.0
+MAX_QUICK_CHARS = 1000  # a longer prompt is judged off the loop
 PROGRESS_EVERY_S = 1.0
+MAX_BEHIND_BYTES = 1_000_000  # of a stream that its client has not taken; then previews are dropped
 CLIENT_LEFT = 499  # nobody reads it; it stands in the log
 
 T = TypeVar("T")
@@ -41,7 +45,8 @@ T = TypeVar("T")
 async def generations(request: Request) -> Response:
     """Draw pictures from a prompt."""
     serving = service.of(request)
-    fields = await bodies.read_json(request)
+    with bodies.reading(request):
+        fields = await bodies.read_json(request)
     call = calls.read_generation(fields, serving.catalogue, strict=serving.settings.strict)
     return await _answer(request, serving, call)
 
@@ -50,31 +55,37 @@ async def edits(request: Request) -> Response:
     """Change a picture by a prompt."""
     serving = service.of(request)
     strict = serving.settings.strict
-    async with bodies.read_parts(
-        request, takes_json=True, max_bytes=serving.max_upload_bytes
-    ) as parts:
-        call = await _decoded(
-            request,
-            lambda decoder: calls.read_edit(
-                parts.fields, parts.images, parts.mask, serving.catalogue, decoder, strict=strict
-            ),
+
+    def read(parts: Parts, decoder: Decoder) -> Call:
+        return calls.read_edit(
+            parts.fields, parts.images, parts.mask, serving.catalogue, decoder, strict=strict
         )
-    return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
+
+    return await _with_pictures(request, read, takes_json=True)
 
 
 async def variations(request: Request) -> Response:
     """Draw pictures like another."""
     serving = service.of(request)
     strict = serving.settings.strict
-    async with bodies.read_parts(
-        request, takes_json=False, max_bytes=serving.max_upload_bytes
-    ) as parts:
-        call = await _decoded(
-            request,
-            lambda decoder: calls.read_variation(
-                parts.fields, parts.images, serving.catalogue, decoder, strict=strict
-            ),
+
+    def read(parts: Parts, decoder: Decoder) -> Call:
+        return calls.read_variation(
+            parts.fields, parts.images, serving.catalogue, decoder, strict=strict
         )
+
+    return await _with_pictures(request, read, takes_json=False)
+
+
+async def _with_pictures(
+    request: Request, read: Callable[[Parts, Decoder], Call], *, takes_json: bool
+) -> Response:
+    """Answer a request with pictures, which `read` understands."""
+    serving = service.of(request)
+    max_bytes = serving.max_upload_bytes
+    with bodies.reading(request):
+        async with bodies.read_parts(request, takes_json=takes_json, max_bytes=max_bytes) as parts:
+            call = await _decoded(request, partial(read, parts))
     return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
 
 
@@ -102,7 +113,10 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
         return await replay.answer(request, call, drawn_as)
     worker = serving.worker(call)
     check_able(worker.engine, call.request)
-    serving.check_prompt(call, service.request_id(request))
+    if len(call.request.prompt) <= MAX_QUICK_CHARS:
+        serving.check_prompt(call, service.request_id(request))
+    else:
+        await run_in_threadpool(serving.check_prompt, call, service.request_id(request))
     with service.trace(request).during("admission"):
         job = await admission.admit(request, call)
     if call.stream:
@@ -117,10 +131,9 @@ async def _whole(request: Request, serving: Service, call: Call, job: Job) -> Re
     if pictures is None:
         return Response(status_code=CLIENT_LEFT)
     drawn, notices = pictures
-    body = answers.images(call, drawn, serving.worker(call).engine)
-    return Response(
-        answers.dump(body), media_type="application/json", headers=_headers(call, notices)
-    )
+    body = answers.dump(answers.images(call, drawn, serving.worker(call).engine))
+    headers = _headers(call, notices)
+    return WholeDelivery(body, media_type="application/json", headers=headers, ticket=job.ticket)
 
 
 async def _finished(
@@ -186,7 +199,7 @@ def keep(
     job.n_kept += 1
     if base is None or name is None:
         return drawn
-    return Drawn(drawn.data, drawn.is_transparent, base + serving.links.address(name))
+    return Drawn(b"", drawn.is_transparent, base + serving.links.address(name))
 
 
 def _checked(serving: Service, call: Call, event: Picture | Preview, request_id: str) -> Drawn:
@@ -238,10 +251,12 @@ async def _stream(request: Request, serving: Service, call: Call, job: Job) -> R
         job.cancel()
         first.cancel()
         return Response(status_code=CLIENT_LEFT)
-    return StreamingResponse(
+    return Delivery(
         _lines(serving, call, job, events, first, service.request_id(request)),
         media_type="text/event-stream; charset=utf-8",
         headers={"cache-control": "no-cache", "x-accel-buffering": "no", **_headers(call, [])},
+        ticket=job.ticket,
+        closing=job.cancel,
     )
 
 
@@ -252,41 +267,75 @@ async def _lines(
     events: AsyncIterator[Event | Waiting],
     first: asyncio.Future[Event | Waiting | None],
     request_id: str,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The stream's bytes; however it ends, the job ends with it."""
-    n_partial: dict[int, int] = {}
-    coming = first
-    told_s = time.monotonic()
+    outbox = Outbox()
+    filling = asyncio.ensure_future(_fill(outbox, serving, call, job, events, first, request_id))
     try:
-        while True:
-            done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
-            if not done:
-                yield answers.KEEP_ALIVE
-                continue
-            event = coming.result()
-            if event is None:
-                return
-            coming = asyncio.ensure_future(anext(events, None))
-            if isinstance(event, Preview):
-                index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                drawn = await run_in_threadpool(_checked, serving, call, event, request_id)
-                yield answers.partial_image(call, index, drawn)
-            elif isinstance(event, Picture):
-                drawn = await run_in_threadpool(keep, serving, call, job, event, request_id)
-                yield answers.completed(call, drawn, serving.worker(call).engine)
-            elif isinstance(event, Notice):
-                yield answers.comment(event.text)
-            elif isinstance(event, Waiting):
-                yield answers.comment(f"position {event.position}")
-            elif time.monotonic() - told_s >= PROGRESS_EVERY_S:
-                told_s = time.monotonic()
-                yield answers.comment(f"{event.stage} {event.done}/{event.total}")
-    except Exception as error:
-        job.close("failed")
-        yield answers.failed(_as_api_error(error, request_id))
+        async for chunk in outbox.chunks(answers.KEEP_ALIVE, KEEP_ALIVE_S):
+            yield chunk
     finally:
         job.cancel()
-        coming.cancel()
+        filling.cancel()
+        with suppress(asyncio.CancelledError):
+            await filling
+
+
+async def _fill(
+    outbox: Outbox,
+    serving: Service,
+    call: Call,
+    job: Job,
+    events: AsyncIterator[Event | Waiting],
+    first: asyncio.Future[Event | Waiting | None],
+    request_id: str,
+) -> None:
+    """Make the stream's bytes of events as they come, so that no pixels wait for the client.
+
+    The job begins no further picture while the client is behind (`Job.next`), and previews are
+    dropped then.
+    """
+    n_partial: dict[int, int] = {}
+    told_s = time.monotonic()
+    try:
+        event = await first
+        del first  # with the event in it
+        while event is not None:
+            is_behind = outbox.n_bytes > MAX_BEHIND_BYTES
+            if isinstance(event, Preview):
+                if not is_behind:
+                    index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
+                    outbox.put(
+                        await run_in_threadpool(_partial, serving, call, event, index, request_id)
+                    )
+            elif isinstance(event, Picture):
+                outbox.put(
+                    await run_in_threadpool(_completed, serving, call, job, event, request_id),
+                    job.sent,
+                )
+            elif isinstance(event, Notice):
+                outbox.put(answers.comment(event.text))
+            elif isinstance(event, Waiting):
+                outbox.put(answers.comment(f"position {event.position}"))
+            elif not is_behind and time.monotonic() - told_s >= PROGRESS_EVERY_S:
+                told_s = time.monotonic()
+                outbox.put(answers.comment(f"{event.stage} {event.done}/{event.total}"))
+            event = None  # its pixels are not kept until the next one comes
+            event = await anext(events, None)
+    except Exception as error:
+        job.close("failed")
+        outbox.put(answers.failed(_as_api_error(error, request_id)))
+    finally:
+        outbox.complete()
+
+
+def _partial(serving: Service, call: Call, event: Preview, index: int, request_id: str) -> bytes:
+    return answers.partial_image(call, index, _checked(serving, call, event, request_id))
+
+
+def _completed(serving: Service, call: Call, job: Job, event: Picture, request_id: str) -> bytes:
+    drawn = keep(serving, call, job, event, request_id)
+    return answers.completed(call, drawn, serving.worker(call).engine)
 
 
 def _as_api_error(error: Exception, request_id: str) -> ApiError:
