@@ -83,6 +83,7 @@ def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
     `file` stays in use until the picture is decoded.
     """
     with _reported(file):
+        file.seek(0)
         is_jpeg = file.read(len(_JPEG)) == _JPEG
         file.seek(0)
         # Image.open would take a JPEG with a further picture behind it, as cameras write, for an

@@ -58,6 +58,7 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
+        self._asking = threading.RLock()  # held while an answer is waited for
         self._is_killed = False
 
     @property
@@ -101,15 +102,11 @@ class Decoder:
             if self._process is not None:
                 self._process.kill()
                 self._process.wait()
-            if self._socket is not None:
-                # Wakes a thread that waits for the answer, and lets it close the socket.
-                with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """End the process while nothing is asked of it."""
-        self.kill()
-        if self._socket is not None:
+            if self._socket is None:
+                return
+            with suppress(OSError):  # closed before
+                self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
+        with self._asking:
             self._socket.close()
 
     def _decode(self, kind: str, fit: Size | None) -> Edit | Variation:
@@ -127,7 +124,12 @@ class Decoder:
         return source
 
     def _ask(self, said: dict[str, Any], file: IO[bytes] | None = None) -> dict[str, Any]:
-        server = self._start()
+        with self._asking:
+            return self._answer(self._start(), said, file)
+
+    def _answer(
+        self, server: socket.socket, said: dict[str, Any], file: IO[bytes] | None
+    ) -> dict[str, Any]:
         fds = [file.fileno()] if file is not None else []
         line = b""
         try:
@@ -207,12 +209,12 @@ class DecoderPool:
         for since_s, decoder in list(self._idle):
             if since_s <= until_s:
                 self._idle.remove((since_s, decoder))
-                decoder.close()
+                decoder.kill()
 
     def close(self) -> None:
         """End the processes that wait for work; the others end with the server."""
         while self._idle:
-            self._idle.pop()[1].close()
+            self._idle.pop()[1].kill()
 
 
 def _environment() -> dict[str, str]:

@@ -36,7 +36,7 @@ FIRST_EVENT_S = 10.0
 KEEP_ALIVE_S = 15.0
 MAX_QUICK_CHARS = 1000  # a longer prompt is judged off the loop
 PROGRESS_EVERY_S = 1.0
-MAX_BEHIND_BYTES = 1_000_000  # of a stream that its client has not taken; then previews are dropped
+MAX_BEHIND_BYTES = 4_000_000  # of a stream that its client has not taken; then previews are dropped
 CLIENT_LEFT = 499  # nobody reads it; it stands in the log
 
 T = TypeVar("T")
