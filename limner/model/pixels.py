@@ -187,13 +187,15 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         return upright(image)
 
 
-def upright(image: Image.Image) -> Pixels:
-    """The pixels of an open image as straight `(H, W, 4)`, turned upright by EXIF.
+def upright(image: Image.Image, *, is_turned: bool = True) -> Pixels:
+    """The pixels of an open image as straight `(H, W, 4)`, turned upright by EXIF if `is_turned`.
 
     The image is changed. A damaged file is a DataError.
     """
     try:
-        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        if is_turned:
+            ImageOps.exif_transpose(image, in_place=True)
         return np.array(_rgba(image))
     except _BROKEN as error:
         raise _damaged(error) from error

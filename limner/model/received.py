@@ -62,6 +62,7 @@ class Opened:
     width: int  # in pixels, upright; those of the file, even if it will be decoded smaller
     height: int
     has_alpha: bool
+    is_turned: bool  # whether EXIF in its header may say that it is to be turned
     shrink: int = 1  # 1, 2, 4 or 8: by how much each side is divided when it is decoded
 
     @property
@@ -74,7 +75,7 @@ class Opened:
         if self.shrink > 1:
             width, height = self.image.size
             self.image.draft("RGB", (width // self.shrink, height // self.shrink))
-        return px.upright(self.image)
+        return px.upright(self.image, is_turned=self.is_turned)
 
 
 def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
@@ -96,12 +97,14 @@ def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
             _check_jpeg(image, file)
         elif (n_frames := getattr(image, "n_frames", 1)) > 1:
             raise DataError(f"The picture is animated: it has {n_frames} frames; send one of them")
-        if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
+        # Of a PNG whose EXIF data follow the pixels, Pillow would decode them to find it.
+        is_told = image.format != "PNG" or "exif" in image.info
+        if is_told and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
             width, height = height, width
     shrink = 1
     while width * height // shrink**2 > max_pixels:
         shrink *= 2
-    return Opened(image, width, height, has_alpha, shrink)
+    return Opened(image, width, height, has_alpha, is_told, shrink)
 
 
 def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Received:

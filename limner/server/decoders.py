@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -32,6 +32,7 @@ from limner.server import uploads
 
 IDLE_S = 30.0
 MAX_WALL_S = 120.0  # for one answer; on a busy machine processor time passes slowly
+LARGE_PIXELS = 5_000_000  # takes up to 300 MB to decode
 _MODULE = "limner.model.decode_process"
 
 
@@ -52,9 +53,14 @@ class OpaqueMask(DataError):
 class Decoder:
     """One process, for one request at a time. Its methods block: not on the loop."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` holds decoded pictures, in files without a name."""
+    def __init__(self, folder: Path, turn: threading.Lock | None = None) -> None:
+        """`folder` holds decoded pictures, in files without a name.
+
+        Decoders that share a `turn` decode large pictures one after the other.
+        """
         self._folder = folder
+        self._turn = turn or threading.Lock()
+        self._n_pixels = 0  # of what was opened last
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
@@ -73,7 +79,10 @@ class Decoder:
 
     def open(self, name: Literal["image", "mask"], file: IO[bytes], max_pixels: int) -> Header:
         """Read the header of a picture to decode; a DataError if it is refused."""
-        return Header(**self._ask({"do": "open", "as": name, "max_pixels": max_pixels}, file))
+        said = {"do": "open", "as": name, "max_pixels": max_pixels}
+        header = Header(**self._ask(said, file))
+        self._n_pixels = header.n_pixels
+        return header
 
     def edit(self, fit: Size | None) -> Edit:
         """Decode what was opened, no larger than it is drawn at the size `fit`.
@@ -112,7 +121,9 @@ class Decoder:
     def _decode(self, kind: str, fit: Size | None) -> Edit | Variation:
         with uploads.temporary_file(self._folder) as result:
             size = [fit.width, fit.height] if fit else None
-            said = self._ask({"do": "decode", "kind": kind, "fit": size}, result)
+            is_large = self._n_pixels > LARGE_PIXELS
+            with self._turn if is_large else nullcontext():
+                said = self._ask({"do": "decode", "kind": kind, "fit": size}, result)
             if said["mask"] == "opaque":
                 raise OpaqueMask("no pixel of it is fully transparent, so there is nothing to edit")
             has_mask = said["mask"] != "none"
@@ -181,13 +192,14 @@ class DecoderPool:
     def __init__(self, n: int, folder: Path) -> None:
         self._folder = folder
         self._places = CapacityLimiter(n)
+        self._turn = threading.Lock()
         self._idle: list[tuple[float, Decoder]] = []  # (since when, …), the last used at the end
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Decoder]:
         """A decoder for one request; waits for a free one. Killed if the request is cancelled."""
         async with self._places:
-            decoder = self._idle.pop()[1] if self._idle else Decoder(self._folder)
+            decoder = self._idle.pop()[1] if self._idle else Decoder(self._folder, self._turn)
             try:
                 yield decoder
             except BaseException as error:
