@@ -22,12 +22,19 @@ import pytest
 from PIL import Image
 
 from limner.engines import base
-from limner.engines.base import Engine, Event, Picture, Preview, Wanted
+from limner.engines.base import (
+    Engine,
+    Event,
+    ImageTask,
+    Picture,
+    Preview,
+)
 from limner.errors import DataError
-from limner.model.received import MAX_JPEG_SCANS, MAX_PIXELS
-from limner.server import decoders, delivery, doorway
-from limner.server.decoders import Decoder
-from limner.storage.keys import KeyStore, Limits
+from limner.imaging.decode_upload import MAX_JPEG_SCANS, MAX_PIXELS
+from limner.server.http import delivery, middleware
+from limner.server.http.bodies import decoders
+from limner.server.http.bodies.decoders import Decoder
+from limner.storage.db.keys import KeyStore, Limits
 from tests.hostile import many_scans
 from tests.server.helpers import (
     BODY,
@@ -155,7 +162,7 @@ def test_unfinished_bodies_have_a_budget_together(small: Server) -> None:
 def test_limits_of_a_key_come_before_its_body(
     small: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doorway, "DRAIN_S", 0.1)
+    monkeypatch.setattr(middleware, "DRAIN_S", 0.1)
     key = KeyStore(small.service.database).create("one", ("draw",), Limits(requests_per_minute=1))
     small.service.keys.read()
     authorization = f"authorization: Bearer {key}"
@@ -271,7 +278,7 @@ def test_waiting_edits_keep_the_size_that_is_drawn(
     seen: list[Any] = []
     draw = GatedEngine.draw
 
-    def noted(self: GatedEngine, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def noted(self: GatedEngine, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         seen.extend(one.request.source for one in wanted)
         return draw(self, wanted)
 
@@ -303,7 +310,7 @@ class NoiseEngine(Engine):
     model: str = "noise"
     drawn: list[int] = field(default_factory=list)
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Yield a preview and a picture of each."""
         for one in wanted:
             size = one.request.size

@@ -1,0 +1,206 @@
+"""Request bodies, read within bounds: JSON objects, and forms with files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from limner.server.http.bodies import data_urls, forms, json_body
+from limner.server.http.bodies.body_memory import FREE_BYTES, Held, chunks_of
+from limner.server.http.bodies.json_body import LongText, Parsed
+from limner.server.http.uploads import RawFile
+from limner.server.openai import errors
+from limner.server.openai import fields as f
+from limner.server.openai.errors import ApiError
+from limner.server.openai.fields import Fields
+from limner.server.openai.images import MAX_IMAGES
+from limner.service import context
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+
+MAX_JSON_BYTES = (
+    1_000_000  # without pictures: a prompt of 32,000 characters, all escaped, is 384 kB
+)
+# Beside long strings, which are pictures and go to files.
+_MAX_INLINE_BYTES = MAX_JSON_BYTES + (MAX_IMAGES + 1) * json_body.MAX_INLINE_BYTES
+_MAX_TEXT_BYTES = 1_000_000  # of a long string that is no picture
+
+# image, image[], image[0]: all are in use for one picture and for several.
+_IMAGE_FIELD = re.compile(r"image(\[\d{0,4}\])?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A request with pictures: its values, and its files still unread."""
+
+    fields: Fields
+    images: list[RawFile] = field(default_factory=list)
+    mask: RawFile | None = None
+
+
+def media_type(request: Request) -> str:
+    """What the request says its body is, without parameters."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def reading(request: Request) -> AbstractContextManager[None]:
+    """Ask the limits of the key of `request` before its body is read, unless it is a small one.
+
+    A 429 (ApiError) if the request is sure to be refused by them; else it counts as under way.
+    """
+    declared = request.headers.get("content-length", "0")
+    is_small = declared.isdecimal() and len(declared) < 10 and int(declared) <= FREE_BYTES
+    if is_small and "transfer-encoding" not in request.headers:
+        return nullcontext()  # what is wrong with it is told first
+    return context.of(request).limiter.reading(context.holder(request))
+
+
+async def read_json(request: Request) -> Fields:
+    """The JSON object of a body without pictures, of at most MAX_JSON_BYTES."""
+    kind = media_type(request)
+    if kind and kind != JSON and not kind.endswith("+json"):
+        # A page of a stranger may send text/plain to this machine without asking; JSON it may not.
+        raise errors.unsupported_content_type(request.headers["content-type"], JSON)
+    with context.of(request).bodies.hold() as held:
+        parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
+    return Fields(_object(parsed))
+
+
+def _object(parsed: Parsed) -> dict[str, Any]:
+    if not isinstance(parsed.value, dict):
+        kind = f.kind(parsed.value)
+        raise ApiError(
+            f"Invalid type for request body: expected an object, but got {kind} instead.",
+            code="invalid_type",
+        )
+    return parsed.value
+
+
+@asynccontextmanager
+async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> AsyncIterator[Parts]:
+    """The values and pictures of a form or, for edits, of a JSON body; open while in use."""
+    kind = media_type(request)
+    serving = context.of(request)
+    folder = serving.settings.home
+    with serving.bodies.hold() as held, ExitStack() as files:
+        if kind == JSON and takes_json:
+            yield await _read_json_parts(request, held, max_bytes, folder, files)
+            return
+        given = request.headers.get("content-type", "none")
+        if kind != FORM:
+            raise errors.unsupported_content_type(given, FORM)
+        form = await forms.read(given, chunks_of(request, held, max_bytes), folder)
+        files.callback(form.close)
+        yield _parts_of_form(form.items)
+
+
+async def _read_json_parts(
+    request: Request, held: Held, max_bytes: int, folder: Path, files: ExitStack
+) -> Parts:
+    chunks = chunks_of(request, held, max_bytes)
+    parsed = await json_body.read(chunks, _MAX_INLINE_BYTES, folder)
+    with ExitStack() as texts:
+        texts.callback(parsed.close)
+        return await run_in_threadpool(_parts_of_json, parsed, folder, files)
+
+
+def _parts_of_form(items: list[tuple[str, str | RawFile]]) -> Parts:
+    values: dict[str, Any] = {}
+    images: list[RawFile] = []
+    mask: RawFile | None = None
+    for name, value in items:
+        is_image = _IMAGE_FIELD.fullmatch(name) is not None
+        if isinstance(value, str):
+            if is_image or name == "mask":
+                raise f.wrong_type(name, "a file", value)
+            values[name] = value
+        elif is_image:
+            images.append(value)
+        elif name == "mask":
+            mask = value
+        elif name in ("images", "images[]"):
+            raise ApiError(
+                "Unknown parameter: 'images'. For multipart/form-data use 'image' or 'image[]'.",
+                param="images",
+                code="invalid_value",
+            )
+        else:
+            values[name] = f.FilePart()
+    return Parts(Fields(values, is_form=True), images, mask)
+
+
+def _parts_of_json(parsed: Parsed, folder: Path, files: ExitStack) -> Parts:
+    """Takes time: not on the loop. What is opened is closed by `files`."""
+    sent = _object(parsed)
+    values = {name: _short(value, name, parsed) for name, value in sent.items()}
+    for name in ("image", "image[]"):
+        if name in values:
+            raise ApiError(
+                f"Unknown parameter: '{name}'. For application/json on /v1/images/edits, "
+                "use 'images' (array).",
+                param=name,
+                code="invalid_value",
+            )
+    references = values.pop("images", [])
+    if not isinstance(references, list):
+        raise f.wrong_type("images", "an array of objects", references)
+    if "images" in sent and not references:
+        raise ApiError(
+            "Invalid 'images': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead.",
+            param="images",
+            code="empty_array",
+        )
+    images = [
+        _referenced(value, f"images[{index}]", parsed, folder, files)
+        for index, value in enumerate(references[: MAX_IMAGES + 1])
+    ]
+    mask = values.pop("mask", None)
+    if mask is not None:
+        mask = _referenced(mask, "mask", parsed, folder, files)
+    # An edit in JSON is of the GPT era, whatever it names.
+    return Parts(Fields(values), images, mask)
+
+
+def _short(value: Any, name: str, parsed: Parsed) -> Any:
+    """`value`; if it is a long string, its text, which no picture is."""
+    text = parsed.texts.get(value) if isinstance(value, str) else None
+    if text is None:
+        return value
+    if text.n_bytes > _MAX_TEXT_BYTES:
+        raise ApiError(
+            f"Invalid '{f.shown(name)}': string too long. Expected a string of at most "
+            f"{_MAX_TEXT_BYTES} bytes, but got one of {text.n_bytes} instead.",
+            param=name,
+            code="string_above_max_length",
+        )
+    try:
+        return "".join(json_body.pieces(text))
+    except ValueError:
+        raise errors.unparsable_json() from None
+
+
+def _referenced(
+    value: object, name: str, parsed: Parsed, folder: Path, files: ExitStack
+) -> RawFile:
+    if not isinstance(value, Mapping):
+        raise f.wrong_type(name, "an object", value)
+    if value.get("file_id") is not None:
+        raise f.wrong_value(name, f"'{name}.file_id' cannot be used: this server stores no files.")
+    address = value.get("image_url")
+    if address is None:
+        raise f.missing(f"{name}.image_url")
+    if not isinstance(address, str):
+        raise f.wrong_type(f"{name}.image_url", "a string", address)
+    sent: str | LongText = parsed.texts.get(address, address)
+    raw = data_urls.read(sent, f"{name}.image_url", folder)
+    files.callback(raw.file.close)
+    return raw

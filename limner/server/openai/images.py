@@ -1,0 +1,173 @@
+"""Which uploads an edit or a variation takes, by the rules of the model's era."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Literal, Protocol
+
+from limner.errors import DataError
+from limner.imaging import decode_upload
+from limner.request import Edit, Size, Variation
+from limner.server.http import uploads
+from limner.server.http.bodies.decoders import Header, OpaqueMask
+from limner.server.http.uploads import RawFile
+from limner.server.openai import fields as f
+from limner.server.openai.errors import ApiError
+from limner.server.openai.profiles import Target
+
+MAX_IMAGES = 16
+MAX_PNG_BYTES = 4_000_000  # of DALL·E 2, and of every mask
+MAX_IMAGE_BYTES = 50_000_000
+MAX_TOTAL_PIXELS = 4 * decode_upload.MAX_PIXELS  # of all pictures of a request
+FORMATS = ("image/jpeg", "image/png", "image/webp")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The pictures of an edit or a variation, checked; the first is decoded."""
+
+    source: Edit | Variation
+    original: Size  # of the first picture as it was sent
+    n_images: int
+
+
+class Decoder(Protocol):
+    """Reads picture files; see `server.decoders.Decoder`."""
+
+    def open(self, name: Literal["image", "mask"], file: IO[bytes], max_pixels: int) -> Header:
+        """Read the header of a picture to decode."""
+        ...
+
+    def edit(self, fit: Size | None) -> Edit:
+        """Decode the picture and the mask that were opened last."""
+        ...
+
+    def variation(self, fit: Size | None) -> Variation:
+        """Decode the picture that was opened last."""
+        ...
+
+
+def read_sources(
+    images: Sequence[RawFile],
+    mask: RawFile | None,
+    target: Target,
+    decoder: Decoder,
+    *,
+    is_edit: bool,
+    fit: Callable[[Size], Size | None],
+    field: str = "image",
+) -> Sources:
+    """Check uploads and decode what is drawn from; all that can be wrong is an ApiError.
+
+    `fit` says of the size of the first picture at which size it will be drawn, if that is known:
+    it is decoded no larger. Of further pictures only the headers are read, as they are not drawn
+    from.
+    """
+    if not images:
+        raise f.missing(field)
+    is_dalle = not (target.is_gpt or target.own)
+    most = 1 if is_dalle else MAX_IMAGES
+    if len(images) > most:
+        raise ApiError(
+            f"Invalid '{field}': too many images. Expected at most {most}, "
+            f"but got {len(images)} instead.",
+            param=field,
+            code="array_above_max_length",
+        )
+    budget = MAX_TOTAL_PIXELS
+    headers: list[Header] = []
+    for raw in images:
+        check = _check_dalle_file if is_dalle else _check_file
+        check(raw, field)
+        headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
+        budget -= headers[-1].n_pixels
+    if len(images) > 1:  # the last one is open: the first is drawn from
+        _open(decoder, "image", images[0], field, decode_upload.MAX_PIXELS)
+    first = headers[0]
+    if is_dalle:
+        _check_dalle_picture(first, field, needs_alpha=is_edit and mask is None)
+    if mask:
+        _open_mask(decoder, mask, first)
+    original = Size(first.width, first.height)
+    with _refused(field):
+        decode = decoder.edit if is_edit else decoder.variation
+        return Sources(decode(fit(original)), original, len(images))
+
+
+def _check_dalle_file(raw: RawFile, field: str) -> None:
+    if raw.mime() != "image/png" or raw.n_bytes >= MAX_PNG_BYTES:
+        raise ApiError(
+            "Uploaded image must be a PNG and less than 4 MB.",
+            param=field,
+            code="invalid_image_format",
+        )
+
+
+def _check_file(raw: RawFile, field: str) -> None:
+    mime = raw.mime()
+    if mime not in FORMATS or uploads.sniff(raw.head()) is None:
+        raise ApiError(
+            f"Invalid file '{field}': unsupported mimetype ('{f.shown(mime)}'). "
+            f"Supported file formats are {f.listed(FORMATS, 'and')}.",
+            param=field,
+            code="unsupported_file_mimetype",
+        )
+    if raw.n_bytes >= MAX_IMAGE_BYTES:
+        raise ApiError(
+            f"Invalid file '{field}': {raw.n_bytes:,} bytes; the limit is 50 MB.",
+            param=field,
+            code="image_too_large",
+        )
+
+
+def _check_dalle_picture(upload: Header, field: str, *, needs_alpha: bool) -> None:
+    if upload.width != upload.height:
+        raise ApiError(
+            "Invalid input image - it must be square, "
+            f"but it is {upload.width}x{upload.height} pixels.",
+            param=field,
+            code="invalid_image_format",
+        )
+    if needs_alpha and not upload.has_alpha:
+        raise ApiError(
+            "Invalid input image - format must be in ['RGBA', 'LA', 'L'], got RGB.", param=field
+        )
+
+
+def _open_mask(decoder: Decoder, raw: RawFile, image: Header) -> None:
+    if raw.mime() != "image/png" or raw.n_bytes >= MAX_PNG_BYTES:
+        raise _bad_mask("mask must be a PNG and less than 4 MB")
+    mask = _open(decoder, "mask", raw, "mask", decode_upload.MAX_PIXELS)
+    if not mask.has_alpha:
+        raise _bad_mask("mask image missing alpha channel")
+    if (mask.width, mask.height) != (image.width, image.height):
+        raise _bad_mask("mask size does not match image size")
+
+
+def _bad_mask(reason: str) -> ApiError:
+    return ApiError(
+        f"Invalid mask image format - {reason}", param="mask", code="invalid_mask_image_format"
+    )
+
+
+def _open(
+    decoder: Decoder, name: Literal["image", "mask"], raw: RawFile, field: str, max_pixels: int
+) -> Header:
+    with _refused(field):
+        return decoder.open(name, raw.file, max_pixels)
+
+
+@contextmanager
+def _refused(field: str) -> Iterator[None]:
+    """Turn a DataError of the upload `field` into the refusal that clients know."""
+    try:
+        yield
+    except OpaqueMask as error:
+        raise _bad_mask(error.message) from error
+    except DataError as error:
+        why = f"{error.message} ({error.hint})" if error.hint else error.message
+        raise ApiError(
+            f"Invalid file '{field}': {why}.", param=field, code="invalid_image"
+        ) from error

@@ -1,0 +1,353 @@
+"""/v1/images/…: from a request's body to pictures, whole or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from anyio import to_thread
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from limner.engines.base import (
+    Event,
+    Notice,
+    Picture,
+    Preview,
+    check_able,
+)
+from limner.errors import LimnerError
+from limner.imaging import codec as px
+from limner.server import replay
+from limner.server.http import bodies, urls
+from limner.server.http.bodies import Parts
+from limner.server.http.bodies.decoders import Decoder
+from limner.server.http.delivery import Delivery, Outbox, WholeDelivery
+from limner.server.openai import answers, calls, errors
+from limner.server.openai.answers import Drawn
+from limner.server.openai.calls import Call
+from limner.server.openai.errors import ApiError
+from limner.service import context, submission
+from limner.service.context import Service
+from limner.service.queue.jobs import Job, Waiting
+
+log = logging.getLogger("limner.server")
+
+# How long a stream waits for the engine before its status is fixed: a failure until then is an
+# ordinary error, and after it an event. Below the idle time of common proxies.
+FIRST_EVENT_S = 10.0
+KEEP_ALIVE_S = 15.0
+MAX_QUICK_CHARS = 1000  # a longer prompt is judged off the loop
+PROGRESS_EVERY_S = 1.0
+MAX_BEHIND_BYTES = 4_000_000  # of a stream that its client has not taken; then previews are dropped
+CLIENT_LEFT = 499  # nobody reads it; it stands in the log
+
+T = TypeVar("T")
+
+
+async def generations(request: Request) -> Response:
+    """Draw pictures from a prompt."""
+    serving = context.of(request)
+    with bodies.reading(request):
+        fields = await bodies.read_json(request)
+    call = calls.read_generation(fields, serving.catalogue, strict=serving.settings.strict)
+    return await _answer(request, serving, call)
+
+
+async def edits(request: Request) -> Response:
+    """Change a picture by a prompt."""
+    serving = context.of(request)
+    strict = serving.settings.strict
+
+    def read(parts: Parts, decoder: Decoder) -> Call:
+        return calls.read_edit(
+            parts.fields, parts.images, parts.mask, serving.catalogue, decoder, strict=strict
+        )
+
+    return await _with_pictures(request, read, takes_json=True)
+
+
+async def variations(request: Request) -> Response:
+    """Draw pictures like another."""
+    serving = context.of(request)
+    strict = serving.settings.strict
+
+    def read(parts: Parts, decoder: Decoder) -> Call:
+        return calls.read_variation(
+            parts.fields, parts.images, serving.catalogue, decoder, strict=strict
+        )
+
+    return await _with_pictures(request, read, takes_json=False)
+
+
+async def _with_pictures(
+    request: Request, read: Callable[[Parts, Decoder], Call], *, takes_json: bool
+) -> Response:
+    """Answer a request with pictures, which `read` understands."""
+    serving = context.of(request)
+    max_bytes = serving.max_upload_bytes
+    with bodies.reading(request):
+        async with bodies.read_parts(request, takes_json=takes_json, max_bytes=max_bytes) as parts:
+            call = await _decoded(request, partial(read, parts))
+    return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
+
+
+async def _decoded(request: Request, read: Callable[[Decoder], Call]) -> Call | None:
+    """What `read` understands of a request with pictures; None, at once, if its sender leaves."""
+
+    async def work() -> Call:
+        async with context.of(request).decoders.lease() as decoder:
+            return await to_thread.run_sync(_read_and_forget, read, decoder)
+
+    return await _unless_left(request, work())
+
+
+def _read_and_forget(read: Callable[[Decoder], Call], decoder: Decoder) -> Call:
+    try:
+        return read(decoder)
+    finally:
+        decoder.forget()
+
+
+async def _answer(request: Request, serving: Service, call: Call) -> Response:
+    """Draw what is understood, and send it in the way that was asked for."""
+    drawn_as = getattr(request.state, "drawn_as", None)
+    if drawn_as is not None:
+        return await replay.answer(request, call, drawn_as)
+    worker = serving.worker(call)
+    check_able(worker.engine, call.request)
+    if len(call.request.prompt) <= MAX_QUICK_CHARS:
+        serving.check_prompt(call, context.request_id(request))
+    else:
+        await run_in_threadpool(serving.check_prompt, call, context.request_id(request))
+    with context.trace(request).during("admission"):
+        job = await submission.admit(request, call)
+    if call.stream:
+        return await _stream(request, serving, call, job)
+    return await _whole(request, serving, call, job)
+
+
+async def _whole(request: Request, serving: Service, call: Call, job: Job) -> Response:
+    """All pictures in one body, or nothing at all if the client leaves before."""
+    with job:
+        pictures = await _unless_left(request, _finished(request, serving, call, job))
+    if pictures is None:
+        return Response(status_code=CLIENT_LEFT)
+    drawn, notices = pictures
+    body = answers.dump(answers.images(call, drawn, serving.worker(call).engine))
+    headers = _headers(call, notices)
+    return WholeDelivery(body, media_type="application/json", headers=headers, ticket=job.ticket)
+
+
+async def _finished(
+    request: Request, serving: Service, call: Call, job: Job
+) -> tuple[list[Drawn], list[str]]:
+    """The pictures of `job` as files in their order, and what the engine remarked."""
+    drawn: dict[int, Drawn] = {}
+    notices = []
+    request_id = context.request_id(request)
+    base = urls.base(request, serving.settings) if call.container == "url" else None
+    async for event in job.events():
+        if isinstance(event, Picture):
+            # Encoded here, and the thread that draws is at the next picture already.
+            drawn[event.index] = await run_in_threadpool(
+                keep, serving, call, job, event, request_id, base
+            )
+        elif isinstance(event, Notice):
+            notices.append(event.text)
+    return [drawn[index] for index in sorted(drawn)], notices
+
+
+async def _unless_left(request: Request, work: Awaitable[T]) -> T | None:
+    """The result of `work`, or None as soon as the client has gone."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def keep(
+    serving: Service,
+    call: Call,
+    job: Job,
+    picture: Picture,
+    request_id: str,
+    base: str | None = None,
+) -> Drawn:
+    """A picture as a file, in the history if there is one, and at an address below `base`.
+
+    Takes time: not on the loop.
+    """
+    started_s = time.monotonic()
+    drawn = _checked(serving, call, picture, request_id)
+    encoding_s = time.monotonic() - started_s
+    serving.metrics.worked(picture.model, "encoding", encoding_s)
+    about = {"limner.picture": picture.index}
+    job.trace.add("encoding", encoding_s, **about)
+    name = None
+    if base is not None or job.record:
+        with job.trace.during("storing", **about):
+            name = serving.keep(job.record, picture, drawn.data, call.format)
+    job.n_kept += 1
+    if base is None or name is None:
+        return drawn
+    return Drawn(b"", drawn.is_transparent, base + serving.links.address(name))
+
+
+def _checked(serving: Service, call: Call, event: Picture | Preview, request_id: str) -> Drawn:
+    """A picture as a file, if it may be shown."""
+    serving.check_picture(call, event.pixels, request_id)
+    return _encoded(call, event)
+
+
+def _encoded(call: Call, event: Picture | Preview) -> Drawn:
+    size, pixels = call.request.size, event.pixels
+    if pixels.shape[:2] != (size.height, size.width):  # a preview may be small
+        pixels = px.resize(pixels, size.width, size.height)
+    text = event.text() if isinstance(event, Picture) else None
+    compression = None if call.format == "png" else call.compression
+    data = px.encode(pixels, call.format, text, quality=compression)
+    is_transparent = call.format != "jpeg" and bool((pixels[..., 3] < 255).any())
+    return Drawn(data, is_transparent)
+
+
+def _headers(call: Call, notices: list[str]) -> dict[str, str]:
+    """What the bodies of the API have no place for: the seed, and what the engine remarked."""
+    headers = {"x-limner-seed": str(call.request.seed)}
+    if call.notices or notices:
+        headers["x-limner-notice"] = (
+            "; ".join([*call.notices, *notices]).encode("ascii", "replace").decode()
+        )
+    return headers
+
+
+async def _stream(request: Request, serving: Service, call: Call, job: Job) -> Response:
+    """Events as they happen. Begins once the request has a place in the queue that it must wait
+    in, or the engine has said something, be it a failure.
+    """
+    events = job.events()
+    first = asyncio.ensure_future(anext(events, None))
+    try:
+        leaving = asyncio.ensure_future(_left(request))
+        await asyncio.wait(
+            {first, leaving}, timeout=FIRST_EVENT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        gone = leaving.done()
+        leaving.cancel()
+        if first.done():
+            first.result()  # raises what went wrong before anything was sent
+    except BaseException as error:
+        job.close("failed" if isinstance(error, Exception) else "cancelled")
+        raise
+    if gone:
+        job.cancel()
+        first.cancel()
+        return Response(status_code=CLIENT_LEFT)
+    return Delivery(
+        _lines(serving, call, job, events, first, context.request_id(request)),
+        media_type="text/event-stream; charset=utf-8",
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no", **_headers(call, [])},
+        ticket=job.ticket,
+        closing=job.cancel,
+    )
+
+
+async def _lines(
+    serving: Service,
+    call: Call,
+    job: Job,
+    events: AsyncIterator[Event | Waiting],
+    first: asyncio.Future[Event | Waiting | None],
+    request_id: str,
+) -> AsyncGenerator[bytes]:
+    """The stream's bytes; however it ends, the job ends with it."""
+    outbox = Outbox()
+    filling = asyncio.ensure_future(_fill(outbox, serving, call, job, events, first, request_id))
+    try:
+        async for chunk in outbox.chunks(answers.KEEP_ALIVE, KEEP_ALIVE_S):
+            yield chunk
+    finally:
+        job.cancel()
+        filling.cancel()
+        with suppress(asyncio.CancelledError):
+            await filling
+
+
+async def _fill(
+    outbox: Outbox,
+    serving: Service,
+    call: Call,
+    job: Job,
+    events: AsyncIterator[Event | Waiting],
+    first: asyncio.Future[Event | Waiting | None],
+    request_id: str,
+) -> None:
+    """Make the stream's bytes of events as they come, so that no pixels wait for the client.
+
+    The job begins no further picture while the client is behind (`Job.next`), and previews are
+    dropped then.
+    """
+    n_partial: dict[int, int] = {}
+    told_s = time.monotonic()
+    try:
+        event = await first
+        del first  # with the event in it
+        while event is not None:
+            is_behind = outbox.n_bytes > MAX_BEHIND_BYTES
+            if isinstance(event, Preview):
+                if not is_behind:
+                    index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
+                    outbox.put(
+                        await run_in_threadpool(_partial, serving, call, event, index, request_id)
+                    )
+            elif isinstance(event, Picture):
+                outbox.put(
+                    await run_in_threadpool(_completed, serving, call, job, event, request_id),
+                    job.sent,
+                )
+            elif isinstance(event, Notice):
+                outbox.put(answers.comment(event.text))
+            elif isinstance(event, Waiting):
+                outbox.put(answers.comment(f"position {event.position}"))
+            elif not is_behind and time.monotonic() - told_s >= PROGRESS_EVERY_S:
+                told_s = time.monotonic()
+                outbox.put(answers.comment(f"{event.stage} {event.done}/{event.total}"))
+            event = None  # its pixels are not kept until the next one comes
+            event = await anext(events, None)
+    except Exception as error:
+        job.close("failed")
+        outbox.put(answers.failed(_as_api_error(error, request_id)))
+    finally:
+        outbox.complete()
+
+
+def _partial(serving: Service, call: Call, event: Preview, index: int, request_id: str) -> bytes:
+    return answers.partial_image(call, index, _checked(serving, call, event, request_id))
+
+
+def _completed(serving: Service, call: Call, job: Job, event: Picture, request_id: str) -> bytes:
+    drawn = keep(serving, call, job, event, request_id)
+    return answers.completed(call, drawn, serving.worker(call).engine)
+
+
+def _as_api_error(error: Exception, request_id: str) -> ApiError:
+    if isinstance(error, LimnerError):
+        return errors.from_limner(error, request_id)
+    log.error("a stream failed (%s)", request_id, exc_info=error)
+    return errors.crash(request_id)
