@@ -77,11 +77,17 @@ class Edit:
 
     pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
     mask: NDArray[np.uint8] | None = None  # (H, W): 0 = draw here, all else stays as it is
+    is_own_mask: bool = False  # the mask says where `pixels` were clear before they were resized
 
     def __post_init__(self) -> None:
         _check_pixels(self.pixels)
         if self.mask is not None:
             _check_mask(self.mask, self.pixels)
+
+    @property
+    def given_mask(self) -> NDArray[np.uint8] | None:
+        """The mask, if it came beside the picture; None if only clear pixels say where to draw."""
+        return None if self.is_own_mask else self.mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,16 +150,19 @@ def size_of(pixels: NDArray[np.uint8]) -> Size:
 
 def size_like(pixels: NDArray[np.uint8]) -> Size:
     """The size to draw a picture like `(H, W, …)` pixels at: theirs, or the nearest allowed."""
-    size = size_of(pixels)
-    return size if _is_within_limits(size) else nearest_size(size)
+    return nearest_size(size_of(pixels), keep=True)
 
 
-def nearest_size(size: Size) -> Size:
-    """The nearest size that can be drawn: sides rounded, scaled, or widened to the limits."""
+def nearest_size(size: Size, *, keep: bool = False) -> Size:
+    """The nearest size that can be drawn: sides rounded, scaled, or widened to the limits.
+
+    With `keep`, a size within the limits stays even if its sides are no multiples of SIDE_STEP, as
+    the size of a picture to edit may.
+    """
     if _is_within_limits(size):
         rounded = Size(_rounded(size.width), _rounded(size.height))
-        if _is_within_limits(rounded):
-            return rounded
+        if keep or _is_within_limits(rounded):
+            return size if keep else rounded
     longer, shorter = max(size.width, size.height), min(size.width, size.height)
     scale = min(1.0, MAX_SIDE / longer)
     scale = max(scale, min(MIN_SIDE / shorter, MAX_SIDE / longer))

@@ -26,3 +26,13 @@ def animation() -> bytes:
     frames = [Image.new("RGBA", (64, 64), colour) for colour in ("red", "blue")]
     frames[0].save(file, "PNG", save_all=True, append_images=frames[1:])
     return file.getvalue()
+
+
+def many_scans(n: int, side: int) -> bytes:
+    """A progressive JPEG, side × side, whose last scan comes until there are `n`."""
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), "red").save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data.rindex(b"\xff\xda")
+    scan = data[last:-2]
+    return data[:last] + scan * (n - data.count(b"\xff\xda") + 1) + data[-2:]

@@ -152,8 +152,8 @@ def _draw_badge(canvas: _Canvas, cells: NDArray[np.bool_], hue: float) -> None:
 def _draw_source(canvas: _Canvas, source: Edit | Variation) -> None:
     """The picture that was sent, in the upper left, on the panel's colour where it is clear."""
     pixels = source.pixels
-    if isinstance(source, Edit) and source.mask is not None:
-        pixels = np.where(source.mask[..., None] == 0, np.uint8(0), pixels)
+    if isinstance(source, Edit) and (mask := source.given_mask) is not None:
+        pixels = np.where(mask[..., None] == 0, np.uint8(0), pixels)
     height, width = pixels.shape[:2]
     edge, room = max(1, canvas.at(0.006)), canvas.at(0.26)
     scale = room / max(width, height)

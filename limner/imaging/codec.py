@@ -184,10 +184,21 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
                 f"the limit is {max_pixels:,}",
                 hint="make it smaller first",
             )
-        try:
-            return np.array(_rgba(ImageOps.exif_transpose(image)))
-        except _BROKEN as error:
-            raise _damaged(error) from error
+        return upright(image)
+
+
+def upright(image: Image.Image, *, is_turned: bool = True) -> Pixels:
+    """The pixels of an open image as straight `(H, W, 4)`, turned upright by EXIF if `is_turned`.
+
+    The image is changed. A damaged file is a DataError.
+    """
+    try:
+        image.load()
+        if is_turned:
+            ImageOps.exif_transpose(image, in_place=True)
+        return np.array(_rgba(image))
+    except _BROKEN as error:
+        raise _damaged(error) from error
 
 
 def read_text(data: bytes) -> dict[str, str]:
@@ -227,7 +238,7 @@ def _rgba(image: Image.Image) -> Image.Image:
         image = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         image = image.convert("RGB")
-    return image.convert("RGBA")
+    return image if image.mode == "RGBA" else image.convert("RGBA")
 
 
 def _png_text(text: Mapping[str, str]) -> PngInfo:

@@ -1,21 +1,39 @@
-"""Pictures that people hand in, to edit or to vary: read within bounds, refused in plain words."""
+"""Pictures that people hand in, to edit or to vary: read within bounds, refused in plain words.
+
+The header is checked before a pixel is decoded: sides, pixels, frames, and of a JPEG its scans and
+the memory that its decoder takes. A JPEG of more than `max_pixels` pixels, such as a photo of 24
+or 48 megapixels, is decoded at a half, a quarter or an eighth of its sides, which costs no more
+memory than a small one.
+"""
 
 from __future__ import annotations
 
 import io
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from limner.errors import DataError
 from limner.imaging import codec as px
+from limner.imaging.jpeg_cost import coefficient_bytes, count_scans
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 4096 * 4096  # of one picture: 67 MB once decoded
+MAX_JPEG_SIDE_PX = 16_384  # of a JPEG, which can be decoded at a reduced size
+MAX_JPEG_PIXELS = 120_000_000
+MAX_JPEG_SCANS = 100  # cameras write 1, programs up to about 20; each goes over the whole picture
+MAX_JPEG_COEFFICIENT_BYTES = 160_000_000  # held at once where there are several scans
 FORMATS = ("PNG", "JPEG", "WEBP")
 
+_JPEG = b"\xff\xd8\xff"
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap the sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,33 +54,66 @@ class DecodedImage:
         return int(self.pixels.shape[0])
 
 
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A picture file whose header was read and is within the limits; nothing is decoded yet."""
+
+    image: Image.Image
+    width: int  # in pixels, upright; those of the file, even if it will be decoded smaller
+    height: int
+    has_alpha: bool
+    is_turned: bool  # whether EXIF in its header may say that it is to be turned
+    shrink: int = 1  # 1, 2, 4 or 8: by how much each side is divided when it is decoded
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels that are decoded."""
+        return self.width * self.height // self.shrink**2
+
+    def decode(self) -> px.Pixels:
+        """Its pixels, (H, W, 4) straight RGBA, upright; a damaged file is a DataError."""
+        if self.shrink > 1:
+            width, height = self.image.size
+            self.image.draft("RGB", (width // self.shrink, height // self.shrink))
+        return px.upright(self.image, is_turned=self.is_turned)
+
+
+def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
+    """Read the header of a picture; too large, animated, damaged or other ones are a DataError.
+
+    `file` stays in use until the picture is decoded.
+    """
+    with _reported(file):
+        file.seek(0)
+        is_jpeg = file.read(len(_JPEG)) == _JPEG
+        file.seek(0)
+        # Image.open would take a JPEG with a further picture behind it, as cameras write, for an
+        # animation (MPO).
+        image = JpegImageFile(file) if is_jpeg else Image.open(file, formats=FORMATS)
+        has_alpha = image.mode in _WITH_ALPHA or "transparency" in image.info
+        width, height = image.size
+        _check_sides(width, height, max_pixels, is_jpeg=is_jpeg)
+        if is_jpeg:
+            _check_jpeg(image, file)
+        elif (n_frames := getattr(image, "n_frames", 1)) > 1:
+            raise DataError(f"The picture is animated: it has {n_frames} frames; send one of them")
+        # Of a PNG whose EXIF data follow the pixels, Pillow would decode them to find it.
+        is_told = image.format != "PNG" or "exif" in image.info
+        if is_told and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
+            width, height = height, width
+    shrink = 1
+    while width * height // shrink**2 > max_pixels:
+        shrink *= 2
+    return Opened(image, width, height, has_alpha, is_told, shrink)
+
+
 def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     """Decode the file `data`; too large, animated, damaged or other ones are a DataError.
 
     Its header is looked at first: a bomb is refused before a byte of it is unpacked.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            has_alpha = image.mode in _WITH_ALPHA or "transparency" in image.info
-            n_frames = getattr(image, "n_frames", 1)
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"The picture is damaged, or none that is read ({len(data):,} bytes)",
-            hint=f"formats read are {', '.join(FORMATS)}",
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"The picture is too large: {error}") from error
-    except Exception as error:  # a header can be wrong in more ways than Pillow's authors list
-        raise DataError(f"The picture is damaged: {type(error).__name__}") from error
-    if max(width, height) > MAX_SIDE_PX or width * height > max_pixels:
-        raise DataError(
-            f"The picture is {width}x{height}",
-            hint=f"a side may have {MAX_SIDE_PX:,} pixels, and all together {max_pixels:,}",
-        )
-    if n_frames > 1:
-        raise DataError(f"The picture is animated: it has {n_frames} frames; send one of them")
-    return DecodedImage(px.decode(data, max_pixels=max_pixels), has_alpha)
+    opened = open_file(io.BytesIO(data), max_pixels=max_pixels)
+    return DecodedImage(opened.decode(), opened.has_alpha)
 
 
 def read_file(path: str | Path) -> DecodedImage:
@@ -76,3 +127,69 @@ def read_file(path: str | Path) -> DecodedImage:
         return read(data)
     except DataError as error:
         raise DataError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+@contextmanager
+def _reported(file: BinaryIO) -> Iterator[None]:
+    """Turn what Pillow raises at a header into a DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        n_bytes = file.seek(0, io.SEEK_END)
+        raise DataError(
+            f"The picture is damaged, or none that is read ({n_bytes:,} bytes)",
+            hint=f"formats read are {', '.join(FORMATS)}",
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"The picture is too large: {error}") from error
+    except Exception as error:  # a header can be wrong in more ways than Pillow's authors list
+        raise DataError(f"The picture is damaged: {type(error).__name__}") from error
+
+
+def _check_sides(width: int, height: int, max_pixels: int, *, is_jpeg: bool) -> None:
+    # A picture that may be read in full may also be read at a reduced size; a smaller budget,
+    # which is what other pictures of the request have left of it, is not to be passed.
+    if is_jpeg and max_pixels >= MAX_PIXELS:
+        most_side, most = MAX_JPEG_SIDE_PX, MAX_JPEG_PIXELS
+    else:
+        most_side, most = MAX_SIDE_PX, max_pixels
+    if max(width, height) > most_side or width * height > most:
+        raise DataError(
+            f"The picture is {width}x{height}",
+            hint=f"a side may have {most_side:,} pixels, and all together {most:,}",
+        )
+
+
+def _check_jpeg(image: Image.Image, file: BinaryIO) -> None:
+    with _contents(file) as data:
+        n_scans = count_scans(data, MAX_JPEG_SCANS)
+    if n_scans > MAX_JPEG_SCANS:
+        raise DataError(
+            f"The picture is a JPEG of more than {MAX_JPEG_SCANS} scans",
+            hint="save it again as a baseline JPEG, or as PNG",
+        )
+    held = coefficient_bytes(image)
+    if n_scans > 1 and held > MAX_JPEG_COEFFICIENT_BYTES:
+        raise DataError(
+            f"The picture is a progressive JPEG of {image.width}x{image.height} pixels, which "
+            f"takes {held // 1_000_000} MB to decode; "
+            f"the limit is {MAX_JPEG_COEFFICIENT_BYTES // 1_000_000} MB",
+            hint="save it as a baseline JPEG, or make it smaller",
+        )
+
+
+@contextmanager
+def _contents(file: BinaryIO) -> Iterator[bytes | mmap.mmap]:
+    """All bytes of `file`, mapped if it is a real file."""
+    if isinstance(file, io.BytesIO):
+        yield file.getvalue()
+        return
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        yield mapped
+    finally:
+        # A match that an exception still holds would keep it open; it is unmapped with it.
+        with suppress(BufferError):
+            mapped.close()

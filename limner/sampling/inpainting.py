@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from limner.imaging import codec as px
-from limner.request import Edit, Size, size_of
+from limner.request import (
+    Edit,
+    Size,
+    Variation,
+    size_of,
+)
 from limner.sampling.canvas import Canvas
 from limner.sampling.decoding import Bools
 
@@ -43,8 +48,7 @@ def place(pixels: px.Pixels, masked: Bools, size: Size) -> Placed:
         return Placed(pixels, masked)
     height, width = pixels.shape[:2]
     scale = min(size.width / width, size.height / height)
-    fitted_w = min(max(round(width * scale), 1), size.width)
-    fitted_h = min(max(round(height * scale), 1), size.height)
+    fitted_w, fitted_h = _fitted(width, height, scale, size)
     is_own = np.array_equal(masked, pixels[..., 3] == 0)  # laid over what is drawn, it stays clear
     if scale > 1 and masked.any() and not is_own:
         pixels = _without(pixels, masked)  # a pixel of a larger picture is made of several
@@ -57,6 +61,36 @@ def place(pixels: px.Pixels, masked: Bools, size: Size) -> Placed:
     to_draw = np.zeros((size.height, size.width), bool)
     to_draw[where] = seen < 1 - 1e-6
     return Placed(whole, to_draw)
+
+
+def reduced(source: Edit | Variation, size: Size) -> Edit | Variation:
+    """`source` no larger than it is drawn at `size`: from both `place` makes the same, bit for bit.
+
+    A source that is not larger is given back as it is.
+    """
+    height, width = source.pixels.shape[:2]
+    scale = min(size.width / width, size.height / height)
+    if scale >= 1:
+        return source
+    fitted_w, fitted_h = _fitted(width, height, scale, size)
+    if isinstance(source, Variation):
+        return Variation(px.resize(source.pixels, fitted_w, fitted_h, "area"))
+    masked = mask_of(source)
+    mask = None
+    if masked.any():
+        seen = np.ones(masked.shape, np.float32)
+        seen[masked] = 0
+        is_seen = _averaged(seen, fitted_w, fitted_h) >= 1 - 1e-6
+        del seen  # both are large
+        mask = is_seen.astype(np.uint8) * np.uint8(255)
+    pixels = px.resize(source.pixels, fitted_w, fitted_h, "area")
+    return Edit(pixels, mask, is_own_mask=mask is not None and source.given_mask is None)
+
+
+def _fitted(width: int, height: int, scale: float, size: Size) -> tuple[int, int]:
+    """The sides of a picture times `scale`, at least 1 and at most those of `size`."""
+    fitted_w = min(max(round(width * scale), 1), size.width)
+    return fitted_w, min(max(round(height * scale), 1), size.height)
 
 
 def mask_of(edit: Edit) -> Bools:

@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
+from limner.server.bodies.body_memory import BodyBudget
+from limner.server.bodies.decoders import DecoderPool
 from limner.server.http import scope
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.idempotency import Answers, once
@@ -72,6 +74,9 @@ def create_app(
         settings.engine, serving.engine_from_model, is_lenient=not settings.strict
     )
     app.state.answers = Answers(settings.link_minutes * 60)
+    app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
+    # Pictures are large while they are decoded: two at a time keep memory bounded.
+    app.state.decoders = DecoderPool(2, settings.home)
     app.include_router(_keyed())
     app.include_router(_open())
     _handle_errors(app)
@@ -138,6 +143,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tending.cancel()
     for worker in serving.workers.values():
         await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
+    app.state.decoders.close()
     serving.close()
     serving.traces.close()
 

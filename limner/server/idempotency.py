@@ -14,15 +14,18 @@ import asyncio
 import hashlib
 import re
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from limner.server.http import scope
+from limner.server.bodies.body_memory import chunks_of
+from limner.server.http import bodies, scope
 from limner.server.http.resume import is_resumed
 from limner.server.openai import errors
 from limner.server.replay import REPLAYED
@@ -216,13 +219,13 @@ def _bytes(chunk: Any) -> bytes:
 
 
 async def _read(request: Request) -> bytes:
-    chunks, n_bytes = [], 0
-    async for chunk in request.stream():
-        n_bytes += len(chunk)
-        if n_bytes > MAX_REQUEST_BYTES:
-            raise errors.body_too_large(MAX_REQUEST_BYTES)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    """The body, which counts as held until a handler reads it again, or `request` is over."""
+    answers: Answers = request.app.state.answers
+    name = scope.holder(request).name, request.headers.get(HEADER, "")
+    held = request.state.held_before = scope.body_budget(request).hold()
+    weakref.finalize(request, held.release)
+    with nullcontext() if answers.find(name) else bodies.reading(request):
+        return b"".join([chunk async for chunk in chunks_of(request, held, MAX_REQUEST_BYTES)])
 
 
 def _fingerprint(request: Request, body: bytes) -> str:

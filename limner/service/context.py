@@ -91,8 +91,6 @@ class Service:
         # A count may wait for another server's: it takes half of the connections at most.
         self.limiter = Limiter(keys, threads=Threads(N_CONNECTIONS // 2, BUSY_S))
         self.jobs = Jobs()
-        # Pictures are large once decoded: two at a time keep memory bounded.
-        self.decoders = CapacityLimiter(2)
         # A store that does not answer must not take the threads that check keys and write rows.
         self.readers = CapacityLimiter(16)
         self.claims = Claims(self.database) if settings.history else None

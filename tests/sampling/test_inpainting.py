@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from limner.imaging.codec import Pixels, premultiply, resize
-from limner.request import Size
+from limner.request import Edit, Size, Variation
 from limner.sampling import inpainting
 from limner.sampling.canvas import Canvas
 from limner.sampling.inpainting import (
@@ -183,3 +183,30 @@ def test_a_backdrop_continues_the_edges_of_an_opaque_picture_only() -> None:
     picture[3, 3, 3] = 254
     assert inpainting.backdrop(Placed(picture, nowhere)) is None
     assert inpainting.backdrop(Placed(picture, ~nowhere)) is None
+
+
+@pytest.mark.parametrize("kind", ["mask", "own", "plain", "variation"])
+@pytest.mark.parametrize("size", [Size(64, 64), Size(96, 64), Size(64, 160), Size(640, 640)])
+def test_reduced_picture_is_placed_as_the_whole_one(kind: str, size: Size) -> None:
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (211, 307, 4), np.uint8)
+    pixels[..., 3] = np.maximum(pixels[..., 3], 1)
+    mask = None
+    if kind == "own":
+        pixels[20:90, 31:77, 3] = 0
+    if kind == "mask":
+        mask = np.full((211, 307), 255, np.uint8)
+        mask[100:103, 50:200] = 0
+    whole: Edit | Variation = Variation(pixels) if kind == "variation" else Edit(pixels, mask)
+    small = inpainting.reduced(whole, size)
+    placed = []
+    for source in (whole, small):
+        masked = np.zeros(source.pixels.shape[:2], bool)
+        if isinstance(source, Edit):
+            masked = inpainting.mask_of(source)
+        placed.append(inpainting.place(source.pixels, masked, size))
+    assert (small.pixels.shape[0] < 211) == (size.width < 307)
+    assert np.array_equal(placed[0].pixels, placed[1].pixels)
+    assert np.array_equal(placed[0].masked, placed[1].masked)
+    if isinstance(whole, Edit) and isinstance(small, Edit):
+        assert (whole.given_mask is None) == (small.given_mask is None)

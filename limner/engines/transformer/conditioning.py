@@ -54,6 +54,6 @@ def start(network: OnnxNetwork, request: ImageRequest) -> Start:
     behind = inpainting.backdrop(placed)
     if placed.masked.any():
         hidden = inpainting.hidden_cells(placed.masked, canvas)
-        is_front = isinstance(source, Edit) and source.mask is None
+        is_front = isinstance(source, Edit) and source.given_mask is None
         return Start(canvas, codes, hidden, placed=placed, is_front=is_front, behind=behind)
     return Start(canvas, codes, share=share, behind=behind)

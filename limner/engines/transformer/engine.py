@@ -173,7 +173,11 @@ class OnnxEngine(Engine):
                 f"The prompt is longer than the {self.network.max_text - 1} tokens that "
                 f"{self.model} reads; its last {n_cut} were not read"
             )
-        if isinstance(request.source, Edit) and request.source.mask is None and job.start.placed:
+        if (
+            isinstance(request.source, Edit)
+            and request.source.given_mask is None
+            and job.start.placed
+        ):
             yield "No mask was given: what is clear in the picture was drawn, the rest kept"
 
     def _draw_window(self, jobs: list[_Job], i: int) -> Iterator[tuple[ImageTask, Event]]:

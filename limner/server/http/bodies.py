@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
-import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.concurrency import run_in_threadpool
 
+from limner.server.bodies import data_urls, forms, json_body
+from limner.server.bodies.body_memory import FREE_BYTES, Held, chunks_of
+from limner.server.bodies.json_body import LongText, Parsed
+from limner.server.http import scope
 from limner.server.http.uploads import RawFile
 from limner.server.openai import errors
 from limner.server.openai import fields as f
@@ -29,12 +29,12 @@ FORM = "multipart/form-data"
 MAX_JSON_BYTES = (
     1_000_000  # without pictures: a prompt of 32,000 characters, all escaped, is 384 kB
 )
-MAX_DATA_URL_CHARS = 20_971_520
-MAX_FIELDS = 100
+# Beside long strings, which are pictures and go to files.
+_MAX_INLINE_BYTES = MAX_JSON_BYTES + (MAX_IMAGES + 1) * json_body.MAX_INLINE_BYTES
+_MAX_TEXT_BYTES = 1_000_000  # of a long string that is no picture
 
 # image, image[], image[0]: all are in use for one picture and for several.
 _IMAGE_FIELD = re.compile(r"image(\[\d{0,4}\])?", re.ASCII)
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*);base64,", re.ASCII | re.I)
 
 
 @dataclass(frozen=True)
@@ -51,97 +51,68 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-async def read_json(request: Request, max_bytes: int = MAX_JSON_BYTES) -> Fields:
-    """The JSON object of a body of at most `max_bytes`."""
+def reading(request: Request) -> AbstractContextManager[None]:
+    """Ask the limits of the key of `request` before its body is read, unless it is a small one.
+
+    A 429 (ApiError) if the request is sure to be refused by them; else it counts as under way.
+    """
+    declared = request.headers.get("content-length", "0")
+    is_small = declared.isdecimal() and len(declared) < 10 and int(declared) <= FREE_BYTES
+    if is_small and "transfer-encoding" not in request.headers:
+        return nullcontext()  # what is wrong with it is told first
+    return scope.service(request).limiter.reading(scope.holder(request))
+
+
+async def read_json(request: Request) -> Fields:
+    """The JSON object of a body without pictures, of at most MAX_JSON_BYTES."""
     kind = media_type(request)
     if kind and kind != JSON and not kind.endswith("+json"):
         # A page of a stranger may send text/plain to this machine without asking; JSON it may not.
         raise errors.unsupported_content_type(request.headers["content-type"], JSON)
-    chunks, n_bytes = [], 0
-    async for chunk in request.stream():
-        n_bytes += len(chunk)
-        if n_bytes > max_bytes:
-            raise errors.body_too_large(max_bytes)
-        chunks.append(chunk)
-    value = _parse(b"".join(chunks))
-    if not isinstance(value, dict):
+    with scope.body_budget(request).hold() as held:
+        parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
+    return Fields(_object(parsed))
+
+
+def _object(parsed: Parsed) -> dict[str, Any]:
+    if not isinstance(parsed.value, dict):
+        kind = f.kind(parsed.value)
         raise ApiError(
-            f"Invalid type for request body: expected an object, but got {f.kind(value)} instead.",
+            f"Invalid type for request body: expected an object, but got {kind} instead.",
             code="invalid_type",
         )
-    return Fields(value)
-
-
-def _parse(data: bytes) -> Any:
-    try:
-        return json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # ValueError: bad JSON, bad UTF-8, giant numbers, NaN
-        raise errors.unparsable_json() from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and Infinity are Python's idea, not JSON's
+    return parsed.value
 
 
 @asynccontextmanager
 async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> AsyncIterator[Parts]:
     """The values and pictures of a form or, for edits, of a JSON body; open while in use."""
     kind = media_type(request)
-    if kind == JSON and takes_json:
-        yield _parts_of_json(await read_json(request, max_bytes))
-        return
-    if kind != FORM:
+    serving = scope.service(request)
+    folder = serving.settings.home
+    with scope.body_budget(request).hold() as held, ExitStack() as files:
+        if kind == JSON and takes_json:
+            yield await _read_json_parts(request, held, max_bytes, folder, files)
+            return
         given = request.headers.get("content-type", "none")
-        raise errors.unsupported_content_type(given, FORM)
-    form = await _parse_form(request)
-    try:
-        yield _parts_of_form(form.multi_items())
-    finally:
-        await form.close()
+        if kind != FORM:
+            raise errors.unsupported_content_type(given, FORM)
+        form = await forms.read(given, chunks_of(request, held, max_bytes), folder)
+        files.callback(form.close)
+        yield _parts_of_form(form.items)
 
 
-class _FormParser(MultiPartParser):
-    """Starlette's parser, which takes a form that breaks off for a whole one, and this does not."""
-
-    is_complete = False
-
-    def on_end(self) -> None:
-        self.is_complete = True
-
-    @classmethod
-    async def read(cls, request: Request) -> FormData:
-        parser = cls(
-            request.headers, request.stream(), max_files=MAX_IMAGES + 4, max_fields=MAX_FIELDS
-        )
-        parser.stream = parser._to_the_end(parser.stream)
-        return await parser.parse()
-
-    async def _to_the_end(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        async for chunk in chunks:
-            yield chunk
-        if not self.is_complete:  # raised here, the parser closes the files it has opened
-            raise MultiPartException("it ends before its last boundary.")
+async def _read_json_parts(
+    request: Request, held: Held, max_bytes: int, folder: Path, files: ExitStack
+) -> Parts:
+    chunks = chunks_of(request, held, max_bytes)
+    parsed = await json_body.read(chunks, _MAX_INLINE_BYTES, folder)
+    with ExitStack() as texts:
+        texts.callback(parsed.close)
+        return await run_in_threadpool(_parts_of_json, parsed, folder, files)
 
 
-async def _parse_form(request: Request) -> FormData:
-    try:
-        return await _FormParser.read(request)
-    except MultiPartException as error:  # broken, or of more parts than anyone needs
-        raise _bad_form(error.message) from None
-
-
-def _bad_form(detail: str) -> ApiError:
-    if "Too many fields" in detail:
-        return ApiError(
-            f"Your form has more than {MAX_FIELDS} fields. If you are sending a picture, send it "
-            "as a file with a name: raw bytes become one field for every byte.",
-            param="image",
-            code="invalid_type",
-        )
-    return ApiError(f"We could not parse the form of your request: {detail}", code="invalid_form")
-
-
-def _parts_of_form(items: list[tuple[str, str | UploadFile]]) -> Parts:
+def _parts_of_form(items: list[tuple[str, str | RawFile]]) -> Parts:
     values: dict[str, Any] = {}
     images: list[RawFile] = []
     mask: RawFile | None = None
@@ -152,9 +123,9 @@ def _parts_of_form(items: list[tuple[str, str | UploadFile]]) -> Parts:
                 raise f.wrong_type(name, "a file", value)
             values[name] = value
         elif is_image:
-            images.append(_raw(value))
+            images.append(value)
         elif name == "mask":
-            mask = _raw(value)
+            mask = value
         elif name in ("images", "images[]"):
             raise ApiError(
                 "Unknown parameter: 'images'. For multipart/form-data use 'image' or 'image[]'.",
@@ -166,12 +137,10 @@ def _parts_of_form(items: list[tuple[str, str | UploadFile]]) -> Parts:
     return Parts(Fields(values, is_form=True), images, mask)
 
 
-def _raw(upload: UploadFile) -> RawFile:
-    return RawFile(upload.content_type or "", upload.size or 0, upload.file)
-
-
-def _parts_of_json(fields: Fields) -> Parts:
-    values = dict(fields.values)
+def _parts_of_json(parsed: Parsed, folder: Path, files: ExitStack) -> Parts:
+    """Takes time: not on the loop. What is opened is closed by `files`."""
+    sent = _object(parsed)
+    values = {name: _short(value, name, parsed) for name, value in sent.items()}
     for name in ("image", "image[]"):
         if name in values:
             raise ApiError(
@@ -183,7 +152,7 @@ def _parts_of_json(fields: Fields) -> Parts:
     references = values.pop("images", [])
     if not isinstance(references, list):
         raise f.wrong_type("images", "an array of objects", references)
-    if "images" in fields.values and not references:
+    if "images" in sent and not references:
         raise ApiError(
             "Invalid 'images': empty array. Expected an array with minimum length 1, "
             "but got an empty array instead.",
@@ -191,15 +160,37 @@ def _parts_of_json(fields: Fields) -> Parts:
             code="empty_array",
         )
     images = [
-        _referenced(value, f"images[{index}]")
+        _referenced(value, f"images[{index}]", parsed, folder, files)
         for index, value in enumerate(references[: MAX_IMAGES + 1])
     ]
     mask = values.pop("mask", None)
+    if mask is not None:
+        mask = _referenced(mask, "mask", parsed, folder, files)
     # An edit in JSON is of the GPT era, whatever it names.
-    return Parts(Fields(values), images, None if mask is None else _referenced(mask, "mask"))
+    return Parts(Fields(values), images, mask)
 
 
-def _referenced(value: object, name: str) -> RawFile:
+def _short(value: Any, name: str, parsed: Parsed) -> Any:
+    """`value`; if it is a long string, its text, which no picture is."""
+    text = parsed.texts.get(value) if isinstance(value, str) else None
+    if text is None:
+        return value
+    if text.n_bytes > _MAX_TEXT_BYTES:
+        raise ApiError(
+            f"Invalid '{f.shown(name)}': string too long. Expected a string of at most "
+            f"{_MAX_TEXT_BYTES} bytes, but got one of {text.n_bytes} instead.",
+            param=name,
+            code="string_above_max_length",
+        )
+    try:
+        return "".join(json_body.pieces(text))
+    except ValueError:
+        raise errors.unparsable_json() from None
+
+
+def _referenced(
+    value: object, name: str, parsed: Parsed, folder: Path, files: ExitStack
+) -> RawFile:
     if not isinstance(value, Mapping):
         raise f.wrong_type(name, "an object", value)
     if value.get("file_id") is not None:
@@ -209,24 +200,7 @@ def _referenced(value: object, name: str) -> RawFile:
         raise f.missing(f"{name}.image_url")
     if not isinstance(address, str):
         raise f.wrong_type(f"{name}.image_url", "a string", address)
-    return _from_data_url(address, f"{name}.image_url")
-
-
-def _from_data_url(address: str, name: str) -> RawFile:
-    match = _DATA_URL.match(address)
-    if match is None:
-        raise f.wrong_value(
-            name, f"Invalid '{name}': expected data:image/png;base64,…; nothing is fetched here."
-        )
-    if len(address) > MAX_DATA_URL_CHARS:
-        raise ApiError(
-            f"Invalid '{name}': string too long. Expected a string with maximum length "
-            f"{MAX_DATA_URL_CHARS}, but got a string with length {len(address)} instead.",
-            param=name,
-            code="string_above_max_length",
-        )
-    try:
-        data = base64.b64decode(address[match.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        raise f.wrong_value(name, f"Invalid '{name}': it is not valid base64.") from None
-    return RawFile(match[1] or "", len(data), io.BytesIO(data))
+    sent: str | LongText = parsed.texts.get(address, address)
+    raw = data_urls.read(sent, f"{name}.image_url", folder)
+    files.callback(raw.file.close)
+    return raw

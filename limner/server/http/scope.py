@@ -6,6 +6,8 @@ from typing import cast
 
 from fastapi import Request
 
+from limner.server.bodies.body_memory import BodyBudget
+from limner.server.bodies.decoders import DecoderPool
 from limner.server.openai.profiles import Catalogue
 from limner.service.access.auth import Holder
 from limner.service.context import Service
@@ -20,6 +22,16 @@ def service(request: Request) -> Service:
 def catalogue(request: Request) -> Catalogue:
     """The models that `request` may name."""
     return cast("Catalogue", request.app.state.catalogue)
+
+
+def body_budget(request: Request) -> BodyBudget:
+    """What all bodies that are being read may hold together."""
+    return cast("BodyBudget", request.app.state.body_budget)
+
+
+def decoders(request: Request) -> DecoderPool:
+    """The processes that decode uploads."""
+    return cast("DecoderPool", request.app.state.decoders)
 
 
 def holder(request: Request) -> Holder:

@@ -1,10 +1,24 @@
-"""Files that people send: what they are by their bytes."""
+"""Files that people send: what they are by their bytes, and where they lie while they are used.
+
+An upload and the pixels decoded from it lie in files of LIMNER_HOME that have no name: nothing of
+them is left when the server ends, however it ends, and what waits in the queue takes no memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import mmap
+import tempfile
 from dataclasses import dataclass
-from typing import BinaryIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from limner.errors import OutputError
+
+if TYPE_CHECKING:
+    from limner.imaging.codec import Pixels
 
 # What a file is, its first bytes say; names and declared types are often wrong.
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -16,21 +30,21 @@ class RawFile:
 
     content_type: str  # as declared, and not relied upon
     n_bytes: int
-    file: BinaryIO
+    file: IO[bytes]
 
-    def read(self) -> bytes:
-        """All its bytes."""
+    def head(self) -> bytes:
+        """Its first 16 bytes."""
         self.file.seek(0)
-        return self.file.read()
+        return self.file.read(16)
 
     def sha256(self) -> str:
         """The hash of all its bytes, in hexadecimal."""
-        return hashlib.sha256(self.read()).hexdigest()
+        self.file.seek(0)
+        return hashlib.file_digest(cast("Any", self.file), "sha256").hexdigest()
 
     def mime(self) -> str:
         """Its type by its first bytes; the declared one when they say nothing."""
-        self.file.seek(0)
-        return sniff(self.file.read(16)) or self.content_type or "application/octet-stream"
+        return sniff(self.head()) or self.content_type or "application/octet-stream"
 
 
 def sniff(head: bytes) -> str | None:
@@ -46,3 +60,47 @@ def sniff(head: bytes) -> str | None:
     if head.startswith(b"BM"):
         return "image/bmp"
     return None
+
+
+def temporary_file(folder: Path) -> IO[bytes]:
+    """A file without a name in `folder`, unbuffered; an OutputError if there can be none."""
+    try:
+        return cast("IO[bytes]", tempfile.TemporaryFile(dir=folder, buffering=0))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"Cannot write to {folder}: {reason}") from error
+
+
+def write_all(file: IO[bytes], data: bytes | bytearray) -> None:
+    """Write `data` to an unbuffered file; an OutputError if there is no room for it."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"Cannot keep what was sent: {reason}") from error
+
+
+def mapped(
+    file: IO[bytes], width: int, height: int, *, has_mask: bool
+) -> tuple[Pixels, Pixels | None]:
+    """The pixels (H, W, 4) and the mask (H, W) that a decoder wrote to `file`, read when used.
+
+    They stay readable after the file is closed, and cannot be written to.
+    """
+    n_pixels = width * height
+    data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    assert data.size == n_pixels * (5 if has_mask else 4)
+    mask = data[n_pixels * 4 :].reshape(height, width) if has_mask else None
+    return data[: n_pixels * 4].reshape(height, width, 4), mask
+
+
+def release(array: Pixels) -> None:
+    """Give back the memory in which a `mapped` array was read; it is read again when used."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    held = base.obj if isinstance(base, memoryview) else base
+    if isinstance(held, mmap.mmap) and hasattr(held, "madvise"):
+        held.madvise(mmap.MADV_DONTNEED)

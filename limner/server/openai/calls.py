@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
+from limner.errors import LimnerError
 from limner.request import (
     BACKGROUNDS,
     FORMATS,
@@ -21,13 +23,13 @@ from limner.request import (
     Edit,
     Format,
     ImageRequest,
-    Variation,
+    Size,
 )
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
-from limner.server.openai.images import read_sources
+from limner.server.openai.images import Decoder, Sources, read_sources
 from limner.server.openai.profiles import Catalogue, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
@@ -136,6 +138,7 @@ def read_edit(
     images: Sequence[RawFile],
     mask: RawFile | None,
     catalogue: Catalogue,
+    decoder: Decoder,
 ) -> Call:
     """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
@@ -144,35 +147,39 @@ def read_edit(
     fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     name = "image" if fields.is_form else "images"
-    sources = read_sources(images, mask, target, needs_alpha=True, field=name)
+    fit = partial(_size_if_valid, fields, target)
+    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=name)
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
-    alpha = None if sources.mask is None else sources.mask.pixels[..., 3]
-    source = Edit(sources.images[0].pixels, alpha)
-    n_more = len(sources.images) - 1
+    n_more = sources.n_images - 1
     if n_more:
         others = "the other one was" if n_more == 1 else f"the other {n_more} were"
         fields.notice(f"The first picture was edited; {others} not used")
-    return replace(_read_rest(fields, target, prompt, n, source), parent=images[0].sha256())
+    return replace(_read_rest(fields, target, prompt, n, sources), parent=images[0].sha256())
 
 
-def read_variation(fields: Fields, images: Sequence[RawFile], catalogue: Catalogue) -> Call:
+def read_variation(
+    fields: Fields, images: Sequence[RawFile], catalogue: Catalogue, decoder: Decoder
+) -> Call:
     """Understand the body of /v1/images/variations, its picture included."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
     fields.check_known(_VARIATION_NAMES, UNUSED_NAMES)
-    sources = read_sources(images, None, target, needs_alpha=False)
+
+    def fit(original: Size) -> Size | None:
+        return _size_if_valid(fields, target, None)
+
+    sources = read_sources(images, None, target, decoder, is_edit=False, fit=fit)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
     seed = _read_seed(fields)
-    source = Variation(sources.images[0].pixels)
     request = ImageRequest(
         "",
         n,
         read_size(fields, target),
         seed=seed,
         background="opaque" if target.is_dalle else "auto",
-        source=source,
+        source=sources.source,
         **_read_choosing(fields),
     )
     return Call(
@@ -190,13 +197,24 @@ def _read_background(fields: Fields, target: Target) -> Background:
     return cast("Background", asked or ("opaque" if target.is_dalle else "auto"))
 
 
+def _size_if_valid(fields: Fields, target: Target, original: Size | None) -> Size | None:
+    """The size that an edit of a picture of size `original`, or a variation (None), is drawn at.
+
+    None if it is refused: that is said after what else may be wrong.
+    """
+    try:
+        return read_size(replace(fields, notices=[]), target, original)
+    except LimnerError:
+        return None
+
+
 def _read_n(fields: Fields, target: Target) -> int:
     most = 1 if target.profile == "dalle3" else MAX_PICTURES
     return fields.whole_number("n", 1, most) or 1
 
 
 def _read_rest(
-    fields: Fields, target: Target, prompt: str, n: int, source: Edit | None = None
+    fields: Fields, target: Target, prompt: str, n: int, sources: Sources | None = None
 ) -> Call:
     quality = read_quality(fields, target)
     background = _read_background(fields, target)
@@ -210,7 +228,8 @@ def _read_rest(
     _refuse_animation(fields)
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
-    size = read_size(fields, target, source)
+    size = read_size(fields, target, sources.original if sources else None)
+    source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
         prompt, n, size, quality, seed, background, previews, source, **_read_choosing(fields)

@@ -232,6 +232,26 @@ def unparsable_json() -> ApiError:
     )
 
 
+def json_too_complex(what: str) -> ApiError:
+    """The JSON body has more structure than any request needs."""
+    return ApiError(
+        f"The JSON body of your request has {what}, which no request needs.",
+        code="json_too_complex",
+    )
+
+
+def too_many_bodies(limit_bytes: int) -> ApiError:
+    """The server holds as much of requests that it still reads as it may."""
+    return ApiError(
+        f"The server is reading {limit_bytes // 1_000_000} MB of other requests. "
+        "Please try again shortly.",
+        status=503,
+        type="service_unavailable_error",
+        code="server_is_overloaded",
+        headers={"retry-after": "5"},
+    )
+
+
 def unsupported_content_type(given: str, accepted: str) -> ApiError:
     """The body is of a kind that the route does not read."""
     kind = given.split(";")[0].strip()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import numpy as np
+from typing import IO, Literal, Protocol
 
 from limner.errors import DataError
 from limner.imaging import decode_upload
-from limner.imaging.decode_upload import DecodedImage
+from limner.request import Edit, Size, Variation
+from limner.server.bodies.decoders import Header, OpaqueMask
 from limner.server.http import uploads
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
@@ -25,21 +26,45 @@ FORMATS = ("image/jpeg", "image/png", "image/webp")
 
 @dataclass(frozen=True)
 class Sources:
-    """The pictures of an edit or a variation, checked."""
+    """The pictures of an edit or a variation, checked; the first is decoded."""
 
-    images: list[DecodedImage]
-    mask: DecodedImage | None = None
+    source: Edit | Variation
+    original: Size  # of the first picture as it was sent
+    n_images: int
+
+
+class Decoder(Protocol):
+    """Reads picture files; see `server.decoders.Decoder`."""
+
+    def open(self, name: Literal["image", "mask"], file: IO[bytes], max_pixels: int) -> Header:
+        """Read the header of a picture to decode."""
+        ...
+
+    def edit(self, fit: Size | None) -> Edit:
+        """Decode the picture and the mask that were opened last."""
+        ...
+
+    def variation(self, fit: Size | None) -> Variation:
+        """Decode the picture that was opened last."""
+        ...
 
 
 def read_sources(
     images: Sequence[RawFile],
     mask: RawFile | None,
     target: Target,
+    decoder: Decoder,
     *,
-    needs_alpha: bool,
+    is_edit: bool,
+    fit: Callable[[Size], Size | None],
     field: str = "image",
 ) -> Sources:
-    """Decode and check uploads; `needs_alpha` if without a mask clear pixels say what to edit."""
+    """Check uploads and decode what is drawn from; all that can be wrong is an ApiError.
+
+    `fit` says of the size of the first picture at which size it will be drawn, if that is known:
+    it is decoded no larger. Of further pictures only the headers are read, as they are not drawn
+    from.
+    """
     if not images:
         raise f.missing(field)
     is_dalle2 = target.model == "dall-e-2"  # by name; only then its strict rules hold
@@ -52,15 +77,23 @@ def read_sources(
             code="array_above_max_length",
         )
     budget = MAX_TOTAL_PIXELS
-    opened: list[DecodedImage] = []
+    headers: list[Header] = []
     for raw in images:
         check = _check_dalle_file if is_dalle2 else _check_file
         check(raw, field)
-        opened.append(_decode(raw, field, min(budget, decode_upload.MAX_PIXELS)))
-        budget -= opened[-1].width * opened[-1].height
+        headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
+        budget -= headers[-1].n_pixels
+    if len(images) > 1:  # the last one is open: the first is drawn from
+        _open(decoder, "image", images[0], field, decode_upload.MAX_PIXELS)
+    first = headers[0]
     if is_dalle2:
-        _check_dalle_picture(opened[0], field, needs_alpha=needs_alpha and mask is None)
-    return Sources(opened, _read_mask(mask, opened[0]) if mask else None)
+        _check_dalle_picture(first, field, needs_alpha=is_edit and mask is None)
+    if mask:
+        _open_mask(decoder, mask, first)
+    original = Size(first.width, first.height)
+    with _refused(field):
+        decode = decoder.edit if is_edit else decoder.variation
+        return Sources(decode(fit(original)), original, len(images))
 
 
 def _check_dalle_file(raw: RawFile, field: str) -> None:
@@ -74,7 +107,7 @@ def _check_dalle_file(raw: RawFile, field: str) -> None:
 
 def _check_file(raw: RawFile, field: str) -> None:
     mime = raw.mime()
-    if mime not in FORMATS or uploads.sniff(raw.read()[:16]) is None:
+    if mime not in FORMATS or uploads.sniff(raw.head()) is None:
         raise ApiError(
             f"Invalid file '{field}': unsupported mimetype ('{f.shown(mime)}'). "
             f"Supported file formats are {f.listed(FORMATS, 'and')}.",
@@ -89,7 +122,7 @@ def _check_file(raw: RawFile, field: str) -> None:
         )
 
 
-def _check_dalle_picture(upload: DecodedImage, field: str, *, needs_alpha: bool) -> None:
+def _check_dalle_picture(upload: Header, field: str, *, needs_alpha: bool) -> None:
     if upload.width != upload.height:
         raise ApiError(
             "Invalid input image - it must be square, "
@@ -103,17 +136,14 @@ def _check_dalle_picture(upload: DecodedImage, field: str, *, needs_alpha: bool)
         )
 
 
-def _read_mask(raw: RawFile, image: DecodedImage) -> DecodedImage:
+def _open_mask(decoder: Decoder, raw: RawFile, image: Header) -> None:
     if raw.mime() != "image/png" or raw.n_bytes >= MAX_PNG_BYTES:
         raise _bad_mask("mask must be a PNG and less than 4 MB")
-    mask = _decode(raw, "mask", decode_upload.MAX_PIXELS)
+    mask = _open(decoder, "mask", raw, "mask", decode_upload.MAX_PIXELS)
     if not mask.has_alpha:
         raise _bad_mask("mask image missing alpha channel")
     if (mask.width, mask.height) != (image.width, image.height):
         raise _bad_mask("mask size does not match image size")
-    if np.all(mask.pixels[..., 3] > 0):
-        raise _bad_mask("no pixel of it is fully transparent, so there is nothing to edit")
-    return mask
 
 
 def _bad_mask(reason: str) -> ApiError:
@@ -122,9 +152,20 @@ def _bad_mask(reason: str) -> ApiError:
     )
 
 
-def _decode(raw: RawFile, field: str, max_pixels: int) -> DecodedImage:
+def _open(
+    decoder: Decoder, name: Literal["image", "mask"], raw: RawFile, field: str, max_pixels: int
+) -> Header:
+    with _refused(field):
+        return decoder.open(name, raw.file, max_pixels)
+
+
+@contextmanager
+def _refused(field: str) -> Iterator[None]:
+    """Turn a DataError of the upload `field` into the refusal that clients know."""
     try:
-        return decode_upload.read(raw.read(), max_pixels=max_pixels)
+        yield
+    except OpaqueMask as error:
+        raise _bad_mask(error.message) from error
     except DataError as error:
         why = f"{error.message} ({error.hint})" if error.hint else error.message
         raise ApiError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limner.server.openai import fields as f
+from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
 
 CATEGORIES = (
@@ -25,12 +26,26 @@ CATEGORIES = (
     "violence/graphic",
 )
 MAX_INPUTS = 100
+MAX_CHARS = 100_000  # of all inputs together
 _NAMES = frozenset({"input", "model"})
 _DEFAULT_MODEL = "omni-moderation-latest"
 
 
 def read(fields: Fields) -> tuple[list[str], str]:
-    """The texts to judge, and the model named."""
+    """The texts to judge, of at most MAX_CHARS characters together, and the model named."""
+    texts, model = _read(fields)
+    n_chars = sum(map(len, texts))
+    if n_chars > MAX_CHARS:
+        raise ApiError(
+            f"Invalid 'input': string too long. Expected at most {MAX_CHARS} characters in all, "
+            f"but got {n_chars} instead.",
+            param="input",
+            code="string_above_max_length",
+        )
+    return texts, model
+
+
+def _read(fields: Fields) -> tuple[list[str], str]:
     model = fields.text("model") or _DEFAULT_MODEL
     fields.check_known(_NAMES)
     if "input" not in fields.values:

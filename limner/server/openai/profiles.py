@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from limner.request import (
-    Quality,
-)
+from limner.request import Quality
 from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields

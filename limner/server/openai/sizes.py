@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import log
 
-from limner.request import MAX_SIDE, Edit, Size, nearest_size, size_like, size_of
+from limner.request import MAX_SIDE, Size, nearest_size
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
@@ -23,12 +23,12 @@ _RATIO = re.compile(r"([1-9]\d{0,2})\s*[:/x]\s*([1-9]\d{0,2})", re.ASCII)
 _AREA = 1024 * 1024  # of a picture for which only the shape is given
 
 
-def read_size(fields: Fields, target: Target, source: Edit | None = None) -> Size:
+def read_size(fields: Fields, target: Target, source: Size | None = None) -> Size:
     """The size that is asked for by `size`, `width` and `height`, or `aspect_ratio`.
 
-    Without one it is 1024x1024; with a picture to edit it is the nearest shape, or, for names of
-    this server's own, the picture's own size. A size that the model name does not allow is
-    refused, or, for a lenient server, replaced by the nearest one with a notice.
+    Without one it is 1024x1024; with a picture of size `source` to edit it is the nearest shape,
+    or, for names of this server's own, the picture's own size. A size that the model name does not
+    allow is refused, or, for a lenient server, replaced by the nearest one with a notice.
     """
     text = fields.text("size") or _other_size(fields, target)
     takes_auto = target.own or target.is_gpt
@@ -61,10 +61,10 @@ def _other_size(fields: Fields, target: Target) -> str | None:
     return str(_allowed(Size(round(int(match[1]) * scale), round(int(match[2]) * scale)), target))
 
 
-def _left_to_server(target: Target, source: Edit | None) -> Size:
+def _left_to_server(target: Target, source: Size | None) -> Size:
     if source is None or target.model == "dall-e-2":
         return DEFAULT
-    return size_like(source.pixels) if target.own else _alike(size_of(source.pixels), _GPT)
+    return nearest_size(source, keep=True) if target.own else _alike(source, _GPT)
 
 
 def _nearest(text: str, target: Target) -> Size:

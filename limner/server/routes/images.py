@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from anyio import to_thread
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import (
@@ -23,7 +23,10 @@ from limner.engines.base import (
 )
 from limner.errors import LimnerError
 from limner.server import replay
+from limner.server.bodies.decoders import Decoder
 from limner.server.http import bodies, scope, urls
+from limner.server.http.bodies import Parts
+from limner.server.http.delivery import Delivery, Outbox, WholeDelivery
 from limner.server.http.resume import client_id, is_resumed
 from limner.server.openai import answers, calls, errors
 from limner.server.openai.answers import Drawn
@@ -40,7 +43,9 @@ log = logging.getLogger("limner.server")
 # ordinary error, and after it an event. Below the idle time of common proxies.
 FIRST_EVENT_S = 10.0
 KEEP_ALIVE_S = 15.0
+MAX_QUICK_CHARS = 1000  # a longer prompt is judged off the loop
 PROGRESS_EVERY_S = 1.0
+MAX_BEHIND_BYTES = 4_000_000  # of a stream that its client has not taken; then previews are dropped
 CLIENT_LEFT = 499  # nobody reads it; it stands in the log
 
 T = TypeVar("T")
@@ -49,40 +54,59 @@ T = TypeVar("T")
 async def generations(request: Request) -> Response:
     """Draw pictures from a prompt."""
     serving = scope.service(request)
-    fields = await bodies.read_json(request)
+    with bodies.reading(request):
+        fields = await bodies.read_json(request)
     call = calls.read_generation(fields, scope.catalogue(request))
     return await _answer(request, serving, call)
 
 
 async def edits(request: Request) -> Response:
     """Change a picture by a prompt."""
-    serving = scope.service(request)
-    async with bodies.read_parts(
-        request, takes_json=True, max_bytes=serving.max_upload_bytes
-    ) as parts:
-        call = await to_thread.run_sync(
-            lambda: calls.read_edit(
-                parts.fields,
-                parts.images,
-                parts.mask,
-                scope.catalogue(request),
-            ),
-            limiter=serving.decoders,
-        )
-    return await _answer(request, serving, call)
+    catalogue = scope.catalogue(request)
+
+    def read(parts: Parts, decoder: Decoder) -> Call:
+        return calls.read_edit(parts.fields, parts.images, parts.mask, catalogue, decoder)
+
+    return await _with_pictures(request, read, takes_json=True)
 
 
 async def variations(request: Request) -> Response:
     """Draw pictures like another."""
+    catalogue = scope.catalogue(request)
+
+    def read(parts: Parts, decoder: Decoder) -> Call:
+        return calls.read_variation(parts.fields, parts.images, catalogue, decoder)
+
+    return await _with_pictures(request, read, takes_json=False)
+
+
+async def _with_pictures(
+    request: Request, read: Callable[[Parts, Decoder], Call], *, takes_json: bool
+) -> Response:
+    """Answer a request with pictures, which `read` understands."""
     serving = scope.service(request)
-    async with bodies.read_parts(
-        request, takes_json=False, max_bytes=serving.max_upload_bytes
-    ) as parts:
-        call = await to_thread.run_sync(
-            lambda: calls.read_variation(parts.fields, parts.images, scope.catalogue(request)),
-            limiter=serving.decoders,
-        )
-    return await _answer(request, serving, call)
+    max_bytes = serving.max_upload_bytes
+    with bodies.reading(request):
+        async with bodies.read_parts(request, takes_json=takes_json, max_bytes=max_bytes) as parts:
+            call = await _decoded(request, partial(read, parts))
+    return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
+
+
+async def _decoded(request: Request, read: Callable[[Decoder], Call]) -> Call | None:
+    """What `read` understands of a request with pictures; None, at once, if its sender leaves."""
+
+    async def work() -> Call:
+        async with scope.decoders(request).lease() as decoder:
+            return await to_thread.run_sync(_read_and_forget, read, decoder)
+
+    return await _unless_left(request, work())
+
+
+def _read_and_forget(read: Callable[[Decoder], Call], decoder: Decoder) -> Call:
+    try:
+        return read(decoder)
+    finally:
+        decoder.forget()
 
 
 async def _answer(request: Request, serving: Service, call: Call) -> Response:
@@ -93,7 +117,10 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     check_able(serving.worker(submission).engine, call.request)
-    serving.check_prompt(submission)
+    if len(call.request.prompt) <= MAX_QUICK_CHARS:
+        serving.check_prompt(submission)
+    else:
+        await run_in_threadpool(serving.check_prompt, submission)
     trace, holder = scope.trace(request), scope.holder(request)
     with trace.during("admission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
@@ -112,10 +139,9 @@ async def _whole(
     if pictures is None:
         return Response(status_code=CLIENT_LEFT)
     drawn, notices = pictures
-    body = answers.images(call, drawn, serving.worker(submission).engine)
-    return Response(
-        answers.dump(body), media_type="application/json", headers=_headers(call, notices)
-    )
+    body = answers.dump(answers.images(call, drawn, serving.worker(submission).engine))
+    headers = _headers(call, notices)
+    return WholeDelivery(body, media_type="application/json", headers=headers, ticket=job.ticket)
 
 
 async def _finished(
@@ -162,15 +188,11 @@ def _kept(
     picture: Picture,
     base: str | None = None,
 ) -> Drawn:
-    """A finished picture as a file, and its address below `base` if there is one. Blocks."""
+    """A finished picture as a file, or its address below `base` if there is one. Blocks."""
     file = output.keep(serving, submission, job, picture, has_address=base is not None)
-    url = None if base is None or file.name is None else base + serving.links.address(file.name)
-    return Drawn(file.data, file.is_transparent, url)
-
-
-def _preview(serving: Service, submission: Submission, event: Preview) -> Drawn:
-    file = output.check_and_encode(serving, submission, event)
-    return Drawn(file.data, file.is_transparent)
+    if base is None or file.name is None:
+        return Drawn(file.data, file.is_transparent)
+    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name))
 
 
 def _headers(call: Call, notices: list[str]) -> dict[str, str]:
@@ -207,10 +229,12 @@ async def _stream(
         job.cancel()
         first.cancel()
         return Response(status_code=CLIENT_LEFT)
-    return StreamingResponse(
+    return Delivery(
         _lines(serving, call, submission, job, events, first, scope.request_id(request)),
         media_type="text/event-stream; charset=utf-8",
         headers={"cache-control": "no-cache", "x-accel-buffering": "no", **_headers(call, [])},
+        ticket=job.ticket,
+        closing=job.cancel,
     )
 
 
@@ -222,41 +246,83 @@ async def _lines(
     events: AsyncIterator[Event | Waiting],
     first: asyncio.Future[Event | Waiting | None],
     request_id: str,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The stream's bytes; however it ends, the job ends with it."""
-    n_partial: dict[int, int] = {}
-    coming = first
-    told_s = time.monotonic()
+    outbox = Outbox()
+    filling = asyncio.ensure_future(
+        _fill(outbox, serving, call, submission, job, events, first, request_id)
+    )
     try:
-        while True:
-            done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
-            if not done:
-                yield answers.KEEP_ALIVE
-                continue
-            event = coming.result()
-            if event is None:
-                return
-            coming = asyncio.ensure_future(anext(events, None))
-            if isinstance(event, Preview):
-                index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                drawn = await run_in_threadpool(_preview, serving, submission, event)
-                yield answers.partial_image(call, index, drawn)
-            elif isinstance(event, Picture):
-                drawn = await run_in_threadpool(_kept, serving, submission, job, event)
-                yield answers.completed(call, drawn, serving.worker(submission).engine)
-            elif isinstance(event, Notice):
-                yield answers.comment(event.text)
-            elif isinstance(event, Waiting):
-                yield answers.comment(f"position {event.position}")
-            elif time.monotonic() - told_s >= PROGRESS_EVERY_S:
-                told_s = time.monotonic()
-                yield answers.comment(f"{event.stage} {event.done}/{event.total}")
-    except Exception as error:
-        job.close("failed")
-        yield answers.failed(_as_api_error(error, request_id, is_gpt=call.target.is_gpt))
+        async for chunk in outbox.chunks(answers.KEEP_ALIVE, KEEP_ALIVE_S):
+            yield chunk
     finally:
         job.cancel()
-        coming.cancel()
+        filling.cancel()
+        with suppress(asyncio.CancelledError):
+            await filling
+
+
+async def _fill(
+    outbox: Outbox,
+    serving: Service,
+    call: Call,
+    submission: Submission,
+    job: Job,
+    events: AsyncIterator[Event | Waiting],
+    first: asyncio.Future[Event | Waiting | None],
+    request_id: str,
+) -> None:
+    """Make the stream's bytes of events as they come, so that no pixels wait for the client.
+
+    The job begins no further picture while the client is behind (`Job.next`), and previews are
+    dropped then.
+    """
+    n_partial: dict[int, int] = {}
+    told_s = time.monotonic()
+    try:
+        event = await first
+        del first  # with the event in it
+        while event is not None:
+            is_behind = outbox.n_bytes > MAX_BEHIND_BYTES
+            if isinstance(event, Preview):
+                if not is_behind:
+                    index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
+                    outbox.put(
+                        await run_in_threadpool(_partial, serving, call, submission, event, index)
+                    )
+            elif isinstance(event, Picture):
+                outbox.put(
+                    await run_in_threadpool(_completed, serving, call, submission, job, event),
+                    job.sent,
+                )
+            elif isinstance(event, Notice):
+                outbox.put(answers.comment(event.text))
+            elif isinstance(event, Waiting):
+                outbox.put(answers.comment(f"position {event.position}"))
+            elif not is_behind and time.monotonic() - told_s >= PROGRESS_EVERY_S:
+                told_s = time.monotonic()
+                outbox.put(answers.comment(f"{event.stage} {event.done}/{event.total}"))
+            event = None  # its pixels are not kept until the next one comes
+            event = await anext(events, None)
+    except Exception as error:
+        job.close("failed")
+        outbox.put(answers.failed(_as_api_error(error, request_id, is_gpt=call.target.is_gpt)))
+    finally:
+        outbox.complete()
+
+
+def _partial(
+    serving: Service, call: Call, submission: Submission, event: Preview, index: int
+) -> bytes:
+    file = output.check_and_encode(serving, submission, event)
+    return answers.partial_image(call, index, Drawn(file.data, file.is_transparent))
+
+
+def _completed(
+    serving: Service, call: Call, submission: Submission, job: Job, event: Picture
+) -> bytes:
+    drawn = _kept(serving, submission, job, event)
+    return answers.completed(call, drawn, serving.workers[submission.engine].engine)
 
 
 def _as_api_error(error: Exception, request_id: str, *, is_gpt: bool) -> ApiError:

@@ -12,7 +12,8 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -132,13 +133,27 @@ class Ticket:
         self._limiter, self._meter = limiter, meter
         self.undo: list[Callable[[], object]] = []  # what takes it out of the counts
         self._is_over = False
+        self._n_holds = 0
 
     def release(self) -> None:
         """It is under way no longer; from any thread, and more than once does no harm."""
         with self._limiter.lock:
             if not self._is_over:
                 self._is_over = True
-                self._meter.n_running -= 1
+                self._meter.n_running -= not self._n_holds
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Count it as under way while its answer is sent, whether it is over or not."""
+        with self._limiter.lock:
+            self._meter.n_running += self._is_over and not self._n_holds
+            self._n_holds += 1
+        try:
+            yield
+        finally:
+            with self._limiter.lock:
+                self._n_holds -= 1
+                self._meter.n_running -= self._is_over and not self._n_holds
 
     def refund(self) -> None:
         """It was refused for another reason: count it as not asked for. May take time."""
@@ -200,11 +215,7 @@ class Limiter:
         """Count a request for `n` pictures, or refuse it with a 429. May take time."""
         with self.lock:
             meter = self._meter(holder)
-            most = holder.limits.concurrent
-            if most is not None and meter.n_running >= most:
-                raise RateLimited(
-                    "requests at once", holder.name, most, meter.n_running, 1, _BUSY_S
-                )
+            self._check_concurrent(holder, meter)
             meter.n_running += 1
         ticket = Ticket(self, meter, holder.name)
         try:
@@ -217,6 +228,34 @@ class Limiter:
             ticket.refund()
             raise
         return ticket
+
+    @contextmanager
+    def reading(self, holder: Holder) -> Iterator[None]:
+        """Count a request as under way while its body is read; a 429 if it is sure to be refused.
+
+        What other servers counted is not looked up: `admit` has the last word.
+        """
+        with self.lock:
+            meter = self._meter(holder)
+            self._check_concurrent(holder, meter)
+            now_s = self._now()
+            for kind, window in meter.windows.items():
+                if wait_s := window.wait_s(1, now_s):
+                    used = window.used(now_s)
+                    what = f"{kind} per minute"
+                    raise RateLimited(what, holder.name, window.limit, used, 1, wait_s)
+            meter.n_running += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                meter.n_running -= 1
+
+    def _check_concurrent(self, holder: Holder, meter: Meter) -> None:
+        most = holder.limits.concurrent
+        if most is not None and meter.n_running >= most:
+            what = "requests at once"
+            raise RateLimited(what, holder.name, most, meter.n_running, 1, _BUSY_S)
 
     def headers(self, holder: Holder) -> dict[str, str]:
         """The x-ratelimit-… headers for `holder`; none without limits."""

@@ -7,7 +7,7 @@ needs more puts another Moderator in its place, or a PictureModerator beside it 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from unicodedata import category, normalize
@@ -38,6 +38,9 @@ WORDS: Mapping[str, Sequence[str]] = {
     "self-harm": (r"commit\w* suicide", r"self[ -]?harm\w*", r"自残"),
     "hate": (r"heil hitler", r"white power", r"ethnic cleansing"),
 }
+_PIECE_CHARS = 4_096
+_WINDOW_CHARS = 50_000
+_OVERLAP_CHARS = 500  # longer than any phrase in WORDS is likely to be written
 # What `moderation: "low"` still refuses.
 ALWAYS = frozenset({"sexual/minors"})
 
@@ -80,9 +83,10 @@ class WordList:
 
     def check(self, text: str) -> Verdict:
         """Score 1 for every category of which a word is found."""
-        said = plain(text)
-        found = (name for name, pattern in self._patterns.items() if pattern.search(said))
-        return Verdict(dict.fromkeys(found, 1.0))
+        found: dict[str, float] = {}
+        for said in _windows(plain(text)):
+            found |= {name: 1.0 for name, words in self._patterns.items() if words.search(said)}
+        return Verdict(found)
 
 
 def _whole(pattern: str) -> str:
@@ -91,6 +95,26 @@ def _whole(pattern: str) -> str:
 
 def plain(text: str) -> str:
     """Small letters without accents, invisible characters or more than one space between words."""
-    decomposed = normalize("NFKD", text)
-    kept = (char for char in decomposed if category(char) not in ("Mn", "Cf"))
-    return " ".join("".join(kept).casefold().split())
+    pieces = (text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS))
+    return " ".join("".join(map(_bare, pieces)).split())
+
+
+def _bare(piece: str) -> str:
+    """A piece of a text in small letters, without accents and invisible characters."""
+    decomposed = normalize("NFKD", piece)  # up to 18 times as long
+    dropped = (char for char in set(decomposed) if category(char) in ("Mn", "Cf"))
+    return decomposed.translate(dict.fromkeys(map(ord, dropped))).casefold()
+
+
+def _windows(text: str) -> Iterator[str]:
+    """A long text in parts that overlap, cut at spaces, where there are any.
+
+    A search in one part is short: between two, other threads run.
+    """
+    start = 0
+    while True:
+        end = start + _WINDOW_CHARS
+        yield text[start:end]
+        if end >= len(text):
+            return
+        start = max(text.find(" ", end - _OVERLAP_CHARS, end), end - _OVERLAP_CHARS)

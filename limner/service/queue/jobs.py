@@ -15,6 +15,7 @@ from typing import Literal
 from limner.engines.base import (
     Event,
     ImageTask,
+    Picture,
     Progress,
     ProgressTracker,
 )
@@ -30,6 +31,7 @@ log = logging.getLogger("limner.server")
 
 State = Literal["queued", "drawing", "done", "failed", "cancelled", "interrupted"]
 MAX_REMEMBERED = 1000
+MAX_UNSENT = 2  # pictures of a stream: one on its way to the client, one drawn meanwhile
 MAX_CLIENT_ID_CHARS = 512
 
 
@@ -88,6 +90,8 @@ class Job:
         self.submitted_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
+        self._n_unsent = 0  # pictures of a stream that its client has not taken
+        self.sent_on: Callable[[], None] = lambda: None  # told that a picture may be begun again
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # of the status, which lanes and the loop both change
         self._begin_lock = threading.Lock()
@@ -110,9 +114,10 @@ class Job:
     def next(self) -> ImageTask | None:
         """The picture to begin now, if there is one.
 
-        Events of a stream do not say which picture they are of: there one comes after the other.
+        Events of a stream do not say which picture they are of: there one comes after the other,
+        and none is begun while the client has not taken those before.
         """
-        must_wait = self.is_stream and self.n_under_way > 0
+        must_wait = self.is_stream and (self.n_under_way > 0 or self._n_unsent >= MAX_UNSENT)
         return self._left[0] if self._left and not must_wait else None
 
     def begin(self) -> ImageTask:
@@ -127,12 +132,21 @@ class Job:
                 raise event
             yield event
 
+    def sent(self) -> None:
+        """The client of a stream has taken a picture; from the loop."""
+        with self._lock:
+            self._n_unsent -= 1
+        self.sent_on()
+
     def post(self, event: Event | Waiting | Exception | None) -> None:
         """Hand `event` over to the loop, from any thread; None is the end."""
         if isinstance(event, Progress):
             self.status.progress = event
             if not self.is_stream:
                 return  # there it is told to nobody, and costs as much as to a stream
+        if isinstance(event, Picture) and self.is_stream:
+            with self._lock:
+                self._n_unsent += 1
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 

@@ -146,6 +146,7 @@ class Worker:
         """
         job = Job(request, holder, id, trace, is_stream=is_stream)
         job.begins = begins
+        job.sent_on = self._wake
         with self._changed:
             if self._is_closing:
                 raise ShuttingDown
@@ -160,6 +161,11 @@ class Worker:
             self._tell_positions()
             self._changed.notify()
         return job
+
+    def _wake(self) -> None:
+        """Let a lane that waits look again: a job may go on."""
+        with self._changed:
+            self._changed.notify()
 
     def _drop_cancelled(self) -> None:
         for job in self._waiting.drop_cancelled():
