@@ -45,6 +45,7 @@ def serve(
 
     import uvicorn
 
+    from limner.server import connections
     from limner.server.app import create_app
 
     class Server(uvicorn.Server):
@@ -59,13 +60,9 @@ def serve(
     # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         app = create_app(settings)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,  # the doorway writes the log, without signatures of addresses
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S,
+        connections.allow_open_files(settings.connections)
+        config = connections.uvicorn_config(
+            app, settings, timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S
         )
         listener.listen(config.backlog)  # whoever reads the next line and calls is answered
         _announce(f"limner is at http://{_address(listener)}/v1", settings.log)

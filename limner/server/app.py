@@ -29,8 +29,11 @@ from limner.server import (
     service,
 )
 from limner.server.doorway import Doorway
+from limner.server.guard import Guard
 from limner.server.idempotency import once
 from limner.server.moderation import Moderator, PictureModerator
+from limner.server.origins import LOCAL_PAGES
+from limner.server.proxies import Proxies
 from limner.server.replay import REPLAYED
 from limner.server.service import Service
 from limner.server.wire import answers, errors
@@ -46,8 +49,6 @@ _EXPOSED += [
     for word in ("limit", "remaining", "reset")
     for kind in ("requests", "images")
 ]
-# Pages on this machine may call the server; others must be named in a setting.
-_LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
 def create_app(
@@ -72,11 +73,17 @@ def create_app(
     app.include_router(_keyed())
     app.include_router(_open())
     _handle_errors(app)
-    app.add_middleware(Doorway, max_body_bytes=serving.max_upload_bytes, traces=serving.traces)
+    app.add_middleware(
+        Doorway,
+        max_body_bytes=serving.max_upload_bytes,
+        traces=serving.traces,
+        guard=Guard(settings, serving.keys, serving.metrics),
+        proxies=Proxies(settings.proxies),
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins_allowed,
-        allow_origin_regex=_LOCAL_PAGES,
+        allow_origin_regex=LOCAL_PAGES,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
         expose_headers=_EXPOSED,

@@ -21,6 +21,7 @@ from limner import settings as settings_module
 from limner.engines.base import Engine, Event, Sharing, Wanted
 from limner.engines.testcard import CardEngine
 from limner.server.app import create_app
+from limner.server.connections import uvicorn_config
 from limner.server.moderation import Moderator, PictureModerator
 from limner.server.service import Service
 from limner.settings import Settings
@@ -103,7 +104,7 @@ def running(
 ) -> Iterator[Server]:
     """A server in a thread of this process, on a free loopback port."""
     app = create_app(settings, moderator, picture_moderator)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none")
+    config = uvicorn_config(app, settings, port=0)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
