@@ -15,6 +15,10 @@ from limner.errors import SettingsError
 
 DRAIN_S = 10  # for what is under way when the server is told to stop; what is left is interrupted
 _CUT_OFF_S = 5  # for the answers that say so to arrive
+# The event loop accepts so many connections in one go, and then reads what those have sent. With
+# more, a burst of idle ones would fill all places before the first request among them is seen.
+_ACCEPTED_AT_ONCE = 32
+_BACKLOG = 2048  # what the kernel keeps until they are accepted
 
 
 @click.command()
@@ -51,6 +55,10 @@ def serve(
     class Server(uvicorn.Server):
         """One that, once told to stop, lets what is under way come to its end for a while."""
 
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            listener.listen(_BACKLOG)  # asyncio has set it to what it accepts at once
+
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(DRAIN_S, app.state.service.interrupt)
@@ -62,9 +70,12 @@ def serve(
         app = create_app(settings)
         connections.allow_open_files(settings.connections)
         config = connections.uvicorn_config(
-            app, settings, timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S
+            app,
+            settings,
+            backlog=_ACCEPTED_AT_ONCE,
+            timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S,
         )
-        listener.listen(config.backlog)  # whoever reads the next line and calls is answered
+        listener.listen(_BACKLOG)  # whoever reads the next line and calls is answered
         _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
         Server(config).run(sockets=[listener])
 

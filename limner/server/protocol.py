@@ -34,7 +34,7 @@ MAX_LINGER_BYTES = 16_000_000  # thrown away after a refusal, so that the client
 HEAD_S = 20.0  # from the connection, or the first byte of a request, to the end of its headers
 UNREAD_S = 30.0  # while the client takes nothing of an answer
 LINGER_S = 2.0
-SLOW_AFTER_S = 2.0  # then a body that comes too slowly makes room for others
+SLOW_AFTER_S = 0.1  # then a body that comes too slowly makes room for others
 MIN_BODY_BYTES_PER_S = 2_000
 
 
