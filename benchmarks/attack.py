@@ -350,6 +350,7 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
         with serving(flags) as served:
             while wanted:
                 rows.append(run_section(wanted.pop(0), served, options.scale))
+                print(_line(rows[-1]), file=sys.stderr, flush=True)
                 if rows[-1]["recovered_s"] is None:
                     break
     return {"rows": rows, "scale": options.scale}
@@ -360,12 +361,16 @@ def print_table(figures: Row) -> None:
     print("\n| attack | took | MB above quiet | longest /health | recovered after | log, kB |")
     print("|---|---:|---:|---:|---:|---:|")
     for row in figures["rows"]:
-        back = row["recovered_s"]
-        ended = "not" if back is None else f"{back:.1f} s"
-        print(
-            f"| {row['what'].removesuffix('.')} | {row['seconds']:.0f} s | {row['peak_mb']:.0f} "
-            f"| {row['health_s']:.2f} s | {ended} | {row['log_kb']:.0f} |"
-        )
+        print(_line(row))
+
+
+def _line(row: Row) -> str:
+    back = row["recovered_s"]
+    ended = "not" if back is None else f"{back:.1f} s"
+    return (
+        f"| {row['what'].removesuffix('.')} | {row['seconds']:.0f} s | {row['peak_mb']:.0f} "
+        f"| {row['health_s']:.2f} s | {ended} | {row['log_kb']:.0f} |"
+    )
 
 
 def parse() -> argparse.Namespace:

@@ -213,7 +213,10 @@ def test_idle_connections_keep_nobody_out(tmp_path: Path) -> None:
         wait_until(lambda: len(server.uvicorn.server_state.connections) <= 30)
 
 
-def test_no_address_has_more_than_its_share_at_work(tmp_path: Path) -> None:
+def test_no_address_has_more_than_its_share_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "SLOW_AFTER_S", 1000.0)  # or they would make room
     settings = make_settings(tmp_path, connections=30, connections_per_address=10)
     with running(settings) as server, ExitStack() as held:
         for _ in range(10):
@@ -228,7 +231,8 @@ def test_no_address_has_more_than_its_share_at_work(tmp_path: Path) -> None:
         assert server.http.get("/health").status_code == 200
 
 
-def test_proxies_have_no_share(tmp_path: Path) -> None:
+def test_proxies_have_no_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SLOW_AFTER_S", 0.0)  # they would make room if need be
     settings = make_settings(tmp_path, connections_per_address=2, proxies="127.0.0.2")
     with running(settings) as server, ExitStack() as held:
         for number in range(8):
