@@ -22,12 +22,13 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from limner.server import service, urls
-from limner.server.admission import outlives
-from limner.server.fingerprint import fingerprint
+from limner.server.http import urls
+from limner.server.http.bodies.fingerprint import fingerprint
+from limner.server.openai import errors
+from limner.server.openai.answers import dump
 from limner.server.replay import REPLAYED
-from limner.server.wire import errors
-from limner.server.wire.answers import dump
+from limner.service import context
+from limner.service.submission import outlives
 
 HEADER = "idempotency-key"
 MAX_KEY_CHARS = 255
@@ -54,8 +55,8 @@ def once(handler: Handler) -> Handler:
                 code="invalid_value",
             )
         body = await _read(request)
-        kept = service.of(request).answers
-        name = (service.holder(request).name, key)
+        kept = context.of(request).answers
+        name = (context.holder(request).name, key)
         asked = await _fingerprint(request, body)
         answer = kept.find(name)
         is_new = answer is None
@@ -81,7 +82,7 @@ async def _as_first(
     handler: Handler, name: tuple[str, str], asked: str, request: Request
 ) -> Response:
     """The answer of `handler` if no server had this key before, else that of the first again."""
-    serving, id = service.of(request), service.request_id(request)
+    serving, id = context.of(request), context.request_id(request)
     claims = serving.claims
     if claims is None:
         return await handler(request)
@@ -97,7 +98,7 @@ async def _as_first(
     try:
         return await handler(request)
     except BaseException:
-        await run_in_threadpool(claims.give_up, name, id)
+        await run_in_threadpool(claims.release, name, id)
         raise
 
 
@@ -239,7 +240,7 @@ async def _fingerprint(request: Request, body: bytes) -> str:
 
 
 def _base(request: Request) -> str:
-    return urls.base(request, service.of(request).settings)
+    return urls.base(request, context.of(request).settings)
 
 
 def _at(base: str, first_base: str, body: bytes) -> bytes:

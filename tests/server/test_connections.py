@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from limner.server import connections, doorway, protocol
-from limner.server.floods import OnceAMinute
-from limner.server.proxies import Proxies, peer, subscriber
+from limner.server.http import middleware
+from limner.server.http.proxies import Proxies, peer, subscriber
+from limner.server.transport import connections, protocol
+from limner.server.transport.log_floods import OnceAMinute
 from tests.server.helpers import GENERATIONS, Server, make_settings, running, wait_until
 from tests.server.processes import serving
 from tests.server.raw import Answer, connect, read_to_the_end, send
@@ -124,8 +125,8 @@ def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     for module, name, value in (
         (protocol, "HEAD_S", 0.3),
         (protocol, "UNREAD_S", 0.3),
-        (doorway, "SLOW_S", 0.3),
-        (doorway, "DRAIN_S", 0.3),
+        (middleware, "SLOW_S", 0.3),
+        (middleware, "DRAIN_S", 0.3),
         (connections, "LOOK_S", 0.05),
         (connections, "IDLE_S", 0.3),
     ):
@@ -181,7 +182,7 @@ def test_a_body_in_time_is_read_however_long_it_takes(
     impatient: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rate is that of the last moments, over several times what a pause may be."""
-    monkeypatch.setattr(doorway, "MIN_BODY_BYTES_PER_S", 100)
+    monkeypatch.setattr(middleware, "MIN_BODY_BYTES_PER_S", 100)
     body = b'{"prompt": "a cat", "size": "256x256"}' + b" " * 4_000
     with connect(impatient.url) as connection:
         send(connection, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))

@@ -11,7 +11,7 @@ import pytest
 
 from limner.engines.base import Picture
 from limner.server import idempotency
-from limner.server.fingerprint import fingerprint
+from limner.server.http.bodies.fingerprint import fingerprint
 from tests.server.helpers import (
     EDITS,
     HISTORY,

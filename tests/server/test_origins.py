@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from limner.storage.database import Database
-from limner.storage.keys import KeyStore
+from limner.storage.db.database import Database
+from limner.storage.db.keys import KeyStore
 from tests.server.helpers import (
     BODY,
     EDITS,

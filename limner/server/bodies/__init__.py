@@ -1,0 +1,1 @@
+"""Request bodies: forms, JSON, uploads and their limits."""
