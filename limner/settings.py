@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +73,11 @@ def _read_list(value: Any) -> tuple[str, ...]:
     return tuple(_read_text(part).strip() for part in parts if part != "")
 
 
+def _read_networks(value: Any) -> tuple[str, ...]:
+    """Addresses and networks; one with bits set behind its prefix is most likely a mistake."""
+    return tuple(str(ip_network(part)) for part in _read_list(value))
+
+
 def _read_url(value: Any) -> str:
     if value == "":
         return ""
@@ -116,6 +122,7 @@ FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "th
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
 LIST = Kind(_read_list, "texts separated by commas")
+NETWORKS = Kind(_read_networks, "addresses or networks such as 10.0.0.0/8, separated by commas")
 KEYS = Kind(_read_list, "keys separated by commas", is_secret=True)
 DATABASE = Kind(
     _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
@@ -180,6 +187,22 @@ class Settings:
     origins_allowed: tuple[str, ...] = field(
         default=(),
         metadata=_about(LIST, "web pages that may call the server, such as https://example.org"),
+    )
+    hosts_allowed: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(LIST, "names that a server without keys is called by; * means any"),
+    )
+    proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(NETWORKS, "proxies whose Forwarded and X-Forwarded headers are believed"),
+    )
+    connections: int = field(
+        default=1000,
+        metadata=_about(_whole_number(10, 100_000), "connections that may be open at once"),
+    )
+    connections_per_address: int = field(
+        default=200,
+        metadata=_about(_whole_number(1, 100_000), "how many of them one address may have"),
     )
     strict: bool = field(
         default=True, metadata=_about(SWITCH, "refuse parameters that the API does not have")

@@ -15,6 +15,10 @@ from limner.errors import LimnerError, SettingsError
 
 DRAIN_S = 10  # for what is under way when the server is told to stop; what is left is interrupted
 _CUT_OFF_S = 5  # for the answers that say so to arrive
+# The event loop accepts so many connections in one go, and then reads what those have sent. With
+# more, a burst of idle ones would fill all places before the first request among them is seen.
+_ACCEPTED_AT_ONCE = 32
+_BACKLOG = 2048  # what the kernel keeps until they are accepted
 
 
 @click.command()
@@ -47,27 +51,32 @@ def serve(
         keys = [*settings.api_keys, *KeyStore(database).all()]
     auth.check_exposure(settings.host, keys, allow_open=allow_open)
 
-    import uvicorn
-
     from limner.server.app import create_app
     from limner.server.stopping import StoppingServer
+    from limner.server.transport import connections
+
+    class Server(StoppingServer):
+        """Accepts a few connections at once, while many may wait to be accepted."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            listener.listen(_BACKLOG)  # asyncio has set it to what it accepts at once
 
     # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         app = create_app(settings)
-        config = uvicorn.Config(
+        connections.allow_open_files(settings.connections)
+        config = connections.uvicorn_config(
             app,
-            log_config=None,
-            access_log=False,  # the doorway writes the log, without signatures of addresses
-            ws="none",
-            server_header=False,
+            settings,
+            backlog=_ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S,
         )
-        listener.listen(config.backlog)  # whoever reads the next line and calls is answered
+        listener.listen(_BACKLOG)  # whoever reads the next line and calls is answered
         _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
         say = partial(_announce, form=settings.log)
         app.state.service.open()  # here, where a failure is an error with its exit code
-        server = StoppingServer(config, app.state.service, DRAIN_S, say)
+        server = Server(config, app.state.service, DRAIN_S, say)
         server.run(sockets=[listener])
         if not server.started:
             raise LimnerError("The server could not start; the lines above say why")

@@ -19,7 +19,10 @@ from limner.errors import LimnerError
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.bodies.decoders import DecoderPool
 from limner.server.http import scope
+from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
+from limner.server.http.origins import LOCAL_PAGES
+from limner.server.http.proxies import Proxies
 from limner.server.idempotency import Answers, once
 from limner.server.openai import answers, errors
 from limner.server.openai.profiles import Catalogue
@@ -47,8 +50,6 @@ _EXPOSED += [
     for word in ("limit", "remaining", "reset")
     for kind in ("requests", "images")
 ]
-# Pages on this machine may call the server; others must be named in a setting.
-_LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
 def create_app(
@@ -81,12 +82,16 @@ def create_app(
     app.include_router(_open())
     _handle_errors(app)
     app.add_middleware(
-        RequestMiddleware, max_body_bytes=serving.max_upload_bytes, traces=serving.traces
+        RequestMiddleware,
+        max_body_bytes=serving.max_upload_bytes,
+        traces=serving.traces,
+        guard=Guard(settings, serving.keys, serving.metrics),
+        proxies=Proxies(settings.proxies),
     )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins_allowed,
-        allow_origin_regex=_LOCAL_PAGES,
+        allow_origin_regex=LOCAL_PAGES,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
         expose_headers=_EXPOSED,

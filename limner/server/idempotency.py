@@ -11,8 +11,7 @@ client in the same way.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
+import json
 import time
 import weakref
 from collections import OrderedDict
@@ -23,11 +22,14 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from limner.server.bodies.body_memory import chunks_of
-from limner.server.http import bodies, scope
+from limner.server.bodies.fingerprint import fingerprint
+from limner.server.http import bodies, scope, urls
 from limner.server.http.resume import is_resumed
 from limner.server.openai import errors
+from limner.server.openai.answers import dump
 from limner.server.replay import REPLAYED
 
 HEADER = "idempotency-key"
@@ -38,7 +40,6 @@ MAX_ANSWER_BYTES = 64_000_000  # of all together
 MAX_AGE_S = 86_400.0
 
 _FAILED = b"event: error"
-_BOUNDARY = re.compile(r'boundary="?([^";,]+)', re.I)
 _running: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -58,29 +59,29 @@ def once(handler: Handler) -> Handler:
         body = await _read(request)
         kept: Answers = request.app.state.answers
         name = (scope.holder(request).name, key)
-        fingerprint = _fingerprint(request, body)
+        asked = await _fingerprint(request, body)
         answer = kept.find(name)
         is_new = answer is None
         if answer is None:
-            answer = Answer(fingerprint)
+            answer = Answer(asked, _base(request))
             kept.add(name, answer)
-            first = partial(_as_first, handler, name, fingerprint)
+            first = partial(_as_first, handler, name, asked)
             answer.begin(first, _detached(request, body), lambda: kept.forget(name, answer))
-        elif answer.fingerprint != fingerprint:
+        elif answer.fingerprint != asked:
             raise errors.key_reused()
-        return await answer.respond(is_new=is_new)
+        return await answer.respond(_base(request), is_new=is_new)
 
     async def _to_its_end(request: Request) -> Response:
         body = await _read(request)
-        answer = Answer(_fingerprint(request, body))
+        answer = Answer(await _fingerprint(request, body), _base(request))
         answer.begin(handler, _detached(request, body), lambda: None)
-        return await answer.respond(is_new=True)
+        return await answer.respond(_base(request), is_new=True)
 
     return answer
 
 
 async def _as_first(
-    handler: Handler, name: tuple[str, str], fingerprint: str, request: Request
+    handler: Handler, name: tuple[str, str], asked: str, request: Request
 ) -> Response:
     """The answer of `handler` if no server had this key before, else that of the first again."""
     serving, id = scope.service(request), scope.request_id(request)
@@ -89,9 +90,9 @@ async def _as_first(
         return await handler(request)
     lifetime_s = request.app.state.answers.lifetime_s
     run = serving.database_threads.run
-    first = await run(claims.claim, name, fingerprint, id, lifetime_s)
+    first = await run(claims.claim, name, asked, id, lifetime_s)
     if first is not None:
-        if first.fingerprint != fingerprint:
+        if first.fingerprint != asked:
             raise errors.key_reused()
         if not first.is_done:
             raise errors.key_in_use()
@@ -105,10 +106,14 @@ async def _as_first(
 
 
 class Answer:
-    """One answer as it comes about, for as many as want to read it."""
+    """One answer as it comes about, for as many as want to read it.
 
-    def __init__(self, fingerprint: str) -> None:
+    `fingerprint` says what was asked, `base` by which address of the server.
+    """
+
+    def __init__(self, fingerprint: str, base: str) -> None:
         self.fingerprint = fingerprint
+        self.base = base
         self.created_s = time.monotonic()
         self.is_over = False
         self._chunks: list[bytes] = []
@@ -127,8 +132,8 @@ class Answer:
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    async def respond(self, *, is_new: bool) -> Response:
-        """The answer for one more client; what went wrong is raised."""
+    async def respond(self, base: str, *, is_new: bool) -> Response:
+        """The answer for one more client, who called `base`; what went wrong is raised."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._response or self._error)
         if self._response is None:
@@ -139,7 +144,11 @@ class Answer:
             headers[REPLAYED] = "true"
         if isinstance(self._response, StreamingResponse):
             return StreamingResponse(self._read(), self._response.status_code, headers)
-        return Response(self._chunks[0], self._response.status_code, headers)
+        body = self._chunks[0]
+        if base != self.base and self._response.status_code == 200:
+            body = _at(base, self.base, body)
+            headers["content-length"] = str(len(body))
+        return Response(body, self._response.status_code, headers)
 
     async def _run(self, handler: Handler, request: Request, failed: Callable[[], None]) -> None:
         try:
@@ -228,12 +237,22 @@ async def _read(request: Request) -> bytes:
         return b"".join([chunk async for chunk in chunks_of(request, held, MAX_REQUEST_BYTES)])
 
 
-def _fingerprint(request: Request, body: bytes) -> str:
-    """A hash of what is asked; a form is the same whatever its boundary is."""
-    boundary = _BOUNDARY.search(request.headers.get("content-type", ""))
-    if boundary:
-        body = body.replace(boundary[1].encode("latin-1"), b"")
-    return hashlib.sha256(request.url.path.encode() + b"\0" + body).hexdigest()
+async def _fingerprint(request: Request, body: bytes) -> str:
+    kind = request.headers.get("content-type", "")
+    return await run_in_threadpool(fingerprint, request.url.path, kind, body)
+
+
+def _base(request: Request) -> str:
+    return urls.base(request, scope.service(request).settings)
+
+
+def _at(base: str, first_base: str, body: bytes) -> bytes:
+    """An answer whose addresses begin with `first_base`, with `base` in its place."""
+    answer = json.loads(body)
+    for item in answer.get("data", []):
+        if "url" in item:
+            item["url"] = base + item["url"].removeprefix(first_base)
+    return dump(answer)
 
 
 def _detached(request: Request, body: bytes) -> Request:

@@ -26,6 +26,7 @@ from limner.engines.base import (
 )
 from limner.engines.testcard import CardEngine
 from limner.server.app import create_app
+from limner.server.transport.connections import uvicorn_config
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
@@ -108,7 +109,7 @@ def running(
 ) -> Iterator[Server]:
     """A server in a thread of this process, on a free loopback port."""
     app = create_app(settings, moderator, picture_moderator)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none")
+    config = uvicorn_config(app, settings, port=0)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -232,7 +232,7 @@ def _ask_and_leave(server: Server, number: int) -> None:
     )
     with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as connection:
         connection.sendall(
-            f"POST {GENERATIONS} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            f"POST {GENERATIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             f"x-client-request-id: leaving-{number}\r\ncontent-length: {len(body)}\r\n\r\n"
             f"{body}".encode()
         )

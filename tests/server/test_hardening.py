@@ -185,7 +185,7 @@ def test_what_is_refused_leaves_nothing_behind(
 def _send(server: Server, path: str, kind: str, body: bytes, length: int) -> socket.socket:
     """A connection on which `body` of `length` promised bytes was sent."""
     connection = socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\n"
     connection.sendall(f"{head}content-length: {length}\r\n\r\n".encode() + body)
     connection.settimeout(20)
     return connection
@@ -206,7 +206,7 @@ _IDS = ["generation", "edit", "edit in JSON", "variation", "moderation"]
 def test_who_stops_sending_is_told(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str, kind: str, start: bytes
 ) -> None:
-    monkeypatch.setattr(middleware, "STALL_S", 0.2)
+    monkeypatch.setattr(middleware, "SLOW_S", 0.2)
     with _send(server, path, kind, start, 5000) as connection:
         answer = b""
         while not answer.endswith(b"}}"):  # head and body come one after the other

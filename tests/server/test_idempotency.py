@@ -11,6 +11,7 @@ import pytest
 
 from limner.engines.base import Picture
 from limner.server import idempotency
+from limner.server.bodies.fingerprint import fingerprint
 from tests.server.helpers import (
     EDITS,
     HISTORY,
@@ -175,6 +176,56 @@ def test_form_is_the_same_with_another_boundary(server: Server) -> None:
         data = {"prompt": "a hat"}
         texts.append(server.http.post(EDITS, data=data, files=files, headers=headers).text)
     assert "idempotency_key_reused" not in texts[1]
+
+
+def _form(boundary: str, prompt: str) -> dict[str, Any]:
+    part = 'Content-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    fields = {"prompt": prompt, "response_format": "b64_json"}
+    parts = [f"--{boundary}\r\n{part.format(*field)}" for field in fields.items()]
+    file = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    )
+    end = f"\r\n--{boundary}--\r\n"
+    return {
+        "content": "".join([*parts, file]).encode() + picture_file() + end.encode(),
+        "headers": {"content-type": f"multipart/form-data; boundary={boundary}"},
+    }
+
+
+def test_forms_that_differ_where_the_boundary_stands_are_two(server: Server) -> None:
+    """With the boundary "a" cut out everywhere, "a bad cat" and "a bd ct" were one."""
+    for key, first, second, expected in (
+        ("cat", _form("a", "a bad cat"), _form("a", "a bd ct"), 400),
+        ("same", _form("a", "a bad cat"), _form("-- b", "a bad cat"), 200),
+        ("open", _form("xyz", "a cat"), _form("xyz", "a xyzcat"), 400),
+    ):
+        for form, status in ((first, 200), (second, expected)):
+            form["headers"]["idempotency-key"] = key
+            response = server.http.post(EDITS, **form)
+            assert response.status_code == status, (key, response.text)
+
+
+def test_a_form_that_breaks_off_counts_by_its_bytes() -> None:
+    kind, whole = "multipart/form-data; boundary=b", _form("b", "a cat")["content"]
+    prints = {fingerprint("/x", kind, whole[:-n]) for n in (0, 4, 5, 9) if n} | {
+        fingerprint("/x", kind, whole)
+    }
+    assert len(prints) == 4
+
+
+def test_replay_has_the_address_that_its_own_client_called(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, proxies="127.0.0.1")
+    with running(settings) as server:
+        urls = []
+        for host in ("one.example", "two.example"):
+            headers = {"idempotency-key": "key", "x-forwarded-host": host}
+            answer = server.ask(headers, response_format="url", n=2)
+            assert int(answer.headers["content-length"]) == len(answer.content)
+            urls.append([item["url"].partition("/v1/") for item in answer.json()["data"]])
+        assert {start for start, _, _ in urls[0]} == {"http://one.example"}
+        assert {start for start, _, _ in urls[1]} == {"http://two.example"}
+        assert [path for _, _, path in urls[0]] == [path for _, _, path in urls[1]]
 
 
 def test_answers_are_kept_within_bounds(

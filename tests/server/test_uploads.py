@@ -258,9 +258,10 @@ def test_upload_beyond_the_limit_is_read_to_its_end_and_refused(server: Server) 
 def test_who_stops_in_the_middle_of_an_upload_is_let_go(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(middleware, "STALL_S", 0.2)
+    monkeypatch.setattr(middleware, "SLOW_S", 0.2)
     with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as connection:
-        head = f"POST {EDITS} HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=b"
+        head = f"POST {EDITS} HTTP/1.1\r\nhost: localhost\r\n"
+        head += "content-type: multipart/form-data; boundary=b"
         connection.sendall(f"{head}\r\ncontent-length: 1000\r\n\r\n--b\r\n".encode())
         connection.settimeout(20)
         answer = b""

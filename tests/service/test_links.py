@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from limner.storage.blobs.store import PASSING, Folder
 from limner.storage.db.database import Database
 from limner.storage.db.keys import signing_key
 from tests.server.helpers import (
+    BODY,
     GENERATIONS,
     Server,
     assert_openai_error,
@@ -178,6 +180,14 @@ def _open_files() -> list[str]:
     return paths
 
 
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server behind a proxy of this machine, called by any name."""
+    home = tmp_path_factory.mktemp("proxied")
+    with running(make_settings(home, proxies="127.0.0.0/8", hosts_allowed="*")) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     ("headers", "start"),
     [
@@ -191,12 +201,24 @@ def _open_files() -> list[str]:
         ({"x-forwarded-host": "a b/<script>", "host": "inner"}, "http://inner/v1/"),
         ({"x-forwarded-proto": "javascript", "host": "inner"}, "http://inner/v1/"),
         ({"host": "x/../y"}, "http://127.0.0.1:"),
+        ({"forwarded": "for=1.2.3.4;host=outer.org;proto=https"}, "https://outer.org/v1/"),
+        ({"forwarded": 'Host="[::1]:80", host=inner', "host": "inner"}, "http://[::1]:80/v1/"),
     ],
 )
-def test_host_of_the_address(server: Server, headers: dict[str, str], start: str) -> None:
+def test_host_of_the_address(proxied: Server, headers: dict[str, str], start: str) -> None:
     body = {"prompt": "a cat", "size": "256x256"}
-    response = server.http.post(GENERATIONS, json=body, headers=headers)
+    response = proxied.http.post(GENERATIONS, json=body, headers=headers)
     assert response.json()["data"][0]["url"].startswith(start)
+
+
+def test_only_a_trusted_proxy_is_believed(server: Server) -> None:
+    for name, value in (
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "host=evil.example;proto=https"),
+    ):
+        response = server.http.post(GENERATIONS, json=BODY, headers={name: value})
+        assert response.json()["data"][0]["url"].startswith(f"{server.url}/v1/"), name
 
 
 def test_public_url_wins(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def _post_by_hand(server: Server, **body: Any) -> socket.socket:
     """Send a request and leave the connection open."""
     data = json.dumps({"prompt": "a cat", "size": "256x256"} | body).encode()
     connection = socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
-    head = f"POST {GENERATIONS} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = f"POST {GENERATIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     connection.sendall(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
     return connection
 

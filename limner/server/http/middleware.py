@@ -17,14 +17,19 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limner.errors import LimnerError
+from limner.server.http.guard import Guard
+from limner.server.http.proxies import Proxies
 from limner.server.openai import errors
 from limner.server.openai.answers import dump
+from limner.server.transport.protocol import MIN_BODY_BYTES_PER_S
 from limner.service.telemetry.logs import current_request
 from limner.service.telemetry.traces import Traces
 
 log = logging.getLogger("limner.server")
 
-STALL_S = 60.0  # without a byte of a body that is not finished
+# A body may pause, as those of phones do, but not come more slowly than this over so long a time.
+SLOW_S = 20.0
 DRAIN_S = 10.0
 _ROUTINE = frozenset({"/health", "/ready", "/metrics"})
 _SLASHES = re.compile("/{2,}")
@@ -32,22 +37,28 @@ _WITHOUT_V1 = re.compile(r"/(images|models|moderations)(/|$)")
 
 
 class RequestMiddleware:
-    """Wraps `app`; no body may be larger than `max_body_bytes`."""
+    """Wraps `app`; no body may be larger than `max_body_bytes`, and `guard` lets requests in."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, traces: Traces) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, traces: Traces, guard: Guard, proxies: Proxies
+    ) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
         self.traces = traces
+        self.guard = guard
+        self.proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = _RequestScope(scope, receive, send, self.max_body_bytes, self.traces)
+        believed = self.proxies.believed(scope)
+        visit = _RequestScope(believed, receive, send, self.max_body_bytes, self.traces)
         current_request.set(visit.request_id)
         try:
-            await self.app(visit.scope, visit.receive, visit.send)
+            if await self._lets_in(visit):
+                await self.app(visit.scope, visit.receive, visit.send)
         except Exception:
             log.exception("%s %s failed (%s)", scope["method"], scope["path"], visit.request_id)
             if visit.status:
@@ -55,6 +66,16 @@ class RequestMiddleware:
             await visit.say(errors.crash(visit.request_id))
         finally:
             visit.end()
+
+    async def _lets_in(self, visit: _RequestScope) -> bool:
+        """Whether the request may go on; if not, it is answered."""
+        scope = visit.scope
+        try:
+            await self.guard.check(scope["method"], scope["path"], Headers(scope=scope))
+        except LimnerError as error:
+            await visit.say(errors.from_limner(error, visit.request_id))
+            return False
+        return True
 
 
 class _RequestScope:
@@ -74,6 +95,7 @@ class _RequestScope:
         self._max_body_bytes = max_body_bytes
         self._started_s = time.monotonic()
         self._n_bytes = 0
+        self._waited_s, self._n_bytes_before = 0.0, 0  # of the time that SLOW_S measures
         self._declared_bytes = _declared(headers)
         self._body_pending = self._declared_bytes > 0 or "transfer-encoding" in headers
 
@@ -83,16 +105,32 @@ class _RequestScope:
             return await self._receive()
         if self._declared_bytes > self._max_body_bytes:
             raise errors.body_too_large(self._max_body_bytes)
-        try:
-            message = await asyncio.wait_for(self._receive(), STALL_S)
-        except TimeoutError:
-            self._body_pending = False
-            raise errors.upload_stalled(STALL_S) from None
+        message = await self._next_part()
         self._n_bytes += len(message.get("body", b""))
         self._body_pending = bool(message.get("more_body"))
         if self._n_bytes > self._max_body_bytes:
             raise errors.body_too_large(self._max_body_bytes)
         return message
+
+    async def _next_part(self) -> Message:
+        """The next part of the body; refused if in `SLOW_S` of waiting too little has come."""
+        while True:
+            started_s = time.monotonic()
+            message = await self._part_within(SLOW_S - self._waited_s)
+            if message is not None:
+                self._waited_s += time.monotonic() - started_s
+                return message
+            if self._n_bytes - self._n_bytes_before < SLOW_S * MIN_BODY_BYTES_PER_S:
+                self._body_pending = False
+                raise errors.upload_stalled(SLOW_S, MIN_BODY_BYTES_PER_S)
+            self._waited_s, self._n_bytes_before = 0.0, self._n_bytes
+
+    async def _part_within(self, timeout_s: float) -> Message | None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._receive()
+        except TimeoutError:
+            return None
 
     async def send(self, message: Message) -> None:
         """Pass an answer on, its headers completed."""
@@ -108,6 +146,7 @@ class _RequestScope:
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
+            *((name.encode(), value.encode()) for name, value in error.headers.items()),
         ]
         await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})

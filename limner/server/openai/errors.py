@@ -38,6 +38,7 @@ LIMIT = "requests"  # of a rate limit or a full queue
 
 # Clients retry every 5xx and 429; this header, which they all read, tells them not to.
 NO_RETRY = {"x-should-retry": "false"}
+CLOSE = {"connection": "close"}  # nothing more is read on this connection
 
 
 _STATUSES: dict[type[LimnerError], int] = {
@@ -270,12 +271,105 @@ def body_too_large(limit_bytes: int) -> ApiError:
     )
 
 
-def upload_stalled(seconds: float) -> ApiError:
-    """The client began a body and did not go on."""
+def upload_stalled(seconds: float, bytes_per_s: int) -> ApiError:
+    """The client began a body and did not go on, or goes on too slowly."""
     return ApiError(
-        f"No data arrived for {seconds:g} seconds while your request was being read.",
+        f"The body of your request came too slowly: fewer than {bytes_per_s:,} bytes a second for "
+        f"{seconds:g} seconds.",
         status=408,
         code="request_timeout",
+        headers=CLOSE,
+    )
+
+
+def head_stalled(seconds: float) -> ApiError:
+    """The client began the headers of a request and did not finish them."""
+    return ApiError(
+        f"The headers of your request did not end within {seconds:g} seconds.",
+        status=408,
+        code="request_timeout",
+        headers=CLOSE,
+    )
+
+
+def head_too_large(limit_bytes: int) -> ApiError:
+    """The request line and the headers together, or the trailers, are too large."""
+    return ApiError(
+        f"The headers of your request are too large; the limit is {limit_bytes:,} bytes.",
+        status=431,
+        code="headers_too_large",
+        headers=CLOSE,
+    )
+
+
+def too_many_headers(limit: int) -> ApiError:
+    """The request has more headers, trailers included, than the server reads."""
+    return ApiError(
+        f"Your request has too many headers; the limit is {limit}.",
+        status=431,
+        code="headers_too_large",
+        headers=CLOSE,
+    )
+
+
+def url_too_long(limit_bytes: int) -> ApiError:
+    """The address of the request is longer than any that the server has."""
+    return ApiError(
+        f"The URL of your request is too long; the limit is {limit_bytes:,} bytes.",
+        status=414,
+        code="url_too_long",
+        headers=CLOSE,
+    )
+
+
+def not_http() -> ApiError:
+    """What was sent is no HTTP request."""
+    return ApiError(
+        "What was sent is not a valid HTTP/1.1 request. If you are using https://, this server "
+        "speaks http:// only.",
+        code="invalid_http",
+        headers=CLOSE,
+    )
+
+
+def too_many_requests_sent(limit: int) -> ApiError:
+    """The client sent more requests ahead on one connection than the server keeps."""
+    return ApiError(
+        f"More than {limit} requests were sent on one connection before the first was answered.",
+        code="too_many_pipelined",
+        headers=CLOSE,
+    )
+
+
+def too_many_connections() -> ApiError:
+    """As many connections are open as the server, or the client's address, may have."""
+    return ApiError(
+        "Too many connections are open. Please try again shortly.",
+        status=503,
+        type="service_unavailable_error",
+        code="server_is_overloaded",
+        headers=CLOSE | {"retry-after": "2"},
+    )
+
+
+def foreign_origin(origin: str) -> ApiError:
+    """A web page asked that is neither of this machine nor named in the settings."""
+    return ApiError(
+        f"Web pages of {origin} may not use this server. If you trust them, add their origin to "
+        "LIMNER_ORIGINS_ALLOWED.",
+        status=403,
+        code="origin_not_allowed",
+    )
+
+
+def foreign_host(host: str) -> ApiError:
+    """A server without keys was called by a name that may be anybody's."""
+    return ApiError(
+        f"This server has no keys, so it does not answer to the name {host!a}, by which web pages "
+        "of others could reach it. Add the name to LIMNER_HOSTS_ALLOWED, call the server by its "
+        "IP address, or make a key with limner keys create.",
+        status=403,
+        code="host_not_allowed",
     )
 
 

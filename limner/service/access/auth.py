@@ -101,6 +101,11 @@ class Keys:
         """Whether `read` must come before `check`."""
         return self._store is not None and self._clock() - self._read_s >= KNOWN_FOR_S
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no key is asked for, as last read."""
+        return self._is_open
+
     def read(self) -> None:
         """Read the stored keys again; a DatabaseError lets nobody in. Takes time."""
         if self._store is None:

@@ -9,6 +9,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from limner.service.telemetry.log_floods import OnceAMinute
+
+_FLOODED = ("limner.server.transport.connections", "uvicorn.error", "asyncio")
+_once_a_minute = OnceAMinute()
 TEXT = "%(asctime)s %(levelname)s %(message)s"
 
 # The request that is being answered, where it is known.
@@ -45,6 +49,8 @@ def set_up(level: int, form: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    for name in _FLOODED:
+        logging.getLogger(name).addFilter(_once_a_minute)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

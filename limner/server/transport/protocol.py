@@ -1,0 +1,220 @@
+"""HTTP on one connection, within bounds that hold before any key is asked for.
+
+uvicorn's protocol on httptools' parser. What it adds: a limit on the head (request line and
+headers), on the number of headers, on the URL, on trailers and on requests sent ahead; what is
+refused is told in the one envelope of errors, and the connection ends. The time-outs are kept by
+`limner/server/transport/connections.py`, which looks at all connections every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from limner.server.openai import errors
+from limner.server.openai.answers import dump
+
+if TYPE_CHECKING:
+    from limner.server.transport.connections import Connections
+
+log = logging.getLogger("limner.server.transport.connections")
+
+MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 100
+MAX_URL_BYTES = 8_192
+MAX_SENT_AHEAD = 16  # requests whose heads came before the answer to the first (pipelining)
+MAX_LINGER_BYTES = 16_000_000  # thrown away after a refusal, so that the client reads it
+
+HEAD_S = 20.0  # from the connection, or the first byte of a request, to the end of its headers
+UNREAD_S = 30.0  # while the client takes nothing of an answer
+LINGER_S = 2.0
+SLOW_AFTER_S = 0.1  # then a body that comes too slowly makes room for others
+MIN_BODY_BYTES_PER_S = 2_000
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection; `connections` counts it and ends it when it is overdue."""
+
+    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connections = connections
+        self._refusal: errors.ApiError | None = None  # once set, nothing more is parsed
+        self._is_in_head = True  # or between two requests
+        self._n_loose = 0  # bytes since the last byte of a body, or the end of a head or request
+        self._n_headers = 0
+        self._n_body = 0
+        self._n_lingering = 0
+        self._since_s = 0.0  # of the state that it is in
+        self._n_unsent = 0
+        self._moved_s = 0.0  # when the client last took something of an answer
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._since_s = self._moved_s = self.loop.time()
+        if not self._connections.admit(self):
+            self._refuse(errors.too_many_connections())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.forget(self)
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal:
+            self._n_lingering += len(data)
+            if self._n_lingering > MAX_LINGER_BYTES:
+                self.end()
+            return
+        try:
+            self._feed(memoryview(data))
+        except httptools.HttpParserUpgrade:
+            pass  # an upgrade that is not made: the request is answered as it stands
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or errors.not_http())
+
+    def resume_writing(self) -> None:
+        self._moved_s = self.loop.time()
+        super().resume_writing()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()
+        self._since_s = self.loop.time()
+        self._n_headers = self._n_body = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._stop_parsing(errors.url_too_long(MAX_URL_BYTES))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._n_headers += 1
+        if self._n_headers > MAX_HEADERS:
+            self._stop_parsing(errors.too_many_headers(MAX_HEADERS))
+        if self._is_in_head:  # trailers are counted and not kept: nobody reads them
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._unset_keepalive_if_required()
+        if len(self.pipeline) >= MAX_SENT_AHEAD:
+            self._stop_parsing(errors.too_many_requests_sent(MAX_SENT_AHEAD))
+        self._is_in_head, self._n_loose = False, 0
+        self._since_s = self.loop.time()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._n_loose = 0
+        self._n_body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_head, self._n_loose = True, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._since_s = self.loop.time()
+        super().on_response_complete()
+
+    # What `Connections` asks and does.
+
+    @property
+    def host(self) -> str:
+        """The address of the client; empty at a Unix socket."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def _is_answering(self) -> bool:
+        """Whether a request whose head is complete is still to be answered."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first
+        return cycle is not None and not cycle.response_complete
+
+    def may_make_room(self, now_s: float) -> bool:
+        """Whether it waits for its client, so that it may be ended to let another connect."""
+        if self._refusal or not self._is_answering:
+            return True
+        waited_s = now_s - self._since_s
+        if self._is_in_head or self.flow.read_paused or waited_s < SLOW_AFTER_S:
+            return False
+        return self._n_body < waited_s * MIN_BODY_BYTES_PER_S
+
+    def look(self, now_s: float) -> None:
+        """End the connection if its client is overdue. Called every second."""
+        n_unsent = self.transport.get_write_buffer_size()
+        if n_unsent == 0 or n_unsent < self._n_unsent:
+            self._moved_s = now_s
+        self._n_unsent = n_unsent
+        waited_s = now_s - self._since_s
+        if now_s - self._moved_s > UNREAD_S or (self._refusal and waited_s > LINGER_S):
+            self.end()
+        elif self._is_in_head and not self._is_answering and waited_s > HEAD_S:
+            if self._n_loose:
+                self._refuse(errors.head_stalled(HEAD_S))
+            else:  # nothing was begun, so nothing is answered
+                self.end()
+
+    def end(self) -> None:
+        """Cut the connection."""
+        self.transport.abort()
+
+    # How requests are refused.
+
+    def _feed(self, data: memoryview) -> None:
+        """Parse `data`; of a head no more at a time than it may still have."""
+        while data and not self._refusal:
+            size = MAX_HEAD_BYTES - self._n_loose if self._is_in_head else len(data)
+            part, data = data[:size], data[size:]
+            self._n_loose += len(part)
+            self.parser.feed_data(part)
+            if self._n_loose >= MAX_HEAD_BYTES:  # it has not ended, or this would be 0
+                self._refuse(errors.head_too_large(MAX_HEAD_BYTES))
+
+    def _stop_parsing(self, error: errors.ApiError) -> None:
+        self._refusal = error
+        raise ValueError(error.message)  # the parser passes it on as an HttpParserError
+
+    def _refuse(self, error: errors.ApiError) -> None:
+        """Answer with `error` unless another answer has begun, and let go of the connection."""
+        log.warning("refused what %s sends: %s", self.host, error.message)
+        has_begun = self._is_answering and (self.cycle.response_started or bool(self.pipeline))
+        self._refusal = error
+        self._since_s = self.loop.time()
+        self._unset_keepalive_if_required()
+        for cycle in (self.cycle, *(queued for queued, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+        if has_begun or self.transport.is_closing() or not self._connections.may_linger(self):
+            self.end()
+            return
+        self.transport.write(_written(error))
+        self.transport.write_eof()
+        self.flow.resume_reading()  # closed with bytes unread, the client would not see the answer
+
+
+def _written(error: errors.ApiError) -> bytes:
+    """`error` as an answer on the wire."""
+    body = dump(error.body)
+    status = HTTPStatus(error.status)
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "x-request-id": f"req_{secrets.token_hex(16)}",
+        "openai-version": "2020-10-01",
+        "openai-processing-ms": "0",
+        "x-content-type-options": "nosniff",
+        **error.headers,
+    }
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
