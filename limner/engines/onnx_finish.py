@@ -7,21 +7,33 @@ import numpy as np
 from limner.engines.onnx_canvas import Array, cell_px, decoded
 from limner.engines.onnx_network import OnnxNetwork
 from limner.engines.onnx_start import Start
+from limner.finish.raster import raster
+from limner.finish.segment import segmented
 from limner.model import inpainting, pixels
-from limner.model.canvas import Canvas
+from limner.model.canvas import Box, Canvas
 from limner.model.inpainting import Placed
 from limner.model.sampling import Ints
 
 _FACTOR = 4  # of one pass of the upscalers
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
 _ALPHA_MARGIN = 0.03
+_FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
 _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look at
 
 
-def picture(network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int) -> pixels.Pixels:
-    """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4)."""
-    drawn = network.enlarged(decoded(network, codes, canvas)[None], n_passes)[0]
+def picture(
+    network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
+) -> pixels.Pixels:
+    """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
+
+    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
+    """
+    small = decoded(network, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
+    if is_flat:
+        box = canvas.frame(cell_px(network))
+        return pixels.unpremultiply(_flat(network, small, canvas.grid, width, height, box))
+    drawn = network.enlarged(small[None], n_passes)[0]
     scale = cell_px(network) * _FACTOR**n_passes
     if canvas.left == canvas.top == 0:
         drawn = _shrunk(drawn, width, height)
@@ -32,7 +44,9 @@ def picture(network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int) ->
     return pixels.resize(straight, width, height, method, box=canvas.frame(scale))
 
 
-def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -> pixels.Pixels:
+def picture_in(
+    network: OnnxNetwork, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
+) -> pixels.Pixels:
     """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
 
     Only what lies around the hidden cells is enlarged: the cost follows what is drawn.
@@ -45,14 +59,18 @@ def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -
     rows, columns = np.divmod(np.flatnonzero(hidden), canvas.columns)
     top, bottom = _reach(rows, canvas.rows)
     left, right = _reach(columns, canvas.columns)
-    part = small[None, :, top * px : bottom * px, left * px : right * px]
-    large = _whole_numbers(network.enlarged(part, n_passes)[0])
+    part = small[:, top * px : bottom * px, left * px : right * px]
     y0, y1, above, below = _lines(top, bottom, canvas.top, canvas.cell_px, canvas.size.height)
     x0, x1, before, after = _lines(left, right, canvas.left, canvas.cell_px, canvas.size.width)
-    scale = px * _FACTOR**n_passes
-    box = (before * scale, above * scale, after * scale, below * scale)
-    method: pixels.Method = "area" if canvas.cell_px < scale else "bicubic"
-    drawn = pixels.resize(large, x1 - x0, y1 - y0, method, premultiplied=True, box=box)
+    cells = before, above, after, below
+    if is_flat:
+        drawn = _flat(network, part, canvas.grid, x1 - x0, y1 - y0, _scaled(cells, px))
+    else:
+        large = _whole_numbers(network.enlarged(part[None], n_passes)[0])
+        scale = px * _FACTOR**n_passes
+        method: pixels.Method = "area" if canvas.cell_px < scale else "bicubic"
+        box = _scaled(cells, scale)
+        drawn = pixels.resize(large, x1 - x0, y1 - y0, method, premultiplied=True, box=box)
     where = slice(y0, y1), slice(x0, x1)
     here = Placed(placed.pixels[where], placed.masked[where])
     whole = placed.pixels.copy()
@@ -63,6 +81,38 @@ def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -
             drawn, here, canvas.cell_px, None if behind is None else behind[where]
         )
     return whole
+
+
+def _flat(
+    network: OnnxNetwork, small: Array, grid: int, width: int, height: int, box: Box
+) -> pixels.Pixels:
+    """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
+
+    grid: cells on the shorter side of the whole picture, which say at what size areas are found:
+    as decoded, or after the first upscaler and shrunk.
+    """
+    side = grid * cell_px(network)
+    work, scale = small, 1
+    while side * scale * 1.5 < _FLAT_PX and scale < _FACTOR:
+        scale *= 2
+    if scale > 1:
+        work = network.enlarged(small[None], 1)[0]
+        work = _shrunk(work, small.shape[2] * scale, small.shape[1] * scale)
+    alpha = _alpha(work[3])
+    colour = np.minimum(work[:3], alpha).clip(0, 1)
+    found = segmented(np.ascontiguousarray(np.stack([*colour, alpha], -1), np.float32))
+    return raster(found.sheets(), width, height, _scaled(box, scale))
+
+
+def _scaled(box: Box, scale: int) -> Box:
+    left, top, right, bottom = box
+    return left * scale, top * scale, right * scale, bottom * scale
+
+
+def _alpha(drawn: Array) -> Array:
+    """Alpha as meant, in [0, 1], of alpha as the network draws it."""
+    meant: Array = ((drawn - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)).clip(0, 1)
+    return meant
 
 
 def _reach(drawn: Ints, n: int) -> tuple[int, int]:
@@ -86,7 +136,7 @@ def _whole_numbers(picture: Array) -> pixels.Pixels:
     whole = np.empty((*picture.shape[1:], 4), np.uint8)
     for channel, plane in enumerate(picture):
         if channel == 3:
-            plane = (plane - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
+            plane = _alpha(plane)
         whole[..., channel] = np.rint(plane.clip(0, 1) * 255)
     return whole
 

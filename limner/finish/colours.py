@@ -114,6 +114,14 @@ def planes_of(areas: Ints, picture: Floats, steep: Floats) -> Floats:
     return np.concatenate([start[:, None], slope], 1).astype(np.float32)
 
 
+def squared_errors(planes: Floats, areas: Ints, picture: Floats) -> Floats:
+    """How far the picture is from the planes of its areas, (H, W), squared."""
+    y, x = np.divmod(np.arange(areas.size), areas.shape[1])
+    lacking = picture.reshape(-1, 4) - _at(planes, areas.ravel(), x, y)
+    error: Floats = np.einsum("nc,nc->n", lacking, lacking).reshape(areas.shape)
+    return error
+
+
 def _at(planes: Floats, area: Ints, x: Ints, y: Ints) -> Floats:
     found: Floats = planes[area, 0] + planes[area, 1] * x[:, None] + planes[area, 2] * y[:, None]
     return found

@@ -62,10 +62,13 @@ def raster(sheets: Sheets, width: int, height: int, box: Box | None = None) -> N
                 mixed = painted[:, 0]
             else:
                 large = _enlarged(band[tiles[:, None], which], ys.weights[i], xs.weights[tiles])
-                mixed = np.einsum("nmyx,nmcyx->ncyx", _shares(large, gain), painted)
+                shares = _shares(large, gain)
+                mixed = shares[:, 0, None] * painted[:, 0]
+                for k in range(1, n):
+                    mixed += shares[:, k, None] * painted[:, k]
             mixed *= 255
-            np.rint(mixed, out=mixed)
-            found[i][:, tiles] = mixed.clip(0, 255).transpose(2, 0, 3, 1)
+            mixed += 0.5
+            found[i][:, tiles] = mixed.astype(np.uint8).transpose(2, 0, 3, 1)
     whole = found.reshape(len(ys.starts) * _TILE, -1, 4)
     return np.ascontiguousarray(whole[:height, :width])
 
@@ -112,8 +115,11 @@ def _shares(memberships: Floats, gain: np.float32) -> Floats:
     if memberships.shape[1] == 2:
         share = ((memberships[:, :1] - memberships[:, 1:]) * gain + np.float32(0.5)).clip(0, 1)
         return np.concatenate([share, 1 - share], 1)
-    ordered = np.sort(memberships, axis=1)
-    best, second = ordered[:, -1:], ordered[:, -2:-1]
+    best, second = memberships[:, 0], np.zeros_like(memberships[:, 0])
+    for other in memberships.transpose(1, 0, 2, 3)[1:]:
+        second = np.maximum(second, np.minimum(best, other))
+        best = np.maximum(best, other)
+    best, second = best[:, None], second[:, None]
     against = np.where(memberships == best, second, best)
     share = ((memberships - against) * gain + np.float32(0.5)).clip(0, 1)
     share /= share.sum(1, keepdims=True)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from limner.finish.components import components, joined
-from limner.finish.palette import Floats, Ints, squared_distances
+from limner.finish.palette import ALPHA_SCALE, Floats, Ints, squared_distances
 
 _SIGMA = 1.6  # pixels of the blur of threshold dynamics
 _ROUNDS = 4
@@ -13,6 +13,10 @@ _DATA = 0.012  # weight of a colour's distance beside the blurred membership
 _FARTHEST = 50.0  # distances above it are alike
 _EDGE = 8.0  # a pixel as steep as this says half as much of where it belongs
 _GRADIENT = 0.62  # share of two areas' difference across their border; less is a gradient
+_THIN = 1.1  # pixels of area for one of border; less is a band about two pixels wide
+_BESIDE = 0.15  # of an area's border, which makes another one its neighbour
+_BETWEEN = 1.2  # a detour by a colour lying between two others is no longer than this
+_SMUDGE = 0.01  # of the picture; a half-transparent area that is smaller is none
 _FAINT, _CLEAR = 6.0, 12.0  # a step in colour below is never an edge, and above always one
 
 
@@ -26,37 +30,60 @@ def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
     squares = squared_distances(features.reshape(-1, n_channels), colours)
     far = np.minimum(np.sqrt(squares), _FARTHEST).T.reshape(-1, height, width)
     found = far.argmin(0)
-    pull = far * (_DATA / (1 + (steep / _EDGE) ** 2))
-    numbers = np.arange(len(colours))[:, None, None]
+    pull = np.rint(far * (255 * _DATA / (1 + (steep / _EDGE) ** 2))).astype(np.int16)
     for _ in range(_ROUNDS):
-        found = (blurred(found == numbers, _SIGMA) - pull).argmax(0)
+        found = _winners(found, pull)
     return found
 
 
-def blurred(memberships: NDArray[np.bool_], sigma: float) -> Floats:
-    """Planes (K, H, W) blurred by a Gaussian, in steps of 1/255."""
-    n = len(memberships)
-    planes = np.zeros((-(-n // 4) * 4, *memberships.shape[1:]), np.uint8)
-    np.multiply(memberships, 255, out=planes[:n], casting="unsafe")
-    soft = np.empty(memberships.shape, np.float32)
+def _winners(labels: Ints, pull: NDArray[np.int16]) -> Ints:
+    """The label (H, W) with the largest blurred membership less `pull` (K, H, W), both of 255."""
+    best = np.full(labels.shape, -(2**15), np.int16)
+    found = np.zeros(labels.shape, np.int64)
+    for first in range(0, len(pull), 4):
+        four = _blurred_four(_one_hot(labels, first), _SIGMA)
+        for number in range(first, min(first + 4, len(pull))):
+            score = four[..., number - first] - pull[number]
+            wins = score > best
+            np.copyto(best, score, where=wins)
+            found[wins] = number
+    return found
+
+
+def _one_hot(labels: Ints, first: int) -> NDArray[np.uint8]:
+    """(H, W, 4): 255 where a label is `first`, or one of the three after it."""
+    table = np.zeros((max(int(labels.max()) + 1, first + 4), 4), np.uint8)
+    table[first : first + 4] = np.eye(4, dtype=np.uint8) * 255
+    return table[labels]
+
+
+def _blurred_four(planes: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """(H, W, 4) blurred by Pillow's Gaussian, each plane by itself."""
+    return np.asarray(Image.fromarray(planes).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def blurred(labels: Ints, n: int, sigma: float) -> Floats:
+    """Memberships (n, H, W) of labels (H, W) blurred by a Gaussian, in steps of 1/255."""
+    soft = np.empty((n, *labels.shape), np.float32)
     for first in range(0, n, 4):
-        image = Image.fromarray(np.ascontiguousarray(planes[first : first + 4].transpose(1, 2, 0)))
-        four = np.asarray(image.filter(ImageFilter.GaussianBlur(sigma)))
-        last = min(first + 4, n)
-        soft[first:last] = four.transpose(2, 0, 1)[: last - first]
+        four = _blurred_four(_one_hot(labels, first), sigma)
+        soft[first : first + 4] = four.transpose(2, 0, 1)[: n - first]
     soft *= np.float32(1 / 255)
     return soft
 
 
 def areas(labels: Ints, features: Floats, min_px: int) -> Ints:
-    """Numbers (H, W) from 0 of the picture's areas.
+    """Numbers (H, W) from 0 of the connected areas of labels (H, W).
 
-    Labels' connected areas, joined where a gradient was cut into steps; those below `min_px`
-    pixels and those that are only the mixture between two others are given to a neighbour.
+    Those below `min_px` pixels, those that are only the mixture between two others, and small
+    half-transparent ones are given to a neighbour.
     """
-    found = components(labels)
-    found = _without_small(found, features, min_px)
-    return _with_gradients(found, features)
+    return _without_small(components(labels), features, min_px)
+
+
+def _distance(a: Floats, b: Floats) -> Floats:
+    distance: Floats = np.sqrt(((a - b) ** 2).sum(-1))
+    return distance
 
 
 class _Borders:
@@ -83,7 +110,7 @@ def _across(found: Ints, features: Floats, axis: int) -> tuple[Ints, Ints, Float
     rows, columns = np.nonzero(areas_[:, 1:] != areas_[:, :-1])
     last = areas_.shape[1] - 1
     before, after = np.maximum(columns - 2, 0), np.minimum(columns + 3, last)
-    change = np.sqrt(((colours[rows, after] - colours[rows, before]) ** 2).sum(1))
+    change = _distance(colours[rows, after], colours[rows, before])
     return areas_[rows, columns], areas_[rows, columns + 1], change
 
 
@@ -101,6 +128,8 @@ def _without_small(found: Ints, features: Floats, min_px: int) -> Ints:
         borders = _Borders(found, features)
         colours, counts = means(found, features)
         is_small = counts < min_px
+        alpha = colours[:, 3] / ALPHA_SCALE
+        is_small |= (alpha > 0.12) & (alpha < 0.85) & (counts < _SMUDGE * found.size)
         is_small |= _is_mixture(borders, colours, counts)
         if not is_small.any() or len(counts) == 1:
             break
@@ -115,17 +144,19 @@ def _is_mixture(borders: _Borders, colours: Floats, counts: Ints) -> NDArray[np.
     perimeter = np.bincount(borders.a, borders.length, n) + np.bincount(
         borders.b, borders.length, n
     )
-    is_thin = counts < 2.2 * perimeter / 2
+    is_thin = counts < _THIN * perimeter
+    touching = np.concatenate([borders.a, borders.b])
+    order = np.argsort(touching, kind="stable")
+    other = np.concatenate([borders.b, borders.a])[order]
+    length = np.concatenate([borders.length, borders.length])[order]
+    first = np.searchsorted(touching[order], np.arange(n + 1))
     found = np.zeros(n, bool)
     for i in np.flatnonzero(is_thin):
-        near = np.concatenate([borders.b[borders.a == i], borders.a[borders.b == i]])
-        length = np.concatenate([borders.length[borders.a == i], borders.length[borders.b == i]])
-        near = near[length >= 0.15 * perimeter[i]]
-        to = np.sqrt(((colours[near] - colours[i]) ** 2).sum(1))
-        between = np.sqrt(((colours[near][:, None] - colours[near][None]) ** 2).sum(-1))
-        sums = to[:, None] + to[None]
-        np.fill_diagonal(between, 0)
-        found[i] = bool((sums < 1.2 * between).any())
+        mine = slice(first[i], first[i + 1])
+        near = colours[other[mine][length[mine] >= _BESIDE * perimeter[i]]]
+        to = _distance(near, colours[i])
+        apart = _distance(near[:, None], near)
+        found[i] = bool((to[:, None] + to < _BETWEEN * apart).any())
     return found
 
 
@@ -137,7 +168,7 @@ def _nearest_neighbour(
     n = len(leaving)
     a = np.concatenate([borders.a, borders.b])
     b = np.concatenate([borders.b, borders.a])
-    distance = np.sqrt(((colours[a] - colours[b]) ** 2).sum(1))
+    distance = _distance(colours[a], colours[b])
     cost = (distance + 5) / np.concatenate([borders.length, borders.length]) ** 0.5
     # Two that leave would change places: the smaller goes to the larger.
     larger = (counts[b] > counts[a]) | ((counts[b] == counts[a]) & (b < a))
@@ -149,12 +180,15 @@ def _nearest_neighbour(
     return target
 
 
-def _with_gradients(found: Ints, features: Floats) -> Ints:
-    """Areas joined where the colour changes no faster on their border than around it."""
+def with_gradients(found: Ints, features: Floats) -> Ints:
+    """Areas joined where the colour changes no faster on their border than around it.
+
+    Such a border is none: it is where a gradient was cut into steps.
+    """
     for _ in range(_ROUNDS):
         borders = _Borders(found, features)
         colours, _ = means(found, features)
-        apart = np.sqrt(((colours[borders.a] - colours[borders.b]) ** 2).sum(1))
+        apart = _distance(colours[borders.a], colours[borders.b])
         soft = (borders.contrast < (_GRADIENT * apart).clip(_FAINT, _CLEAR)) & (borders.length >= 4)
         if not soft.any():
             break

@@ -19,6 +19,8 @@ APART_PX = 8  # areas nearer than this are on different sheets
 _OFFSETS = [(0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0), (6, 6), (6, -6), (3, 3), (3, -3)]
 _SOFT_SIGMA = 1.1  # of the last blur, in pixels
 _SHARPENING = 2.5  # of the decoder's soft edges
+_REACH_SIGMA, _REACH_LEVEL = 1.6, 0.02  # a pixel sees a sheet whose blurred membership is this
+_ALIKE = 0.01  # squared difference of colours that a picture's noise half hides
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +51,7 @@ def sheets(
     else:
         sheet = _colouring(near, near.sum(1))
     paint = colours.paint(areas, sheet, planes, picture, steep)
-    hard = sheet[areas] == np.arange(sheet.max() + 1)[:, None, None]
-    soft = _unmixed(hard, paint, picture)
+    soft = _unmixed(sheet[areas], int(sheet.max()) + 1, paint, picture)
     return Sheets(areas, sheet, _gaussian(soft, _SOFT_SIGMA), paint)
 
 
@@ -92,27 +93,23 @@ def _stacked(near: NDArray[np.bool_], rank: Ints, size: Ints) -> Ints:
     return sheet
 
 
-def _unmixed(hard: NDArray[np.bool_], paint: Paint, picture: Floats) -> Floats:
-    """Memberships (S, H, W) that say where within a pixel an edge runs.
+def _unmixed(labels: Ints, n: int, paint: Paint, picture: Floats) -> Floats:
+    """Memberships (n, H, W) of sheets (H, W) that say where within a pixel an edge runs.
 
     On an edge between colours A and B a pixel p is a mixture, and its share of B is
     (p - A).(B - A) / |B - A|^2. Where the two are alike, the hard border counts.
     """
-    around = blurred(hard, 1.6)
-    around[hard] += 1
-    two = np.argsort(-around, axis=0, kind="stable")[:2]
-    around[hard] -= 1
-    first, second = two
-    rows, columns = np.nonzero(np.take_along_axis(around, second[None], 0)[0] > 0.02)
-    a, b = first[rows, columns], second[rows, columns]
-    colour_a = paint.at(a, rows, columns)
-    step = paint.at(b, rows, columns) - colour_a
+    around = blurred(labels, n, _REACH_SIGMA)
+    soft = np.zeros_like(around)
+    np.put_along_axis(soft, labels[None], 1, 0)
+    np.put_along_axis(around, labels[None], -1, 0)
+    rows, columns = np.nonzero(around.max(0) > _REACH_LEVEL)
+    a, b = labels[rows, columns], around[:, rows, columns].argmax(0)
+    colour = paint.at(a, rows, columns)
+    step = paint.at(b, rows, columns) - colour
     squared = np.einsum("nc,nc->n", step, step)
-    share = np.einsum("nc,nc->n", picture[rows, columns] - colour_a, step) / (squared + 1e-9)
-    share = ((share - 0.5) * _SHARPENING + 0.5).clip(0, 1)
-    trust = squared / (squared + 0.01)
-    soft = hard.astype(np.float32)
-    share = (share * trust).astype(np.float32)
+    share = np.einsum("nc,nc->n", picture[rows, columns] - colour, step) / (squared + 1e-9)
+    share = ((share - 0.5) * _SHARPENING + 0.5).clip(0, 1) * (squared / (squared + _ALIKE))
     soft[a, rows, columns] = 1 - share
     soft[b, rows, columns] = share
     return soft

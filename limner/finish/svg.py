@@ -7,26 +7,29 @@ it, and goes on under what is painted over it, so that no gap shows between two 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.errors import InvalidRequest
 from limner.finish import contours, curves
 from limner.finish.components import components
-from limner.finish.colours import Paint, is_clear
+from limner.finish.colours import Paint, is_clear, squared_errors
 from limner.finish.palette import Floats, Ints
 from limner.finish.regions import blurred
 from limner.finish.segment import segmented
 from limner.finish.sheets import Sheets
+from limner.request import Complexity
 
-Complexity = Literal["low", "medium", "high"]
 Pixels = NDArray[np.uint8]
 NAMESPACE = "https://limner.invalid/ns"
 
 _UNIT = 2048  # of coordinates along the shorter side
+_LONGEST = 3  # times the shorter side, of what is traced; more is shrunk
+_MOST_ENLARGED = 8  # times, of a picture smaller than what is traced
+_VISIBLE = 0.12  # distance of two colours, over four channels together
 _UNDER_SIGMA, _UNDER_LEVEL = 2.5, 0.08  # how far an area goes on under what covers it
 
 
@@ -48,6 +51,15 @@ DETAILS: dict[str, Detail] = {
 }
 
 
+@dataclass(frozen=True)
+class Trace:
+    """An SVG document and what is known of it."""
+
+    data: bytes
+    n_paths: int
+    lost: float  # 0 to 1: share of pixels whose colour is visibly another in the drawing
+
+
 def trace(
     pixels: Pixels,
     complexity: Complexity = "medium",
@@ -58,33 +70,59 @@ def trace(
     """An SVG document of straight RGBA pixels (H, W, 4): paths and gradients, nothing else.
 
     The same pixels give the same bytes. Colours and paths are bounded by `complexity`; areas too
-    many for it are given up, the smallest first.
+    many for it are given up, the smallest first. Raises InvalidRequest for another complexity.
     """
+    return traced(pixels, complexity, title=title, metadata=metadata).data
+
+
+def traced(
+    pixels: Pixels,
+    complexity: Complexity = "medium",
+    *,
+    title: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> Trace:
+    """As `trace`, with its number of paths and what is lost."""
+    if complexity not in DETAILS:
+        raise InvalidRequest(
+            f"complexity is {complexity!r}; it must be one of {', '.join(DETAILS)}",
+            param="complexity",
+        )
     detail = DETAILS[complexity]
     height, width = pixels.shape[:2]
-    flat = segmented(_small(pixels, detail.side_px), detail.max_colours, detail.min_px, detail.max_paths)
+    flat = segmented(
+        _sampled(pixels, detail.side_px),
+        detail.max_colours,
+        detail.min_px,
+        detail.max_paths,
+        only_planes=True,
+    )
     sheets = flat.sheets(clear_below=True)
-    body = _Body(sheets, detail.tolerance, width, height)
-    return _document(body, width, height, title, metadata or {})
+    error = squared_errors(sheets.paint.planes, flat.areas, flat.picture)
+    body = _Body(sheets, detail.tolerance)
+    data = _document(body, width, height, title, metadata or {})
+    return Trace(data, len(body.paths), float((error > _VISIBLE**2).mean()))
 
 
-def _small(pixels: Pixels, side_px: int) -> Floats:
-    """Premultiplied floats (h, w, 4), at most `side_px` on the shorter side."""
+def _sampled(pixels: Pixels, side_px: int) -> Floats:
+    """Premultiplied floats (h, w, 4) of about `side_px` on the shorter side."""
     height, width = pixels.shape[:2]
-    scale = min(1.0, side_px / min(height, width), 4 * side_px / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    scale = min(side_px / min(height, width), _LONGEST * side_px / max(height, width))
+    scale = min(scale, _MOST_ENLARGED)
     image = Image.fromarray(pixels)
-    if size != (width, height):
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale < 1:
         image = image.resize(size, Image.Resampling.BOX)
+    elif scale > 2:
+        image = image.resize(size, Image.Resampling.BICUBIC)
     straight = np.asarray(image, np.float32) / np.float32(255)
-    straight[..., :3] *= straight[..., 3:]
-    return straight
+    return np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], axis=-1)
 
 
 class _Body:
     """The paths of a picture, from the lowest sheet up."""
 
-    def __init__(self, sheets: Sheets, tolerance: float, width: int, height: int) -> None:
+    def __init__(self, sheets: Sheets, tolerance: float) -> None:
         rows, columns = sheets.areas.shape
         self.scale = _UNIT / min(rows, columns)
         self.view = columns * self.scale, rows * self.scale
@@ -179,7 +217,7 @@ def _bounds(areas: Ints) -> Ints:
 def _loops(exact: Floats, mask: NDArray[np.bool_]) -> list[contours.Points]:
     """Outlines of an area: exact, or hidden under what covers it; holes that are covered are not cut."""
     padded = np.pad(mask, _EDGE, "edge")
-    around = np.pad(blurred(padded[None], _UNDER_SIGMA)[0] - np.float32(_UNDER_LEVEL), 0)
+    around = blurred(padded.astype(np.int64), 2, _UNDER_SIGMA)[1] - np.float32(_UNDER_LEVEL)
     exact = np.pad(exact, _EDGE, "edge")
     field = np.where(padded & (exact > 0), exact, np.minimum(exact, around))
     field = _without_covered_holes(field, exact)

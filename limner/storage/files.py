@@ -11,13 +11,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from limner.errors import OutputError
-from limner.request import Format
+from limner.request import FileFormat
 
-ENDINGS: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+ENDINGS: dict[str, FileFormat] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".svg": "svg",
+}
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def format_from_path(path: Path) -> Format:
+def format_from_path(path: Path) -> FileFormat:
     """The picture format that the ending of `path` asks for; an unknown one is an OutputError."""
     ending = path.suffix.lower()
     if ending not in ENDINGS:
