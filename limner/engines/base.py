@@ -90,8 +90,8 @@ class Picture:
     def save(self, path: str | Path) -> Path:
         """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
 
-        It is written whole or not at all. Raises OutputError when the ending is unknown or the file cannot be written. JPEG has no
-        transparency, so there the picture lies on white.
+        It is written whole or not at all. Raises OutputError when the ending is unknown or the
+        file cannot be written. JPEG has no transparency, so there the picture lies on white.
         """
         from limner.storage import files
 

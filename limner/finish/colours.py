@@ -42,8 +42,7 @@ class Paint:
 
 def is_clear(planes: Floats) -> NDArray[np.bool_]:
     """Whether nothing is to be seen of areas, (n,)."""
-    clear: NDArray[np.bool_] = ~planes[..., 3].any(1)
-    return clear
+    return np.logical_not(planes[..., 3].any(1))
 
 
 def is_opaque(planes: Floats) -> NDArray[np.bool_]:
@@ -62,17 +61,20 @@ def paint(areas: Ints, sheet: Ints, planes: Floats, picture: Floats, steep: Floa
     number = sheet[flat] * (rows * columns) + (y // CELL) * columns + x // CELL
     n = (int(sheet.max()) + 1) * rows * columns
     lacking = picture.reshape(-1, 4) - _at(planes, flat, x, y)
+    lacking[is_clear(planes)[flat]] = 0
+    lacking[is_opaque(planes)[flat], 3] = 0
     w = weight.ravel()
-    sums = np.stack(
+    sums: Floats = np.stack(
         [np.bincount(number, w, n)] + [np.bincount(number, lacking[:, c] * w, n) for c in range(4)]
-    ).reshape(5, -1, rows, columns)
-    sums = _tent(_tent(sums))
-    rest = (sums[1:] / np.maximum(sums[0], 1e-6)).transpose(1, 2, 3, 0)
+    )
+    blurred = _tent(_tent(sums.reshape(5, -1, rows, columns)))
+    rest = (blurred[1:] / np.maximum(blurred[0], 1e-6)).transpose(1, 2, 3, 0)
     length = np.sqrt((rest**2).sum(-1, keepdims=True))
     rest *= np.maximum(0, 1 - _UNSEEN / np.maximum(length, 1e-6))
     grid = _base(planes, areas, sheet, rows, columns) + rest
     alpha = grid[..., 3:].clip(0, 1)
-    return Paint(planes, np.concatenate([grid[..., :3].clip(0, alpha), alpha], -1, dtype=np.float32))
+    colours = np.concatenate([grid[..., :3].clip(0, alpha), alpha], -1)
+    return Paint(planes, colours.astype(np.float32))
 
 
 def _weight(steep: Floats) -> Floats:
@@ -105,7 +107,10 @@ def planes_of(areas: Ints, picture: Floats, steep: Floats) -> Floats:
         axis=1,
     )
     slope = np.linalg.solve(normal, right)
-    deviation = np.sqrt(np.maximum((xx[:, None] * slope[:, 0] ** 2 + yy[:, None] * slope[:, 1] ** 2), 0) / total[:, None])
+    deviation = np.sqrt(
+        np.maximum((xx[:, None] * slope[:, 0] ** 2 + yy[:, None] * slope[:, 1] ** 2), 0)
+        / total[:, None]
+    )
     slope[np.sqrt((deviation**2).sum(1)) < _MIN_GRADIENT] = 0
     clear, solid = mean[:, 3] < _CLEAR, mean[:, 3] > _SOLID
     slope[clear], mean[clear] = 0, 0

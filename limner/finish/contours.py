@@ -20,9 +20,14 @@ def _segments() -> list[list[tuple[int, int]]]:
     table = []
     for case in range(16):
         inside = [bool(case >> corner & 1) for corner in range(4)]
-        out = [e for e in range(4) if inside[e] and not inside[(e + 1) % 4]]
-        back = [e for e in range(4) if not inside[e] and inside[(e + 1) % 4]]
-        table.append([(e, min(back, key=lambda b, e=e: (b - e) % 4)) for e in out])
+        enters = [not inside[edge] and inside[(edge + 1) % 4] for edge in range(4)]
+        table.append(
+            [
+                (edge, next((edge + k) % 4 for k in (1, 2, 3) if enters[(edge + k) % 4]))
+                for edge in range(4)
+                if inside[edge] and not inside[(edge + 1) % 4]
+            ]
+        )
     return table
 
 
@@ -40,12 +45,14 @@ def outlines(field: Floats) -> list[Points]:
     case = np.zeros((height - 1, width - 1), np.int64)
     for corner, (down, right) in enumerate(_CORNERS):
         case += inside[down : height - 1 + down, right : width - 1 + right] << corner
-    following = {}
+    following: dict[int, int] = {}
     for number in range(1, 15):
         rows, columns = np.nonzero(case == number)
         for start, end in _TABLE[number]:
             from_edge = _edge(start, rows, columns, field.shape).tolist()
-            following.update(zip(from_edge, _edge(end, rows, columns, field.shape).tolist(), strict=True))
+            following.update(
+                zip(from_edge, _edge(end, rows, columns, field.shape).tolist(), strict=True)
+            )
     loops = []
     while following:
         edge = first = next(iter(following))
@@ -59,7 +66,9 @@ def outlines(field: Floats) -> list[Points]:
     return loops
 
 
-def _edge(edge: int, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _edge(
+    edge: int, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, ...]
+) -> NDArray[np.int64]:
     """A number for the edge of each cell; the same for both cells that share it."""
     height, width = shape
     if edge in (0, 2):

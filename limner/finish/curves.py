@@ -70,7 +70,9 @@ def _unit(vector: Points) -> Points:
 def _fitted(points: Points, start: Points, end: Points, tolerance: float) -> list[Points]:
     if len(points) < 3:
         third = np.hypot(*(points[-1] - points[0])) / 3
-        return [np.stack([points[0], points[0] + start * third, points[-1] + end * third, points[-1]])]
+        return [
+            np.stack([points[0], points[0] + start * third, points[-1] + end * third, points[-1]])
+        ]
     steps = np.sqrt((np.diff(points, axis=0) ** 2).sum(1))
     places = np.concatenate([[0], np.cumsum(steps)]) / steps.sum()
     for _ in range(_ROUNDS):

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 MAX_COLOURS = 16
@@ -108,7 +108,7 @@ def _histogram(points: Floats) -> tuple[Floats, Floats]:
 def _densest(bins: Floats, weights: Floats, max_colours: int) -> Floats:
     within = squared_distances(bins, bins) < _RADIUS**2
     left = weights.copy()
-    centres = []
+    centres: list[Floats] = []
     while len(centres) < max_colours:
         density = within @ left
         first = int(density.argmax())

@@ -9,7 +9,6 @@ from limner.finish.components import components
 from limner.finish.palette import Floats, Ints
 from limner.finish.sheets import Sheets, sheets
 
-
 _MISFIT = 0.05  # root mean square of what a plane may lack, over four channels together
 
 

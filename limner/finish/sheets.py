@@ -33,9 +33,7 @@ class Sheets:
     paint: Paint
 
 
-def sheets(
-    areas: Ints, picture: Floats, steep: Floats, *, clear_below: bool = False
-) -> Sheets:
+def sheets(areas: Ints, picture: Floats, steep: Floats, *, clear_below: bool = False) -> Sheets:
     """Share out the areas (H, W) of a premultiplied picture (H, W, 4).
 
     clear_below: areas that are not opaque get the lowest sheets, those that are clear sheet 0,

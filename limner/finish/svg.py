@@ -15,8 +15,8 @@ from PIL import Image
 
 from limner.errors import InvalidRequest
 from limner.finish import contours, curves
-from limner.finish.components import components
 from limner.finish.colours import Paint, is_clear, squared_errors
+from limner.finish.components import components
 from limner.finish.palette import Floats, Ints
 from limner.finish.regions import blurred
 from limner.finish.segment import segmented
@@ -156,7 +156,7 @@ class _Body:
         fitted = np.rint(curves.fit(loop, self._tolerance) * self.scale).astype(int)
         if len(fitted) < 2:
             return ""
-        x, y = start = fitted[0, 0]
+        x, y = fitted[0, 0]
         parts = [f"M{x} {y}"]
         last = ""
         for curve in fitted:
@@ -165,8 +165,13 @@ class _Body:
                 continue
             command, values = ("l", steps[2:]) if _is_straight(steps) else ("c", steps)
             text = " ".join(str(int(v)) for v in values.ravel()).replace(" -", "-")
-            parts.append(text if command == last and text[0] == "-" else
-                         f" {text}" if command == last else command + text)
+            parts.append(
+                text
+                if command == last and text[0] == "-"
+                else f" {text}"
+                if command == last
+                else command + text
+            )
             last = command
         return "".join(parts) + "z"
 
@@ -206,7 +211,9 @@ def _bounds(areas: Ints) -> Ints:
     n = int(areas.max()) + 1
     found = np.zeros((n, 2, 2), np.int64)
     for axis in (0, 1):
-        places = np.broadcast_to(np.expand_dims(np.arange(areas.shape[axis]), 1 - axis), areas.shape)
+        places = np.broadcast_to(
+            np.expand_dims(np.arange(areas.shape[axis]), 1 - axis), areas.shape
+        )
         low, high = np.full(n, areas.size), np.zeros(n, np.int64)
         np.minimum.at(low, areas.ravel(), places.ravel())
         np.maximum.at(high, areas.ravel(), places.ravel() + 1)
@@ -215,7 +222,7 @@ def _bounds(areas: Ints) -> Ints:
 
 
 def _loops(exact: Floats, mask: NDArray[np.bool_]) -> list[contours.Points]:
-    """Outlines of an area: exact, or hidden under what covers it; holes that are covered are not cut."""
+    """Outlines of an area, exact or hidden under what covers it, without the holes it covers."""
     padded = np.pad(mask, _EDGE, "edge")
     around = blurred(padded.astype(np.int64), 2, _UNDER_SIGMA)[1] - np.float32(_UNDER_LEVEL)
     exact = np.pad(exact, _EDGE, "edge")
@@ -243,7 +250,9 @@ def _is_straight(steps: NDArray[np.int64]) -> bool:
     length = np.hypot(*end)
     if length == 0:
         return False
-    away = np.abs(np.array([first[0] * end[1] - first[1] * end[0], second[0] * end[1] - second[1] * end[0]]))
+    away = np.abs(
+        np.array([first[0] * end[1] - first[1] * end[0], second[0] * end[1] - second[1] * end[0]])
+    )
     return bool(away.max() <= 1.5 * length)
 
 

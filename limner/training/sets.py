@@ -68,7 +68,7 @@ class TrainingSet(Protocol):
 class LibrarySet:
     """A library's drawings, and scenes composed of them."""
 
-    art = "flat"
+    art: str | None = "flat"
 
     def __init__(self, library: Library, config: SetConfig) -> None:
         self.library, self.config = library, config
@@ -169,7 +169,7 @@ def _style(artist: str, is_default: bool) -> Style:
 class SourceSet:
     """Captioned pictures as they are; one in twenty, and at least one, is held out."""
 
-    art = None
+    art: str | None = None
 
     def __init__(self, source: Source) -> None:
         self.source = source
