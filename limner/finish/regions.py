@@ -12,12 +12,13 @@ _ROUNDS = 4
 _DATA = 0.012  # weight of a colour's distance beside the blurred membership
 _FARTHEST = 50.0  # distances above it are alike
 _EDGE = 8.0  # a pixel as steep as this says half as much of where it belongs
-_GRADIENT = 0.62  # share of two areas' difference across their border; less is a gradient
+_GRADIENT = 0.45  # share of two areas' difference across their border; less is a gradient
 _THIN = 1.1  # pixels of area for one of border; less is a band about two pixels wide
 _BESIDE = 0.15  # of an area's border, which makes another one its neighbour
 _BETWEEN = 1.2  # a detour by a colour lying between two others is no longer than this
+_SEEN = 0.3  # difference of alpha that is an edge however soft it is
 _SMUDGE = 0.01  # of the picture; a half-transparent area that is smaller is none
-_FAINT, _CLEAR = 6.0, 12.0  # a step in colour below is never an edge, and above always one
+_FAINT, _CLEAR = 6.5, 12.0  # a step in colour below is never an edge, and above always one
 
 
 def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
@@ -189,7 +190,9 @@ def with_gradients(found: Ints, features: Floats) -> Ints:
         borders = _Borders(found, features)
         colours, _ = means(found, features)
         apart = _distance(colours[borders.a], colours[borders.b])
-        soft = (borders.contrast < (_GRADIENT * apart).clip(_FAINT, _CLEAR)) & (borders.length >= 4)
+        seen = np.abs(colours[borders.a, 3] - colours[borders.b, 3]) > _SEEN * ALPHA_SCALE
+        limit = (_GRADIENT * apart).clip(_FAINT, _CLEAR)
+        soft = (borders.contrast < limit) & (borders.length >= 4) & ~seen
         if not soft.any():
             break
         found = joined(borders.n, borders.a[soft], borders.b[soft])[found]
