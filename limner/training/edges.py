@@ -45,6 +45,7 @@ def _along_rows(
     a = np.add.reduceat(np.abs(along[:, 1:]).ravel(), starts)
     b = np.add.reduceat(np.abs(across[:, 1:]).ravel(), starts)
     counted = (height >= _HIGH) & (sign.ravel()[starts] != 0) & (a >= b)
-    cosine = a[counted] / np.hypot(a[counted], b[counted])
+    length = np.hypot(a, b)[counted]  # 0 on a line one pixel wide, which has no direction
+    cosine = np.divide(a[counted], length, out=np.ones_like(length), where=length > 0)
     widths: NDArray[np.float64] = height[counted] / steepest[counted] * cosine
     return widths
