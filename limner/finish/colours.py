@@ -16,6 +16,7 @@ CELL = 4  # pixels along a cell of the coarse grid that colours are kept on
 _EDGE = 5.0  # a pixel that is a mixture this much counts half
 _UNSEEN = 0.016  # what a plane lacks by less than this is noise: 4 of 255
 _CLEAR, _SOLID = 0.12, 0.9  # alpha of an area below and above is meant to be 0 and 1
+_SMUDGE = 0.01  # of the picture
 _RIDGE = 0.02  # how much a slope must earn itself
 _MIN_GRADIENT = 0.02  # an area whose plane changes by less is of one colour
 
@@ -61,7 +62,9 @@ def paint(areas: Ints, sheet: Ints, planes: Floats, picture: Floats, steep: Floa
     number = sheet[flat] * (rows * columns) + (y // CELL) * columns + x // CELL
     n = (int(sheet.max()) + 1) * rows * columns
     lacking = picture.reshape(-1, 4) - _at(planes, flat, x, y)
-    lacking[is_clear(planes)[flat]] = 0
+    n_areas = len(planes)
+    alpha = np.bincount(flat, lacking[:, 3], n_areas) / np.bincount(flat, minlength=n_areas)
+    lacking[(is_clear(planes) | (np.abs(alpha) > 1 - _SOLID))[flat]] = 0
     lacking[is_opaque(planes)[flat], 3] = 0
     w = weight.ravel()
     sums: Floats = np.stack(
@@ -112,7 +115,12 @@ def planes_of(areas: Ints, picture: Floats, steep: Floats) -> Floats:
         / total[:, None]
     )
     slope[np.sqrt((deviation**2).sum(1)) < _MIN_GRADIENT] = 0
-    clear, solid = mean[:, 3] < _CLEAR, mean[:, 3] > _SOLID
+    # A small half-transparent area is a smudge that was meant to be one or the other.
+    smudge = np.bincount(flat, minlength=n) < _SMUDGE * flat.size
+    clear = mean[:, 3] < np.where(smudge, 0.5, _CLEAR)
+    solid = mean[:, 3] > np.where(smudge, 0.5, _SOLID)
+    for colour in (mean[:, :3], slope[:, 0, :3], slope[:, 1, :3]):
+        colour[solid] /= mean[solid, 3:]
     slope[clear], mean[clear] = 0, 0
     slope[solid, :, 3], mean[solid, 3] = 0, 1
     start = mean - middle[0][:, None] * slope[:, 0] - middle[1][:, None] * slope[:, 1]

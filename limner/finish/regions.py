@@ -17,7 +17,6 @@ _THIN = 1.1  # pixels of area for one of border; less is a band about two pixels
 _BESIDE = 0.15  # of an area's border, which makes another one its neighbour
 _BETWEEN = 1.2  # a detour by a colour lying between two others is no longer than this
 _SEEN = 0.3  # difference of alpha that is an edge however soft it is
-_SMUDGE = 0.01  # of the picture; a half-transparent area that is smaller is none
 _FAINT, _CLEAR = 6.5, 12.0  # a step in colour below is never an edge, and above always one
 
 
@@ -76,8 +75,8 @@ def blurred(labels: Ints, n: int, sigma: float) -> Floats:
 def areas(labels: Ints, features: Floats, min_px: int) -> Ints:
     """Numbers (H, W) from 0 of the connected areas of labels (H, W).
 
-    Those below `min_px` pixels, those that are only the mixture between two others, and small
-    half-transparent ones are given to a neighbour.
+    Those below `min_px` pixels and those that are only the mixture between two others are given
+    to a neighbour.
     """
     return _without_small(components(labels), features, min_px)
 
@@ -129,8 +128,6 @@ def _without_small(found: Ints, features: Floats, min_px: int) -> Ints:
         borders = _Borders(found, features)
         colours, counts = means(found, features)
         is_small = counts < min_px
-        alpha = colours[:, 3] / ALPHA_SCALE
-        is_small |= (alpha > 0.12) & (alpha < 0.85) & (counts < _SMUDGE * found.size)
         is_small |= _is_mixture(borders, colours, counts)
         if not is_small.any() or len(counts) == 1:
             break
