@@ -3,6 +3,7 @@
 from math import ceil, floor
 
 import numpy as np
+from PIL import Image
 
 from limner.engines.onnx_canvas import Array, cell_px, decoded
 from limner.engines.onnx_network import OnnxNetwork
@@ -31,8 +32,9 @@ def picture(
     small = decoded(network, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
-        box = canvas.frame(cell_px(network))
-        return pixels.unpremultiply(_flat(network, small, canvas.grid, width, height, box))
+        px = cell_px(network)
+        whole = _flat(small, canvas.grid * px, width, height, canvas.frame(px))
+        return pixels.unpremultiply(whole)
     drawn = network.enlarged(small[None], n_passes)[0]
     scale = cell_px(network) * _FACTOR**n_passes
     if canvas.left == canvas.top == 0:
@@ -64,7 +66,7 @@ def picture_in(
     x0, x1, before, after = _lines(left, right, canvas.left, canvas.cell_px, canvas.size.width)
     cells = before, above, after, below
     if is_flat:
-        drawn = _flat(network, part, canvas.grid, x1 - x0, y1 - y0, _scaled(cells, px))
+        drawn = _flat(part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
     else:
         large = _whole_numbers(network.enlarged(part[None], n_passes)[0])
         scale = px * _FACTOR**n_passes
@@ -83,24 +85,21 @@ def picture_in(
     return whole
 
 
-def _flat(
-    network: OnnxNetwork, small: Array, grid: int, width: int, height: int, box: Box
-) -> pixels.Pixels:
+def _flat(small: Array, side: int, width: int, height: int, box: Box) -> pixels.Pixels:
     """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
 
-    grid: cells on the shorter side of the whole picture, which say at what size areas are found:
-    as decoded, or after the first upscaler and shrunk.
+    side: pixels of the whole small picture's shorter side, which say how much it is enlarged
+    before areas are found in it.
     """
-    side = grid * cell_px(network)
-    work, scale = small, 1
-    while side * scale * 1.5 < _FLAT_PX and scale < _FACTOR:
-        scale *= 2
-    if scale > 1:
-        work = network.enlarged(small[None], 1)[0]
-        work = _shrunk(work, small.shape[2] * scale, small.shape[1] * scale)
-    alpha = _alpha(work[3])
-    colour = np.minimum(work[:3], alpha).clip(0, 1)
-    found = segmented(np.ascontiguousarray(np.stack([*colour, alpha], -1), np.float32))
+    scale = max(1, round(_FLAT_PX / side))
+    rows, columns = small.shape[1] * scale, small.shape[2] * scale
+    planes = [
+        Image.fromarray(plane).resize((columns, rows), Image.Resampling.BICUBIC)
+        for plane in (*small[:3], _alpha(small[3]))
+    ]
+    alpha = np.asarray(planes.pop()).clip(0, 1)
+    colour = [np.asarray(plane).clip(0, alpha) for plane in planes]
+    found = segmented(np.stack([*colour, alpha], axis=-1))
     return raster(found.sheets(), width, height, _scaled(box, scale))
 
 

@@ -13,7 +13,6 @@ from limner.engines.onnx_graph import OnnxEngine
 from limner.model.pixels import composite
 from limner.request import Edit, ImageRequest, Size, Variation
 from limner.storage import weights
-from limner.training.edges import edge_width
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 
@@ -23,7 +22,9 @@ SQUARE = Size(256, 256)
 @pytest.fixture(scope="module")
 def flat_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = weights.read(tiny_weights)
-    contents = {name: found.file(name).read_bytes() for name in found.entries if name != "config.json"}
+    contents = {
+        name: found.file(name).read_bytes() for name in found.entries if name != "config.json"
+    }
     folder = tmp_path_factory.mktemp("weights") / "flat"
     return weights.write(folder, {**found.config, "art": "flat"}, contents=contents).path
 
@@ -34,7 +35,8 @@ def engine(flat_weights: Path) -> OnnxEngine:
 
 
 def drawn(engine: OnnxEngine, **values: Any) -> list[Picture]:
-    asked = ImageRequest(**{"prompt": "a red apple", "size": SQUARE, "seed": 3} | values)
+    given: dict[str, Any] = {"prompt": "a red apple", "size": SQUARE, "seed": 3} | values
+    asked = ImageRequest(**given)
     found = [event for event in engine.generate(asked) if isinstance(event, Picture)]
     return sorted(found, key=lambda picture: picture.index)
 
@@ -44,7 +46,8 @@ def test_only_weights_that_say_so_draw_flat(engine: OnnxEngine, tiny_weights: Pa
     assert engine.draws_flat_art
     assert not soft.draws_flat_art
     [flat], [old] = drawn(engine), drawn(soft)
-    assert edge_width(composite(flat.pixels)) < edge_width(composite(old.pixels))
+    steps = [np.abs(np.diff(composite(p.pixels).astype(int), axis=1)).mean() for p in (flat, old)]
+    assert steps[0] < 0.7 * steps[1]  # the tiny model draws noise, of which areas keep less
 
 
 def test_a_seed_gives_the_same_bytes_alone_and_in_company(engine: OnnxEngine) -> None:
@@ -101,6 +104,8 @@ def test_another_kind_of_art_is_drawn_as_before(tiny_weights: Path, tmp_path: Pa
     found = weights.read(tiny_weights)
     folder = tmp_path / "photo"
     shutil.copytree(tiny_weights, folder)
-    contents = {name: found.file(name).read_bytes() for name in found.entries if name != "config.json"}
+    contents = {
+        name: found.file(name).read_bytes() for name in found.entries if name != "config.json"
+    }
     weights.write(folder, {**found.config, "art": "photo"}, contents=contents, replace=True)
     assert not OnnxEngine(folder, threads=1).draws_flat_art

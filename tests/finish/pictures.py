@@ -75,5 +75,9 @@ def glossy() -> NDArray[np.float32]:
 def straight(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Straight RGBA of a premultiplied picture in 0..1."""
     alpha = picture[..., 3:]
-    colour = np.divide(picture[..., :3], alpha, out=np.zeros_like(picture[..., :3]), where=alpha > 0)
-    return np.rint(np.concatenate([colour, alpha], -1).clip(0, 1) * 255).astype(np.uint8)
+    colour = np.divide(
+        picture[..., :3], alpha, out=np.zeros_like(picture[..., :3]), where=alpha > 0
+    )
+    whole = np.concatenate([colour, alpha], -1).clip(0, 1)
+    result: NDArray[np.uint8] = np.rint(whole * 255).astype(np.uint8)
+    return result

@@ -1,4 +1,4 @@
-"""Flat pictures drawn anew: crisp, true, clear where they are clear, glossy where they are glossy."""
+"""Flat pictures drawn anew: crisp, true to place, clear or glossy where they were."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,8 @@ def test_edges_are_as_narrow_as_those_of_vector_art(px: int) -> None:
     assert edge_width(found) < 1.8
 
 
-def test_edges_lie_where_they_were(px: int = 1024) -> None:
+def test_edges_lie_where_they_were() -> None:
+    px = 1024
     found = drawn(pictures.decoded(pictures.face(), noise=0.0), px)
     rows, columns = (np.mgrid[0:px, 0:px] + 0.5) / px
     distance = (np.hypot(columns - 0.5, rows - 0.5) - 0.4) * px

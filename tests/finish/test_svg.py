@@ -33,7 +33,7 @@ def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def finished(picture: NDArray[np.float32], px: int = 512) -> NDArray[np.uint8]:
     whole = raster(segmented(pictures.decoded(picture)).sheets(), px, px)
-    return pictures.straight(whole.astype(np.float32) / 255)
+    return pictures.straight((whole / 255).astype(np.float32))
 
 
 def names(document: bytes) -> set[str]:
@@ -110,7 +110,7 @@ def test_more_complexity_is_more_of_the_picture() -> None:
         svg.trace(pixels, "huge")  # type: ignore[arg-type]
 
 
-def _plain(height: int, width: int, colour: object) -> NDArray[np.uint8]:
+def _plain(height: int, width: int, colour: int | tuple[int, ...]) -> NDArray[np.uint8]:
     pixels = np.empty((height, width, 4), np.uint8)
     pixels[:] = colour
     return pixels
@@ -136,9 +136,7 @@ OPAQUE_NOISE = np.where([False] * 3 + [True], np.uint8(255), NOISE)
     ],
     ids=["1x1", "clear", "one", "half", "line", "noise", "opaque-noise", "2x2", "tall"],
 )
-def test_any_picture_gives_a_bounded_document(
-    pixels: NDArray[np.uint8], complexity: str
-) -> None:
+def test_any_picture_gives_a_bounded_document(pixels: NDArray[np.uint8], complexity: str) -> None:
     found = svg.traced(pixels, complexity)  # type: ignore[arg-type]
     root = ET.fromstring(found.data)
     assert root.tag == f"{SVG}svg"
