@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 
 _TILE = 32  # output pixels
 _EDGE_PX = 1.25  # width of an edge in output pixels
-_SLOPE = 0.32  # of a membership across a straight edge, per pixel of the sheets
+_SLOPE = 0.235  # of a membership across a straight edge, per pixel of the sheets
 _SEEN = 0.02  # a membership below it all over a tile does not count
 
 

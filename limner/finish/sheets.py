@@ -17,7 +17,7 @@ from limner.finish.regions import blurred
 APART_PX = 8  # areas nearer than this are on different sheets
 
 _OFFSETS = [(0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0), (6, 6), (6, -6), (3, 3), (3, -3)]
-_SOFT_SIGMA = 1.1  # of the last blur, in pixels
+_SOFT_SIGMA = 1.6  # of the last blur, in pixels
 _SHARPENING = 2.5  # of the decoder's soft edges
 _REACH_SIGMA, _REACH_LEVEL = 1.6, 0.02  # a pixel sees a sheet whose blurred membership is this
 _ALIKE = 0.01  # squared difference of colours that a picture's noise half hides
