@@ -33,16 +33,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner import settings
-from limner.data import art
-from limner.engines import onnx_finish, onnx_graph
+from limner.data.emoji import art
 from limner.engines.base import Picture
+from limner.engines.transformer import engine, postprocess
 from limner.errors import LimnerError
+from limner.evaluation.measures.edges import edge_width
+from limner.evaluation.measures.metrics import estimate, psnr
 from limner.finish import svg
-from limner.model.canvas import Canvas
-from limner.model.pixels import Pixels, composite
+from limner.imaging.codec import Pixels, composite
 from limner.request import ImageRequest, Size
-from limner.training.edges import edge_width
-from limner.training.metrics import estimate, psnr
+from limner.sampling.canvas import Canvas
 
 SIZES = (256, 512, 1024)
 LOOKS = ("", "", "", ", soft 3d look", " in the noto style", ", flat colour icon")
@@ -61,9 +61,9 @@ class Finisher:
     """Draws codes once, and finishes them at any size and in both ways."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self.engine = onnx_graph.OnnxEngine(folder, threads)
+        self.engine = engine.OnnxEngine(folder, threads)
         self._codes: Any = None
-        onnx_graph.picture = self._record  # type: ignore[assignment]
+        engine.picture = self._record  # type: ignore[assignment]
 
     def _record(self, network: Any, codes: Any, canvas: Canvas, n: int, **how: Any) -> Pixels:
         self._codes = codes
@@ -80,7 +80,7 @@ class Finisher:
         canvas = Canvas(Size(px, px), self.engine.network.shape.grid)
         worked, waited = time.process_time(), time.perf_counter()
         n_passes = 1 if px <= 384 else 2
-        found = onnx_finish.picture(self.engine.network, codes, canvas, n_passes, is_flat=is_flat)
+        found = postprocess.picture(self.engine.network, codes, canvas, n_passes, is_flat=is_flat)
         return found, time.process_time() - worked, time.perf_counter() - waited
 
 
@@ -140,7 +140,7 @@ def recognised(pictures: dict[str, list[NDArray[np.uint8]]]) -> Row:
     """How often the nearest true drawing is the right one, by way, and the paired difference."""
     import torch
 
-    from limner.training.backbone import Backbone
+    from limner.training.tasks.backbone import Backbone
 
     torch.set_num_threads(1)
     backbone = Backbone.load("lite1")
@@ -180,7 +180,7 @@ def parse() -> argparse.Namespace:
 
 def run(options: argparse.Namespace, report: Callable[[str], None]) -> Row:
     """All figures: medians over the prompts, and the worst of what has a limit."""
-    from limner.storage.weights import find
+    from limner.storage.checkpoints.weights import find
 
     folder = find(settings.load({"weights": options.weights}).weights)
     finisher, rows = Finisher(folder, options.threads), []

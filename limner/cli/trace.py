@@ -39,9 +39,9 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     started_s = time.monotonic()
     target = _target(image, output)
     from limner.finish import svg  # numpy and Pillow, which --help does not need
-    from limner.model import received
+    from limner.imaging import decode_upload
 
-    found = svg.traced(received.read_file(image).pixels, complexity, title=Path(image).stem)
+    found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
     written = target.put(found.data)
     click.echo(os.fsencode(written))
     if found.lost > _MUCH:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import EngineError, InvalidRequest, MissingExtra
-from limner.request import Complexity, Edit, FileFormat, ImageRequest, Size
+from limner.request import (
+    Complexity,
+    Edit,
+    FileFormat,
+    ImageRequest,
+    Size,
+)
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -81,11 +87,11 @@ class Picture:
 
     def encode(self, format: FileFormat) -> bytes:
         """The picture as a file, with `text()` stored inside."""
-        from limner.model import pixels
+        from limner.imaging import codec
 
         if format == "svg":
             return self.svg().encode()
-        return pixels.encode(self.pixels, format, self.text())
+        return codec.encode(self.pixels, format, self.text())
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
@@ -104,7 +110,7 @@ Event = Progress | Preview | Notice | Picture
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ImageTask:
     """One picture of a request whose seed is set: what is drawn, alone or in a batch."""
 
     request: ImageRequest
@@ -119,7 +125,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Sharing:
+class BatchKey:
     """Which pictures may be drawn in one batch: those with an equal key, at most so many."""
 
     key: Hashable
@@ -135,34 +141,34 @@ class Engine(Protocol):
 
     name: str
     model: str
-    n_lanes: int = 1  # threads that may call `draw` at the same time
+    max_concurrency: int = 1  # threads that may call `draw` at the same time
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that may share a batch; says of each event whose it is.
 
         Progress is that of one picture. One that is dropped meanwhile need not be finished.
         """
         ...
 
-    def sharing(self, one: Wanted) -> Sharing:
+    def batch_key(self, one: ImageTask) -> BatchKey:
         """What `one` may be drawn with; by default nothing."""
-        return Sharing(one, 1)
+        return BatchKey(one, 1)
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; yields a Picture for each of its `indexes`."""
-        wanted = [Wanted(request, index) for index in request.indexes]
-        tally = Tally(len(wanted))
+        wanted = [ImageTask(request, index) for index in request.indexes]
+        tracker = ProgressTracker(len(wanted))
         while wanted:
-            sharing = self.sharing(wanted[0])
-            batch = [one for one in wanted if self.sharing(one).key == sharing.key]
-            batch = batch[: sharing.most]
+            batch_key = self.batch_key(wanted[0])
+            batch = [one for one in wanted if self.batch_key(one).key == batch_key.key]
+            batch = batch[: batch_key.most]
             for one, event in self.draw(batch):
-                if told := tally.add(one.index, event):
+                if told := tracker.add(one.index, event):
                     yield told
             wanted = [one for one in wanted if one not in batch]
 
 
-class Tally:
+class ProgressTracker:
     """Puts together what is told of a request's pictures, in whatever order they are drawn.
 
     A picture may be begun anew after a failure; what was told of it is not told again.
@@ -242,7 +248,7 @@ class EngineInfo:
 
 
 def _onnx(module: Any, settings: Settings) -> Engine:
-    from limner.storage.weights import find
+    from limner.storage.checkpoints.weights import find
 
     engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
     return engine
@@ -259,7 +265,7 @@ ENGINES = {
         EngineInfo(
             "onnx",
             "limner's own transformer on the CPU, no network",
-            "limner.engines.onnx_graph",
+            "limner.engines.transformer.engine",
             None,
             _onnx,
         ),

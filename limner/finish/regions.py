@@ -5,7 +5,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from limner.finish.components import components, joined
-from limner.finish.palette import ALPHA_SCALE, Floats, Ints, squared_distances
+from limner.finish.palette import (
+    ALPHA_SCALE,
+    Floats,
+    Ints,
+    squared_distances,
+)
 
 _SIGMA = 1.6  # pixels of the blur of threshold dynamics
 _ROUNDS = 4

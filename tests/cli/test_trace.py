@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import limner
-from limner.model import pixels as px
+from limner.imaging import codec as px
 from tests.cli.conftest import Run
 
 CARD = ("--engine", "testcard", "--size", "256x256")

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 
 from limner.engines.base import Picture, Preview
-from limner.engines.onnx_graph import OnnxEngine
-from limner.model.pixels import composite
-from limner.request import Edit, ImageRequest, Size, Variation
-from limner.storage import weights
+from limner.engines.transformer.engine import OnnxEngine
+from limner.imaging.codec import composite
+from limner.request import (
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+)
+from limner.storage.checkpoints import weights
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 

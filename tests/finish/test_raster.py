@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from limner.evaluation.measures.edges import edge_width
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
-from limner.training.edges import edge_width
 from tests.finish import pictures
 
 
