@@ -17,10 +17,13 @@ if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to
 Quality = Literal["low", "medium", "high"]
 Background = Literal["auto", "transparent", "opaque"]
 Format = Literal["png", "jpeg", "webp"]  # of picture files
+Complexity = Literal["low", "medium", "high"]  # of an SVG document
+FileFormat = Format | Literal["svg"]  # of what can be saved
 
 QUALITIES: tuple[str, ...] = get_args(Quality)
 BACKGROUNDS: tuple[str, ...] = get_args(Background)
 FORMATS: tuple[str, ...] = get_args(Format)
+COMPLEXITIES: tuple[str, ...] = get_args(Complexity)
 
 MAX_PROMPT_CHARS = 32_000
 MAX_PICTURES = 10

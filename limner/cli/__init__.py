@@ -24,6 +24,7 @@ from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
 from limner.cli.sheet import sheet
+from limner.cli.trace import trace
 from limner.cli.train import (
     begin,
     export,
@@ -55,6 +56,7 @@ app.add_command(pack)
 app.add_command(serve)
 app.add_command(settings)
 app.add_command(sheet)
+app.add_command(trace)
 app.add_command(train)
 app.add_command(vary)
 

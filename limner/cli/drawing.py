@@ -74,7 +74,7 @@ def options(size: str) -> Callable[[Any], Any]:
             "-o",
             "--output",
             metavar="PATH",
-            help="A .png, .jpg or .webp file, overwritten if it exists; or a folder.  "
+            help="A .png, .jpg, .webp or .svg file, overwritten if it exists; or a folder.  "
             "[default: a new file here, with a name that tells what it is]",
         ),
         click.option("--engine", metavar="NAME", help="One of those that `limner models` lists."),

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from limner.engines.base import Picture
 from limner.errors import InvalidRequest, OutputError
-from limner.request import Format, ImageRequest
+from limner.request import FileFormat, ImageRequest
 from limner.storage import files
 
 # With seed, numbers and ending a name stays below the 255 bytes that file systems take.
@@ -21,14 +21,15 @@ class Target:
     """The file that one picture goes to."""
 
     path: Path
-    format: Format
+    format: FileFormat
     named: bool  # by the user, and so overwritten; a name of ours gives way to what is there
 
     def write(self, picture: Picture) -> Path:
         """Write `picture` whole or not at all; returns its path."""
-        from limner.imaging import codec  # numpy and Pillow, which --help does not need
+        return self.put(picture.encode(self.format))
 
-        data = codec.encode(picture.pixels, self.format, picture.text())
+    def put(self, data: bytes) -> Path:
+        """Write the bytes of a file whole or not at all; returns its path."""
         if self.named:
             files.write_whole(self.path, data)
             return self.path
@@ -60,7 +61,7 @@ def plan(output: str | None, request: ImageRequest, name: str) -> list[Target]:
         raise InvalidRequest(
             f"A JPEG cannot be transparent: {output}",
             param="background",
-            hint="name a .png or .webp file, or leave out --background",
+            hint="name a .png, .webp or .svg file, or leave out --background",
         )
     for target in targets:
         files.check_writable(target.path)

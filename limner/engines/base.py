@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import EngineError, InvalidRequest, MissingExtra
-from limner.request import Edit, ImageRequest, Size
+from limner.request import (
+    Complexity,
+    Edit,
+    FileFormat,
+    ImageRequest,
+    Size,
+)
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -70,19 +76,33 @@ class Picture:
             "Software": f"limner {__version__}",
         }
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture as .png, .jpg or .webp, by the ending of `path`, whole or not at all.
+    def svg(self, complexity: Complexity = "medium") -> str:
+        """The picture as an SVG document: paths and gradients, no raster and no script.
 
-        Raises OutputError when the ending is unknown or the file cannot be written. JPEG has no
-        transparency, so there the picture lies on white.
+        Meant for flat art; of anything else much is lost, which `finish.svg.traced` measures.
         """
+        from limner.finish import svg
+
+        return svg.trace(self.pixels, complexity, title=self.prompt, metadata=self.text()).decode()
+
+    def encode(self, format: FileFormat) -> bytes:
+        """The picture as a file, with `text()` stored inside."""
         from limner.imaging import codec
+
+        if format == "svg":
+            return self.svg().encode()
+        return codec.encode(self.pixels, format, self.text())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
+
+        It is written whole or not at all. Raises OutputError when the ending is unknown or the
+        file cannot be written. JPEG has no transparency, so there the picture lies on white.
+        """
         from limner.storage import files
 
         path = Path(path)
-        files.write_whole(
-            path, codec.encode(self.pixels, files.format_from_path(path), self.text())
-        )
+        files.write_whole(path, self.encode(files.format_from_path(path)))
         return path
 
 

@@ -12,14 +12,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from limner.errors import OutputError
-from limner.request import Format
+from limner.request import FileFormat
 
-ENDINGS: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+ENDINGS: dict[str, FileFormat] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".svg": "svg",
+}
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # prompts and pictures are their owner's alone
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def format_from_path(path: Path) -> Format:
+def format_from_path(path: Path) -> FileFormat:
     """The picture format that the ending of `path` asks for; an unknown one is an OutputError."""
     ending = path.suffix.lower()
     if ending not in ENDINGS:

@@ -60,6 +60,7 @@ class TrainingSet(Protocol):
     n_pictures: int
     n_held_out: int
     styles: list[Style]  # that captions name
+    art: str | None  # "flat": drawings of even areas with sharp edges; None: anything
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
         """Training picture `index`, premultiplied RGBA (px, px, 4)."""
@@ -78,6 +79,8 @@ class TrainingSet(Protocol):
 
 class LibrarySet:
     """A library's drawings, and scenes composed of them."""
+
+    art: str | None = "flat"
 
     def __init__(self, library: Library, config: SetConfig) -> None:
         self.library, self.config = library, config
@@ -177,6 +180,8 @@ def _style(artist: str, is_default: bool) -> Style:
 
 class SourceSet:
     """Captioned pictures as they are; one in twenty, and at least one, is held out."""
+
+    art: str | None = None
 
     def __init__(self, source: Source) -> None:
         self.source = source

@@ -57,6 +57,7 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | N
             "model": asdict(shapes.transformer),
             "styles": found.config["styles"],
             "sampling": found.config["sampling"],
+            "art": found.config.get("art"),
         },
         "upscaler": {"model": asdict(shapes.upscaler)},
     }

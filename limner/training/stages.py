@@ -126,6 +126,7 @@ def train_generator(run: Run, report: Report) -> None:
         "model": asdict(model),
         "styles": [asdict(style) for style in run.data.styles],
         "sampling": run.preset.sampling_table(),
+        "art": run.data.art,
     }
     _train(
         run,
@@ -213,9 +214,14 @@ def load_image_tokenizer(folder: Path) -> ImageTokenizer:
 
 
 def generation_config(folder: Path) -> dict[str, Any]:
-    """How a run's generator wants to be drawn with: the styles it knows, sampling by quality."""
+    """How a run's generator wants to be drawn with: its styles, sampling by quality, its art."""
     about = _load(folder, "generator")["about"]
-    return {"styles": about["styles"], "sampling": about["sampling"]}
+    art = about.get("art")  # runs of before have none
+    return {
+        "styles": about["styles"],
+        "sampling": about["sampling"],
+        **({"art": art} if art else {}),
+    }
 
 
 def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:

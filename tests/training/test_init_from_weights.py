@@ -32,6 +32,15 @@ def test_a_run_that_begins_from_weights_exports_the_same_weights(
     )
 
 
+def test_a_run_goes_on_saying_what_art_it_draws(tiny_weights: Path, tmp_path: Path) -> None:
+    assert "art" not in stages.generation_config(begin_run(tiny_weights, tmp_path / "any"))
+    found = weights.read(tiny_weights)
+    names = [name for name in found.entries if name != "config.json"]
+    contents = {name: found.file(name).read_bytes() for name in names}
+    flat = weights.write(tmp_path / "flat", {**found.config, "art": "flat"}, contents=contents)
+    assert stages.generation_config(begin_run(flat.path, tmp_path / "run"))["art"] == "flat"
+
+
 def test_only_the_stages_wanted_are_taken(tiny_weights: Path, tmp_path: Path) -> None:
     run = begin_run(tiny_weights, tmp_path / "run", ("image-tokenizer",))
     assert [path.name for path in run.iterdir()] == ["image-tokenizer"]

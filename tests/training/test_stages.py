@@ -348,6 +348,7 @@ def test_users_own_pictures_go_through_all_stages(
 
 def test_run_changes_what_is_asked_of_the_presets_loop(tiny: Preset, tmp_path: Path) -> None:
     data = open_set("shapes", tmp_path, tiny.set)
+    assert data.art == "flat"
     wanted = tiny.generator.loop
     run = stages.Run(tmp_path / "run", tiny, data, steps=7, rate=0.25, seed=3)
     changed = replace(wanted, steps=7, lr=wanted.lr / 4, muon_lr=wanted.muon_lr / 4, seed=3)
@@ -376,6 +377,7 @@ def test_held_out_pictures_are_not_trained_on() -> None:
     assert held_out == {0, 20, 40}
     assert trained == set(range(45)) - held_out
     assert len(list(data.captions())) == 45
+    assert data.art is None  # people's pictures may be photographs
 
 
 class Kinds:

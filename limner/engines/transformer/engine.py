@@ -100,6 +100,8 @@ class OnnxEngine(Engine):
             Style(**{**style, "words": tuple(style["words"])})
             for style in self.network.config.get("styles", ())
         ]
+        # Only weights that say so: a photograph would fall into blotches.
+        self.draws_flat_art = self.network.config.get("art") == "flat"
         self.nothing = np.array([[NULL]])  # the text of any picture
         self._batch = batch
         self._text = lru_cache(_MAX_TEXTS)(self._read_text)
@@ -277,16 +279,19 @@ class OnnxEngine(Engine):
     def _finish(self, job: _Job) -> Picture:
         one, px = job.one, self.network.config["model"]["image_tokenizer"]["image_px"]
         shorter = min(one.request.size.width, one.request.size.height)
-        finished = self._picture(job.codes, job, 1 if shorter <= px * _FACTOR else 2)
+        n_passes = 1 if shorter <= px * _FACTOR else 2
+        finished = self._picture(job.codes, job, n_passes, is_flat=self.draws_flat_art)
         return Picture(finished, one.request.prompt, one.seed, one.index, self.model, job.score)
 
-    def _picture(self, codes: Ints, job: _Job, n_passes: int) -> codec.Pixels:
+    def _picture(
+        self, codes: Ints, job: _Job, n_passes: int, *, is_flat: bool = False
+    ) -> codec.Pixels:
         """Codes (n_cells, n_groups) of the canvas as the picture that was asked for."""
         start = job.start
         if start.placed is not None:
-            whole = picture_in(self.network, codes, start, n_passes)
+            whole = picture_in(self.network, codes, start, n_passes, is_flat=is_flat)
         else:
-            whole = picture(self.network, codes, start.canvas, n_passes)
+            whole = picture(self.network, codes, start.canvas, n_passes, is_flat=is_flat)
             if start.behind is not None:
                 whole = codec.over(whole, start.behind)
         if job.one.request.background == "opaque":

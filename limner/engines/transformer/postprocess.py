@@ -3,26 +3,40 @@
 from math import ceil, floor
 
 import numpy as np
+from PIL import Image
 
 from limner.engines.transformer.conditioning import Start
 from limner.engines.transformer.image_codes import Array, cell_px, decoded
 from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.finish.raster import raster
+from limner.finish.segment import segmented
 from limner.imaging import codec
 from limner.sampling import inpainting
-from limner.sampling.canvas import Canvas
+from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
 from limner.sampling.sampling import Ints
 
 _FACTOR = 4  # of one pass of the upscalers
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
 _ALPHA_MARGIN = 0.03
+_FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
 _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look at
 
 
-def picture(network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int) -> codec.Pixels:
-    """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4)."""
-    drawn = network.enlarged(decoded(network, codes, canvas)[None], n_passes)[0]
+def picture(
+    network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
+) -> codec.Pixels:
+    """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
+
+    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
+    """
+    small = decoded(network, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
+    if is_flat:
+        px = cell_px(network)
+        whole = _flat(small, canvas.grid * px, width, height, canvas.frame(px))
+        return codec.unpremultiply(whole)
+    drawn = network.enlarged(small[None], n_passes)[0]
     scale = cell_px(network) * _FACTOR**n_passes
     if canvas.left == canvas.top == 0:
         drawn = _shrunk(drawn, width, height)
@@ -33,7 +47,9 @@ def picture(network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int) ->
     return codec.resize(straight, width, height, method, box=canvas.frame(scale))
 
 
-def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -> codec.Pixels:
+def picture_in(
+    network: OnnxNetwork, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
+) -> codec.Pixels:
     """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
 
     Only what lies around the hidden cells is enlarged: the cost follows what is drawn.
@@ -46,14 +62,18 @@ def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -
     rows, columns = np.divmod(np.flatnonzero(hidden), canvas.columns)
     top, bottom = _reach(rows, canvas.rows)
     left, right = _reach(columns, canvas.columns)
-    part = small[None, :, top * px : bottom * px, left * px : right * px]
-    large = _whole_numbers(network.enlarged(part, n_passes)[0])
+    part = small[:, top * px : bottom * px, left * px : right * px]
     y0, y1, above, below = _lines(top, bottom, canvas.top, canvas.cell_px, canvas.size.height)
     x0, x1, before, after = _lines(left, right, canvas.left, canvas.cell_px, canvas.size.width)
-    scale = px * _FACTOR**n_passes
-    box = (before * scale, above * scale, after * scale, below * scale)
-    method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
-    drawn = codec.resize(large, x1 - x0, y1 - y0, method, premultiplied=True, box=box)
+    cells = before, above, after, below
+    if is_flat:
+        drawn = _flat(part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
+    else:
+        large = _whole_numbers(network.enlarged(part[None], n_passes)[0])
+        scale = px * _FACTOR**n_passes
+        method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
+        box = _scaled(cells, scale)
+        drawn = codec.resize(large, x1 - x0, y1 - y0, method, premultiplied=True, box=box)
     where = slice(y0, y1), slice(x0, x1)
     here = Placed(placed.pixels[where], placed.masked[where])
     whole = placed.pixels.copy()
@@ -64,6 +84,35 @@ def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -
             drawn, here, canvas.cell_px, None if behind is None else behind[where]
         )
     return whole
+
+
+def _flat(small: Array, side: int, width: int, height: int, box: Box) -> codec.Pixels:
+    """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
+
+    side: pixels of the whole small picture's shorter side, which say how much it is enlarged
+    before areas are found in it.
+    """
+    scale = max(1, round(_FLAT_PX / side))
+    rows, columns = small.shape[1] * scale, small.shape[2] * scale
+    planes = [
+        Image.fromarray(plane).resize((columns, rows), Image.Resampling.BICUBIC)
+        for plane in (*small[:3], _alpha(small[3]))
+    ]
+    alpha = np.asarray(planes.pop()).clip(0, 1)
+    colour = [np.asarray(plane).clip(0, alpha) for plane in planes]
+    found = segmented(np.stack([*colour, alpha], axis=-1))
+    return raster(found.sheets(), width, height, _scaled(box, scale))
+
+
+def _scaled(box: Box, scale: int) -> Box:
+    left, top, right, bottom = box
+    return left * scale, top * scale, right * scale, bottom * scale
+
+
+def _alpha(drawn: Array) -> Array:
+    """Alpha as meant, in [0, 1], of alpha as the network draws it."""
+    meant: Array = ((drawn - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)).clip(0, 1)
+    return meant
 
 
 def _reach(drawn: Ints, n: int) -> tuple[int, int]:
@@ -87,7 +136,7 @@ def _whole_numbers(picture: Array) -> codec.Pixels:
     whole = np.empty((*picture.shape[1:], 4), np.uint8)
     for channel, plane in enumerate(picture):
         if channel == 3:
-            plane = (plane - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
+            plane = _alpha(plane)
         whole[..., channel] = np.rint(plane.clip(0, 1) * 255)
     return whole
 

@@ -1,0 +1,64 @@
+"""`limner trace`: a flat picture as an SVG file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from limner.cli.output import Target
+from limner.errors import OutputError
+from limner.request import COMPLEXITIES, Complexity
+from limner.storage import files
+
+_MUCH = 0.25  # share of a picture that is lost; above it people are told
+
+
+@click.command()
+@click.argument("image")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="An .svg file, overwritten if it exists.  [default: a new file here, named as IMAGE]",
+)
+@click.option(
+    "--complexity",
+    type=click.Choice(COMPLEXITIES),
+    default="medium",
+    show_default=True,
+    help="How many colours and paths at most: 8 and 40, 16 and 150, or 32 and 400.",
+)
+def trace(image: str, output: str | None, complexity: Complexity) -> None:
+    """Draw the flat picture IMAGE as paths and gradients in an SVG file, and print its path.
+
+    Meant for drawings, icons and logos. Of a photograph little is left.
+    """
+    started_s = time.monotonic()
+    target = _target(image, output)
+    from limner.finish import svg  # numpy and Pillow, which --help does not need
+    from limner.imaging import decode_upload
+
+    found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
+    written = target.put(found.data)
+    click.echo(os.fsencode(written))
+    if found.lost > _MUCH:
+        click.echo(
+            f"notice: {found.lost:.0%} of the picture is finer than areas of even colour, as in a "
+            "photograph; that is lost",
+            err=True,
+        )
+    seconds = time.monotonic() - started_s
+    click.echo(
+        f"traced {found.n_paths} paths, {len(found.data):,} bytes, in {seconds:.1f} s", err=True
+    )
+
+
+def _target(image: str, output: str | None) -> Target:
+    path = Path(output) if output else Path(f"{Path(image).stem}.svg")
+    if files.format_from_path(path) != "svg":
+        raise OutputError(f"{path} cannot hold an SVG document", hint="name an .svg file")
+    files.check_writable(path)
+    return Target(path, "svg", named=output is not None)

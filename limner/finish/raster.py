@@ -1,0 +1,126 @@
+"""Sheets as pixels at any size: edges where memberships cross, anti-aliased.
+
+The output is cut into tiles. Most have one area and are only painted; where several meet, their
+memberships are enlarged by cubic B-splines and compared. Memory is bounded: rows of tiles are
+drawn in turn.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.finish.colours import CELL
+from limner.finish.palette import Floats
+from limner.finish.sheets import Sheets
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the sheets
+
+_TILE = 32  # output pixels
+_EDGE_PX = 1.25  # width of an edge in output pixels
+_SLOPE = 0.235  # of a membership across a straight edge, per pixel of the sheets
+_SEEN = 0.02  # a membership below it all over a tile does not count
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """How tiles along one side are made of source pixels."""
+
+    starts: NDArray[np.int64]  # (n,) first source pixel of each tile, in padded coordinates
+    weights: Floats  # (n, T, P)
+
+    @property
+    def n_source(self) -> int:
+        return self.weights.shape[2]
+
+
+def raster(sheets: Sheets, width: int, height: int, box: Box | None = None) -> NDArray[np.uint8]:
+    """Premultiplied pixels (height, width, 4) of the part `box` of sheets, by default all."""
+    rows, columns = sheets.areas.shape
+    left, top, right, bottom = box or (0.0, 0.0, float(columns), float(rows))
+    ys, xs = _axis(top, bottom, height, rows, 4), _axis(left, right, width, columns, 4)
+    yc = _axis(top / CELL, bottom / CELL, height, sheets.paint.grid.shape[1], 2)
+    xc = _axis(left / CELL, right / CELL, width, sheets.paint.grid.shape[2], 2)
+    members = np.pad(sheets.memberships, ((0, 0), (_PAD, ys.n_source), (_PAD, xs.n_source)), "edge")
+    grid = np.pad(
+        sheets.paint.grid, ((0, 0), (_PAD, yc.n_source), (_PAD, xc.n_source), (0, 0)), "edge"
+    )
+    scale = max((bottom - top) / height, (right - left) / width)
+    gain = np.float32(1 / (2 * _SLOPE * scale * _EDGE_PX))
+    found = np.empty((len(ys.starts), _TILE, len(xs.starts), _TILE, 4), np.uint8)
+    for i in range(len(ys.starts)):
+        band = _patches(members, ys.starts[i], ys.n_source, xs)
+        colours = _patches(grid.transpose(0, 3, 1, 2), yc.starts[i], yc.n_source, xc)
+        seen = band.max((2, 3)) > _SEEN
+        seen[np.arange(len(band)), band.max((2, 3)).argmax(1)] = True
+        n_seen = seen.sum(1)
+        for n in np.unique(n_seen):
+            tiles = np.flatnonzero(n_seen == n)
+            which = np.nonzero(seen[tiles])[1].reshape(-1, n)
+            painted = _enlarged(colours[tiles[:, None], which], yc.weights[i], xc.weights[tiles])
+            if n == 1:
+                mixed = painted[:, 0]
+            else:
+                large = _enlarged(band[tiles[:, None], which], ys.weights[i], xs.weights[tiles])
+                shares = _shares(large, gain)
+                mixed = shares[:, 0, None] * painted[:, 0]
+                for k in range(1, n):
+                    mixed += shares[:, k, None] * painted[:, k]
+            mixed *= 255
+            mixed += 0.5
+            found[i][:, tiles] = mixed.astype(np.uint8).transpose(2, 0, 3, 1)
+    whole = found.reshape(len(ys.starts) * _TILE, -1, 4)
+    return np.ascontiguousarray(whole[:height, :width])
+
+
+_PAD = 3
+
+
+def _axis(start: float, end: float, n: int, n_source: int, taps: int) -> _Axis:
+    """Tiles of n output pixels that show `start` to `end` of a line of source pixels."""
+    n_tiles = -(-n // _TILE)
+    places = start + (np.arange(n_tiles * _TILE) + 0.5) * ((end - start) / n) - 0.5
+    places = places.clip(-1, n_source).reshape(n_tiles, _TILE)
+    first = np.floor(places).astype(np.int64) - (taps // 2 - 1)
+    starts = first[:, 0]
+    width = int((first[:, -1] - starts).max()) + taps
+    distance = places[..., None] - (starts[:, None, None] + np.arange(width))
+    weights = _cubic(distance) if taps == 4 else np.maximum(0, 1 - np.abs(distance))
+    return _Axis(starts + _PAD, weights.astype(np.float32))
+
+
+def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The uniform cubic B-spline."""
+    x = np.abs(x)
+    near = 2 / 3 - x**2 + x**3 / 2
+    return np.where(x < 1, near, np.maximum(2 - x, 0) ** 3 / 6)
+
+
+def _patches(planes: Floats, start: int, n_rows: int, xs: _Axis) -> Floats:
+    """(tiles, …, n_rows, P) of planes (…, H, W)."""
+    band = planes[..., start : start + n_rows, :]
+    columns = xs.starts[:, None] + np.arange(xs.n_source)
+    return np.moveaxis(band[..., columns], -2, 0)
+
+
+def _enlarged(patches: Floats, down: Floats, across: Floats) -> Floats:
+    """(N, …, T, T) of patches (N, …, P, Q), by weights (T, P) and (N, T, Q)."""
+    n, *middle, _, q = patches.shape
+    tall = np.matmul(down, patches).reshape(n, -1, q)
+    return np.matmul(tall, across.transpose(0, 2, 1)).reshape(n, *middle, _TILE, _TILE)
+
+
+def _shares(memberships: Floats, gain: np.float32) -> Floats:
+    """How much of each pixel every sheet covers, (N, M, T, T): each against the best other."""
+    if memberships.shape[1] == 2:
+        share = ((memberships[:, :1] - memberships[:, 1:]) * gain + np.float32(0.5)).clip(0, 1)
+        return np.concatenate([share, 1 - share], 1)
+    best, second = memberships[:, 0], np.zeros_like(memberships[:, 0])
+    for other in memberships.transpose(1, 0, 2, 3)[1:]:
+        second = np.maximum(second, np.minimum(best, other))
+        best = np.maximum(best, other)
+    best, second = best[:, None], second[:, None]
+    against = np.where(memberships == best, second, best)
+    share = ((memberships - against) * gain + np.float32(0.5)).clip(0, 1)
+    share /= share.sum(1, keepdims=True)
+    return share

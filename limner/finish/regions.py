@@ -1,0 +1,201 @@
+"""Which pixel belongs to which area: wobble, specks and slivers removed, gradients kept whole."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from limner.finish.components import components, joined
+from limner.finish.palette import (
+    ALPHA_SCALE,
+    Floats,
+    Ints,
+    squared_distances,
+)
+
+_SIGMA = 1.6  # pixels of the blur of threshold dynamics
+_ROUNDS = 4
+_DATA = 0.012  # weight of a colour's distance beside the blurred membership
+_FARTHEST = 50.0  # distances above it are alike
+_EDGE = 8.0  # a pixel as steep as this says half as much of where it belongs
+_GRADIENT = 0.45  # share of two areas' difference across their border; less is a gradient
+_THIN = 1.1  # pixels of area for one of border; less is a band about two pixels wide
+_BESIDE = 0.15  # of an area's border, which makes another one its neighbour
+_BETWEEN = 1.2  # a detour by a colour lying between two others is no longer than this
+_SEEN = 0.3  # difference of alpha that is an edge however soft it is
+_FAINT, _CLEAR = 6.5, 12.0  # a step in colour below is never an edge, and above always one
+
+
+def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
+    """The colour (H, W) of each pixel, smoothed by threshold dynamics with a data term.
+
+    Memberships are blurred and the largest wins, a few rounds (Merriman, Bence and Osher 1992):
+    borders shorten, and specks vanish. Distances to the colours hold them in place.
+    """
+    height, width, n_channels = features.shape
+    squares = squared_distances(features.reshape(-1, n_channels), colours)
+    far = np.minimum(np.sqrt(squares), _FARTHEST).T.reshape(-1, height, width)
+    found = far.argmin(0)
+    pull = np.rint(far * (255 * _DATA / (1 + (steep / _EDGE) ** 2))).astype(np.int16)
+    for _ in range(_ROUNDS):
+        found = _winners(found, pull)
+    return found
+
+
+def _winners(labels: Ints, pull: NDArray[np.int16]) -> Ints:
+    """The label (H, W) with the largest blurred membership less `pull` (K, H, W), both of 255."""
+    best = np.full(labels.shape, -(2**15), np.int16)
+    found = np.zeros(labels.shape, np.int64)
+    for first in range(0, len(pull), 4):
+        four = _blurred_four(_one_hot(labels, first), _SIGMA)
+        for number in range(first, min(first + 4, len(pull))):
+            score = four[..., number - first] - pull[number]
+            wins = score > best
+            np.copyto(best, score, where=wins)
+            found[wins] = number
+    return found
+
+
+def _one_hot(labels: Ints, first: int) -> NDArray[np.uint8]:
+    """(H, W, 4): 255 where a label is `first`, or one of the three after it."""
+    table = np.zeros((max(int(labels.max()) + 1, first + 4), 4), np.uint8)
+    table[first : first + 4] = np.eye(4, dtype=np.uint8) * 255
+    return table[labels]
+
+
+def _blurred_four(planes: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """(H, W, 4) blurred by Pillow's Gaussian, each plane by itself."""
+    return np.asarray(Image.fromarray(planes).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def blurred(labels: Ints, n: int, sigma: float) -> Floats:
+    """Memberships (n, H, W) of labels (H, W) blurred by a Gaussian, in steps of 1/255."""
+    soft = np.empty((n, *labels.shape), np.float32)
+    for first in range(0, n, 4):
+        four = _blurred_four(_one_hot(labels, first), sigma)
+        soft[first : first + 4] = four.transpose(2, 0, 1)[: n - first]
+    soft *= np.float32(1 / 255)
+    return soft
+
+
+def areas(labels: Ints, features: Floats, min_px: int) -> Ints:
+    """Numbers (H, W) from 0 of the connected areas of labels (H, W).
+
+    Those below `min_px` pixels and those that are only the mixture between two others are given
+    to a neighbour.
+    """
+    return _without_small(components(labels), features, min_px)
+
+
+def _distance(a: Floats, b: Floats) -> Floats:
+    distance: Floats = np.sqrt(((a - b) ** 2).sum(-1))
+    return distance
+
+
+class _Borders:
+    """Pairs of areas that touch: how long and how steep their border is."""
+
+    def __init__(self, found: Ints, features: Floats) -> None:
+        self.n = int(found.max()) + 1
+        keys, contrasts = [], []
+        for axis in (0, 1):
+            a, b, contrast = _across(found, features, axis)
+            keys.append(np.minimum(a, b) * self.n + np.maximum(a, b))
+            contrasts.append(contrast)
+        pairs, inverse, counts = np.unique(
+            np.concatenate(keys), return_inverse=True, return_counts=True
+        )
+        self.a, self.b = np.divmod(pairs, self.n)
+        self.length = counts
+        self.contrast = np.bincount(inverse, np.concatenate(contrasts), len(pairs)) / counts
+
+
+def _across(found: Ints, features: Floats, axis: int) -> tuple[Ints, Ints, Floats]:
+    """The two areas at each step from one to another along `axis`, and the colour's change."""
+    areas_, colours = (found, features) if axis else (found.T, features.transpose(1, 0, 2))
+    rows, columns = np.nonzero(areas_[:, 1:] != areas_[:, :-1])
+    last = areas_.shape[1] - 1
+    before, after = np.maximum(columns - 2, 0), np.minimum(columns + 3, last)
+    change = _distance(colours[rows, after], colours[rows, before])
+    return areas_[rows, columns], areas_[rows, columns + 1], change
+
+
+def means(found: Ints, features: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Mean features (n, C) of areas and their numbers of pixels (n,)."""
+    flat = found.ravel()
+    counts = np.bincount(flat)
+    channels = features.reshape(-1, features.shape[-1])
+    sums = [np.bincount(flat, channels[:, c], len(counts)) for c in range(channels.shape[1])]
+    return (np.stack(sums, 1) / np.maximum(counts, 1)[:, None]).astype(np.float32), counts
+
+
+def _without_small(found: Ints, features: Floats, min_px: int) -> Ints:
+    for _ in range(8):
+        borders = _Borders(found, features)
+        colours, counts = means(found, features)
+        is_small = counts < min_px
+        is_small |= _is_mixture(borders, colours, counts)
+        if not is_small.any() or len(counts) == 1:
+            break
+        target = _nearest_neighbour(borders, colours, is_small, counts)
+        found = components(target[found])
+    return found
+
+
+def _is_mixture(borders: _Borders, colours: Floats, counts: Ints) -> NDArray[np.bool_]:
+    """Whether an area is a thin band whose colour lies between those of two that it touches."""
+    n = len(counts)
+    perimeter = np.bincount(borders.a, borders.length, n) + np.bincount(
+        borders.b, borders.length, n
+    )
+    is_thin = counts < _THIN * perimeter
+    touching = np.concatenate([borders.a, borders.b])
+    order = np.argsort(touching, kind="stable")
+    other = np.concatenate([borders.b, borders.a])[order]
+    length = np.concatenate([borders.length, borders.length])[order]
+    first = np.searchsorted(touching[order], np.arange(n + 1))
+    found = np.zeros(n, bool)
+    for i in np.flatnonzero(is_thin):
+        mine = slice(first[i], first[i + 1])
+        near = colours[other[mine][length[mine] >= _BESIDE * perimeter[i]]]
+        to = _distance(near, colours[i])
+        apart = _distance(near[:, None], near)
+        found[i] = bool((to[:, None] + to < _BETWEEN * apart).any())
+    return found
+
+
+def _nearest_neighbour(
+    borders: _Borders, colours: Floats, leaving: NDArray[np.bool_], counts: Ints
+) -> Ints:
+    """For each area itself, or for one that leaves the neighbour most like it, the longer
+    their border the better."""
+    n = len(leaving)
+    a = np.concatenate([borders.a, borders.b])
+    b = np.concatenate([borders.b, borders.a])
+    distance = _distance(colours[a], colours[b])
+    cost = (distance + 5) / np.concatenate([borders.length, borders.length]) ** 0.5
+    # Two that leave would change places: the smaller goes to the larger.
+    larger = (counts[b] > counts[a]) | ((counts[b] == counts[a]) & (b < a))
+    possible = leaving[a] & (~leaving[b] | larger)
+    order = np.lexsort((b[possible], cost[possible], a[possible]))
+    target = np.arange(n)
+    first_a, index = np.unique(a[possible][order], return_index=True)
+    target[first_a] = b[possible][order][index]
+    return target
+
+
+def with_gradients(found: Ints, features: Floats) -> Ints:
+    """Areas joined where the colour changes no faster on their border than around it.
+
+    Such a border is none: it is where a gradient was cut into steps.
+    """
+    for _ in range(_ROUNDS):
+        borders = _Borders(found, features)
+        colours, _ = means(found, features)
+        apart = _distance(colours[borders.a], colours[borders.b])
+        seen = np.abs(colours[borders.a, 3] - colours[borders.b, 3]) > _SEEN * ALPHA_SCALE
+        limit = (_GRADIENT * apart).clip(_FAINT, _CLEAR)
+        soft = (borders.contrast < limit) & (borders.length >= 4) & ~seen
+        if not soft.any():
+            break
+        found = joined(borders.n, borders.a[soft], borders.b[soft])[found]
+    return found

@@ -1,0 +1,63 @@
+"""A small picture taken apart: colours, areas, and sheets to draw it from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from limner.finish import colours, palette, regions
+from limner.finish.components import components
+from limner.finish.palette import Floats, Ints
+from limner.finish.sheets import Sheets, sheets
+
+_MISFIT = 0.05  # root mean square of what a plane may lack, over four channels together
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """A premultiplied picture (H, W, 4) and its areas (H, W)."""
+
+    picture: Floats
+    steep: Floats
+    areas: Ints
+
+    def sheets(self, *, clear_below: bool = False) -> Sheets:
+        """Areas on sheets; `clear_below` puts what is not opaque on the lowest ones, and orders
+        the others by size."""
+        return sheets(self.areas, self.picture, self.steep, clear_below=clear_below)
+
+
+def segmented(
+    picture: Floats,
+    max_colours: int = palette.MAX_COLOURS,
+    min_px: int = 12,
+    max_areas: int = 400,
+    *,
+    only_planes: bool = False,
+) -> Flat:
+    """Take a premultiplied picture (H, W, 4) in 0..1 apart.
+
+    Areas below `min_px` pixels are given to a neighbour, and so are the smallest ones beyond
+    `max_areas`. only_planes: an area whose colours a plane does not describe stays cut into
+    steps, for a drawing that knows no other gradients.
+    """
+    features = palette.lab_alpha(picture)
+    steep = palette.steepness(features)
+    labels = regions.label(features, steep, palette.palette(features, steep, max_colours))
+    while True:
+        cut = regions.areas(labels, features, min_px)
+        joined = regions.with_gradients(cut, features)
+        if only_planes:
+            joined = _planar(joined, cut, picture, steep)
+        if joined.max() < max_areas:
+            return Flat(picture, steep, joined)
+        sizes = np.sort(np.bincount(cut.ravel()))[::-1]
+        min_px = max(min_px * 2, int(sizes[min(max_areas, len(sizes)) - 1]))
+
+
+def _planar(joined: Ints, cut: Ints, picture: Floats, steep: Floats) -> Ints:
+    """Joined areas, or the areas they were cut into where one plane is far from their colours."""
+    planes = colours.planes_of(joined, picture, steep)
+    error = colours.squared_errors(planes, joined, picture)
+    mean = np.bincount(joined.ravel(), error.ravel()) / np.bincount(joined.ravel())
+    kept = np.where((mean > _MISFIT**2)[joined], cut, joined + cut.max() + 1)
+    return components(kept)
