@@ -1,7 +1,8 @@
 """The parts of the documents that the code knows: `python -m tests.docs.reference` writes them.
 
-docs/cli.md comes from the commands themselves, the table of docs/settings.md from the settings, and
-the map in docs/architecture.md from the packages, their docstrings and their imports.
+docs/cli.md comes from the commands themselves, the table of docs/settings.md from the settings,
+the map in docs/architecture.md from the packages, their docstrings and their imports, and the list
+in docs/testing.md from the marks of the documents.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import click
 from limner.cli import app
 from limner.cli.settings import markdown_table
 from limner.errors import LimnerError
+from tests.docs.blocks import not_run
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "limner"
 MAP = ("<!-- map: generated -->\n", "<!-- end of the map -->\n")
+NOT_RUN = ("<!-- list: generated -->\n", "<!-- end of the list -->\n")
 SETTINGS = ("<!-- table: generated -->\n", "<!-- end of the table -->\n")
 
 _CLI_HEAD = """# The command line
@@ -39,10 +42,12 @@ _CLI_HEAD = """# The command line
 def pages() -> dict[Path, str]:
     """What every page with a generated part should hold, by its path."""
     architecture, settings = DOCS / "architecture.md", DOCS / "settings.md"
+    testing = DOCS / "testing.md"
     return {
         DOCS / "cli.md": cli_page(),
         settings: with_part(settings.read_text("utf-8"), SETTINGS, markdown_table()),
         architecture: with_part(architecture.read_text("utf-8"), MAP, package_map()),
+        testing: with_part(testing.read_text("utf-8"), NOT_RUN, commands_not_run()),
     }
 
 
@@ -134,6 +139,16 @@ def _imported_rooms(path: Path) -> Iterator[str]:
             room = name.removeprefix("limner.").split(".")[0]
             if name.startswith("limner.") and not room.startswith("_"):
                 yield room
+
+
+def commands_not_run() -> str:
+    """The blocks of commands that no test of the documents runs, with the reason."""
+    lines = ["| page | first command | not run because it |", "|---|---|---|"]
+    for block in not_run():
+        page = Path(block.page).relative_to("docs").as_posix()
+        first = _cell(block.code.splitlines()[0].split("  #")[0])
+        lines.append(f"| [{page}]({page}) | `{first}` | {_cell(block.reason)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
