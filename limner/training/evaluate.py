@@ -36,7 +36,7 @@ from limner.training.redrawing import Ask, Redrawing
 from limner.training.report import CopyRow, DistanceRow, MatchRow, Report, RuleRow, TokenizerRow
 from limner.training.wordings import word_rows
 
-PARTS = ("edits", "variations", "words", "qualities")
+PARTS = ("edits", "variations", "words", "qualities")  # "things" is limner.evaluation's
 _TOKENIZER_PICTURES = 256
 
 

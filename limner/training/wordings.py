@@ -18,7 +18,7 @@ from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
 from limner.training import rules
 from limner.training.answers import TRUE, Draw, Pixels, Progress, Rebuild, draw_all
-from limner.training.backbone import SOURCE_PX, pooled_features
+from limner.training.backbone import SOURCE_PX, Backbone, pooled_features
 from limner.training.baselines import Memory, unit
 from limner.training.judge import GROUND, Judge
 from limner.training.judge_scenes import describe
@@ -62,7 +62,9 @@ class WordQuestion:
 class Hands:
     """Tells whose hand drew a picture, by least squares on the training drawings' features."""
 
-    def __init__(self, memory: Memory, library: Library, judge: Judge, without: set[str]) -> None:
+    def __init__(
+        self, memory: Memory, library: Library, backbone: Backbone, without: set[str]
+    ) -> None:
         """`without` are keys of concepts whose drawings are not looked at.
 
         Raises DataError if fewer than two artists are left.
@@ -76,7 +78,7 @@ class Hands:
                 "Hands cannot be told apart: the library has drawings of fewer than two artists",
                 hint="build the library with all artists, `limner data build`, or leave out words",
             )
-        self._backbone = judge.backbone
+        self._backbone = backbone
         features = memory.features[known].astype(np.float64)
         owners = np.array([self.artists.index(names[row]) for row in np.flatnonzero(known)])
         # Each artist counts alike, whoever drew more.
@@ -90,10 +92,15 @@ class Hands:
             spread + ridge * np.eye(len(spread)), (x * weights[:, None]).T @ targets
         )
 
-    def of(self, pictures: Pixels) -> list[str]:
-        """The artist of each premultiplied picture (N, SOURCE_PX, SOURCE_PX, 4)."""
+    def of(self, pictures: Pixels, among: Sequence[str] | None = None) -> list[str]:
+        """The artist of each premultiplied picture (N, SOURCE_PX, SOURCE_PX, 4).
+
+        One of all artists, or one of those named in `among`.
+        """
         features = unit(pooled_features(self._backbone, pictures, GROUND))
         scores = (features - self._mean) @ self._map
+        if among is not None:
+            scores[:, [name not in among for name in self.artists]] = -np.inf
         return [self.artists[int(best)] for best in scores.argmax(1)]
 
 
@@ -205,7 +212,7 @@ def word_rows(
 ) -> list[RuleRow]:
     """The true pictures, the engine's in each language, and its English ones without the words."""
     questions = ask_words(library, n, seed)
-    hands = Hands(memory, library, judge, {q.spec.objects[0].concept for q in questions})
+    hands = Hands(memory, library, judge.backbone, {q.spec.objects[0].concept for q in questions})
     true = np.stack([render_scene(q.spec, library, SOURCE_PX) for q in questions])
     found = {(TRUE, ""): true}
     if rebuild is not None:
