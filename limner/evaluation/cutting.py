@@ -16,6 +16,7 @@ from limner.training.rules import lab_of
 
 VISIBLE = 0.4  # alpha from which a pixel counts
 APART = 14.0  # Lab distance from the ground from which a pixel is a thing's
+HOLE = 5.0  # Lab distance within which what a thing encloses is a hole, through which ground shows
 SMALLEST = 0.003  # of the picture; smaller areas are specks
 
 _ON_RIM = 0.12  # of the rim; what is rarer there is a thing that reaches the edge
@@ -47,40 +48,54 @@ class Thing:
 
 def things_in(picture: Pixels) -> list[Thing]:
     """The things in a premultiplied picture (H, W, 4), in no particular order."""
-    labels = label_areas(foreground(picture).astype(np.int64), diagonal=True)
+    apart = _apart(picture)
+    labels = _labelled(apart)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    smallest = SMALLEST * labels.size
-    groups = [[int(label)] for label in np.flatnonzero(sizes >= smallest)]
-    masks = _joined([labels == label for [label] in groups])
-    return [Thing(box_of(mask), mask, _crop(picture, mask)) for mask in masks]
+    masks = _joined([labels == label for label in np.flatnonzero(sizes >= _smallest(labels))])
+    seen = np.where((apart > HOLE)[..., None], picture, 0)
+    return [Thing(box_of(mask), mask, _crop(seen, mask)) for mask in masks]
 
 
 def count_specks(picture: Pixels) -> int:
     """Areas of a premultiplied picture (H, W, 4) that stand apart and are too small for a thing."""
-    labels = label_areas(foreground(picture).astype(np.int64), diagonal=True)
-    sizes = np.bincount(labels.ravel())[1:]
-    return int((sizes < SMALLEST * labels.size).sum())
+    labels = _labelled(_apart(picture))
+    return int((np.bincount(labels.ravel())[1:] < _smallest(labels)).sum())
 
 
 def foreground(picture: Pixels) -> Bools:
-    """Which pixels (H, W) of a premultiplied picture are no ground.
+    """Which pixels (H, W) of a premultiplied picture are a thing's, or enclosed by one."""
+    there: Bools = _labelled(_apart(picture)) > 0
+    return there
 
-    Ground is connected to the rim, and looks like the rim in its own row or column, so that a
-    horizon and a gradient are ground too.
+
+def _smallest(labels: NDArray[np.int64]) -> float:
+    return SMALLEST * labels.size
+
+
+def _labelled(apart: Floats) -> NDArray[np.int64]:
+    """The connected areas of what is no ground, numbered; ground is connected to the rim."""
+    alike = label_areas((apart <= APART).astype(np.int64), diagonal=False)
+    on_rim = np.concatenate([alike[0], alike[-1], alike[:, 0], alike[:, -1]])
+    ground = np.isin(alike, on_rim[on_rim > 0])
+    return label_areas((~ground).astype(np.int64), diagonal=True)
+
+
+def _apart(picture: Pixels) -> Floats:
+    """How far each pixel (H, W) is from the ground, in Lab; infinite where it is clear what it is.
+
+    A ground of colour looks like the rim in the same row or column, so that a horizon and a
+    gradient are ground too.
     """
     alpha = picture[..., 3] / 255
     if np.median(np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])) < 0.5:
-        return alpha > VISIBLE
+        return np.where(alpha > VISIBLE, np.inf, 0.0)
     lab = lab_of(picture[..., :3].astype(np.float64) + (255.0 - picture[..., 3:]))
     left, right, top, bottom = _ground_on_rim(lab)
     nearest = np.full(alpha.shape, np.inf)
     for rim in (left[:, None], right[:, None], top[None], bottom[None]):
         nearest = np.minimum(nearest, np.linalg.norm(lab - rim, axis=-1))
-    labels = label_areas((nearest <= APART).astype(np.int64), diagonal=False)
-    on_rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    ground: Bools = np.isin(labels, on_rim[on_rim > 0])
-    return ~ground
+    return nearest
 
 
 def _ground_on_rim(lab: Floats) -> list[Floats]:

@@ -42,7 +42,8 @@ class Share:
         p, z2 = self.mean, _Z**2 / self.n
         middle = (p + z2 / 2) / (1 + z2)
         reach = _Z / (1 + z2) * sqrt(p * (1 - p) / self.n + z2 / (4 * self.n))
-        return max(0.0, middle - reach), min(1.0, middle + reach)
+        # At 0 and at 1 rounding would leave the share itself outside.
+        return min(p, max(0.0, middle - reach)), max(p, min(1.0, middle + reach))
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]" if self.n else "–"
