@@ -53,8 +53,9 @@ _THINGS = "things"  # measured by limner.evaluation
 )
 @click.option(
     "--only",
-    type=click.Choice([_THINGS]),
-    help="Only the figures about single things: compositions, masks, looks, edges, variety.",
+    metavar="PARTS",
+    help="Only figures about single things: compositions, masks, looks, edges, variety; or things "
+    "for all of these.",
 )
 @click.option(
     "--purpose",
@@ -135,7 +136,7 @@ def evaluate(
         _check_folder_of(path)
     asked_splits, asked_parts = _names(splits), _names(parts)
     if only is not None:
-        asked_splits, asked_parts = (), (only,)
+        asked_splits, asked_parts = (), (_THINGS,)
     old_parts = tuple(part for part in asked_parts if part != _THINGS)
     stage = _stage(loaded.threads)
     config = stage.EvaluateConfig(
@@ -161,7 +162,9 @@ def evaluate(
         click.echo(report.markdown(), nl=False)
         figures, seconds = json.loads(report.to_json()), report.seconds
     if _THINGS in asked_parts:
-        found = _things(studio, folder, n, purpose, seed, quality, name, progress)
+        found = _things(
+            studio, folder, _names(only or _THINGS), n, purpose, seed, quality, name, progress
+        )
         click.echo(found.markdown(), nl=False)
         figures["things"], seconds = found.to_dict(), seconds + found.seconds
     if json_path is not None:
@@ -175,6 +178,7 @@ def evaluate(
 def _things(
     studio: Studio,
     data: Path,
+    parts: tuple[str, ...],
     n: int,
     purpose: str,
     seed: int,
@@ -186,7 +190,8 @@ def _things(
     from limner.evaluation import run
 
     cache = studio.settings.home / "evaluation"
-    config = run.ThingsConfig(n, purpose, seed, quality, cache=cache)
+    chosen = run.PARTS if parts == (_THINGS,) else parts
+    config = run.ThingsConfig(n, purpose, seed, quality, chosen, cache)
     return run.main(studio, data, config, name, progress)
 
 

@@ -177,7 +177,7 @@ class ThingsEvaluation:
     def _edges(self, report: ThingsReport) -> None:
         config = self.config
         questions = masks.ask(
-            self.library, self.keys, max(2, config.n // 6), config.purpose, config.seed + 1, HAND
+            self.library, self.keys, max(2, config.n // 12), config.purpose, config.seed + 1, HAND
         )
         report.n["edges"] = len(questions)
         indexes = [self.library.index_from_id[q.entry.drawing.id] for q in questions]
