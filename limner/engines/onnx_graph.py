@@ -181,26 +181,32 @@ class OnnxEngine(Engine):
 
     def _revise(self, jobs: list[_Job], i: int) -> Iterator[tuple[Wanted, Event]]:
         """Look at window `i` of jobs once more, and draw its least likely cells anew."""
-        first, places = jobs[0], jobs[0].windows[i].places
-        if not first.is_told(i):
+        first = jobs[0]
+        n_steps = count_revise_steps(first.config, int(first.windows[i].hidden.sum()))
+        if not n_steps or not first.is_told(i):
             return
+        places = [job.windows[i].places for job in jobs]
         prompt, nothing = self._texts(jobs)
         partials = revise_codes(
             self.network,
             prompt,
             nothing,
-            np.stack([job.codes[places] for job in jobs]),
+            np.stack([job.codes[own] for job, own in zip(jobs, places, strict=True)]),
             first.windows[i].hidden,
-            np.stack([self._numbers(job, 0, REVISING)[places] for job in jobs]),
+            np.stack(
+                [
+                    self._numbers(job, 0, REVISING)[own]
+                    for job, own in zip(jobs, places, strict=True)
+                ]
+            ),
             first.config,
         )
         for partial in partials:
             yield from self._told(jobs, i, partial)
-            for job, codes in zip(jobs, partial.codes, strict=True):
-                job.codes[places] = codes
-        if i == 0 and count_revise_steps(first.config, int(first.windows[i].hidden.sum())):
-            for job in jobs:
-                job.score = float(self._scores(job, job.codes[places][None])[0])
+        for job, own, codes in zip(jobs, places, partial.codes, strict=True):
+            job.codes[own] = codes
+            if i == 0:
+                job.score = float(self._scores(job, codes[None])[0])
 
     def _told(self, jobs: list[_Job], i: int, partial: Partial) -> Iterator[tuple[Wanted, Event]]:
         """A step of window `i` of jobs, whose candidates are the rows of `partial`."""

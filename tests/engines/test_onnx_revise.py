@@ -66,13 +66,17 @@ def test_pytorch_revises_alike(engine: OnnxEngine, tiny_weights: Path) -> None:
 
 @pytest.mark.parametrize("quality", ["medium", "high"])
 def test_the_same_bytes_alone_and_in_company(engine: OnnxEngine, quality: str) -> None:
-    request = dataclasses.replace(REQUEST, n=3, quality=quality)  # type: ignore[arg-type]
-    wanted = [Wanted(request, index) for index in range(3)]
+    sizes = (SIZES[0], Size(384, 256), Size(64, 96))  # in one batch: other places for each
+    wanted = [
+        Wanted(dataclasses.replace(REQUEST, n=3, size=size, quality=quality), index)  # type: ignore[arg-type]
+        for index, size in enumerate(sizes)
+    ]
     together = {
         one.index: event.pixels for one, event in engine.draw(wanted) if isinstance(event, Picture)
     }
-    for picture in draw(engine, n=3, quality=quality):
-        assert np.array_equal(picture.pixels, together[picture.index])
+    for index, size in enumerate(sizes):
+        alone = draw(engine, n=3, size=size, quality=quality)[index]
+        assert np.array_equal(alone.pixels, together[index])
 
 
 @pytest.mark.parametrize("size", [SIZES[0], Size(512, 256)])
