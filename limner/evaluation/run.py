@@ -1,11 +1,10 @@
-"""All figures that look at single things: questions to a studio's engine, pictures to the judge.
+"""Evaluation: questions to an engine, its pictures before the judge, figures with their limits.
 
-Every figure stands beside that of true pictures, which says how often the judge itself is right,
-and of the same pictures through the image tokenizer, which no transformer can better.
+Every table holds the generator beside what it must be read against: the true pictures, pictures
+looked up instead of drawn, and the generator's own pictures under another's caption.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,235 +12,314 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.library import Library
-from limner.data.scenes import render_scene
-from limner.errors import DataError
-from limner.evaluation import compositions, looks, masks, variety
-from limner.evaluation.compositions import HAND, PURPOSES
-from limner.evaluation.cutting import count_specks, things_in
-from limner.evaluation.drawing import draw_all
-from limner.evaluation.edges import edge_width
-from limner.evaluation.naming import Namer
-from limner.evaluation.report import ThingsReport
-from limner.evaluation.things import KEYS
-from limner.evaluation.through_tokenizer import ThroughTokenizer
-from limner.model import pixels as px
-from limner.request import SIZES, ImageRequest, Quality
-from limner.studio import Studio
-from limner.training.answers import REBUILT, TRUE, Progress
-from limner.training.backbone import SOURCE_PX, Backbone
-from limner.training.baselines import Memory
-from limner.training.metrics import Estimate, estimate
-from limner.training.wordings import LOOKS, Hands
+from limner.data.emoji import splits
+from limner.data.emoji.library import Library
+from limner.errors import DataError, MissingExtra
+from limner.evaluation.baselines import Retrieval, TrainingIndex
+from limner.evaluation.judge.judge import Judge
+from limner.evaluation.measures import metrics, rules
+from limner.evaluation.measures.edits import Ask, Redrawing
+from limner.evaluation.measures.metrics import Estimate, estimate
+from limner.evaluation.measures.qualities import quality_rows
+from limner.evaluation.measures.r_precision import N_POOL, Captions
+from limner.evaluation.measures.reconstruction import Rebuilder
+from limner.evaluation.questions.prompts import SPLITS, Question, ask
+from limner.evaluation.questions.wordings import word_rows
+from limner.evaluation.samples import (
+    TRUE,
+    Answers,
+    Draw,
+    Progress,
+    write_nearest_sheet,
+)
+from limner.evaluation.things.vocabulary.report import (
+    CopyRow,
+    DistanceRow,
+    MatchRow,
+    Report,
+    RuleRow,
+    TokenizerRow,
+)
+from limner.request import Quality
+from limner.training.tasks.backbone import Backbone, pooled_features
 
-PARTS = ("compositions", "masks", "looks", "edges", "variety")
-
-_SIZE, _LARGE = SIZES[0], SIZES[-1]
-
-Pixels = NDArray[np.uint8]
+PARTS = ("edits", "variations", "words", "qualities")  # "things" is limner.evaluation's
+_TOKENIZER_PICTURES = 256
 
 
 @dataclass(frozen=True)
-class ThingsConfig:
-    """What is asked."""
+class EvaluateConfig:
+    """What is asked, and how often."""
 
-    n: int = 48  # compositions, and things under masks; the other parts ask for fewer
-    purpose: str = "report"  # of PURPOSES
+    n: int = 200  # questions a split and language
+    splits: tuple[str, ...] = SPLITS
+    languages: tuple[str, ...] = ("en", "zh")
+    parts: tuple[str, ...] = ()  # what else is measured, of PARTS
+    quality: Quality = "medium"  # of edits and variations
+    best_of: int = 1  # candidates a prompt, of which the engine's scores choose; 1 draws one
+    n_retrieval_scenes: int = 3000
     seed: int = 0
-    quality: Quality = "medium"
-    parts: tuple[str, ...] = PARTS
-    cache: Path | None = None  # folder for features of drawings
+    sheet: Path | None = None
+    cache: Path | None = None  # folder for features of the training drawings
 
     def __post_init__(self) -> None:
-        if self.purpose not in PURPOSES:
+        unknown = [name for name in self.splits if name not in SPLITS]
+        if unknown:
             raise DataError(
-                f"There are no questions to {self.purpose!r}",
-                hint=f"there are questions to {' and to '.join(PURPOSES)}",
+                f"There are no questions of split {unknown[0]!r}",
+                hint=f"splits are {', '.join(SPLITS)}; S2 is for the image tokenizer",
             )
-        if wrong := [name for name in self.parts if name not in PARTS]:
-            raise DataError(f"There is no part {wrong[0]!r}", hint=f"parts are {', '.join(PARTS)}")
+        wrong = [name for name in self.parts if name not in PARTS]
+        if wrong:
+            raise DataError(
+                f"There is no part {wrong[0]!r} of an evaluation",
+                hint=f"beside the splits there are {', '.join(PARTS)}",
+            )
 
 
-class ThingsEvaluation:
-    """One evaluation of one studio's engine."""
+class Evaluation:
+    """One evaluation of one engine."""
 
     def __init__(
         self,
-        studio: Studio,
+        draw: Draw,
         library: Library,
-        backbone: Backbone,
-        config: ThingsConfig,
-        name: str = "limner",
+        judge: Judge,
+        config: EvaluateConfig,
+        rebuild: Rebuilder | None = None,
+        distance: tuple[str, Backbone] | None = None,
         progress: Progress = lambda stage, done, total: None,
-        keys: Sequence[str] = KEYS,
+        name: str = "limner",
+        ask: Ask | None = None,
     ) -> None:
-        """`name` stands for the engine in the tables; `keys` are the things."""
-        self.studio, self.library, self.backbone, self.config = studio, library, backbone, config
-        self.name, self.progress, self.keys = name, progress, keys
-        self.rebuild = ThroughTokenizer.of(studio)
+        """`distance` names the network of the distances between sets; the judge's own if None.
 
-    def run(self) -> ThingsReport:
+        `ask` answers whole requests; edits, variations and qualities need it.
+        """
+        self.draw, self.library, self.judge, self.config = draw, library, judge, config
+        self.rebuild, self.progress, self.name = rebuild, progress, name
+        self.distance = distance or ("the judge's", judge.backbone)
+        self.ask = ask
+
+    def run(self) -> Report:
         """Ask, draw, judge."""
         started = time.monotonic()
-        config = self.config
-        report = ThingsReport(
-            self.name, self.namer.digest, config.purpose, config.seed, len(self.keys)
-        )
-        makers = {
-            "compositions": self._compositions, "masks": self._masks, "looks": self._looks,
-            "edges": self._edges, "variety": self._variety,
-        }  # fmt: skip
-        for part in config.parts:
-            makers[part](report)
+        report = Report(engine=self.name, judge=self.judge.digest, n=self.config.n)
+        if self.config.splits:
+            self._splits(report)
+        if self.rebuild is not None:
+            report.tokenizer = self._tokenizer(self.rebuild)
+        self._parts(report)
         report.seconds = time.monotonic() - started
         return report
 
     @cached_property
-    def namer(self) -> Namer:
-        """Names crops; looking at the judge's drawings takes a minute the first time."""
-        return Namer(self.library, self.backbone, self.keys, self.config.cache, self.progress)
-
-    @cached_property
-    def memory(self) -> Memory:
+    def memory(self) -> TrainingIndex:
         """The training drawings; looking at them takes minutes the first time."""
-        return Memory(
+        return TrainingIndex(
             self.library,
-            self.backbone,
+            self.judge.backbone,
             self.config.cache,
             lambda done, total: self.progress("training drawings", done, total),
         )
 
-    # --- parts ---
+    def _splits(self, report: Report) -> None:
+        """The questions of the held-out splits."""
+        self.progress("baselines", 0, 1)
+        retrieval = Retrieval(self.library, self.judge.sentences, self.config.n_retrieval_scenes)
+        drawn = []
+        for split in self.config.splits:
+            answers, pool = self._answers(split, retrieval)
+            report.match += self._match(answers, pool)
+            if split == "S3":
+                report.rules += self._rules(answers)
+            report.copies += self._copies(answers, self.memory)
+            drawn.append(answers)
+        report.distances += self._distances(drawn)
+        if self.config.sheet is not None:
+            write_nearest_sheet(drawn, self.memory, self.library, self.name, self.config.sheet)
 
-    def _compositions(self, report: ThingsReport) -> None:
+    def _parts(self, report: Report) -> None:
+        """What is measured beside the splits."""
+        config, parts = self.config, self.config.parts
+        if "words" in parts:
+            report.words = word_rows(
+                self.draw, self.library, self.judge, self.memory, config.n, config.languages,
+                config.seed, self.name, self.rebuild, self.progress,
+            )  # fmt: skip
+        if self.ask is None:
+            return
+        redrawing = Redrawing(
+            self.ask, self.library, self.judge, config.n, config.seed, config.quality,
+            self.name, self.progress,
+        )  # fmt: skip
+        if "edits" in parts:
+            report.edits = redrawing.parts() + redrawing.wholes()
+            report.cost = redrawing.cost()
+        if "variations" in parts:
+            report.variations = redrawing.variations(self.memory.threshold)
+        if "qualities" in parts:
+            report.qualities = quality_rows(
+                self.ask, self.library, self.judge, config.n, config.seed, self.progress
+            )
+
+    def _answers(self, split: str, retrieval: Retrieval) -> tuple[Answers, list[Question]]:
+        """Everybody's pictures for a split, and all its questions, drawn or not."""
         config = self.config
-        questions = compositions.ask(self.library, self.keys, config.n, config.purpose, config.seed)
-        report.n["compositions"] = len(questions)
-        true = [_straight(render_scene(q.spec, self.library, _SIZE.width)) for q in questions]
-        wanted = [
-            ImageRequest(q.prompt, size=_SIZE, quality=config.quality, seed=q.seed)
-            for q in questions
-        ]
-        for source, pictures in self._sources(true, wanted, "compositions").items():
-            answers, specks = [], []
-            for question, picture in zip(questions, pictures, strict=True):
-                premultiplied = px.premultiply(picture)
-                things = things_in(premultiplied)
-                crops = np.array([thing.crop for thing in things], np.uint8)
-                scores = self.namer.scores(crops.reshape(-1, SOURCE_PX, SOURCE_PX, 4))
-                answers.append(compositions.check(question, things, self.keys, scores))
-                specks.append(count_specks(premultiplied))
-            report.compositions[source] = compositions.figures(questions, answers)
-            report.specks[source] = estimate([float(count) for count in specks])
+        pool = ask(self.library, split, max(config.n, N_POOL), config.seed, config.languages)
+        answers = Answers(split, pool[: config.n])
+        answers.add_baselines(self.library, retrieval, self.rebuild, config.seed)
+        for lang in config.languages:
+            answers.add_drawn(self.draw, self.name, lang, config.best_of, self.progress)
+        return answers, pool
 
-    def _masks(self, report: ThingsReport) -> None:
-        config = self.config
-        questions = masks.ask(self.library, self.keys, config.n, config.purpose, config.seed, HAND)
-        report.n["masks"] = len(questions)
-        keys = [question.entry.concept.key for question in questions]
-        half = self._sources(
-            [question.true_half(self.library) for question in questions],
-            [question.into_half(config.quality) for question in questions],
-            "under a mask",
+    def _match(self, answers: Answers, pool: list[Question]) -> list[MatchRow]:
+        captions = Captions(
+            self.judge,
+            [question.caption for question in pool],
+            len(answers.questions),
+            self.config.seed,
         )
-        alone = self._sources(
-            [question.true_alone(self.library) for question in questions],
-            [question.alone(config.quality) for question in questions],
-            "alone",
-        )
-        for source, pictures in half.items():
-            cut = [
-                masks.half_of(picture, question.half)
-                for picture, question in zip(pictures, questions, strict=True)
-            ]
-            report.in_half[source] = masks.right_things(cut, keys, self.namer)
-            report.alone[source] = masks.right_things(alone[source], keys, self.namer)
-
-    def _looks(self, report: ThingsReport) -> None:
-        config = self.config
-        questions = looks.ask(
-            self.library, self.keys, max(1, config.n // 4), config.purpose, config.seed
-        )
-        report.n["looks"] = len(questions)
-        true = [
-            _straight(self.library.picture(self.library.index_from_id[entry.drawing.id], 256))
-            for question in questions
-            for entry in (question.entries[look] for look in LOOKS)
-        ]
-        wanted = [one for question in questions for one in question.requests(config.quality)]
-        asked = {question.entries["flat"].concept.key for question in questions}
-        hands = Hands(self.memory, self.library, self.backbone, asked)
-        for source, pictures in self._sources(true, wanted, "looks").items():
-            report.looks[source] = looks.check(pictures, hands)
-
-    def _edges(self, report: ThingsReport) -> None:
-        config = self.config
-        questions = masks.ask(
-            self.library, self.keys, max(2, config.n // 12), config.purpose, config.seed + 1, HAND
-        )
-        report.n["edges"] = len(questions)
-        indexes = [self.library.index_from_id[q.entry.drawing.id] for q in questions]
-        true = [_straight(self.library.picture(index, _LARGE.width)) for index in indexes]
-        wanted = [
-            ImageRequest(q.prompt, size=_LARGE, quality=config.quality, seed=q.seed)
-            for q in questions
-        ]
-        for source, pictures in self._sources(true, wanted, "edges").items():
-            report.edges[source] = _known([edge_width(picture) for picture in pictures])
-
-    def _variety(self, report: ThingsReport) -> None:
-        config = self.config
-        questions = masks.ask(
-            self.library, self.keys, max(2, config.n // 12), config.purpose, config.seed + 2, HAND
-        )
-        report.n["variety"] = len(questions)
-        wanted = [
-            ImageRequest(q.prompt, size=_SIZE, quality=config.quality, seed=q.seed + more)
-            for q in questions
-            for more in range(variety.N_SEEDS)
-        ]
-        drawn = draw_all(self.studio, wanted, "eight seeds", self.progress)
-        by_thing = [
-            drawn[start : start + variety.N_SEEDS]
-            for start in range(0, len(drawn), variety.N_SEEDS)
-        ]
-        keys = [question.entry.concept.key for question in questions]
-        report.variety[TRUE] = variety.true_variety(self.library, keys, self.backbone)
-        found = variety.drawn_variety(by_thing, self.backbone, self.memory)
-        report.variety[self.name], report.copies[self.name] = found.variety, found.copies
-
-    def _sources(
-        self, true: list[Pixels], wanted: list[ImageRequest], stage: str
-    ) -> dict[str, list[Pixels]]:
-        """True pictures, the same through the tokenizer, and drawn ones; straight RGBA."""
-        found = {TRUE: true}
-        if self.rebuild is not None:
-            self.progress(f"{stage} through the tokenizer", 0, len(true))
-            found[REBUILT] = [self.rebuild(picture) for picture in true]
-        found[self.name] = draw_all(self.studio, wanted, stage, self.progress)
+        with_hard = [row for row, q in enumerate(answers.questions) if q.hard]
+        hard_texts = [text for row in with_hard for text in answers.questions[row].hard]
+        hard: dict[int, NDArray[np.float32]] = {}
+        if with_hard:
+            embedded = self.judge.embed_texts(hard_texts)
+            embedded = embedded.reshape(len(with_hard), -1, embedded.shape[1])
+            hard = dict(zip(with_hard, embedded, strict=True))
+        found = []
+        for (source, lang), pictures in answers.pictures.items():
+            rows = answers.rows[source, lang]
+            seen = self.judge.embed_pictures(pictures)
+            found.append(_match_row(answers.split, source, lang, seen, rows, captions, hard))
+            if source == self.name and lang == "en":
+                # Each picture under the caption of the next: what chance and habit alone give.
+                moved = np.roll(seen, 1, axis=0)
+                name = f"{self.name}, captions shuffled"
+                found.append(_match_row(answers.split, name, lang, moved, rows, captions, hard))
         return found
 
+    def _rules(self, answers: Answers) -> list[RuleRow]:
+        found = []
+        for (source, lang), pictures in answers.pictures.items():
+            specs = [answers.questions[row].spec for row in answers.rows[source, lang]]
+            verdicts = rules.check(pictures, specs, self.library, self.judge)
+            by_rule: dict[str, Estimate] = {}
+            for rule in rules.RULES:
+                asked = [getattr(verdict, rule) for verdict in verdicts]
+                by_rule[rule] = estimate([answer for answer in asked if answer is not None])
+            found.append(RuleRow(source, lang, by_rule))
+        return found
 
-def _straight(premultiplied: Pixels) -> Pixels:
-    straight: Pixels = px.unpremultiply(premultiplied)
-    return straight
+    def _copies(self, answers: Answers, memory: TrainingIndex) -> list[CopyRow]:
+        found = []
+        for (source, lang), pictures in answers.pictures.items():
+            if source not in (TRUE, self.name):
+                continue
+            nearest = memory.nearest(pictures)
+            found.append(
+                CopyRow(
+                    answers.split,
+                    source,
+                    lang,
+                    estimate(memory.is_copy(nearest)),
+                    estimate(nearest.similarity),
+                    estimate(nearest.overlap),
+                )
+            )
+        return found
+
+    def _distances(self, drawn: list[Answers]) -> list[DistanceRow]:
+        """Of each source's pictures of all splits to the true pictures of the same questions."""
+        name, backbone = self.distance
+        features: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
+        for answers in drawn:
+            for key, pictures in answers.pictures.items():
+                features.setdefault(key, []).append(pooled_features(backbone, pictures))
+        sets = {key: np.concatenate(parts) for key, parts in features.items()}
+        true = sets.pop((TRUE, ""))
+        rows = [
+            _distance_row(source, lang, name, found, true) for (source, lang), found in sets.items()
+        ]
+        halves = f"{TRUE}, one half to the other"
+        return [*rows, _distance_row(halves, "", name, true[::2], true[1::2])]
+
+    def _tokenizer(self, rebuild: Rebuilder) -> TokenizerRow:
+        """On the artist that the tokenizer never saw (S2)."""
+        rows = [
+            index
+            for index, entry in enumerate(self.library.entries)
+            if entry.drawing.artist == splits.HELD_OUT_ARTIST
+        ]
+        if not rows:
+            raise DataError(
+                f"The library has no drawings of {splits.HELD_OUT_ARTIST}, the held-out artist",
+                hint="Run `limner data build`, which fetches them.",
+            )
+        chosen = rows[:: max(1, len(rows) // _TOKENIZER_PICTURES)][:_TOKENIZER_PICTURES]
+        true = np.stack([self.library.picture(index, rebuild.px) for index in chosen])
+        rebuilt = rebuild.exactly(true)
+        a, b = metrics.on_white(true), metrics.on_white(rebuilt)
+        # Premultiplied colour is what shows on black.
+        on_black = metrics.psnr(true[..., :3], rebuilt[..., :3])
+        return TokenizerRow(
+            splits.HELD_OUT_ARTIST,
+            rebuild.px,
+            estimate(metrics.psnr(a, b)),
+            estimate(on_black),
+            estimate(metrics.ssim(a, b)),
+            estimate(metrics.edge_f1(a, b)),
+            estimate(metrics.alpha_error(true, rebuilt)),
+        )
 
 
-def _known(values: list[float]) -> Estimate:
-    """The mean of what is no NaN."""
-    return estimate([value for value in values if np.isfinite(value)])
+def _distance_row(
+    source: str, lang: str, network: str, found: NDArray[np.float32], true: NDArray[np.float32]
+) -> DistanceRow:
+    density, coverage = metrics.density_and_coverage(found, true)
+    kid, sliced = metrics.kid(found, true), metrics.sliced_wasserstein(found, true)
+    return DistanceRow(source, lang, network, kid, sliced, density, coverage, len(found))
+
+
+def _match_row(
+    split: str,
+    source: str,
+    lang: str,
+    seen: NDArray[np.float32],
+    rows: list[int],
+    captions: Captions,
+    hard: dict[int, NDArray[np.float32]],
+) -> MatchRow:
+    """One source of one split: how often the true caption is the one the judge likes best."""
+    asked = [place for place, row in enumerate(rows) if row in hard]
+    hard_first: NDArray[np.bool_] = np.zeros(0, bool)
+    if asked:
+        true = (seen[asked] * captions.vectors[[rows[place] for place in asked]]).sum(1)
+        nearly = np.stack([hard[rows[place]] @ seen[place] for place in asked])
+        hard_first = metrics.is_first(true, nearly)
+    of_all = estimate(captions.are_first(seen, rows))
+    return MatchRow(split, source, lang, captions.n_choices, of_all, estimate(hard_first))
 
 
 def main(
-    studio: Studio,
+    draw: Draw,
     data: Path,
-    config: ThingsConfig,
-    name: str,
+    judge: Judge,
+    config: EvaluateConfig,
+    run: Path | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> ThingsReport:
-    """Evaluate a studio's engine on the art under `data`.
+    name: str = "limner",
+    ask: Ask | None = None,
+) -> Report:
+    """Evaluate an engine on the art under `data`.
 
-    Raises DataError without the art and MissingExtra without the frozen network.
+    `run` is a training run whose image tokenizer takes part. Distances are measured with
+    EfficientNet-Lite 2, or with the judge's network where that is not installed.
     """
-    backbone = Backbone.load("lite1")
-    return ThingsEvaluation(studio, Library.open(data), backbone, config, name, progress).run()
+    library = Library.open(data)
+    rebuild = None if run is None else Rebuilder(run)
+    try:
+        distance = "EfficientNet-Lite 2", Backbone.load("lite2")
+    except MissingExtra:
+        distance = "EfficientNet-Lite 1, which is also the judge's", judge.backbone
+    return Evaluation(draw, library, judge, config, rebuild, distance, progress, name, ask).run()

@@ -7,13 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.engines.base import Picture, Preview, Progress, Wanted
-from limner.engines.onnx_graph import OnnxEngine
-from limner.model.decoding import draw_codes, last
-from limner.model.revising import count_revise_steps, revise_codes
-from limner.model.sampling import REVISING, uniforms
-from limner.model.torch_network import TorchNetwork
-from limner.request import SIZES, Edit, ImageRequest, Size
+from limner.engines.base import (
+    ImageTask,
+    Picture,
+    Preview,
+    Progress,
+)
+from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Size,
+)
+from limner.sampling.decoding import draw_codes, last
+from limner.sampling.revising import count_revise_steps, revise_codes
+from limner.sampling.sampling import REVISING, uniforms
 from tests import tiny
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
@@ -68,7 +78,7 @@ def test_pytorch_revises_alike(engine: OnnxEngine, tiny_weights: Path) -> None:
 def test_the_same_bytes_alone_and_in_company(engine: OnnxEngine, quality: str) -> None:
     sizes = (SIZES[0], Size(384, 256), Size(64, 96))  # in one batch: other places for each
     wanted = [
-        Wanted(dataclasses.replace(REQUEST, n=3, size=size, quality=quality), index)  # type: ignore[arg-type]
+        ImageTask(dataclasses.replace(REQUEST, n=3, size=size, quality=quality), index)  # type: ignore[arg-type]
         for index, size in enumerate(sizes)
     ]
     together = {

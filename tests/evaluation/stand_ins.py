@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limner.data import shapes
-from limner.data.library import Library
-from limner.training.backbone import Backbone
-from limner.training.judge import GROUND
+from limner.data.emoji.library import Library
+from limner.data.sources import shapes
+from limner.evaluation.judge.judge import GROUND
+from limner.training.tasks.backbone import Backbone
 
 KEYS = tuple(
     f"shape:{name}"

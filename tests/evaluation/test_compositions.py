@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from limner.data.library import Library
+from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
-from limner.evaluation.compositions import (
+from limner.evaluation.things.vocabulary.compositions import (
     Answer,
     Question,
     ask,
@@ -15,9 +15,9 @@ from limner.evaluation.compositions import (
     figures,
     purpose_of,
 )
-from limner.evaluation.cutting import things_in
-from limner.evaluation.naming import Namer
-from limner.training.backbone import SOURCE_PX
+from limner.evaluation.things.vocabulary.cutting import things_in
+from limner.evaluation.things.vocabulary.naming import Namer
+from limner.training.tasks.backbone import SOURCE_PX
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 
 PX = 128

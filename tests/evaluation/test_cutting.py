@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limner.evaluation.cutting import count_specks, foreground, things_in
-from limner.training.backbone import SOURCE_PX
+from limner.evaluation.things.vocabulary.cutting import count_specks, foreground, things_in
+from limner.training.tasks.backbone import SOURCE_PX
 
 PX = 128
 Pixels = NDArray[np.uint8]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limner.evaluation.edges import edge_width
+from limner.evaluation.measures.edges import edge_width
 
 
 def disc(width: float) -> NDArray[np.uint8]:

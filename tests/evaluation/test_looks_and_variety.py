@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from limner.data.library import Library
-from limner.evaluation import looks
-from limner.evaluation.variety import drawn_variety, true_variety
-from limner.model import pixels as px
-from limner.training.answers import Pixels
-from limner.training.baselines import Memory
-from limner.training.wordings import LOOKS, Hands
+from limner.data.emoji.library import Library
+from limner.evaluation.baselines import TrainingIndex
+from limner.evaluation.questions.wordings import LOOKS, Hands
+from limner.evaluation.samples import Pixels
+from limner.evaluation.things.vocabulary import looks
+from limner.evaluation.things.vocabulary.variety import drawn_variety, true_variety
+from limner.imaging import codec as px
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 
 
@@ -57,14 +57,14 @@ def test_a_thing_is_told_apart_if_all_its_looks_are_right() -> None:
 
 def test_hands_may_be_asked_among_some(library: Library) -> None:
     eye = SilhouetteEye()
-    hands = Hands(Memory(library, eye), library, eye, set())
+    hands = Hands(TrainingIndex(library, eye), library, eye, set())
     pictures = np.stack([library.picture(row, 64) for row in range(8)])
     assert set(hands.of(pictures, ("fluent-emoji",))) == {"fluent-emoji"}
 
 
 def test_equal_pictures_have_no_variety_and_training_drawings_are_copies(library: Library) -> None:
     eye = SilhouetteEye()
-    memory = Memory(library, eye)
+    memory = TrainingIndex(library, eye)
     star, heart = (
         px.unpremultiply(library.picture(library.index_from_id[f"twemoji/{name}"], 64))
         for name in ("green-star", "blue-heart")

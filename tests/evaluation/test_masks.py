@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from limner.data.library import Library
-from limner.evaluation.masks import HALVES, ask, half_of, right_things
-from limner.evaluation.naming import Namer
+from limner.data.emoji.library import Library
+from limner.evaluation.things.vocabulary.masks import (
+    HALVES,
+    ask,
+    half_of,
+    right_things,
+)
+from limner.evaluation.things.vocabulary.naming import Namer
 from limner.request import Edit
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.data.library import Library
+from limner.data.emoji.library import Library
 from limner.errors import DataError
-from limner.evaluation.naming import Namer
-from limner.training.backbone import SOURCE_PX
+from limner.evaluation.things.vocabulary.naming import Namer
+from limner.training.tasks.backbone import SOURCE_PX
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from limner import settings
-from limner.data.library import Library
+from limner.data.emoji.library import Library
 from limner.errors import DataError
-from limner.evaluation.drawing import draw_all
-from limner.evaluation.report import ThingsReport
-from limner.evaluation.run import PARTS, ThingsConfig, ThingsEvaluation
-from limner.evaluation.through_tokenizer import ThroughTokenizer
-from limner.model import pixels as px
+from limner.evaluation.samples import TRUE
+from limner.evaluation.things.vocabulary.drawing import draw_all
+from limner.evaluation.things.vocabulary.report import ThingsReport
+from limner.evaluation.things.vocabulary.run import PARTS, ThingsConfig, ThingsEvaluation
+from limner.evaluation.things.vocabulary.through_tokenizer import ThroughTokenizer
+from limner.imaging import codec as px
 from limner.request import SIZES, ImageRequest
 from limner.studio import Studio
-from limner.training.answers import TRUE
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 
 NAME = "testcard"
