@@ -85,10 +85,13 @@ NANO_96 = replace(
     ),
     set=SetConfig(n_scenes=120_000),
     # Half the steps, and no choosing, draw as well; with less heat in the detail edges are calmer.
+    # A second look takes half of the specks away (docs/experiments.md, 2026-11-26).
     sampling={
         "low": replace(_STEADY, n_steps=16, detail_temperature=0.5),
-        "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5),
-        "high": replace(_STEADY, n_steps=64, detail_temperature=0.5, n_candidates=4),
+        "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5, revise_share=0.3),
+        "high": replace(
+            _STEADY, n_steps=64, detail_temperature=0.5, n_candidates=4, revise_share=0.3
+        ),
     },
 )
 
