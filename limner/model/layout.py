@@ -1,69 +1,70 @@
-"""A layout: which things a picture holds and in which box of cells each of them is.
+"""A layout: what is drawn where on a canvas of cells. Plain data, no NumPy.
 
-Plain data in NumPy. The planner writes it from a prompt, people may give it, the compositor knows
-it; the cell model draws it.
+Cells are counted row by row. Boxes are in whole cells, lie within the canvas, and may overlap:
+things are painted in order, later ones over earlier ones.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-GROUND = -1  # what `owner` says of a cell that no thing holds
+MAX_THINGS = 6  # the transformer marks at most so many things and the ground
+GROUND = -1
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of cells; (x, y) is its left upper cell, counted from 0."""
+    """A rectangle of cells; its upper left cell is in column `x` and row `y`."""
 
     x: int
     y: int
-    width: int  # cells
-    height: int  # cells
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.height < 1:
-            raise ValueError(f"a box holds at least one cell: {self.width}x{self.height}")
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing, the words that name it, and where it is."""
+    """One thing: its own phrase, with style words, and its box."""
 
-    phrase: str  # "a red cat"; three cats are three things
+    phrase: str
     box: Box
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A canvas of cells and what is on it."""
+    """A canvas of columns × rows cells and the things on it, painted in order.
+
+    `ground` says what lies behind the things, "" for nothing.
+    """
 
     columns: int
     rows: int
-    things: tuple[Thing, ...]  # painted in this order, later ones over earlier ones
-    ground: str = ""  # the words for what is behind the things; empty if the prompt has none
+    things: tuple[Thing, ...] = ()
+    ground: str = ""
+
+    @classmethod
+    def single(cls, phrase: str, columns: int, rows: int) -> "Layout":
+        """One thing whose box is the canvas."""
+        return cls(columns, rows, (Thing(phrase, Box(0, 0, columns, rows)),))
 
     def __post_init__(self) -> None:
+        if self.columns < 1 or self.rows < 1:
+            raise ValueError(f"a canvas of {self.columns} x {self.rows} cells has no cell")
+        if len(self.things) > MAX_THINGS:
+            raise ValueError(f"{len(self.things)} things; a layout holds at most {MAX_THINGS}")
         for thing in self.things:
             box = thing.box
-            inside = box.x >= 0 and box.y >= 0
-            inside = inside and box.x + box.width <= self.columns
-            if not inside or box.y + box.height > self.rows:
-                raise ValueError(f"{box} is not inside a canvas of {self.columns}x{self.rows}")
+            fits = 0 <= box.x <= self.columns - box.width and 0 <= box.y <= self.rows - box.height
+            if box.width < 1 or box.height < 1 or not fits:
+                raise ValueError(
+                    f"{box} does not lie within a canvas of {self.columns} x {self.rows} cells"
+                )
 
 
-def single(phrase: str, columns: int, rows: int, ground: str = "") -> Layout:
-    """The layout of one thing: its box is the canvas."""
-    return Layout(columns, rows, (Thing(phrase, Box(0, 0, columns, rows)),), ground)
-
-
-def owner(layout: Layout) -> NDArray[np.int64]:
-    """The index of the topmost thing whose box holds each cell, GROUND where there is none.
-
-    Shape (rows * columns,), row-major.
-    """
-    grid = np.full((layout.rows, layout.columns), GROUND, np.int64)
-    for i, thing in enumerate(layout.things):
+def owner(layout: Layout) -> tuple[int, ...]:
+    """Index of the topmost thing at each cell, GROUND where there is none; (rows * columns,)."""
+    owners = [GROUND] * (layout.rows * layout.columns)
+    for index, thing in enumerate(layout.things):
         box = thing.box
-        grid[box.y : box.y + box.height, box.x : box.x + box.width] = i
-    return grid.ravel()
+        for row in range(box.y, box.y + box.height):
+            start = row * layout.columns + box.x
+            owners[start : start + box.width] = [index] * box.width
+    return tuple(owners)
