@@ -53,7 +53,11 @@ class Forms:
 
 
 def related(
-    rng: np.random.Generator, forms: Forms, relation: str, parts: Sequence[str], plural: bool = False
+    rng: np.random.Generator,
+    forms: Forms,
+    relation: str,
+    parts: Sequence[str],
+    plural: bool = False,
 ) -> str:
     """Say that parts[0] stands in the relation to parts[1] (and parts[2] if the form takes it)."""
     ordered = list(parts)
@@ -133,8 +137,12 @@ def styled(rng: np.random.Generator, forms: Forms, text: str, style: str) -> str
         return f"{text} {style}" if dice < 0.7 else f"{text}, {style}"
     if dice < 0.75:
         return f"{text}, {style}"
-    return f"{style}, {text}" if dice < 0.85 else f"{style} {text}" if dice < 0.93 else (
-        f"{text} {style}"
+    return (
+        f"{style}, {text}"
+        if dice < 0.85
+        else f"{style} {text}"
+        if dice < 0.93
+        else (f"{text} {style}")
     )
 
 

@@ -35,10 +35,10 @@ class Nouns:
     """The words that stories are made of."""
 
     lang: str
-    things: tuple[Noun, ...]  # can be counted and placed
-    synonyms: tuple[Noun, ...]  # other words for such things
-    labels: tuple[str, ...]  # of everything, for prompts that name one thing
-    bags: tuple[tuple[str, ...], ...]  # a label and its tags
+    things: tuple[Noun, ...] = ()  # can be counted and placed
+    synonyms: tuple[Noun, ...] = ()  # other words for such things
+    labels: tuple[str, ...] = ()  # of everything, for prompts that name one thing
+    bags: tuple[tuple[str, ...], ...] = ()  # a label and its tags
 
 
 @dataclass(frozen=True)
@@ -189,8 +189,7 @@ def _noun(rng: np.random.Generator, forms: Forms, nouns: Nouns) -> Noun:
     return nouns.things[int(rng.integers(len(nouns.things)))]
 
 
-_ONSETS = ("b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n")
-_ONSETS += ("p", "pl", "r", "s", "sh", "sp", "st", "t", "tr", "v", "w", "z")
+_ONSETS = tuple("b br c ch d dr f fl g gr h j k l m n p pl r s sh sp st t tr v w z".split())
 _VOWELS = ("a", "e", "i", "o", "u", "ee", "oo", "ai", "ou")
 _CODAS = ("", "n", "r", "l", "t", "ck", "m", "p", "st", "x", "nd")
 

@@ -12,10 +12,18 @@ _DETERMINERS = re.compile(
     r"|a dozen|a few|a pair of|a couple of|a bunch of|a group of|lots of|a lot of|a|an)\b\s*)?"
     r"(?:of\b\s*)?(?:the\b\s*)?"
 )
-_MEASURES = "个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件双顶台部间栋扇盏口幅瓶枚颗粒束株位名群对些串顿份封轮面"
-_CHINESE_NUMBER = re.compile(rf"^(?:这|那)?(?:[一二两三四五六七八九十几\d]+|好几|许多|很多)?([{_MEASURES}])?")
+_MEASURES = (
+    "个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件双顶台部间栋扇盏"
+    "口幅瓶枚粒束株位名群对些串顿份封轮面"
+)
+_CHINESE_NUMBER = re.compile(
+    rf"^(?:这|那)?(?:[一二两三四五六七八九十几\d]+|好几|许多|很多)?([{_MEASURES}])?"
+)
 _PLURAL_MEASURES = "群对些双"
-_AFTER_HEAD = re.compile(r" (?:with|without|of|in|on|from|at|wearing|holding|for|to|and) ")
+_AFTER_HEAD = re.compile(
+    r" (?:with|without|of|in|on|from|at|for|to|and|wearing|holding|feeding|facing|increasing|"
+    r"decreasing|pointed)(?= |$)"
+)
 _IRREGULAR = {
     "mice": "mouse", "people": "person", "men": "man", "women": "woman", "children": "child",
     "feet": "foot", "teeth": "tooth", "geese": "goose", "leaves": "leaf", "knives": "knife",
@@ -28,9 +36,10 @@ _IRREGULAR = {
     "vases": "vase", "purses": "purse", "briefcases": "briefcase", "nurses": "nurse",
     "wishes": "wish", "suitcases": "suitcase", "headaches": "headache", "moustaches": "moustache",
     "caches": "cache", "avalanches": "avalanche", "selfies": "selfie", "smoothies": "smoothie",
-    "brownies": "brownie", "hoes": "hoe", "toes": "toe", "oboes": "oboe",
+    "brownies": "brownie", "blouses": "blouse", "volcanoes": "volcano",
+    "rhinoceroses": "rhinoceros", "puppies": "puppy", "hippies": "hippy",
 }  # fmt: skip
-_SAME = ("ss", "us", "is", "'s", "ous")
+_SAME = ("ss", "us", "iris", "tennis", "chassis", "'s")
 
 
 def bare(words: str) -> str:
@@ -48,7 +57,7 @@ def bare(words: str) -> str:
 
 
 def one_of(words: str, count: int) -> str:
-    """The words for one of `count` things: "a red apple" for "three red apples", 一只猫 for 三只猫."""
+    """The words for one of `count` things: "a cat" for "three cats", 一只猫 for 三只猫."""
     rest = bare(words)
     if _is_chinese(words):
         if count == 1 or rest == words:
@@ -73,8 +82,9 @@ def singular(noun: str) -> str:
     match = _AFTER_HEAD.search(noun)
     head, rest = (noun[: match.start()], noun[match.start() :]) if match else (noun, "")
     before, space, last = head.rpartition(" ")
-    if before in ("men", "women"):  # "women judges"
-        before = _IRREGULAR[before]
+    first, blank, others = before.partition(" ")
+    if first in ("men", "women"):  # "women judges"
+        before = f"{_IRREGULAR[first]}{blank}{others}"
     return f"{before}{space}{_singular_word(last)}{rest}"
 
 
@@ -86,7 +96,7 @@ def _singular_word(word: str) -> str:
         return word[:-3] + "man"
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith(("sses", "shes", "ches", "xes", "zes", "oes")):
+    if word.endswith(("sses", "shes", "ches", "xes", "zes", "oes", "uses", "ceroses")):
         return word[:-2]
     if word.endswith("s") and not word.endswith(_SAME) and len(word) > 2:
         return word[:-1]

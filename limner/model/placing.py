@@ -7,7 +7,7 @@ and by how large the things become; the best one is taken. NumPy only, some mill
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, permutations
+from itertools import combinations, pairwise, permutations
 from math import sqrt
 
 import numpy as np
@@ -93,7 +93,8 @@ def _blocks(
         if name in _TOUCHING and first not in parent and not _is_under(second, first, parent):
             parent[first] = second
             riders.setdefault(second, []).append((first, name))
-    blocks, paint = [], []
+    blocks: list[_Block] = []
+    paint: list[int] = []
     for root in (i for i in range(len(items)) if i not in parent):
         block = _Block()
         _put(block, root, 0.0, 0.0, SIZES[items[root].size], items, riders, rng, paint)
@@ -194,7 +195,7 @@ def _cuts(n: int) -> list[list[tuple[int, int]]]:
     for n_rows in range(1, min(n, 4) + 1):
         for inner in combinations(range(1, n), n_rows - 1):
             ends = [0, *inner, n]
-            cut = list(zip(ends[:-1], ends[1:], strict=True))
+            cut = list(pairwise(ends))
             lengths = [b - a for a, b in cut]
             if n <= 3 or max(lengths) - min(lengths) <= 1:
                 found.append(cut)
@@ -329,13 +330,16 @@ def _rounded(
 ) -> dict[int, Box]:
     boxes = {}
     for i, (x, y, side) in block.squares.items():
-        cells = int(round(side * scale))
+        cells = round(side * scale)
         cells = max(min(_SMALLEST, columns, rows), min(cells, columns, rows))
         # The middle and the lower edge stay where they are: feet stand on one line.
         at = round(left + (x + side / 2) * scale - cells / 2)
         bottom = round(top + (y + side) * scale)
         boxes[i] = Box(
-            min(max(at, 0), columns - cells), min(max(bottom - cells, 0), rows - cells), cells, cells
+            min(max(at, 0), columns - cells),
+            min(max(bottom - cells, 0), rows - cells),
+            cells,
+            cells,
         )
     return boxes
 

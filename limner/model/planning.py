@@ -24,7 +24,8 @@ RELATION_NAMES = ("", *placing.RELATIONS)
 MAX_TOKENS = 96  # of a prompt that are read
 
 Scores = Sequence[NDArray[np.floating]]  # as planner.PlannerScores, of one prompt or more
-Score = Callable[[NDArray[np.int64]], Scores]  # tokens (B, T) to scores: the network
+Ints = NDArray[np.int64]
+Score = Callable[[Ints], Scores]  # tokens (B, T) to scores: the network
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _of_each(
 
 
 def _phrase(thing: Named, reading: Reading) -> str:
-    """A thing as its caption would say it alone, with the background and the style of the prompt."""
+    """A thing as a caption says it alone, with the background and the style of the prompt."""
     text = phrases.one_of(thing.words, thing.count)
     is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
     if _is_background(reading.ground):

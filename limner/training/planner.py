@@ -14,7 +14,6 @@ from limner.model.phrases import bare
 from limner.model.planner import Planner, PlannerConfig, PlannerScores
 from limner.model.planning import (
     COUNTS,
-    MAX_TOKENS,
     PLACE_NAMES,
     RELATION_NAMES,
     TAGS,
@@ -221,9 +220,7 @@ def figures_of(readings: Sequence[Reading], truths: Sequence[Truth]) -> dict[str
     return {name: float(np.mean(found)) for name, found in rows.items() if found}
 
 
-def _same(
-    said: Sequence[tuple[int, str, int]], wanted: frozenset[tuple[int, str, int]]
-) -> bool:
+def _same(said: Sequence[tuple[int, str, int]], wanted: frozenset[tuple[int, str, int]]) -> bool:
     return _either_way(said) == _either_way(wanted)
 
 

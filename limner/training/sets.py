@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data import shapes, splits
+from limner.data import shapes, splits, stories
 from limner.data.captions import STYLES, caption
 from limner.data.folder import FolderSource
 from limner.data.library import Library
@@ -63,6 +63,9 @@ class TrainingSet(Protocol):
     ) -> tuple[Examples, Examples]:
         """The generator's examples, and some to test it on; codes are kept in the folder."""
 
+    def nouns(self, lang: str) -> stories.Nouns:
+        """The words of a language that the planner's stories are made of."""
+
 
 class LibrarySet:
     """A library's drawings, and scenes composed of them."""
@@ -115,6 +118,10 @@ class LibrarySet:
         tested = self._scenes(self._tested, None, config.n_held_out, seed=5)
         uniform = np.ones(len(tested))
         return train, self._encoded(tested, uniform, "held-out", tokenizer, kept, report)
+
+    def nouns(self, lang: str) -> stories.Nouns:
+        """See `TrainingSet`."""
+        return stories.nouns(list(self.library.concepts.values()), lang)
 
     def _alone(self, index: int) -> SceneSpec:
         entry = self.library.entries[index]
@@ -200,6 +207,10 @@ class SourceSet:
             SourceExamples(_Part(self.source, self._train), train),
             SourceExamples(_Part(self.source, self._held_out), tested),
         )
+
+    def nouns(self, lang: str) -> stories.Nouns:
+        """None: free captions do not say which of their words are things."""
+        return stories.Nouns(lang)
 
     def _content(self) -> str:
         """A digest of all training pictures, so that an edited one is not taken for the old one."""
