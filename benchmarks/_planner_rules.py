@@ -1,7 +1,7 @@
 """A rule-based reader of prompts, as a baseline for the planner.
 
-It knows number words, relation words and grounds, cuts a prompt at them, and takes what lies between
-for things. It has no list of nouns.
+It knows number words, relation words and grounds, cuts a prompt at them, and takes what lies
+between for things. It has no list of nouns.
 """
 
 import re
@@ -11,19 +11,20 @@ from limner.model.planning import Named, Reading
 from limner.model.text_tokenizer import normalise
 
 _WRAPS = re.compile(
-    r"^(?:please |can you |could you |i want |i need |i would like |i'd like |give me |show me |hey, )*"
+    r"^(?:please |can you |could you |i want |i need |i would like |i'd like |give me |show me |"
+    r"hey, )*"
     r"(?:(?:draw|make|paint|generate|create|design)(?: me)? ?)?"
-    r"(?:(?:a |an |the )?(?:simple |cute )?(?:picture|image|drawing|illustration|sketch|icon|sticker|"
-    r"poster|cartoon|scene|logo|artwork) (?:of|with|for|that shows) )?(?:there (?:is|are) )?"
+    r"(?:(?:a |an |the )?(?:simple )?(?:picture|image|drawing|illustration|sketch|icon|"
+    r"sticker|poster|cartoon|scene|logo|artwork) (?:of|with|for|that shows) )?(?:there (?:is|are) )?"
 )
 _STYLE = re.compile(
-    r"[,. ]*\b(?:in )?(?:(?:an? |the )?[\w ]*\bstyle|flat|outlined|3d|pixel art|cartoon|minimal|vector|"
-    r"line art|clip art|sticker|icon|emoji|no background|please|thanks|thank you)\b[.?! ]*$"
+    r"[,. ]*\b(?:in )?(?:(?:an? |the )?[\w ]*\bstyle|flat|outlined|3d|pixel art|cartoon|minimal|"
+    r"vector|line art|clip art|sticker|icon|emoji|no background|please|thanks|thank you)\b[.?! ]*$"
 )
 _GROUND = re.compile(
     r"[,.]? ?(?:(?:on|with|in front of|against|in|at|under) )?(?:an? |the )?"
-    r"((?:\w+ )?\w+ (?:background|backdrop)|(?<=the )(?:grass|sky|sea|beach|snow|forest|garden|park|room|"
-    r"water|desert|street|field)|(?<=in )space|(?<=at )night)\b[.?! ]*$"
+    r"((?:\w+ )?\w+ (?:background|backdrop)|(?<=the )(?:grass|sky|sea|beach|snow|forest|garden|"
+    r"park|room|water|desert|street|field)|(?<=in )space|(?<=at )night)\b[.?! ]*$"
 )
 # In the order in which they are tried; True where the second thing is said first.
 _RELATIONS = (
@@ -42,8 +43,13 @@ _RELATIONS = (
 _CHINESE_WRAPS = re.compile(
     r"^(?:请|帮我|给我|我想要|我要|能不能|可以)*(?:画|生成|设计|做|来)*(?:一?[张幅]|一下)?(?:画面上有|图中有)?"
 )
-_CHINESE_STYLE = re.compile(r"[,，。 ]*(?:[\w ]*风格?|3d|卡通|插画|图标|贴纸|的图片|的插画|谢谢)[。!！ ]*$")
-_CHINESE_GROUND = re.compile(r"[,， ]*([^,，的]*色的?背景)[,，。 ]*$|^(?:在)?([^,，的]*背景|草地|海|天空|沙滩|雪地)(?:上有?|里有?|中有?)?的?[,， ]*")
+_CHINESE_STYLE = re.compile(
+    r"[,，。 ]*(?:[\w ]*风格?|3d|卡通|插画|图标|贴纸|的图片|的插画|谢谢)[。!！ ]*$"
+)
+_CHINESE_GROUND = re.compile(
+    r"[,， ]*([^,，的]*色的?背景)[,，。 ]*$|"
+    r"^(?:在)?([^,，的]*背景|草地|海|天空|沙滩|雪地)(?:上有?|里有?|中有?)?的?[,， ]*"
+)
 _CHINESE_RELATIONS = (
     (r"(.+)[在位于]+(.+?)的?左[边侧]$", "left of", False),
     (r"(.+)[在位于]+(.+?)的?右[边侧]$", "left of", True),
@@ -92,9 +98,8 @@ def read(prompt: str) -> Reading:
     starts = [0, len(groups[0])] if len(groups) > 1 else [0]
     pairs = []
     for first, name, second in relations:
-        for a in range(len(groups[first])):
-            for b in range(len(groups[second])):
-                pairs.append((starts[first] + a, name, starts[second] + b))
+        firsts, seconds = (range(starts[i], starts[i] + len(groups[i])) for i in (first, second))
+        pairs += [(a, name, b) for a in firsts for b in seconds]
     return Reading(things, tuple(pairs), said)
 
 

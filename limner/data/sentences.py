@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from limner.data import words
+from limner.data.concepts import Concept
 
 # A relation is (first, name, second), indices of things. The forms say these; "right of", "below"
 # and "behind" are said by exchanging the two.
+MIDDLE = 2  # the natural size of what is not known
 INVERSES = {"right of": "left of", "below": "above", "behind": "in front of"}
 
 
@@ -31,12 +33,23 @@ def grammar(lang: str) -> dict[str, Any]:
     return part
 
 
+def natural_size(concept: Concept) -> int:
+    """How large a thing is in the world: 0 (a bee) to 4 (a house)."""
+    table = grammar("natural_sizes")
+    english = words.clean_english(concept.labels["en"])
+    return int(table["names"].get(english, table["subgroups"].get(concept.subgroup, MIDDLE)))
+
+
 @dataclass(frozen=True)
 class Forms:
-    """The forms of one language: those of training, or wherever there are any the held-out ones."""
+    """The forms of one language: those of training, or wherever there are any the held-out ones.
+
+    `still` leaves out the forms that say more than where a thing stands, such as "riding".
+    """
 
     lang: str  # "en" or "zh"
     held_out: bool = False
+    still: bool = False
 
     def of(self, kind: str, name: str = "") -> list[Any]:
         """All forms of a kind, such as "wraps"; of relations those of one relation."""
@@ -44,7 +57,11 @@ class Forms:
         found = table[kind]
         if self.held_out and f"held_out_{kind}" in table:
             found = table[f"held_out_{kind}"]
-        return list(found[name] if name else found)
+        forms = list(found[name] if name else found)
+        if not self.still:
+            return forms
+        acts = table["not_in_captions"]
+        return [form for form in forms if not any(act in form for act in acts)]
 
     def pick(self, rng: np.random.Generator, kind: str, name: str = "") -> Any:
         """One of `of`, all alike likely."""

@@ -12,13 +12,12 @@ import numpy as np
 from limner.data import sentences, splits, words
 from limner.data.captions import STYLES
 from limner.data.concepts import Concept
-from limner.data.sentences import Forms, grammar, marked
+from limner.data.sentences import MIDDLE, Forms, grammar, marked
 from limner.model.text_tokenizer import normalise
 
 GROUND, STYLE = 100, 101  # numbers of their marks
 MAX_COUNT = 6
 _SIZES = 5
-_MIDDLE = 2  # the size of what is not known
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Noun:
     """A word for something that can be drawn."""
 
     name: str
-    size: int = _MIDDLE  # 0 (a bee) to 4 (a house)
+    size: int = MIDDLE  # 0 (a bee) to 4 (a house)
     subgroup: str = ""
 
 
@@ -73,9 +72,9 @@ def nouns(concepts: Sequence[Concept], lang: str) -> Nouns:
     for concept, name in named:
         if name is None or not words.is_countable(concept):
             continue
-        things.append(Noun(name, natural_size(concept), concept.subgroup))
+        things.append(Noun(name, sentences.natural_size(concept), concept.subgroup))
         synonyms += [
-            Noun(word, natural_size(concept), concept.subgroup)
+            Noun(word, sentences.natural_size(concept), concept.subgroup)
             for word in known.get(concept.key, ())
             if not splits.is_held_out_synonym(word, lang) and _is_noun(word)
         ]
@@ -86,13 +85,6 @@ def nouns(concepts: Sequence[Concept], lang: str) -> Nouns:
     ]
     labels = tuple(name for _, name in named if name is not None)
     return Nouns(lang, tuple(things), tuple(synonyms), labels, tuple(bags))
-
-
-def natural_size(concept: Concept) -> int:
-    """How large a thing is in the world: 0 (a bee) to 4 (a house)."""
-    table = grammar("natural_sizes")
-    english = words.clean_english(concept.labels["en"])
-    return int(table["names"].get(english, table["subgroups"].get(concept.subgroup, _MIDDLE)))
 
 
 def _is_noun(word: str) -> bool:
@@ -189,7 +181,8 @@ def _noun(rng: np.random.Generator, forms: Forms, nouns: Nouns) -> Noun:
     return nouns.things[int(rng.integers(len(nouns.things)))]
 
 
-_ONSETS = tuple("b br c ch d dr f fl g gr h j k l m n p pl r s sh sp st t tr v w z".split())
+_ONSETS = ("b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p")
+_MORE_ONSETS = ("pl", "r", "s", "sh", "sp", "st", "t", "tr", "v", "w", "z")
 _VOWELS = ("a", "e", "i", "o", "u", "ee", "oo", "ai", "ou")
 _CODAS = ("", "n", "r", "l", "t", "ck", "m", "p", "st", "x", "nd")
 
@@ -201,7 +194,9 @@ def _made_up(rng: np.random.Generator, nouns: Nouns) -> str:
         picked = [pool[int(rng.integers(len(pool)))] for _ in range(int(rng.integers(1, 4)))]
         return "".join(c for c in picked if c.isalpha() and c not in "在有和的上下里") or "物"
     syllables = [
-        "".join(part[int(rng.integers(len(part)))] for part in (_ONSETS, _VOWELS, _CODAS))
+        "".join(
+            part[int(rng.integers(len(part)))] for part in (_ONSETS + _MORE_ONSETS, _VOWELS, _CODAS)
+        )
         for _ in range(int(rng.integers(1, 4)))
     ]
     return "".join(syllables)
@@ -273,7 +268,7 @@ def _single(draft: _Draft) -> str:
         if nouns.lang == "en" and rng.random() < 0.6:
             said = words.with_article(said)
         draft.counts.append(1)
-        draft.sizes.append(_MIDDLE)
+        draft.sizes.append(MIDDLE)
         text = marked(said, 0)
     else:
         text = draft.thing(counted=0)

@@ -89,9 +89,8 @@ def singular(noun: str) -> str:
 
 
 def _singular_word(word: str) -> str:
-    for plural, single in _IRREGULAR.items():
-        if word == plural or (len(plural) > 3 and word.endswith(plural) and plural != "elves"):
-            return word[: len(word) - len(plural)] + single
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
     if word.endswith("men") and len(word) > 4:
         return word[:-3] + "man"
     if word.endswith("ies") and len(word) > 4:

@@ -225,14 +225,19 @@ def _measured(
     each = np.arange(len(orders))
     for r, (a, b) in enumerate(cut):
         bottom = bottom + free + scales * row_heights[:, r]
-        gap = (columns - scales * row_widths[:, r]) / (b - a + 1)
-        at = np.zeros(len(orders))
+        inner, outer = _gaps(columns - scales * row_widths[:, r], b - a, columns, rows)
+        at = outer
         for slot in range(a, b):
-            at = at + gap
             centres[each, orders[:, slot], 0] = at + scales * widths[:, slot] / 2
             centres[each, orders[:, slot], 1] = bottom - scales * heights[:, slot] / 2
-            at = at + scales * widths[:, slot]
+            at = at + scales * widths[:, slot] + inner
     return scales, centres
+
+
+def _gaps(free: Floats, n: int, columns: int, rows: int) -> tuple[Floats, Floats]:
+    """The gap between n blocks of a row and the one at its ends; what is near stays together."""
+    inner = np.minimum(free / (n + 1), min(columns, rows) / 8)
+    return inner, (free - inner * (n - 1)) / 2
 
 
 def _score(
@@ -308,19 +313,20 @@ def _boxes(
     y = free / (len(heights) + 1)
     boxes: dict[int, Box] = {}
     for row, height in zip(found.rows, heights, strict=True):
-        gap = (columns - sum(blocks[b].width for b in row) * scale) / (len(row) + 1)
-        x = gap
+        spare = np.array(columns - sum(blocks[b].width for b in row) * scale)
+        inner, outer = (float(gap) for gap in _gaps(spare, len(row), columns, rows))
+        x = outer
         for b in row:
             block = blocks[b]
-            shift = (rng.random() - 0.5) * min(gap, 4.0) * 0.8
+            shift = (rng.random() - 0.5) * min(outer if len(row) == 1 else inner, 4.0) * 0.8
             drop = -rng.random() * min(free / (len(heights) + 1), 2.0) * 0.6
             wanted = [PLACES[items[i].place] for i in block.squares if items[i].place]
             if wanted:  # as far as the free space goes
-                shift = (wanted[0][0] - 0.5) / 0.3 * gap * 0.9
+                shift = (wanted[0][0] - 0.5) / 0.3 * outer * 0.9
                 drop = (wanted[0][1] - 0.5) / 0.3 * free / (len(heights) + 1) * 0.9
             top = y + height - block.height * scale + drop
             boxes |= _rounded(block, x + shift, top, scale, columns, rows)
-            x += block.width * scale + gap
+            x += block.width * scale + inner
         y += height + free / (len(heights) + 1)
     return boxes
 

@@ -52,6 +52,7 @@ class Examples(Protocol):
     weights: NDArray[np.floating[Any]]  # (N,), how often each is wanted among its kind
     is_scene: NDArray[np.bool_]  # (N,), the one kind: composed; the other: as the artist drew it
     concepts: NDArray[np.integer[Any]]  # (N,), equal where two pictures show the same thing
+    partners: NDArray[np.integer[Any]]  # (N,), the picture with its two things exchanged, or -1
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """One of the captions of example `index`."""
@@ -106,6 +107,11 @@ class GeneratorTask:
             sums = np.cumsum(self.examples.weights[members])
             places = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
             chosen[rows] = members[np.minimum(places, len(members) - 1)]
+        # "A left of B" beside "B left of A": only the order of the words tells them apart.
+        for i in range(0, int(self.config.batch * self.config.paired) - 1, 2):
+            partner = self.examples.partners[chosen[i]]
+            if partner >= 0:
+                chosen[i + 1] = partner
         return chosen
 
     def _at(self, share: tuple[float, float], step: int) -> float:

@@ -38,7 +38,7 @@ class PlannerTraining:
     model: PlannerConfig = field(default_factory=PlannerConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            steps=2000, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02, precision="float32"
+            steps=1600, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02, precision="float32"
         )
     )
     batch: int = 64

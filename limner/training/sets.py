@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.data import shapes, splits, stories
-from limner.data.captions import STYLES, caption
+from limner.data.captions import PLAIN_STYLES, STYLES, caption
 from limner.data.folder import FolderSource
 from limner.data.library import Library
-from limner.data.scenes import Mix, ObjectSpec, SceneSpec, random_spec, render_scene
+from limner.data.scenes import Mix, ObjectSpec, SceneSpec, random_spec, render_scene, swapped
 from limner.data.shards import ShardSource
 from limner.data.source import Sample, Source
 from limner.model.image_tokenizer import ImageTokenizer
@@ -38,6 +38,9 @@ class SetConfig:
     mix: Mix = field(
         default_factory=lambda: Mix(plain=0, painted=0.32, counted=0.22, related=0.38, listed=0.08)
     )
+    # Scenes of a relation after which comes the one in which the two are exchanged: a third of the
+    # rest makes half of all such scenes one of a pair.
+    swapped: float = 1 / 3
     n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
     n_held_out: int = 64  # scenes that the generator is tested on as it trains
 
@@ -142,7 +145,10 @@ class LibrarySet:
             spec = random_spec(rng, self.library, split, mix)
             if split != "train" or rng.random() < self._artist_weights.get(spec.artist, 1.0) / most:
                 scenes.append(spec)
-        return scenes
+                if split == "train" and rng.random() < self.config.swapped:
+                    other = swapped(rng, spec, self.library)
+                    scenes += [] if other is None else [other]
+        return scenes[:n]
 
     def _encoded(
         self,
@@ -166,7 +172,10 @@ class LibrarySet:
 def _style(artist: str, is_default: bool) -> Style:
     """An artist's style, as captions say it."""
     said = STYLES[artist]
-    words = tuple(words.lower() for lang in _LANGUAGES for words in said[lang])
+    tables = [said, PLAIN_STYLES[artist]] if artist in PLAIN_STYLES else [said]
+    words = tuple(words.lower() for table in tables for lang in _LANGUAGES for words in table[lang])
+    # "flat" alone may be said of a shoe: only where a comma stands before it, it is the style.
+    words = tuple(f", {word}" if word == "flat" else word for word in words)
     return Style(en=said["en"][0], zh=said["zh"][0], words=words, is_default=is_default)
 
 
