@@ -14,8 +14,9 @@ _WRAPS = re.compile(
     r"^(?:please |can you |could you |i want |i need |i would like |i'd like |give me |show me |"
     r"hey, )*"
     r"(?:(?:draw|make|paint|generate|create|design)(?: me)? ?)?"
-    r"(?:(?:a |an |the )?(?:simple )?(?:picture|image|drawing|illustration|sketch|icon|"
-    r"sticker|poster|cartoon|scene|logo|artwork) (?:of|with|for|that shows) )?(?:there (?:is|are) )?"
+    r"(?:(?:a |an |the )?(?:simple )?(?:picture|image|drawing|illustration|sketch|"
+    r"icon|sticker|poster|cartoon|scene|logo|artwork) (?:of|with|for|that shows) )?"
+    r"(?:there (?:is|are) )?"
 )
 _STYLE = re.compile(
     r"[,. ]*\b(?:in )?(?:(?:an? |the )?[\w ]*\bstyle|flat|outlined|3d|pixel art|cartoon|minimal|"

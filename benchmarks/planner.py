@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from limner.data.concepts import load_concepts
 from limner.data.sentences import INVERSES
 from limner.engines.onnx_network import OnnxNetwork
 from limner.engines.onnx_planner import OnnxPlanner
+from limner.model.layout import Box
+from limner.model.phrases import bare
 from limner.model.placing import holds
 from limner.model.planning import Reading, laid_out
 from limner.training.planner import Truth, figures_of, truth
@@ -35,7 +38,7 @@ def written(lang: str) -> tuple[list[str], list[Truth]]:
     return [row["prompt"] for row in rows], [truth_of(row) for row in rows]
 
 
-def truth_of(row: dict) -> Truth:
+def truth_of(row: dict[str, Any]) -> Truth:
     """What a row of the file says; relations in the direction that the planner uses."""
     relations = set()
     for first, name, second in row["relations"]:
@@ -62,8 +65,6 @@ def placed(readings: Sequence[Reading], truths: Sequence[Truth], seed: int = 0) 
 
 
 def _stands(reading: Reading, wanted: Truth, seed: int) -> bool:
-    from limner.model.phrases import bare
-
     if tuple(bare(thing.words) for thing in reading.things) != wanted.words:
         return False
     # Numbered words tell apart the boxes of things: painting has an order of its own.
@@ -80,7 +81,7 @@ def _stands(reading: Reading, wanted: Truth, seed: int) -> bool:
     return all(_holds(boxes, *relation) for relation in wanted.relations)
 
 
-def _holds(boxes: list, first: int, name: str, second: int) -> bool:
+def _holds(boxes: list[list[Box]], first: int, name: str, second: int) -> bool:
     pairs = [[(a, b) for b in boxes[second]] for a in boxes[first]]
     if name == "between":
         return True  # judged with its other half by `relations`

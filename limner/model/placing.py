@@ -130,9 +130,10 @@ def _put(
     within = [i for i, name in riders.get(thing, ()) if name == "inside"]
     before = [i for i, name in riders.get(thing, ()) if name == "in front of"]
     total = sum(SIZES[items[i].size] for i in on)
-    at = x + (side - total) / 2
+    fit = min(1.0, 1.3 * side / total) if len(on) > 1 else 1.0
+    at = x + (side - total * fit) / 2
     for i in on:  # they stand side by side, their feet a little below the upper edge
-        own = SIZES[items[i].size]
+        own = SIZES[items[i].size] * fit
         _put(block, i, at, y + 0.14 * side - own, own, items, riders, rng, paint)
         at += own
     share = 0.56 / max(1.0, len(within) * 0.75)

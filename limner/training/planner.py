@@ -38,7 +38,7 @@ class PlannerTraining:
     model: PlannerConfig = field(default_factory=PlannerConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            steps=1600, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02, precision="float32"
+            steps=3000, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02, precision="float32"
         )
     )
     batch: int = 64
@@ -47,7 +47,7 @@ class PlannerTraining:
 
 
 @dataclass(frozen=True)
-class _Targets:
+class Targets:
     """What a batch should say; _IGNORED where nothing is asked."""
 
     tags: Tensor  # (B, T)
@@ -76,10 +76,10 @@ class PlannerTask:
         other = rng.integers(3, self.config.model.n_vocab, ids.shape)
         device = next(self.model.parameters()).device
         shown = torch.from_numpy(np.where(hidden & (ids > 0), other, ids)).to(device)
-        targets = _targets(stories, cut, ids.shape[1], device)
+        targets = targets_of(stories, cut, ids.shape[1], device)
         return self._losses(self.model(shown), targets)
 
-    def _losses(self, scores: PlannerScores, targets: _Targets) -> dict[str, Tensor]:
+    def _losses(self, scores: PlannerScores, targets: Targets) -> dict[str, Tensor]:
         losses = {
             name: F.cross_entropy(
                 getattr(scores, name).float().flatten(0, 1),
@@ -126,9 +126,10 @@ def torch_score(model: nn.Module) -> Score:
     return score
 
 
-def _targets(
+def targets_of(
     stories: Sequence[Story], cut: Sequence[Units], n_tokens: int, device: torch.device
-) -> _Targets:
+) -> Targets:
+    """What the network should say of stories, cut into units of n_tokens tokens at most."""
     tags, counts, sizes, places = (
         np.full((len(stories), n_tokens), _IGNORED, np.int64) for _ in range(4)
     )
@@ -164,7 +165,7 @@ def _targets(
                 if a != b and first is not None and second is not None:
                     relations[row, first, second] = RELATION_NAMES.index(known.get((a, b), ""))
     arrays = (tags, counts, sizes, places, relations)
-    return _Targets(*(torch.from_numpy(array).to(device) for array in arrays))
+    return Targets(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 # --- figures -------------------------------------------------------------------------------------

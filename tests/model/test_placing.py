@@ -31,8 +31,8 @@ def test_things_without_relations_stand_apart_on_the_canvas(
         rng = np.random.default_rng(seed)
         items = [Item(int(rng.integers(5))) for _ in range(n)]
         found = boxes(items, [], canvas, seed)
-        assert all(0 <= b.x and b.x + b.width <= canvas[0] for b in found)
-        assert all(0 <= b.y and b.y + b.height <= canvas[1] for b in found)
+        assert all(b.x >= 0 and b.x + b.width <= canvas[0] for b in found)
+        assert all(b.y >= 0 and b.y + b.height <= canvas[1] for b in found)
         for a, b in itertools.combinations(found, 2):
             assert not overlap(
                 Box(a.x, a.y, max(1, a.width - 2), max(1, a.height - 2)),
