@@ -87,6 +87,77 @@ def related(
     return text.format(*ordered)
 
 
+def composed_relation(rng: np.random.Generator, lang: str, relation: str) -> str | None:
+    """A form of a relation put together from parts: "{0} waiting right behind {1}".
+
+    None for relations that have no parts. Never a form that is held out.
+    """
+    parts = grammar(lang)["parts"]
+    if relation not in parts["prepositions"]:
+        return None
+    said = {name: _pick(rng, parts[name]) for name in ("doing", "does", "adverbs")} | {
+        "where": _pick(rng, parts["prepositions"][relation])
+    }
+    forms = _RELATION_SHAPES[lang]
+    form = forms[int(rng.integers(len(forms)))].format(**said)
+    held_out = grammar(lang)["held_out_relations"]
+    return None if any(form in held_out[name] for name in held_out) else form
+
+
+_RELATION_SHAPES = {
+    "en": (
+        "{{0}} {doing} {adverbs}{where} {{1}}", "{{0}} {adverbs}{where} {{1}}",
+        "{{0}} {doing} {where} {{1}}", "{where} {{1}} {does} {{0}}",
+        "{adverbs}{where} {{1}} {does} {{0}}",
+    ),
+    "zh": (
+        "{{0}}{doing}在{{1}}{where}", "{{0}}{doing}在{{1}}的{where}", "{{0}}在{{1}}的{where}",
+        "{{1}}{where}{does}{{0}}", "{{1}}的{where}{does}{{0}}", "在{{1}}{where}{does}{{0}}",
+        "在{{1}}的{where}{does}{{0}}", "{{1}}{where}的{{0}}",
+    ),
+}  # fmt: skip
+
+
+def composed_wrap(rng: np.random.Generator, lang: str) -> str | None:
+    """A request put together from parts: "hi, can you paint me a nice picture of {0} for school".
+
+    None instead of one that is held out.
+    """
+    parts = {
+        name: _pick(rng, options)
+        for name, options in grammar(lang)["parts"].items()
+        if isinstance(options, list)
+    }
+    kind = "{kind_adjectives}{kinds} {joints} " if lang == "en" else ""
+    if lang == "en":
+        kind = f"{_pick(rng, ('a ', 'a ', 'the ', 'one ', ''))}{kind}" if rng.random() < 0.5 else ""
+    ask = "{openers}{asks}{verbs}{whom} " if rng.random() < 0.6 else "{openers}{wants}"
+    if lang == "zh":
+        ask = ask.rstrip()
+    if kind and rng.random() < 0.3:
+        ask = ""
+    text = f"{ask}{kind}".format(**parts)
+    closer = str(parts["closers"])
+    if lang == "zh" and rng.random() < 0.4:
+        number = _pick(rng, ("一张", "一幅", "一个", ""))
+        form = f"{text}{number}{{0}}的{parts['kind_adjectives']}{parts['kinds']}{closer}"
+    else:
+        form = f"{text}{{0}}{closer}"
+    near = [wrap.format("", "").strip(" ?.") for wrap in grammar(lang)["held_out_wraps"]]
+    return None if any(one and one in form for one in near) else form
+
+
+def composed_style(rng: np.random.Generator, lang: str) -> str:
+    """A style put together from parts: "in a bold style"."""
+    parts = grammar(lang)["parts"]
+    form = _pick(rng, parts["style_forms"])
+    return form.format(s=_pick(rng, parts["style_words"]), t=_pick(rng, parts["style_words"]))
+
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
 def listed(rng: np.random.Generator, forms: Forms, parts: Sequence[str]) -> str:
     """Say one thing after the other, in the given order."""
     if len(parts) == 1:

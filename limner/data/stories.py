@@ -318,6 +318,10 @@ def _related(draft: _Draft) -> str:
     else:
         parts = [draft.thing(counted=0.2), draft.thing(counted=0.12)]
         _note(draft, base, name, base + 1)
+    if not draft.forms.held_out and draft.rng.random() < 0.4:
+        form = sentences.composed_relation(draft.rng, draft.forms.lang, name)
+        if form is not None:
+            return form.format(*parts)
     many = draft.counts[base] > 1
     return sentences.related(draft.rng, draft.forms, name, parts, plural=many)
 
@@ -411,7 +415,10 @@ def _dressed(draft: _Draft, text: str, bare: str | None) -> str:
     if is_styled and style_first:
         text, bare = sentences.styled(rng, forms, text, _style(draft)), None
     if rng.random() < 0.4:
-        text = sentences.wrapped(rng, forms, text, bare)
+        form = None
+        if not forms.held_out and rng.random() < 0.5:
+            form = sentences.composed_wrap(rng, forms.lang)
+        text = form.format(text) if form else sentences.wrapped(rng, forms, text, bare)
     if is_styled and not style_first:
         text = sentences.styled(rng, forms, text, _style(draft))
     dice = rng.random()
@@ -427,6 +434,8 @@ def _style(draft: _Draft) -> str:
     if rng.random() < 0.4 and not draft.forms.held_out:
         artist = draft.pick(list(STYLES))
         return marked(draft.pick(STYLES[artist][draft.forms.lang]), STYLE)
+    if rng.random() < 0.5 and not draft.forms.held_out:
+        return marked(sentences.composed_style(rng, draft.forms.lang), STYLE)
     return marked(str(draft.forms.pick(rng, "styles")), STYLE)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from limner.data.stories import Nouns, Story, story
 from limner.model.phrases import bare
-from limner.model.planner import Planner, PlannerConfig, PlannerScores
+from limner.model.planner import Planner, PlannerConfig
 from limner.model.planning import (
     COUNTS,
     PLACE_NAMES,
@@ -28,6 +28,8 @@ from limner.training.loop import LoopConfig
 
 _CHINESE_SHARE = 0.45
 _IGNORED = -100
+_PASSES = 4  # of a batch through the network
+_WEIGHTS = {"tags": 2.0, "counts": 1.0, "sizes": 0.5, "places": 0.5, "relations": 1.0}
 _HELD_OUT_SEED = 1 << 40
 
 
@@ -70,6 +72,24 @@ class PlannerTask:
         """Losses of one batch of new stories."""
         shares = rng.random(self.config.batch) < _CHINESE_SHARE
         stories = [story(rng, self.nouns[int(chinese)]) for chinese in shares]
+        stories.sort(key=lambda one: len(one.text))
+        # Prompts of one length share a pass: half of a mixed batch would be padding.
+        size = -(-len(stories) // _PASSES)
+        passes = [stories[i : i + size] for i in range(0, len(stories), size)]
+        sums = [self._sums(part, rng) for part in passes]
+        losses = {
+            name: torch.stack([total[name][0] for total in sums]).sum()
+            / max(1, sum(total[name][1] for total in sums))
+            for name in _WEIGHTS
+        }
+        weighted = [weight * losses[name] for name, weight in _WEIGHTS.items()]
+        losses["loss"] = torch.stack(weighted).sum()
+        return losses
+
+    def _sums(
+        self, stories: Sequence[Story], rng: np.random.Generator
+    ) -> dict[str, tuple[Tensor, int]]:
+        """Of each loss the sum over what is asked of some stories, and how much that is."""
         cut = [units_of(one.text, self.tokenizer, self.config.model.max_text) for one in stories]
         ids = padded(cut)
         hidden = rng.random(ids.shape) < self.config.drop_words
@@ -77,25 +97,15 @@ class PlannerTask:
         device = next(self.model.parameters()).device
         shown = torch.from_numpy(np.where(hidden & (ids > 0), other, ids)).to(device)
         targets = targets_of(stories, cut, ids.shape[1], device)
-        return self._losses(self.model(shown), targets)
-
-    def _losses(self, scores: PlannerScores, targets: Targets) -> dict[str, Tensor]:
-        losses = {
-            name: F.cross_entropy(
-                getattr(scores, name).float().flatten(0, 1),
-                getattr(targets, name).flatten(),
-                ignore_index=_IGNORED,
-            )
-            for name in ("tags", "counts", "sizes", "places")
-        }
-        losses["relations"] = F.cross_entropy(
-            scores.relations.float(), targets.relations, ignore_index=_IGNORED
-        )
-        losses["loss"] = (
-            2 * losses["tags"] + losses["counts"] + 0.5 * losses["sizes"]
-            + 0.5 * losses["places"] + losses["relations"]
-        )  # fmt: skip
-        return losses
+        scores = self.model(shown)
+        sums = {}
+        for name in _WEIGHTS:
+            wanted = getattr(targets, name)
+            given = getattr(scores, name).float()
+            given = given if name == "relations" else given.transpose(1, 2)
+            total = F.cross_entropy(given, wanted, ignore_index=_IGNORED, reduction="sum")
+            sums[name] = total, int((wanted != _IGNORED).sum())
+        return sums
 
     def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
         """Figures on stories of held-out sentence forms."""

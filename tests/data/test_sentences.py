@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from limner.data import splits
-from limner.data.sentences import Forms, grammar, listed, marked, related, unmarked
+from limner.data.sentences import (
+    Forms,
+    composed_relation,
+    composed_wrap,
+    grammar,
+    listed,
+    marked,
+    related,
+    unmarked,
+)
 
 LANGUAGES = ("en", "zh")
 
@@ -83,3 +92,18 @@ def test_marks_are_taken_away_and_tell_where_they_were() -> None:
     text, spans = unmarked(f"draw {marked('a cat', 0)} on {marked('grass', 100)}")
     assert text == "draw a cat on grass"
     assert {number: text[a:b] for number, (a, b) in spans.items()} == {0: "a cat", 100: "grass"}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_is_put_together_is_never_a_held_out_form(lang: str) -> None:
+    rng = np.random.default_rng(0)
+    relations = grammar(lang)["parts"]["prepositions"]
+    made = {composed_relation(rng, lang, name) for name in relations for _ in range(400)} - {None}
+    held_out = {f for forms in grammar(lang)["held_out_relations"].values() for f in forms}
+    assert len(made) > 500
+    assert not made & held_out
+    wraps = {composed_wrap(rng, lang) for _ in range(1000)} - {None}
+    near = [form.format("", "").strip(" ?.") for form in grammar(lang)["held_out_wraps"]]
+    assert len(wraps) > 500
+    assert all(form.count("{0}") == 1 for form in wraps if form)
+    assert not [form for form in wraps for one in near if one and one in str(form)]
