@@ -6,9 +6,9 @@ between for things. It has no list of nouns.
 
 import re
 
-from limner.model.phrases import bare
-from limner.model.planning import Named, Reading
 from limner.model.text_tokenizer import normalise
+from limner.planning.phrases import bare
+from limner.planning.plan import Named, Reading
 
 _WRAPS = re.compile(
     r"^(?:please |can you |could you |i want |i need |i would like |i'd like |give me |show me |"

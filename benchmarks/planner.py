@@ -17,15 +17,15 @@ import numpy as np
 
 from benchmarks import _planner_rules
 from limner.data import stories
-from limner.data.concepts import load_concepts
+from limner.data.emoji.concepts import load_concepts
 from limner.data.sentences import INVERSES
-from limner.engines.onnx_network import OnnxNetwork
-from limner.engines.onnx_planner import OnnxPlanner
-from limner.model.layout import Box
-from limner.model.phrases import bare
-from limner.model.placing import holds
-from limner.model.planning import Reading, laid_out
-from limner.training.planner import Truth, figures_of, truth
+from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.onnx_planner import OnnxPlanner
+from limner.planning.layout import Box
+from limner.planning.phrases import bare
+from limner.planning.placing import holds
+from limner.planning.plan import Reading, laid_out
+from limner.training.tasks.planner import Truth, figures_of, truth
 
 PROMPTS = Path(__file__).parents[1] / "tests" / "model" / "planner" / "prompts.jsonl"
 Read = Callable[[Sequence[str]], list[Reading]]

@@ -55,7 +55,7 @@ def test_the_shell_can_read_it(script: Path) -> None:
 
 
 def _drawn(weights: Path) -> Picture:
-    from limner.engines.onnx_graph import OnnxEngine
+    from limner.engines.transformer.engine import OnnxEngine
 
     request = ImageRequest("a red circle", size=Size(256, 256), quality="low", seed=1)
     [picture] = [e for e in OnnxEngine(weights).generate(request) if isinstance(e, Picture)]

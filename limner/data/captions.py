@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from limner.data import sentences, splits, words
-from limner.data.concepts import Concept
+from limner.data import sentences
+from limner.data.emoji import splits, words
+from limner.data.emoji.concepts import Concept
 from limner.data.scenes import ObjectSpec, SceneSpec
 from limner.data.sentences import Forms
 

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data import colours, splits
+from limner.data import colours
 from limner.data.colours import recolour
-from limner.data.library import Entry, Library
+from limner.data.emoji import splits
+from limner.data.emoji.library import Entry, Library
+from limner.data.emoji.words import noun_without_colour
 from limner.data.sentences import natural_size
-from limner.data.words import noun_without_colour
 from limner.errors import DataError
-from limner.model.placing import Item, place
+from limner.planning.placing import Item, place
 
 RELATIONS = ("none", "left of", "right of", "above", "below", "on", "next to")
 BACKGROUNDS = ("transparent", *colours.NAMES)

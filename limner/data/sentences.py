@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from limner.data import words
-from limner.data.concepts import Concept
+from limner.data.emoji import words
+from limner.data.emoji.concepts import Concept
 
 # A relation is (first, name, second), indices of things. The forms say these; "right of", "below"
 # and "behind" are said by exchanging the two.

@@ -9,10 +9,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from limner.data import sentences, splits, words
+from limner.data import sentences
 from limner.data.captions import STYLES
-from limner.data.concepts import Concept
-from limner.data.sentences import MIDDLE, Forms, grammar, marked
+from limner.data.emoji import splits, words
+from limner.data.emoji.concepts import Concept
+from limner.data.sentences import (
+    MIDDLE,
+    Forms,
+    grammar,
+    marked,
+)
 from limner.model.text_tokenizer import normalise
 
 GROUND, STYLE = 100, 101  # numbers of their marks

@@ -14,8 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from limner.model.layers import RMSNorm, Stack
-from limner.model.planning import COUNTS, PLACE_NAMES, RELATION_NAMES, SIZE_NAMES, TAGS
 from limner.model.transformer import EncoderLayer, TransformerConfig
+from limner.planning.plan import (
+    COUNTS,
+    PLACE_NAMES,
+    RELATION_NAMES,
+    SIZE_NAMES,
+    TAGS,
+)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from typing import Any
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.planner import PlannerConfig
-from limner.model.sampling import SamplingConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
-from limner.training.generator import GeneratorTraining
-from limner.training.image_tokenizer import ImageTokenizerTraining
+from limner.sampling.sampling import SamplingConfig
+from limner.training.datasets import SetConfig
 from limner.training.loop import LoopConfig
-from limner.training.planner import PlannerTraining
-from limner.training.sets import SetConfig
-from limner.training.upscaler import UpscalerTraining
+from limner.training.tasks.generator import GeneratorTraining
+from limner.training.tasks.image_tokenizer import ImageTokenizerTraining
+from limner.training.tasks.planner import PlannerTraining
+from limner.training.tasks.upscaler import UpscalerTraining
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ NANO = Preset(
     generator=GeneratorTraining(
         loop=LoopConfig(steps=4300, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
         batch=128,
-        any_order=(0.3, 0.15),  # so few steps go further in one order
-        at_once=0.75,
+        random_order_prob=(0.3, 0.15),  # so few steps go further in one order
+        parallel_prob=0.75,
         scenes=(0.15, 0.5),
-        corrupt=0.1,
+        code_dropout=0.1,
     ),
     upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),
     sampling={
@@ -76,13 +76,13 @@ NANO_96 = replace(
         model=replace(NANO.image_tokenizer.model, image_px=96),
         loop=replace(NANO.image_tokenizer.loop, steps=800, lr=1e-3),
         decoder_only=True,
-        wrong_cells=0.02,
+        code_dropout=0.02,
         perceptual=0.1,
     ),
     generator=replace(
         NANO.generator,
         loop=replace(NANO.generator.loop, steps=5000),
-        any_order=(0.15, 0.15),
+        random_order_prob=(0.15, 0.15),
         scenes=(0.5, 0.65),
         paired=0.25,
     ),
@@ -127,7 +127,7 @@ SMALL = Preset(
         ),
         loop=LoopConfig(steps=6000, lr=1e-3, muon_lr=1e-3, ema=0.9995, warmup=300),
         batch=512,
-        any_order=(1.0, 0.3),
+        random_order_prob=(1.0, 0.3),
     ),
     upscaler=UpscalerTraining(
         model=UpscalerConfig(channels=(32,), n_layers=(5,)),
@@ -198,7 +198,7 @@ TINY_48 = replace(
         TINY.image_tokenizer,
         model=replace(TINY.image_tokenizer.model, image_px=48),
         decoder_only=True,
-        wrong_cells=0.02,
+        code_dropout=0.02,
         perceptual=0.1,
     ),
 )

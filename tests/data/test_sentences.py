@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limner.data import splits
+from limner.data.emoji import splits
 from limner.data.sentences import (
     Forms,
     composed_relation,

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from limner.engines.onnx_export import export
-from limner.engines.onnx_network import OnnxNetwork
-from limner.engines.onnx_planner import OnnxPlanner, has_planner
+from limner.engines.transformer.export import export
+from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.onnx_planner import OnnxPlanner, has_planner
 from limner.errors import WeightsError
-from limner.model.layout import Box, Thing
 from limner.model.planner import Planner
-from limner.storage import weights
+from limner.planning.layout import Box, Thing
+from limner.storage.checkpoints import weights
 from limner.training import stages
-from limner.training.begin import begin_run
-from limner.training.planner import torch_score
+from limner.training.init_from_weights import begin_run
 from limner.training.presets import TINY
+from limner.training.tasks.planner import torch_score
 from tests import tiny
 
 
@@ -34,7 +34,7 @@ def folder(planner: Planner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = {"name": "x", "version": "0", "styles": [], "sampling": TINY.sampling_table()}
     target = tmp_path_factory.mktemp("weights") / "planner"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limner.engines.onnx_export.graphs", lambda bundle: {})
+        patch.setattr("limner.engines.transformer.export.graphs", lambda bundle: {})
         return export(tiny.bundle(), tiny.text_tokenizer(), target, about, planner).path
 
 
@@ -71,7 +71,7 @@ def test_a_run_begun_from_the_weights_has_the_same_planner(
 
 def test_weights_without_a_planner_say_so(folder: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limner.engines.onnx_export.graphs", lambda bundle: {})
+        patch.setattr("limner.engines.transformer.export.graphs", lambda bundle: {})
         about = {"name": "x", "version": "0", "styles": [], "sampling": TINY.sampling_table()}
         plain = export(tiny.bundle(), tiny.text_tokenizer(), tmp_path / "plain", about).path
     network = OnnxNetwork(plain, threads=1)
@@ -83,7 +83,7 @@ def test_weights_without_a_planner_say_so(folder: Path, tmp_path: Path) -> None:
 
 def test_the_planner_is_small() -> None:
     """At most 2 MB as stored, at the size that is trained."""
-    from limner.engines.planner_export import pack
+    from limner.engines.transformer.planner_export import pack
     from limner.model.planner import PlannerConfig
 
     assert sum(array.nbytes for array in pack(Planner(PlannerConfig())).values()) < 2_000_000

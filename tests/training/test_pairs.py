@@ -3,11 +3,11 @@
 import numpy as np
 
 from limner.data.scenes import Mix, SceneSpec
-from limner.training.examples import SceneExamples
-from limner.training.generator import GeneratorTask
+from limner.training.datasets import LibrarySet, SetConfig
 from limner.training.presets import Preset
-from limner.training.sets import LibrarySet, SetConfig
-from limner.training.text_tokenizer import TextTokenizerConfig, train
+from limner.training.tasks.examples import SceneExamples
+from limner.training.tasks.generator import GeneratorTask
+from limner.training.tasks.text_tokenizer import TextTokenizerConfig, train
 
 
 def scenes(shapes_set: LibrarySet, share: float) -> list[SceneSpec]:

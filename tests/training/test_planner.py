@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from limner.data import shapes
+from limner.data.sources import shapes
 from limner.data.stories import Nouns, nouns, story
 from limner.errors import WeightsError
 from limner.model.planner import Planner
-from limner.model.planning import MAX_TOKENS, Named, Reading
 from limner.model.text_tokenizer import TextTokenizer
+from limner.planning.plan import MAX_TOKENS, Named, Reading
 from limner.training import stages
+from limner.training.datasets import LibrarySet
 from limner.training.loop import Loop, step_rng
-from limner.training.planner import PlannerTask, Truth, figures_of
 from limner.training.presets import Preset
-from limner.training.sets import LibrarySet
-from limner.training.text_tokenizer import TextTokenizerConfig, train
+from limner.training.tasks.planner import PlannerTask, Truth, figures_of
+from limner.training.tasks.text_tokenizer import TextTokenizerConfig, train
 from tests.training.test_loop import assert_same, state
 
 
