@@ -15,7 +15,7 @@ import click
 from limner import settings
 from limner.errors import MissingExtra, SettingsError
 
-STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -158,7 +158,8 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
     about = {"name": name or run, "version": __version__, **stages.generation_config(folder)}
     if preset is not None:
         about["sampling"] = presets.preset(preset).sampling_table()
-    click.echo(write(bundle, tokenizer, output, about).path)
+    planner = stages.load_planner(folder)
+    click.echo(write(bundle, tokenizer, output, about, planner).path)
 
 
 def run_folder(home: Path, name: str) -> Path:

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limner.model import block_sparse
-from limner.model.block_sparse import block_count, block_size
+from limner.sampling import block_sparse
+from limner.sampling.block_sparse import block_count, block_size
 
 # Up to here gathering blocks costs more than the pairs it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.model.attention import dense_mask
-from limner.model.block_sparse import block_table
 from limner.model.layers import (
     Attend,
     Keys,
@@ -29,6 +28,7 @@ from limner.model.layers import (
     Stack,
     SwiGLU,
 )
+from limner.sampling.block_sparse import block_table
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.model.block_sparse import step_mask
+from limner.sampling.block_sparse import step_mask
 from limner.sampling.sampling import (
     Floats,
     Ints,

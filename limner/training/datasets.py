@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.captions import STYLES, caption
+from limner.data import stories
+from limner.data.captions import PLAIN_STYLES, STYLES, caption
 from limner.data.emoji import splits
 from limner.data.emoji.library import Library
 from limner.data.scenes import (
@@ -18,13 +19,14 @@ from limner.data.scenes import (
     SceneSpec,
     random_spec,
     render_scene,
+    swapped,
 )
 from limner.data.sources import shapes
 from limner.data.sources.base import Sample, Source
 from limner.data.sources.folder import FolderSource
 from limner.data.sources.shards import ShardSource
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.sampling.styles import Style
+from limner.text.styles import Style
 from limner.training.tasks.examples import (
     Report,
     SceneExamples,
@@ -50,6 +52,9 @@ class SetConfig:
     mix: Mix = field(
         default_factory=lambda: Mix(plain=0, painted=0.32, counted=0.22, related=0.38, listed=0.08)
     )
+    # Scenes of a relation after which comes the one in which the two are exchanged: a third of the
+    # rest makes half of all such scenes one of a pair.
+    swapped: float = 1 / 3
     n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
     n_held_out: int = 64  # scenes that the generator is tested on as it trains
 
@@ -75,6 +80,9 @@ class TrainingSet(Protocol):
         self, tokenizer: ImageTokenizer, kept: Path, report: Report
     ) -> tuple[Examples, Examples]:
         """The generator's examples, and some to test it on; codes are kept in the folder."""
+
+    def nouns(self, lang: str) -> stories.Nouns:
+        """The words of a language that the planner's stories are made of."""
 
 
 class LibrarySet:
@@ -131,6 +139,10 @@ class LibrarySet:
         uniform = np.ones(len(tested))
         return train, self._encoded(tested, uniform, "held-out", tokenizer, kept, report)
 
+    def nouns(self, lang: str) -> stories.Nouns:
+        """See `TrainingSet`."""
+        return stories.nouns(list(self.library.concepts.values()), lang)
+
     def _alone(self, index: int) -> SceneSpec:
         entry = self.library.entries[index]
         item = ObjectSpec(entry.drawing.id, entry.concept.key)
@@ -150,7 +162,10 @@ class LibrarySet:
             spec = random_spec(rng, self.library, split, mix)
             if split != "train" or rng.random() < self._artist_weights.get(spec.artist, 1.0) / most:
                 scenes.append(spec)
-        return scenes
+                if split == "train" and rng.random() < self.config.swapped:
+                    other = swapped(rng, spec, self.library)
+                    scenes += [] if other is None else [other]
+        return scenes[:n]
 
     def _encoded(
         self,
@@ -174,7 +189,10 @@ class LibrarySet:
 def _style(artist: str, is_default: bool) -> Style:
     """An artist's style, as captions say it."""
     said = STYLES[artist]
-    words = tuple(words.lower() for lang in _LANGUAGES for words in said[lang])
+    tables = [said, PLAIN_STYLES[artist]] if artist in PLAIN_STYLES else [said]
+    words = tuple(words.lower() for table in tables for lang in _LANGUAGES for words in table[lang])
+    # "flat" alone may be said of a shoe: only where a comma stands before it, it is the style.
+    words = tuple(f", {word}" if word == "flat" else word for word in words)
     return Style(en=said["en"][0], zh=said["zh"][0], words=words, is_default=is_default)
 
 
@@ -217,6 +235,10 @@ class SourceSet:
             SourceExamples(_Part(self.source, self._train), train),
             SourceExamples(_Part(self.source, self._held_out), tested),
         )
+
+    def nouns(self, lang: str) -> stories.Nouns:
+        """None: free captions do not say which of their words are things."""
+        return stories.Nouns(lang)
 
     def _content(self) -> str:
         """A digest of all training pictures, so that an edited one is not taken for the old one."""

@@ -19,8 +19,9 @@ from limner.storage.files import wrap_os_errors, write_whole
 from limner.training import checkpoint
 from limner.training.resize_positions import at_px, on_grid
 
-STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
 _PREFIXES = {
+    "planner": ("planner.", ""),
     "image-tokenizer": ("image_tokenizer.", ""),
     "generator": ("transformer.", "transformer."),
     "upscaler": ("upscalers.", ""),
@@ -61,6 +62,8 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | N
         },
         "upscaler": {"model": asdict(shapes.upscaler)},
     }
+    if "planner" in found.config["model"]:  # older weights have none
+        about["planner"] = {"model": found.config["model"]["planner"]}
     for stage, described in about.items():
         if stage in wanted:
             _save(run / stage, _of(stage, tensors), described)

@@ -5,6 +5,7 @@ from typing import Any
 
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
+from limner.model.planner import PlannerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
 from limner.sampling.sampling import SamplingConfig
@@ -12,6 +13,7 @@ from limner.training.datasets import SetConfig
 from limner.training.loop import LoopConfig
 from limner.training.tasks.generator import GeneratorTraining
 from limner.training.tasks.image_tokenizer import ImageTokenizerTraining
+from limner.training.tasks.planner import PlannerTraining
 from limner.training.tasks.upscaler import UpscalerTraining
 
 
@@ -23,6 +25,7 @@ class Preset:
     image_tokenizer: ImageTokenizerTraining
     generator: GeneratorTraining
     upscaler: UpscalerTraining
+    planner: PlannerTraining = field(default_factory=PlannerTraining)
     set: SetConfig = field(default_factory=SetConfig)
     sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
 
@@ -176,6 +179,12 @@ TINY = Preset(
         batch=2,
         crop=8,
         n_pictures=8,
+    ),
+    planner=PlannerTraining(
+        model=PlannerConfig(d=32, n_heads=2, n_layers=1, d_embedding=16, d_relation=8),
+        loop=LoopConfig(steps=20, lr=3e-3, warmup=2, report_every=20),
+        batch=8,
+        n_held_out=8,
     ),
     set=SetConfig(n_scenes=64, n_captions=400, n_held_out=8),
     sampling={

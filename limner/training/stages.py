@@ -1,7 +1,7 @@
 """The stages of a run, in their order, each a short function over the one loop.
 
-A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/` and `upscaler/`, each with
-its checkpoint, its log and its contact sheets.
+A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/`, `upscaler/` and `planner/`,
+each with its checkpoint, its log and its contact sheets.
 """
 
 import fcntl
@@ -18,11 +18,12 @@ import torch
 from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
-from limner.model.text_tokenizer import TextTokenizer
+from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
-from limner.sampling.styles import in_style
 from limner.storage.files import wrap_os_errors, write_whole
+from limner.text.styles import in_style
+from limner.text.text_tokenizer import TextTokenizer
 from limner.training import checkpoint
 from limner.training.budget import steps_until
 from limner.training.datasets import TrainingSet
@@ -32,6 +33,7 @@ from limner.training.tasks import text_tokenizer
 from limner.training.tasks.examples import Report
 from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.planner import PlannerTask
 from limner.training.tasks.upscaler import UpscalerTask, make_pairs
 
 PROMPTS = (
@@ -154,11 +156,27 @@ def train_upscaler(run: Run, report: Report) -> None:
     )
 
 
+def train_planner(run: Run, report: Report) -> None:
+    """Prompts to layouts, from the words of the training set alone."""
+    tokenizer, wanted = load_text_tokenizer(run.folder), run.preset.planner
+    model = replace(wanted.model, n_vocab=tokenizer.n_vocab)
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    nouns = [run.data.nouns(lang) for lang in ("en", "zh")]
+    _train(
+        run,
+        "planner",
+        lambda loop: PlannerTask(replace(config, loop=loop), nouns, tokenizer),
+        config.loop,
+        {"model": asdict(model)},
+    )
+
+
 STAGES: dict[str, Callable[[Run, Report], None]] = {
     "text-tokenizer": train_text_tokenizer,
     "image-tokenizer": train_image_tokenizer,
     "generator": train_generator,
     "upscaler": train_upscaler,
+    "planner": train_planner,
 }
 
 
@@ -245,6 +263,16 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     passes.load_state_dict(enlarged["average"])
     bundle.upscalers.load_state_dict(passes.state_dict())
     return bundle.eval(), text
+
+
+def load_planner(folder: Path) -> Planner | None:
+    """The planner of a run, averaged weights; None if the run has not trained one."""
+    state = checkpoint.load(folder / "planner" / "checkpoint")
+    if state is None:
+        return None
+    planner = Planner(PlannerConfig(**state["about"]["model"]))
+    planner.load_state_dict(state["average"])
+    return planner.eval()
 
 
 def _load(folder: Path, stage: str) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from limner.data.sources.base import Sample
 from limner.engines.transformer.torch_backend import TorchNetwork
 from limner.errors import DataError, SettingsError, WeightsError
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.model.text_tokenizer import NULL
 from limner.model.upscaler import UpscalerConfig
 from limner.sampling.decoding import draw_codes, last
 from limner.sampling.sampling import SamplingConfig, uniforms
+from limner.text.text_tokenizer import NULL
 from limner.training import stages
 from limner.training.datasets import (
     LibrarySet,
@@ -388,6 +388,7 @@ class Kinds:
         self.weights: NDArray[np.floating[Any]] = np.array([1.0] * 7 + [3.0])
         self.is_scene: NDArray[np.bool_] = np.arange(8) > 4
         self.concepts: NDArray[np.integer[Any]] = np.arange(8)
+        self.partners: NDArray[np.integer[Any]] = np.full(8, -1)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         return f"number {index}"

@@ -22,7 +22,6 @@ from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.engines.transformer.postprocess import picture, picture_in
 from limner.imaging import codec
-from limner.model.text_tokenizer import NULL
 from limner.request import (
     Edit,
     ImageRequest,
@@ -47,7 +46,8 @@ from limner.sampling.sampling import (
     SamplingConfig,
     uniforms,
 )
-from limner.sampling.styles import Style, in_style
+from limner.text.styles import Style, in_style
+from limner.text.text_tokenizer import NULL
 
 _FACTOR = 4  # of one pass of the upscalers
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share

@@ -8,7 +8,7 @@ import hashlib
 import io
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from limner.engines.transformer import planner_export
 from limner.engines.transformer.torch_backend import shape_of
 from limner.model.bundle import Bundle
-from limner.model.text_tokenizer import TextTokenizer
+from limner.model.planner import Planner
 from limner.model.transformer import EncodedText
 from limner.storage.checkpoints import quantised, weights
+from limner.text.text_tokenizer import TextTokenizer
 
 KIND = "limner-onnx"
 _LARGE = 256  # bytes; smaller constants stay in the graph
@@ -146,7 +148,11 @@ class Graph:
 
 
 def export(
-    bundle: Bundle, text_tokenizer: TextTokenizer, folder: Path, about: dict[str, Any]
+    bundle: Bundle,
+    text_tokenizer: TextTokenizer,
+    folder: Path,
+    about: dict[str, Any],
+    planner: Planner | None = None,
 ) -> weights.Checkpoint:
     """Write a folder that `OnnxEngine` draws from; returns it.
 
@@ -158,13 +164,18 @@ def export(
     packed = quantised.pack(bundle.float_arrays())
     tables = {name: value.numpy() for name, value in bundle.state_dict().items() if "table" in name}
     bundle.load_arrays({**quantised.unpack(packed), **tables})
-    exported = {name: _exported(graph) for name, graph in graphs(bundle).items()}
+    wanted, shapes = graphs(bundle), bundle.config.to_dict()
+    if planner is not None:
+        packed |= planner_export.pack(planner)
+        wanted["planner"] = Graph(*planner_export.graph(planner))
+        shapes["planner"] = asdict(planner.config)
+    exported = {name: _exported(graph) for name, graph in wanted.items()}
     contents = {f"{name}.onnx": model for name, (model, _) in exported.items()}
     contents["text_tokenizer.json"] = text_tokenizer.to_json().encode()
     config = {
         "kind": KIND,
         **about,
-        "model": bundle.config.to_dict(),
+        "model": shapes,
         "graphs": {name: wanted for name, (_, wanted) in exported.items()},
     }
     parts = quantised.shards({**packed, **tables}, _SHARD_BYTES)

@@ -21,7 +21,12 @@ from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.metrics import Estimate, estimate
 from limner.evaluation.questions.wordings import LOOKS, Hands
 from limner.evaluation.samples import REBUILT, TRUE, Progress
-from limner.evaluation.things import compositions, looks, masks, variety
+from limner.evaluation.things import (
+    compositions,
+    looks,
+    masks,
+    variety,
+)
 from limner.evaluation.things.compositions import HAND, PURPOSES
 from limner.evaluation.things.cutting import count_specks, things_in
 from limner.evaluation.things.drawing import draw_all
