@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from limner.evaluation.judge.judge import Judge
     from limner.evaluation.measures.edits import Drawn
-    from limner.evaluation.things.vocabulary.report import ThingsReport
+    from limner.evaluation.things.report import ThingsReport
     from limner.request import ImageRequest
     from limner.settings import Settings
 
@@ -187,7 +187,7 @@ def _things(
     progress: _Progress,
 ) -> ThingsReport:
     """The figures about single things."""
-    from limner.evaluation.things.vocabulary import run
+    from limner.evaluation.things import run
 
     cache = studio.settings.home / "evaluation"
     chosen = run.PARTS if parts == (_THINGS,) else parts

@@ -25,20 +25,20 @@ from limner.evaluation.measures.r_precision import N_POOL, Captions
 from limner.evaluation.measures.reconstruction import Rebuilder
 from limner.evaluation.questions.prompts import SPLITS, Question, ask
 from limner.evaluation.questions.wordings import word_rows
-from limner.evaluation.samples import (
-    TRUE,
-    Answers,
-    Draw,
-    Progress,
-    write_nearest_sheet,
-)
-from limner.evaluation.things.vocabulary.report import (
+from limner.evaluation.report import (
     CopyRow,
     DistanceRow,
     MatchRow,
     Report,
     RuleRow,
     TokenizerRow,
+)
+from limner.evaluation.samples import (
+    TRUE,
+    Answers,
+    Draw,
+    Progress,
+    write_nearest_sheet,
 )
 from limner.request import Quality
 from limner.training.tasks.backbone import Backbone, pooled_features

@@ -7,7 +7,7 @@ import pytest
 
 from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
-from limner.evaluation.things.vocabulary.compositions import (
+from limner.evaluation.things.compositions import (
     Answer,
     Question,
     ask,
@@ -15,8 +15,8 @@ from limner.evaluation.things.vocabulary.compositions import (
     figures,
     purpose_of,
 )
-from limner.evaluation.things.vocabulary.cutting import things_in
-from limner.evaluation.things.vocabulary.naming import Namer
+from limner.evaluation.things.cutting import things_in
+from limner.evaluation.things.naming import Namer
 from limner.training.tasks.backbone import SOURCE_PX
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 

@@ -17,6 +17,8 @@ from limner.evaluation.baselines import Retrieval, TrainingIndex, training_singl
 from limner.evaluation.measures.edits import Drawn
 from limner.evaluation.measures.metrics import on_white
 from limner.evaluation.questions.prompts import Question, ask
+from limner.evaluation.report import MatchRow, Report
+from limner.evaluation.run import EvaluateConfig, Evaluation
 from limner.evaluation.samples import (
     RETRIEVAL,
     TRUE,
@@ -25,8 +27,6 @@ from limner.evaluation.samples import (
     Pixels,
     Scores,
 )
-from limner.evaluation.things.run import EvaluateConfig, Evaluation
-from limner.evaluation.things.vocabulary.report import MatchRow, Report
 from limner.imaging import codec
 from limner.request import ImageRequest
 from limner.training.tasks.backbone import SOURCE_PX, through_source_px

@@ -10,10 +10,10 @@ from limner import settings
 from limner.data.emoji.library import Library
 from limner.errors import DataError
 from limner.evaluation.samples import TRUE
-from limner.evaluation.things.vocabulary.drawing import draw_all
-from limner.evaluation.things.vocabulary.report import ThingsReport
-from limner.evaluation.things.vocabulary.run import PARTS, ThingsConfig, ThingsEvaluation
-from limner.evaluation.things.vocabulary.through_tokenizer import ThroughTokenizer
+from limner.evaluation.things.drawing import draw_all
+from limner.evaluation.things.report import ThingsReport
+from limner.evaluation.things.run import PARTS, ThingsConfig, ThingsEvaluation
+from limner.evaluation.things.through_tokenizer import ThroughTokenizer
 from limner.imaging import codec as px
 from limner.request import SIZES, ImageRequest
 from limner.studio import Studio

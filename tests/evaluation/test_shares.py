@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from limner.evaluation.things.vocabulary.shares import Share
+from limner.evaluation.things.shares import Share
 
 
 @pytest.mark.parametrize(

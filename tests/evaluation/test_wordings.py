@@ -18,8 +18,8 @@ from limner.evaluation.questions.wordings import (
     ask_words,
     word_rows,
 )
+from limner.evaluation.report import Report
 from limner.evaluation.samples import TRUE, Pixels, Scores
-from limner.evaluation.things.vocabulary.report import Report
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
 from tests.training.evaluation import HandEye, Oracle, library_of_hands, library_of_shapes

@@ -26,8 +26,8 @@ from limner.evaluation.questions.edit_prompts import (
     other_styles,
     singles,
 )
+from limner.evaluation.report import CostRow, EditRow, VariationRow
 from limner.evaluation.samples import TRUE, Pixels, Progress
-from limner.evaluation.things.vocabulary.report import CostRow, EditRow, VariationRow
 from limner.imaging import codec as px
 from limner.request import (
     SIZES,

@@ -14,8 +14,8 @@ from limner.evaluation.measures.edits import Ask
 from limner.evaluation.measures.metrics import estimate
 from limner.evaluation.measures.r_precision import N_POOL, Captions
 from limner.evaluation.questions.prompts import ask
+from limner.evaluation.report import QualityRow
 from limner.evaluation.samples import Pixels, Progress
-from limner.evaluation.things.vocabulary.report import QualityRow
 from limner.imaging import codec
 from limner.request import SIZES, ImageRequest, Quality
 from limner.training.tasks.backbone import through_source_px

@@ -22,6 +22,7 @@ from limner.evaluation.judge.judge import GROUND, Judge
 from limner.evaluation.judge.scenes import describe
 from limner.evaluation.measures import rules
 from limner.evaluation.measures.metrics import Estimate, estimate
+from limner.evaluation.report import RuleRow
 from limner.evaluation.samples import (
     TRUE,
     Draw,
@@ -30,7 +31,6 @@ from limner.evaluation.samples import (
     Rebuild,
     draw_all,
 )
-from limner.evaluation.things.vocabulary.report import RuleRow
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
 # A look, whose hands have it, and the word that people say for it. Training captions say these

@@ -23,8 +23,8 @@ from limner.data.scenes import (
 )
 from limner.evaluation.judge.scenes import describe, placed
 from limner.evaluation.measures.rules import dominant_colour
-from limner.evaluation.things.vocabulary.cutting import Thing
-from limner.evaluation.things.vocabulary.shares import Share
+from limner.evaluation.things.cutting import Thing
+from limner.evaluation.things.shares import Share
 
 Purpose = Literal["choose", "report"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.evaluation.measures.rules import lab_of
-from limner.evaluation.things.vocabulary.areas import label_areas
+from limner.evaluation.things.areas import label_areas
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
 

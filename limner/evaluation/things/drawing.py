@@ -23,10 +23,10 @@ def draw_all(
     for row, request in enumerate(requests):
         one = ImageTask(request, 0)
         row_of[one] = row
-        batches.setdefault(engine.sharing(one).key, []).append(one)
+        batches.setdefault(engine.batch_key(one).key, []).append(one)
     found: dict[int, Pixels] = {}
     for wanted in batches.values():
-        most = engine.sharing(wanted[0]).most
+        most = engine.batch_key(wanted[0]).most
         for start in range(0, len(wanted), most):
             progress(stage, len(found), len(requests))
             for one, event in studio.draw_together(wanted[start : start + most]):

@@ -10,7 +10,7 @@ from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import ObjectSpec, SceneSpec
 from limner.evaluation.judge.scenes import describe
 from limner.evaluation.questions.wordings import LOOKS, Hands
-from limner.evaluation.things.vocabulary.shares import Share
+from limner.evaluation.things.shares import Share
 from limner.imaging import codec as px
 from limner.request import SIZES, ImageRequest, Quality
 from limner.training.tasks.backbone import through_source_px

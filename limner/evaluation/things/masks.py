@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.evaluation.judge.scenes import describe, placed
-from limner.evaluation.things.vocabulary.cutting import things_in
-from limner.evaluation.things.vocabulary.naming import Namer
-from limner.evaluation.things.vocabulary.shares import Share
+from limner.evaluation.things.cutting import things_in
+from limner.evaluation.things.naming import Namer
+from limner.evaluation.things.shares import Share
 from limner.imaging import codec as px
 from limner.request import (
     SIZES,

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from limner.evaluation.measures.metrics import Estimate
-from limner.evaluation.things.vocabulary.compositions import CompositionFigures
-from limner.evaluation.things.vocabulary.looks import LookFigures
-from limner.evaluation.things.vocabulary.shares import Share
+from limner.evaluation.things.compositions import CompositionFigures
+from limner.evaluation.things.looks import LookFigures
+from limner.evaluation.things.shares import Share
 
 _COMPOSITIONS = """\
 {n} prompts of two to four things. A picture is cut at connected areas, and each is named among

@@ -21,19 +21,19 @@ from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.metrics import Estimate, estimate
 from limner.evaluation.questions.wordings import LOOKS, Hands
 from limner.evaluation.samples import REBUILT, TRUE, Progress
-from limner.evaluation.things.vocabulary import (
+from limner.evaluation.things import (
     compositions,
     looks,
     masks,
     variety,
 )
-from limner.evaluation.things.vocabulary.compositions import HAND, PURPOSES
-from limner.evaluation.things.vocabulary.cutting import count_specks, things_in
-from limner.evaluation.things.vocabulary.drawing import draw_all
-from limner.evaluation.things.vocabulary.naming import Namer
-from limner.evaluation.things.vocabulary.report import ThingsReport
-from limner.evaluation.things.vocabulary.through_tokenizer import ThroughTokenizer
-from limner.evaluation.things.vocabulary.vocabulary import KEYS
+from limner.evaluation.things.compositions import HAND, PURPOSES
+from limner.evaluation.things.cutting import count_specks, things_in
+from limner.evaluation.things.drawing import draw_all
+from limner.evaluation.things.naming import Namer
+from limner.evaluation.things.report import ThingsReport
+from limner.evaluation.things.through_tokenizer import ThroughTokenizer
+from limner.evaluation.things.vocabulary import KEYS
 from limner.imaging import codec as px
 from limner.request import SIZES, ImageRequest, Quality
 from limner.studio import Studio

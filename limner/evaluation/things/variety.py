@@ -11,7 +11,7 @@ from limner.data.emoji.library import Library
 from limner.evaluation.baselines import TrainingIndex, unit
 from limner.evaluation.judge.judge import GROUND
 from limner.evaluation.measures.metrics import Estimate, estimate
-from limner.evaluation.things.vocabulary.shares import Share
+from limner.evaluation.things.shares import Share
 from limner.imaging import codec as px
 from limner.training.tasks.backbone import (
     SOURCE_PX,
