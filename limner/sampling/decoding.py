@@ -191,7 +191,7 @@ class DecodeState:
         for group in range(self.shape.n_groups):
             guided_scores = self._guided(hidden, scores, codes, scale)
             if self.allowed_codes is not None:
-                allowed = _in_palette(self.allowed_codes, codes, self.shape.n_codes)
+                allowed = _is_allowed(self.allowed_codes, codes, self.shape.n_codes)
                 guided_scores = np.where(allowed, guided_scores, -np.inf)
             temperature = config.detail_temperature if group else config.temperature
             code = draw(guided_scores, uniforms[..., group], temperature, config.top_p)
@@ -259,8 +259,8 @@ class DecodeState:
         )
 
 
-def _in_palette(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
-    """Which next codes (B, Q, n_codes) there are in the allowed_codes's rows that begin with `codes`."""
+def _is_allowed(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
+    """Which next codes (B, Q, n_codes) the rows of `allowed_codes` that begin with `codes` have."""
     group = codes.shape[-1]
     allowed = np.zeros((*codes.shape[:2], n_codes), bool)
     for row in allowed_codes:

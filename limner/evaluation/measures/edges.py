@@ -1,43 +1,51 @@
-"""How wide the edges of a picture are. NumPy only."""
+"""How wide a picture's edges are, in pixels. NumPy alone."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST = 24.0  # of 255: what changes by less is a shade, not an edge
-_GREY = 127.5  # under what is clear: white and black both stand out
+_LUMA = np.array([0.299, 0.587, 0.114])
+_HIGH = 32.0  # of 255; a lower step is no edge
+_STILL = 1.0  # of 255 from a pixel to the next; less is not part of an edge
 
-Floats = NDArray[np.float64]
 
+def edge_widths(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The widths in pixels of the edges that rows and columns of RGB (H, W, 3) cross, (n,).
 
-def edge_width(pixels: NDArray[np.uint8]) -> float:
-    """The median width in pixels of the edges of a straight RGBA picture (H, W, 4).
-
-    Along each row and column a stretch on which luma only rises or only falls, by at least
-    24 of 255, is an edge. Its width is the change divided by the steepest gradient on it, so that
-    a sharp step has 1 and a slanted edge is no wider than a straight one. NaN without edges.
+    An edge is a run of pixels along which luma only rises or only falls, by 32 or more in all.
+    Its width is that height over its steepest step, times the cosine of the angle at which it is
+    crossed: 1 where a pixel differs from the next and nothing lies between. Edges are counted
+    along the line that crosses them more squarely.
     """
-    alpha = pixels[..., 3] / 255.0
-    luma = (pixels[..., :3] @ np.array([0.299, 0.587, 0.114])) * alpha + _GREY * (1 - alpha)
-    across, down = np.zeros_like(luma), np.zeros_like(luma)
-    across[:, :-1] = np.diff(luma, axis=1)
-    down[:-1] = np.diff(luma, axis=0)
-    steepness = np.hypot(across, down)
-    widths = np.concatenate([_widths(across, steepness), _widths(down.T, steepness.T)])
+    luma = picture @ _LUMA
+    down, right = np.gradient(luma)
+    return np.concatenate([_along_rows(luma, right, down), _along_rows(luma.T, down.T, right.T)])
+
+
+def edge_width(picture: NDArray[np.uint8]) -> float:
+    """The median of `edge_widths`; NaN where a picture has no edge."""
+    widths = edge_widths(picture)
     return float(np.median(widths)) if len(widths) else float("nan")
 
 
-def _widths(steps: Floats, steepness: Floats) -> Floats:
-    """Widths of the edges along the rows of `steps` (H, W), the changes from pixel to pixel.
-
-    The last column is 0, so that a stretch ends with its row.
-    """
-    flat, steep = steps.ravel(), steepness.ravel()
-    sign = np.sign(flat)
-    starts = np.flatnonzero(np.append(True, sign[1:] != sign[:-1]))
-    change = np.abs(np.add.reduceat(flat, starts))
-    steepest = np.maximum.reduceat(steep, starts)
-    is_edge = change >= _LEAST
-    # Where an edge runs along the row, what is steep there is another edge.
-    lies_across = change * 1.5 >= steepest
-    found: Floats = change[is_edge & lies_across] / steepest[is_edge & lies_across]
-    return found
+def _along_rows(
+    luma: NDArray[np.float64], along: NDArray[np.float64], across: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Widths of the edges that rows cross; `along` and `across` are luma's gradient."""
+    steps = np.diff(luma, axis=1)
+    sign = np.where(np.abs(steps) < _STILL, 0, np.sign(steps))
+    fresh = np.ones(sign.shape, bool)
+    fresh[:, 1:] = sign[:, 1:] != sign[:, :-1]
+    starts = np.flatnonzero(fresh.ravel())
+    if not len(starts):
+        return np.zeros(0)
+    size = np.abs(steps).ravel()
+    height = np.add.reduceat(size, starts)
+    steepest = np.maximum.reduceat(size, starts)
+    # The direction is that of the sums over the run: one pixel's is rough.
+    a = np.add.reduceat(np.abs(along[:, 1:]).ravel(), starts)
+    b = np.add.reduceat(np.abs(across[:, 1:]).ravel(), starts)
+    counted = (height >= _HIGH) & (sign.ravel()[starts] != 0) & (a >= b)
+    length = np.hypot(a, b)[counted]  # 0 on a line one pixel wide, which has no direction
+    cosine = np.divide(a[counted], length, out=np.ones_like(length), where=length > 0)
+    widths: NDArray[np.float64] = height[counted] / steepest[counted] * cosine
+    return widths
