@@ -42,6 +42,7 @@ from limner.training.tasks.backbone import SOURCE_PX, Backbone
 PARTS = ("compositions", "masks", "looks", "edges", "variety")
 
 _SIZE, _LARGE = SIZES[0], SIZES[-1]
+_GREY = (128, 128, 128)  # behind what is clear: white and black both have edges on it
 
 Pixels = NDArray[np.uint8]
 
@@ -193,7 +194,7 @@ class ThingsEvaluation:
         ]
         for source, pictures in self._sources(true, wanted, "edges").items():
             report.edges[source] = _known(
-                [edge_width(px.composite(picture)) for picture in pictures]
+                [edge_width(px.composite(picture, _GREY)) for picture in pictures]
             )
 
     def _variety(self, report: ThingsReport) -> None:
