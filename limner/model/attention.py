@@ -65,6 +65,24 @@ def dense_attention(
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
+def marked_attention(
+    q: Tensor, k: Tensor, v: Tensor, marks: tuple[Tensor, Tensor], mask: Tensor | None = None
+) -> Tensor:
+    """softmax(q k^T / sqrt(E) + m n^T + mask) v: what queries m and keys n are marked with counts.
+
+    marks: m (B, A or 1, N, F) and n (B, 1, n, F). mask: booleans or numbers to add, as in
+    `dense_attention`; every query must see some key.
+    """
+    of_queries, of_keys = (part.type_as(q) for part in marks)
+    heads = q.shape[1]
+    q = torch.cat([q * q.shape[-1] ** -0.5, of_queries.expand(-1, heads, -1, -1)], dim=-1)
+    k = torch.cat([k, of_keys.expand(-1, heads, -1, -1)], dim=-1)
+    scores = q @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1) @ v
+
+
 def _is_faster_spelled_out(q: Tensor, k: Tensor) -> bool:
     """Training in bfloat16 on a CPU, over few keys.
 

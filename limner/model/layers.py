@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limner.model.attention import dense_attention, scattered_attention
+from limner.model.attention import dense_attention, marked_attention, scattered_attention
 
 Rotary = tuple[Tensor, Tensor]  # cosines and sines, (B or 1, T, D_head / 2) each
 Keys = tuple[Tensor, Tensor]  # keys and values, (B, H, T, D_head) each
+Marks = tuple[Tensor, Tensor]  # of queries and of keys, see `marked_attention`
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -115,16 +116,20 @@ class Attend(nn.Module):
         mask: Tensor | None = None,
         causal: bool = False,
         table: Tensor | None = None,
+        marks: Marks | None = None,
     ) -> Tensor:
         """x (B, T, D) attends to keys; returns (B, T, D).
 
         mask: booleans that broadcast to (B, H, T, T_keys), True where a key may be seen. Without
         one: everything, or keys 0 .. t for x[t] if causal; a table of blocks makes it scattered.
+        With `marks` it is `marked_attention`, under the mask alone.
         """
         q = self.norm(split_heads(self.project(x), self.n_heads))
         q = rotate(q, rotary) if rotary else q
         k, v = (part.type_as(q) for part in keys)
-        if table is not None:
+        if marks is not None:
+            mixed = marked_attention(q, k, v, marks, mask)
+        elif table is not None:
             mixed = scattered_attention(q, k, v, table, causal)
         else:
             mixed = dense_attention(q, k, v, causal=causal, mask=mask)
