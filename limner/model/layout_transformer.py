@@ -52,6 +52,10 @@ class Elements:
         return cls(*(torch.from_numpy(np.ascontiguousarray(getattr(places, f.name)))
                      for f in fields(cells.Places)))  # fmt: skip
 
+    def to(self, device: torch.device) -> "Elements":
+        """The same on a device."""
+        return Elements(*(getattr(self, f.name).to(device) for f in fields(self)))
+
 
 @dataclass
 class Told:
@@ -115,6 +119,11 @@ class LayoutTransformer(Transformer):
         for group, embed in enumerate(self.code_embed):
             x = x + embed(codes[..., group])
         return x
+
+    def embed_cells(self, codes: Tensor, elements: Elements) -> Tensor:
+        """Unit vectors (B, E), in the contrastive space, of pictures of which some cells are seen."""
+        hidden = self._encode(self.read(codes, elements), None)
+        return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 
     def hidden(  # type: ignore[override]
         self, told: Told, codes: Tensor, known: Elements, asked: Elements, mask: Tensor | None

@@ -203,8 +203,15 @@ class Loop:
             rows.append(self.train_step())
             if self.step % self.config.log_every == 0:
                 now = time.monotonic()
-                means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-                self._log({"steps_per_s": len(rows) / (now - clock), **means})
+                names = dict.fromkeys(name for row in rows for name in row)
+                means = {
+                    name: float(np.mean([row[name] for row in rows if name in row]))
+                    for name in names
+                }
+                rates = {"steps_per_s": len(rows) / (now - clock)}
+                if "pictures" in means:
+                    rates["pictures_per_s"] = means.pop("pictures") * rates["steps_per_s"]
+                self._log({**rates, **means})
                 show(f"loss {means['loss']:.4f}")
                 rows, clock = [], now
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:

@@ -10,8 +10,10 @@ from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
 from limner.training.generator import GeneratorTraining
 from limner.training.image_tokenizer import ImageTokenizerTraining
+from limner.training.layout_generator import LayoutTraining
 from limner.training.loop import LoopConfig
 from limner.training.sets import SetConfig
+from limner.training.tiles import TileConfig
 from limner.training.upscaler import UpscalerTraining
 
 
@@ -25,6 +27,9 @@ class Preset:
     upscaler: UpscalerTraining
     set: SetConfig = field(default_factory=SetConfig)
     sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
+    # What the generator learns in a run that draws layouts (limner begin --layouts), and from what.
+    layouts: LayoutTraining | None = None
+    tiles: TileConfig = field(default_factory=TileConfig)
 
     def sampling_table(self) -> dict[str, dict[str, Any]]:
         """How each quality is drawn, as it is kept with the weights."""
@@ -90,6 +95,17 @@ NANO_96 = replace(
         "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5),
         "high": replace(_STEADY, n_steps=64, detail_temperature=0.5, n_candidates=4),
     },
+)
+
+# Layouts on 24 × 24 cells (192 px), from the weights of nano-96: limner begin --layouts.
+NANO_192 = replace(
+    NANO_96,
+    layouts=LayoutTraining(
+        loop=LoopConfig(
+            steps=6000, lr=1e-3, muon_lr=1e-3, ema=0.997, weight_decay=0.02, report_every=250
+        ),
+    ),
+    tiles=TileConfig(sides=(8, 10, 12, 14, 16, 20)),
 )
 
 # A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
@@ -197,6 +213,7 @@ TINY_48 = replace(
 PRESETS = {
     "nano": NANO,
     "nano-96": NANO_96,
+    "nano-192": NANO_192,
     "small": SMALL,
     "tiny": TINY,
     "tiny-48": TINY_48,

@@ -28,9 +28,13 @@ from limner.training.budget import steps_until
 from limner.training.examples import Report
 from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.image_tokenizer import ImageTokenizerTask
+from limner.training.layout_examples import TileExamples
+from limner.training.layout_generator import LayoutTask, LayoutTraining
+from limner.training.layout_sheet import SheetOfLayouts
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
-from limner.training.sets import TrainingSet
+from limner.training.sets import LibrarySet, TrainingSet
+from limner.training.tiles import choose_tiles, encode_tiles
 from limner.training.upscaler import UpscalerTask, make_pairs
 
 PROMPTS = (
@@ -106,7 +110,10 @@ def train_image_tokenizer(run: Run, report: Report) -> None:
 
 
 def train_generator(run: Run, report: Report) -> None:
-    """Captions to codes."""
+    """Captions to codes, or layouts to codes if the preset says so."""
+    if run.preset.layouts is not None:
+        _train_layouts(run, run.preset.layouts, report)
+        return
     tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
     image_tokenizer.to(run.device)
     train, held_out = run.data.examples(image_tokenizer, run.part("generator"), report)
@@ -130,6 +137,45 @@ def train_generator(run: Run, report: Report) -> None:
         run,
         "generator",
         lambda loop: GeneratorTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        config.loop,
+        about,
+    )
+
+
+def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
+    """Scenes composed of tiles; the run must be one of weights that draw layouts."""
+    if not isinstance(run.data, LibrarySet):
+        raise SettingsError(
+            "Layouts are learned from drawings that scenes are composed of, not from pictures",
+            hint="take --data art or --data shapes",
+        )
+    begun = _load(run.folder, "generator")
+    model = TransformerConfig(**begun["about"]["model"])
+    if not model.layouts:
+        raise SettingsError(
+            f"The generator of the run {run.folder} does not draw layouts",
+            hint="begin the run from weights that draw: limner begin --layouts",
+        )
+    tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
+    library, weights = run.data.library, run.data.artist_weights
+    tiles = choose_tiles(library, run.preset.tiles, run.data.weight)
+    folder = run.part("generator")
+    bank = encode_tiles(
+        tiles, library, image_tokenizer, folder, lambda _what, done, n: report(done, n)
+    )
+    train = TileExamples(library, bank, weights)
+    held_out = TileExamples(library, bank, weights, split=run.data.tested)
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    sheet = SheetOfLayouts(image_tokenizer, run.preset.sampling["medium"])
+    about = {
+        "model": asdict(model),
+        "styles": begun["about"]["styles"],
+        "sampling": run.preset.sampling_table(),
+    }
+    _train(
+        run,
+        "generator",
+        lambda loop: LayoutTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
         config.loop,
         about,
     )

@@ -1,0 +1,137 @@
+"""A contact sheet of fixed layouts, drawn during training to be looked at."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from limner.model import cells
+from limner.model.image_tokenizer import ImageTokenizer
+from limner.model.layout import Box, Layout, Thing
+from limner.model.layout_decoding import CAPTION, draw_layout
+from limner.model.layout_transformer import LayoutTransformer
+from limner.model.sampling import SamplingConfig, uniforms
+from limner.model.text_tokenizer import NULL, TextTokenizer
+from limner.model.torch_network import TorchLayoutNetwork
+from limner.training.image_tokenizer import to_pixels
+from limner.training.sheet import write_sheet
+
+Prompt = tuple[Layout, str]  # and the caption
+_CLEAR = "transparent background"
+_STYLE = ", Twemoji style"
+
+
+def _row(left: str, right: str, ground: str = "", style: str = _STYLE) -> Prompt:
+    """Two things side by side, in boxes of 12 cells."""
+    on = f" on a {ground} background" if ground else ""
+    boxes = Box(0, 6, 12, 12), Box(12, 6, 12, 12)
+    things = tuple(
+        Thing(phrase + on + style, box) for phrase, box in zip((left, right), boxes, strict=True)
+    )
+    said = f"{left} to the left of {right}{on}{style}"
+    return Layout(24, 24, things, f"{ground} background" if ground else _CLEAR), said
+
+
+def _alone(phrase: str, box: Box, canvas: int = 24) -> Prompt:
+    layout = Layout(canvas, canvas, (Thing(phrase + _STYLE, box),), _CLEAR)
+    return layout, phrase + _STYLE
+
+
+def _quarters(*phrases: str) -> Prompt:
+    """Up to four things, each in a quarter."""
+    corners = ((0, 0), (12, 0), (0, 12), (12, 12))
+    things = tuple(
+        Thing(phrase + _STYLE, Box(x, y, 12, 12))
+        for phrase, (x, y) in zip(phrases, corners, strict=False)
+    )
+    return Layout(24, 24, things, _CLEAR), ", ".join(phrases) + _STYLE
+
+
+def _on(top: str, bottom: str) -> Prompt:
+    boxes = Box(6, 1, 12, 12), Box(6, 12, 12, 12)
+    things = tuple(
+        Thing(phrase + _STYLE, box) for phrase, box in zip((top, bottom), boxes, strict=True)
+    )
+    return Layout(24, 24, things, _CLEAR), f"{top} on {bottom}{_STYLE}"
+
+
+LAYOUTS: tuple[Prompt, ...] = (
+    _row("a balloon", "a carrot"),
+    _row("a carrot", "a balloon"),
+    _row("a cat", "a dog"),
+    _row("a dog", "a cat"),
+    _row("a red apple", "a blue car"),
+    _row("a bicycle", "a gift"),
+    _row("a house", "a tree", "yellow"),
+    _row("a fox", "a rocket", "blue"),
+    _row("pizza", "an elephant", "green"),
+    _row("一只猫", "一个苹果", style="，Twemoji 风格"),
+    _row("a star", "a bell", style=", glossy Fluent style"),
+    _row("an owl", "a cactus", style=" in the Noto style"),
+    _quarters("an apple", "an apple", "an apple"),
+    _quarters("a cat", "a fish", "a banana", "a key"),
+    _quarters("a red heart", "a blue heart", "a green heart", "a yellow heart"),
+    _on("a cat", "a gift"),
+    _alone("a teapot", Box(0, 0, 24, 24)),
+    _alone("an elephant", Box(0, 0, 24, 24)),
+    _alone("a castle", Box(4, 4, 16, 16)),
+    _alone("a penguin", Box(14, 14, 10, 10)),
+    _alone("a rose", Box(1, 3, 8, 8)),
+    _alone("a car", Box(6, 6, 12, 12)),
+    _alone("a lion", Box(0, 0, 12, 12), canvas=12),
+    _alone("a hot air balloon", Box(0, 0, 12, 12), canvas=12),
+)
+
+
+@dataclass(frozen=True)
+class SheetOfLayouts:
+    """Fixed layouts, each drawn once with seed 0."""
+
+    image_tokenizer: ImageTokenizer
+    sampling: SamplingConfig
+    layouts: tuple[Prompt, ...] = LAYOUTS
+    columns: int = 6
+
+    def write(
+        self, transformer: LayoutTransformer, tokenizer: TextTokenizer, output: Path
+    ) -> None:
+        """Draw every layout once and write one page."""
+        network = TorchLayoutNetwork(transformer)
+        largest = max(max(layout.columns, layout.rows) for layout, _ in self.layouts)
+        tiles = []
+        for number, (layout, caption) in enumerate(self.layouts):
+            picture = self._drawn(network, tokenizer, layout, caption, number)
+            scale = largest // layout.columns
+            tiles.append(picture.repeat(scale, 0).repeat(scale, 1))
+        write_sheet(np.stack(tiles), output, self.columns)
+
+    def _drawn(
+        self,
+        network: TorchLayoutNetwork,
+        tokenizer: TextTokenizer,
+        layout: Layout,
+        caption: str,
+        number: int,
+    ) -> np.ndarray:
+        config = network.transformer.config
+        phrases = [thing.phrase for thing in layout.things]
+        if cells.n_owners(layout) > len(phrases):
+            phrases.append(layout.ground)
+        owners = [*range(len(phrases)), CAPTION]
+        tokens, _ = tokenizer.encode_padded([*phrases, caption], config.max_text)
+        nothing = np.zeros_like(tokens[: len(phrases)])
+        nothing[:, 0] = NULL
+        n_cells = layout.rows * layout.columns
+        numbers = uniforms(0, number, 0, n_cells, config.n_groups)[None]
+        *_, last = draw_layout(network, layout, tokens, nothing, owners, numbers, self.sampling)
+        return pictures(self.image_tokenizer, last.codes, layout)[0]
+
+
+@torch.no_grad()
+def pictures(tokenizer: ImageTokenizer, codes: np.ndarray, layout: Layout) -> np.ndarray:
+    """Premultiplied RGBA (B, H, W, 4) of codes (B, n_cells, n_groups) of a square layout."""
+    px = tokenizer.config.image_px // tokenizer.config.grid * layout.columns
+    larger = ImageTokenizer(replace(tokenizer.config, image_px=px)).eval()
+    larger.load_state_dict(tokenizer.state_dict())
+    return to_pixels(larger.decode(torch.from_numpy(codes)))
