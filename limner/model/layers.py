@@ -29,8 +29,38 @@ class Stack(nn.ModuleList, Generic[Layer]):
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn the pairs of x (B, H, T, D_head) by their positions (RoPE, arXiv 2104.09864, 3.2.2)."""
     cos, sin = (part[:, None] for part in rotary)
+    if torch.is_grad_enabled() and x.requires_grad and x.dtype == cos.dtype:
+        turned: Tensor = _Turn.apply(x, cos, sin)
+        return turned
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).type_as(x)
+
+
+class _Turn(torch.autograd.Function):
+    """Pairs (a, b) turned by angles; the way back turns gradients by the opposite ones.
+
+    In half the time of what PyTorch derives: nothing is joined or split on the way back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grad, cos, -sin), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    a, b = x.chunk(2, dim=-1)
+    left, right = out.chunk(2, dim=-1)
+    torch.mul(a, cos, out=left).addcmul_(b, sin, value=-1)
+    torch.mul(a, sin, out=right).addcmul_(b, cos)
+    return out
 
 
 class RMSNorm(nn.RMSNorm):

@@ -34,7 +34,7 @@ class LayoutTraining:
     singles: float = 0.3  # share of those steps
     n_asked: int = 96  # cells of a scene that a step asks for
     filled: float = 0.75  # share of them that show more than the ground
-    at_once: float = 0.75  # share of steps that ask all cells after the same number of known ones
+    at_once: float = 0.8  # share of steps that ask all cells after the same number of known ones
     from_nothing: float = 0.4  # share of those in which none is known
     any_order: float = 0.15  # share of pictures whose cells come in a random order
     drop_text: float = 0.1  # share of pictures that are told nothing, for guidance
@@ -151,7 +151,7 @@ class LayoutTask:
         if is_at_once:
             n_known = 0 if nothing < config.from_nothing else int(share**3 * n_cells)
         else:
-            n_known = int(n_cells * (0.25 + 0.75 * share)) - 1
+            n_known = int(n_cells * (0.1 + 0.7 * share)) - 1
         n_asked = min(config.n_asked, n_cells - n_known if is_at_once else n_known + 1)
         orders, asked = [], []
         for example in examples:

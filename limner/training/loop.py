@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from limner.errors import LimnerError, WeightsError
 from limner.storage.files import reported
 from limner.training import checkpoint
+from limner.training.muon import Muon
 from limner.training.plot import plot_log
 
 
@@ -97,6 +98,12 @@ def autocast(config: LoopConfig) -> torch.autocast:
     return torch.autocast(device, torch.bfloat16, enabled=enabled)
 
 
+def muon_kind(config: LoopConfig) -> type[torch.optim.Muon]:
+    """Muon in float32 on a CPU that trains in float32, else PyTorch's, which is in bfloat16."""
+    is_cpu = torch.device(config.device).type == "cpu"
+    return Muon if is_cpu and not autocast(config)._enabled else torch.optim.Muon
+
+
 def optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """AdamW for everything, or Muon for the hidden matrices and AdamW for the rest."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -113,7 +120,7 @@ def optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimiz
     ]
     if hidden:
         found.append(
-            torch.optim.Muon(
+            muon_kind(config)(
                 hidden,
                 lr=config.muon_lr,
                 weight_decay=config.weight_decay,

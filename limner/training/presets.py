@@ -105,7 +105,6 @@ NANO_192 = replace(
             steps=6000, lr=1e-3, muon_lr=1e-3, ema=0.997, weight_decay=0.02, report_every=250
         ),
     ),
-    tiles=TileConfig(sides=(8, 10, 12, 14, 16, 20)),
 )
 
 # A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
