@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.data import colours, layouts
-from limner.data.art import TRAINING_ARTISTS
 from limner.data.layouts import Described
 from limner.data.library import Library
 from limner.data.scenes import RELATIONS, ObjectSpec, SceneSpec, is_allowed
@@ -38,15 +37,18 @@ Made = tuple[SceneSpec, list[Tile]]
 class SceneMix:
     """How often each kind of scene is made; the shares are relative."""
 
-    single: float = 0.22  # one thing at any place, of any size
-    related: float = 0.40
-    counted: float = 0.16
-    listed: float = 0.22
-    sides: tuple[tuple[int, float], ...] = ((12, 0.6), (10, 0.16), (8, 0.12), (14, 0.07), (16, 0.05))
-    single_sides: tuple[tuple[int, float], ...] = (
-        (12, 0.3), (16, 0.2), (20, 0.15), (24, 0.2), (10, 0.08), (8, 0.07),
+    single: float = 0.36  # one thing at any place, of any size
+    related: float = 0.32
+    counted: float = 0.14
+    listed: float = 0.18
+    # Boxes of 12 cells are known from the start, so others come more often than they are asked for.
+    sides: tuple[tuple[int, float], ...] = (
+        (12, 0.5), (10, 0.15), (8, 0.12), (14, 0.12), (16, 0.11),
     )  # fmt: skip
-    coloured: float = 0.3  # share of scenes before a background
+    single_sides: tuple[tuple[int, float], ...] = (
+        (24, 0.4), (20, 0.15), (16, 0.17), (12, 0.14), (10, 0.07), (8, 0.07),
+    )  # fmt: skip
+    coloured: float = 0.15  # share of scenes before a background
     one_artist: float = 0.92
 
 
@@ -73,7 +75,7 @@ class TileExamples:
         """weights: how often each artist is wanted; canvas, single: cells along a side."""
         self.library, self.bank, self.split = library, bank, split
         self.canvas, self.single, self.mix = canvas, single, mix or SceneMix()
-        self._artists = [a for a in TRAINING_ARTISTS if a in weights]
+        self._artists = list(weights)
         self._sums = np.cumsum([weights[a] for a in self._artists])
         self._pools: dict[tuple[str, int, str, bool], list[Tile]] = {}
         self._singles: list[Tile] = []

@@ -16,7 +16,7 @@ from limner.model.layout import Layout
 from limner.model.layout_transformer import CAPTION, NOBODY, Elements, LayoutTransformer
 from limner.model.text_tokenizer import NULL, TextTokenizer
 from limner.model.transformer import TransformerConfig
-from limner.training.layout_examples import Example, ExampleSource
+from limner.training.layout_examples import Example, ExampleSource, SceneMix
 from limner.training.layout_sheet import SheetOfLayouts
 from limner.training.loop import LoopConfig
 
@@ -29,6 +29,8 @@ class LayoutTraining:
 
     model: TransformerConfig = field(default_factory=lambda: TransformerConfig(layouts=True))
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000))
+    canvas: int = 24  # cells along a side of a scene
+    mix: SceneMix = field(default_factory=SceneMix)
     batch: int = 48  # scenes in a step of scenes
     single_batch: int = 96  # pictures in a step of single things on their own small canvas
     singles: float = 0.3  # share of those steps

@@ -10,6 +10,7 @@ from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
 from limner.training.generator import GeneratorTraining
 from limner.training.image_tokenizer import ImageTokenizerTraining
+from limner.training.layout_examples import SceneMix
 from limner.training.layout_generator import LayoutTraining
 from limner.training.loop import LoopConfig
 from limner.training.sets import SetConfig
@@ -209,6 +210,27 @@ TINY_48 = replace(
     ),
 )
 
+# As nano-192 is to nano-96; boxes of 4 cells on a canvas of 8.
+TINY_LAYOUTS = replace(
+    TINY,
+    layouts=LayoutTraining(
+        loop=LoopConfig(
+            steps=20, lr=3e-3, muon_lr=3e-3, warmup=5, report_every=20, precision="float32"
+        ),
+        canvas=8,
+        mix=SceneMix(
+            sides=((4, 1.0), (3, 0.3)), single_sides=((8, 0.5), (6, 0.2), (4, 0.3)), coloured=0.3
+        ),
+        batch=4,
+        single_batch=4,
+        n_asked=16,
+        n_held_out=4,
+    ),
+    tiles=TileConfig(
+        clear=((3, 8), (4, 12), (6, 8), (8, 8)), coloured=((4, 4),), every_single=4, sides=(3, 4, 6, 8)
+    ),
+)
+
 PRESETS = {
     "nano": NANO,
     "nano-96": NANO_96,
@@ -216,6 +238,7 @@ PRESETS = {
     "small": SMALL,
     "tiny": TINY,
     "tiny-48": TINY_48,
+    "tiny-layouts": TINY_LAYOUTS,
 }
 
 

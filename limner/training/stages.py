@@ -6,6 +6,7 @@ its checkpoint, its log and its contact sheets.
 
 import fcntl
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,8 +23,9 @@ from limner.model.styles import in_style
 from limner.model.text_tokenizer import TextTokenizer
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
+from limner.storage import weights
 from limner.storage.files import reported, write_whole
-from limner.training import checkpoint, text_tokenizer
+from limner.training import checkpoint, precision, text_tokenizer
 from limner.training.budget import steps_until
 from limner.training.examples import Report
 from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
@@ -157,14 +159,18 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
             hint="begin the run from weights that draw: limner begin --layouts",
         )
     tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
-    library, weights = run.data.library, run.data.artist_weights
+    library, wanted_of = run.data.library, run.data.artist_weights
     tiles = choose_tiles(library, run.preset.tiles, run.data.weight)
     folder = run.part("generator")
     bank = encode_tiles(
         tiles, library, image_tokenizer, folder, lambda _what, done, n: report(done, n)
     )
-    train = TileExamples(library, bank, weights)
-    held_out = TileExamples(library, bank, weights, split=run.data.tested)
+    train, held_out = (
+        TileExamples(
+            library, bank, wanted_of, wanted.canvas, run.preset.tiles.every_single, wanted.mix, split
+        )
+        for split in ("train", run.data.tested)
+    )
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     sheet = SheetOfLayouts(image_tokenizer, run.preset.sampling["medium"])
     about = {
@@ -214,6 +220,8 @@ def _train(
     about: dict[str, Any],
 ) -> None:
     ends_at = math.inf if run.ends_at is None else run.ends_at
+    config, why = precision.chosen(config, _precision_before(run.part(stage)))
+    print(why, file=sys.stderr)
     if run.ends_at is not None and run.steps is None:
         config = replace(config, steps=steps_until(make, config, run.part(stage), run.ends_at))
     with _alone(run.part(stage)):
@@ -222,6 +230,14 @@ def _train(
         loop = Loop(make(config), config, run.part(stage), about)
         loop.resume()
         loop.run(ends_at=ends_at)
+
+
+def _precision_before(folder: Path) -> str | None:
+    """What a stage that goes on was trained in; None if it begins."""
+    if not weights.exists(folder / "checkpoint"):
+        return None
+    loop = weights.read(folder / "checkpoint").config.get("loop", {})
+    return str(loop["precision"]) if "precision" in loop else None
 
 
 @contextmanager
