@@ -95,7 +95,7 @@ class LayoutTransformer(Transformer):
         """
         told = F.embedding(which, self._hidden_texts(texts).flatten(0, 1))
         layers = [*self.content, *self.query]
-        return Told([layer.cross_keys(told) for layer in layers], _token_marks(owner))
+        return Told([layer.cross_keys(told) for layer in layers], token_marks(owner))
 
     def _hidden_texts(self, texts: Tensor) -> Tensor:
         """`encode_text`, in training the shorter half by itself, so that less is padding."""
@@ -225,6 +225,8 @@ class LayoutTransformer(Transformer):
 
 def _blended(table: Tensor, corners: Tensor, shares: Tensor) -> Tensor:
     """Rows of a table, four for each element, by their shares: (B, n, 4) twice to (B, n, D)."""
+    if not torch.is_grad_enabled():  # a form that every runtime has
+        return (F.embedding(corners, table) * shares[..., None]).sum(-2)
     rows = F.embedding_bag(
         corners.flatten(0, 1), table, per_sample_weights=shares.flatten(0, 1), mode="sum"
     )
@@ -255,7 +257,7 @@ def _element_marks(owner: Tensor) -> Tensor:
     return torch.cat([1 - _one_hot(owner), (owner == NOBODY).float()[..., None]], dim=-1)[:, None]
 
 
-def _token_marks(owner: Tensor) -> Tensor:
+def token_marks(owner: Tensor) -> Tensor:
     """Marks of tokens: whose phrase they are not, all of padding, none of a caption's; caption?"""
     is_caption = (owner == CAPTION).float()[..., None]
     others = (1 - _one_hot(owner)) * (1 - is_caption)

@@ -1,6 +1,6 @@
 """A contact sheet of fixed layouts, drawn during training to be looked at."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +130,6 @@ class SheetOfLayouts:
 
 @torch.no_grad()
 def pictures(tokenizer: ImageTokenizer, codes: np.ndarray, layout: Layout) -> np.ndarray:
-    """Premultiplied RGBA (B, H, W, 4) of codes (B, n_cells, n_groups) of a square layout."""
-    px = tokenizer.config.image_px // tokenizer.config.grid * layout.columns
-    larger = ImageTokenizer(replace(tokenizer.config, image_px=px)).eval()
-    larger.load_state_dict(tokenizer.state_dict())
-    return to_pixels(larger.decode(torch.from_numpy(codes)))
+    """Premultiplied RGBA (B, H, W, 4) of codes (B, n_cells, n_groups) of a layout."""
+    rows = torch.from_numpy(codes).unflatten(1, (layout.rows, layout.columns))
+    return to_pixels(tokenizer.decode_rows(rows.to(next(tokenizer.parameters()).device)))

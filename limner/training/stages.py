@@ -31,7 +31,7 @@ from limner.training.examples import Report
 from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.image_tokenizer import ImageTokenizerTask
 from limner.training.layout_examples import TileExamples
-from limner.training.layout_generator import LayoutTask, LayoutTraining
+from limner.training.layout_generator import LayoutGenerator, LayoutTask, LayoutTraining
 from limner.training.layout_sheet import SheetOfLayouts
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
@@ -293,7 +293,8 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     )
     bundle = Bundle(config)
     bundle.image_tokenizer.load_state_dict(image.state_dict())
-    generator = Generator(config.transformer)
+    kind = LayoutGenerator if config.transformer.layouts else Generator
+    generator: Generator | LayoutGenerator = kind(config.transformer)
     generator.load_state_dict(generated["average"])
     bundle.transformer.load_state_dict(generator.transformer.state_dict())
     passes = upscalers(config.upscaler)
