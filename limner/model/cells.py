@@ -76,9 +76,10 @@ def _blend(down: Floats32, right: Floats32, side: int) -> tuple[Ints, Floats32]:
 
 
 def drawing_order(layout: Layout) -> Ints:
-    """All cells, (rows * columns,): each owner's spread first over its box, all at one pace.
+    """All cells, (rows * columns,): each thing's spread first over its box, all at one pace.
 
-    A thing that fills its box is drawn in `spread_order` of the box, whatever else is drawn.
+    A thing that fills its box is drawn in `spread_order` of the box, whatever else is drawn. The
+    ground comes after all things, spread first over the canvas.
     """
     owners = np.array(owner(layout))
     pace = np.empty(len(owners))
@@ -90,6 +91,6 @@ def drawing_order(layout: Layout) -> Ints:
         rows, columns = np.divmod(np.arange(len(order)), box.width)
         cells = (rows + box.y) * layout.columns + columns + box.x
         own = owners[cells] == index
-        pace[cells[own]] = rank[own]
+        pace[cells[own]] = rank[own] + (index == GROUND)
     order: Ints = np.argsort(pace, kind="stable")
     return order

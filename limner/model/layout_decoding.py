@@ -8,11 +8,21 @@ import numpy as np
 
 from limner.model import cells
 from limner.model.cells import Places
-from limner.model.decoding import Partial, count_steps
-from limner.model.layout import Layout
-from limner.model.sampling import Floats, Ints, SamplingConfig, draw, guidance_at, guided, step_sizes
+from limner.model.decoding import Partial
+from limner.model.layout import GROUND, Layout, owner
+from limner.model.sampling import (
+    Floats,
+    Ints,
+    SamplingConfig,
+    draw,
+    guidance_at,
+    guided,
+    step_sizes,
+)
 
+_GROUND_SHARE = 8  # of the steps: the ground takes one for so many of the things
 CAPTION = -1  # owner of a caption's tokens
+NOBODY = -2  # owner of padding
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,17 @@ def tokens_of(texts: Ints, owners: Sequence[int]) -> tuple[Ints, Ints]:
     """All tokens of texts (N, T) as one picture is told them: `which` (1, M) and `owner` (1, M)."""
     used = texts != 0
     which = np.flatnonzero(used.ravel())
-    owner = np.repeat(np.asarray(owners), used.sum(1))
-    return which[None], owner[None]
+    return which[None], np.repeat(np.asarray(owners), used.sum(1))[None]
+
+
+def layout_steps(layout: Layout, config: SamplingConfig) -> list[int]:
+    """How many cells each step draws: `n_steps` for the things, then a few for the ground."""
+    n_ground = owner(layout).count(GROUND)
+    n_things = layout.rows * layout.columns - n_ground
+    sizes = step_sizes(n_things, config.n_steps) if n_things else []
+    if n_ground:
+        sizes += step_sizes(n_ground, max(1, config.n_steps // _GROUND_SHARE))
+    return sizes
 
 
 def draw_layout(
@@ -80,7 +99,7 @@ def draw_layout(
     known = np.arange(n_begin)
     known_codes = np.full((n_pictures, n_begin, shape.n_groups), shape.n_codes)
     seen: Ints = np.zeros(0, np.int64)
-    sizes = step_sizes(n_cells, count_steps(config, n_cells, n_cells))
+    sizes = layout_steps(layout, config)
     ends = np.cumsum(sizes)
     for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
         places = order[end - size : end]
@@ -114,15 +133,15 @@ def _stacked(texts: list[Ints], owners: Sequence[int], n: int) -> tuple[Ints, In
     parts, told = [], []
     for text in texts:
         first = sum(len(part) for part in parts) * text.shape[1]
-        which, owner = tokens_of(text, owners[: len(text)])
+        which, whose = tokens_of(text, owners[: len(text)])
         parts.append(text)
-        told += [(which[0] + first, owner[0])] * n
+        told += [(which[0] + first, whose[0])] * n
     longest = max(len(which) for which, _ in told)
-    which = np.zeros((len(told), longest), np.int64)
-    owner = np.full((len(told), longest), -2)
+    every = np.zeros((len(told), longest), np.int64)
+    owner_of = np.full((len(told), longest), NOBODY)
     for row, (one, whose) in enumerate(told):
-        which[row, : len(one)], owner[row, : len(one)] = one, whose
-    return np.concatenate(parts), which, owner
+        every[row, : len(one)], owner_of[row, : len(one)] = one, whose
+    return np.concatenate(parts), every, owner_of
 
 
 def _rows(values: Ints, n: int) -> Ints:

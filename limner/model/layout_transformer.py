@@ -22,13 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.model import cells
-from limner.model.layers import Keys, Marks, Rotary
+from limner.model.layers import Keys, Rotary
 from limner.model.layout import MAX_THINGS
+from limner.model.layout_decoding import CAPTION, NOBODY
 from limner.model.transformer import DecoderLayer, Transformer, TransformerConfig
 
 N_MARKS = MAX_THINGS + 2  # things, the ground, and one for caption or padding
-CAPTION = -1  # owner of a caption's tokens
-NOBODY = -2  # owner of padding
 _NEVER = 30.0  # a score so much lower is not seen: exp(-30) is 1e-13
 _FEW = 8  # texts that are encoded in one go
 _LONGEST = 128  # cells along a canvas

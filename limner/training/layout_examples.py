@@ -124,7 +124,9 @@ class TileExamples:
                 example = self._made(rng, spec, tiles, self.canvas)
                 if example is not None:
                     return example
-        raise DataError(f"No scene of split {self.split} can be made of {len(self.bank.tiles)} tiles")
+        raise DataError(
+            f"No scene of split {self.split} can be made of {len(self.bank.tiles)} tiles"
+        )
 
     def _made(
         self, rng: np.random.Generator, spec: SceneSpec, tiles: list[Tile], canvas: int

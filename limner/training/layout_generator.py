@@ -143,9 +143,7 @@ class LayoutTask:
         loss: Tensor = self.model.contrast(texts, images, concepts)
         return loss
 
-    def batch(
-        self, examples: list[Example], rng: np.random.Generator, n_paired: int = 0
-    ) -> Batch:
+    def batch(self, examples: list[Example], rng: np.random.Generator, n_paired: int = 0) -> Batch:
         """A batch of a training step; the first n_paired keep what they are told."""
         config, n_cells = self.config, len(examples[0].codes)
         at_once, nothing, share = rng.random(3)
@@ -276,7 +274,9 @@ class LayoutTask:
                 yes = np.ones(len(some), bool)
                 batch = self._batch(some, orders, asked, n_known, True, yes, yes, None)
                 found = self._losses(batch)
-                sums += len(some) * np.array([float(found[k]) for k in ("code0", "code1", "filled")])
+                sums += len(some) * np.array(
+                    [float(found[k]) for k in ("code0", "code1", "filled")]
+                )
             means = sums / len(self._held_out)
             figures |= {
                 f"held_out_{name}": float(means[:2].mean()),

@@ -93,9 +93,7 @@ class SheetOfLayouts:
     layouts: tuple[Prompt, ...] = LAYOUTS
     columns: int = 6
 
-    def write(
-        self, transformer: LayoutTransformer, tokenizer: TextTokenizer, output: Path
-    ) -> None:
+    def write(self, transformer: LayoutTransformer, tokenizer: TextTokenizer, output: Path) -> None:
         """Draw every layout once and write one page."""
         network = TorchLayoutNetwork(transformer)
         largest = max(max(layout.columns, layout.rows) for layout, _ in self.layouts)

@@ -227,7 +227,10 @@ TINY_LAYOUTS = replace(
         n_held_out=4,
     ),
     tiles=TileConfig(
-        clear=((3, 8), (4, 12), (6, 8), (8, 8)), coloured=((4, 4),), every_single=4, sides=(3, 4, 6, 8)
+        clear=((3, 8), (4, 12), (6, 8), (8, 8)),
+        coloured=((4, 4),),
+        every_single=4,
+        sides=(3, 4, 6, 8),
     ),
 )
 

@@ -167,7 +167,13 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
     )
     train, held_out = (
         TileExamples(
-            library, bank, wanted_of, wanted.canvas, run.preset.tiles.every_single, wanted.mix, split
+            library,
+            bank,
+            wanted_of,
+            wanted.canvas,
+            run.preset.tiles.every_single,
+            wanted.mix,
+            split,
         )
         for split in ("train", run.data.tested)
     )

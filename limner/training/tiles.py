@@ -11,7 +11,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -106,9 +105,7 @@ def _painted(
                 and f"{colour} {noun}".lower() not in library.labels
             ):
                 return None
-    if background != CLEAR and (
-        background == colour if colour else entry.tint.is_near(background)
-    ):
+    if background != CLEAR and (background == colour if colour else entry.tint.is_near(background)):
         return None
     return Tile(index, colour, background, side)
 
@@ -123,7 +120,9 @@ def splits_noun(library: Library, index: int) -> str:
 class Bank:
     """Tiles with their codes; scenes are composed of them."""
 
-    def __init__(self, tiles: list[Tile], codes: dict[int, Codes], filled: dict[int, Bools]) -> None:
+    def __init__(
+        self, tiles: list[Tile], codes: dict[int, Codes], filled: dict[int, Bools]
+    ) -> None:
         """codes, filled: by side, (n, side * side, n_groups) and (n, side * side), in order."""
         self.tiles = tiles
         counts: dict[int, int] = {}
@@ -153,7 +152,9 @@ class Bank:
     def __contains__(self, tile: Tile) -> bool:
         return tile in self._row
 
-    def compose(self, layout: Layout, tiles: list[Tile], background: str) -> tuple[Codes, Bools, int]:
+    def compose(
+        self, layout: Layout, tiles: list[Tile], background: str
+    ) -> tuple[Codes, Bools, int]:
         """Codes (n_cells, n_groups) of tiles in a layout's boxes, which cells are filled, and how
         many cells hide something that is filled too, which is not seen through.
         """
@@ -230,5 +231,3 @@ def _encoded(
         filled.append(seen.reshape(-1, side, cell, side, cell).any((2, 4)).reshape(len(some), -1))
         report(f"encoding tiles of {side}", start + len(some), len(tiles))
     return np.concatenate(codes), np.concatenate(filled)
-
-
