@@ -302,14 +302,15 @@ def _layout_graphs(bundle: Bundle) -> dict[str, Graph]:
     n_text_layers = config.n_content_layers + config.n_query_layers
     heads, d_head = config.n_heads, config.d // config.n_heads
     rows, text, past, now, asked, n = 2, 5, 6, 3, 4, 7
+    known, now_asked = _places(rows, now), _places(rows, asked)
     step = {
         "memory": torch.zeros(rows, n_text_layers, 2, heads, text, d_head),
         "told": torch.zeros(rows, text, dtype=torch.long),
         "cache": torch.zeros(rows, config.n_content_layers + 1, 2, heads, past, d_head),
         "seen": torch.zeros(rows, past, dtype=torch.long),
         "codes": torch.zeros(rows, now, config.n_groups, dtype=torch.long),
-        "known": _places(rows, now),
-        "asked": _places(rows, asked),
+        "known": known,
+        "asked": now_asked,
     }
     step_varies = {
         "memory": {0: "rows", 4: "text"},
@@ -317,8 +318,8 @@ def _layout_graphs(bundle: Bundle) -> dict[str, Graph]:
         "cache": {0: "rows", 4: "past"},
         "seen": {0: "rows", 1: "past"},
         "codes": {0: "rows", 1: "now"},
-        "known": [{0: "rows", 1: "now"}] * len(step["known"]),
-        "asked": [{0: "rows", 1: "asked"}] * len(step["asked"]),
+        "known": [{0: "rows", 1: "now"}] * len(known),
+        "asked": [{0: "rows", 1: "asked"}] * len(now_asked),
     }
     image = {"codes": torch.zeros(rows, n, config.n_groups, dtype=torch.long)}
     image_varies = {0: "rows", 1: "n"}

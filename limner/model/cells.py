@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.model.layout import GROUND, Box, Layout, owner
-from limner.model.sampling import Ints, spread_order
+from limner.model.sampling import Floats, Ints, spread_order
 
 Floats32 = NDArray[np.float32]
 
@@ -64,7 +64,7 @@ def places(layout: Layout, side: int) -> Places:
     return Places(whose, corners, shares, *on_canvas, size, np.stack([row, column], axis=-1))
 
 
-def _blend(down: Floats32, right: Floats32, side: int) -> tuple[Ints, Floats32]:
+def _blend(down: Floats, right: Floats, side: int) -> tuple[Ints, Floats32]:
     """Rows (n, 4) of a side × side table and shares (n, 4) for points in 0..1: bilinear."""
     y, x = (np.clip(part * side - 0.5, 0, side - 1) for part in (down, right))
     top, left = (np.floor(part + 1e-6).astype(np.int64) for part in (y, x))
@@ -92,5 +92,5 @@ def drawing_order(layout: Layout) -> Ints:
         cells = (rows + box.y) * layout.columns + columns + box.x
         own = owners[cells] == index
         pace[cells[own]] = rank[own] + (index == GROUND)
-    order: Ints = np.argsort(pace, kind="stable")
-    return order
+    by_pace: Ints = np.argsort(pace, kind="stable")
+    return by_pace

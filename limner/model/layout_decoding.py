@@ -1,7 +1,7 @@
 """Drawing the cells of a layout, step by step, with whatever runs the network. NumPy only."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,7 +96,7 @@ def draw_layout(
     cache: Floats = np.zeros((rows, layers, two, heads, 0, d_head), np.float32)
     codes = np.zeros((n_pictures, n_cells, shape.n_groups), np.int64)
     drawn = np.zeros(n_cells, bool)
-    known = np.arange(n_begin)
+    known: Ints = np.arange(n_begin)
     known_codes = np.full((n_pictures, n_begin, shape.n_groups), shape.n_codes)
     seen: Ints = np.zeros(0, np.int64)
     sizes = layout_steps(layout, config)
@@ -130,7 +130,8 @@ def draw_layout(
 
 def _stacked(texts: list[Ints], owners: Sequence[int], n: int) -> tuple[Ints, Ints, Ints]:
     """All texts, and what each of len(texts) * n rows is told of them."""
-    parts, told = [], []
+    parts: list[Ints] = []
+    told: list[tuple[Ints, Ints]] = []
     for text in texts:
         first = sum(len(part) for part in parts) * text.shape[1]
         which, whose = tokens_of(text, owners[: len(text)])
@@ -149,4 +150,5 @@ def _rows(values: Ints, n: int) -> Ints:
 
 
 def _batch(places: Places, n: int) -> Places:
-    return Places(*(_rows(getattr(places, name), n) for name in Places.__dataclass_fields__))
+    parts: list[Any] = [_rows(getattr(places, field.name), n) for field in fields(Places)]
+    return Places(*parts)

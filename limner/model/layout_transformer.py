@@ -132,7 +132,7 @@ class LayoutTransformer(Transformer):
         return x
 
     def embed_cells(self, codes: Tensor, elements: Elements) -> Tensor:
-        """Unit vectors (B, E), in the contrastive space, of pictures of which some cells are seen."""
+        """Unit vectors (B, E), in the contrastive space, of pictures known by some cells."""
         hidden = self._encode(self.read(codes, elements), None)
         return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 

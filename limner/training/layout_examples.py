@@ -30,6 +30,7 @@ class Example:
     concept: int  # equal where two pictures show the same
 
 
+Rows = list[tuple[Tile, tuple[Box, ...]]]  # tiles, each with the boxes it stands in
 Made = tuple[SceneSpec, list[Tile]]
 
 
@@ -157,14 +158,16 @@ class TileExamples:
         boxes = layouts.related(rng, relation, sides, visible, self.canvas)
         if boxes is None:
             return None
-        rows = [(tile, (box,)) for tile, box in zip(tiles, boxes, strict=True)]
+        rows: Rows = [(tile, (box,)) for tile, box in zip(tiles, boxes, strict=True)]
         return self._spec(ground, rows, relation, rng), tiles
 
     def _counted(self, rng: np.random.Generator, ground: str) -> Made | None:
         tile = self._tile(rng, ground, _pick(rng, self.mix.sides), self._artist(rng), True)
+        if tile is None:
+            return None
         count = int(rng.integers(2, 5))
-        boxes = tile and layouts.apart(rng, [tile.side] * count, self.canvas)
-        if tile is None or boxes is None:
+        boxes = layouts.apart(rng, [tile.side] * count, self.canvas)
+        if boxes is None:
             return None
         return self._spec(ground, [(tile, boxes)], "none", rng), [tile] * count
 
@@ -212,11 +215,11 @@ class TileExamples:
     def _spec(
         self,
         ground: str,
-        rows: list[tuple[Tile, tuple[Box, ...]]],
+        rows: Rows,
         relation: str,
         rng: np.random.Generator,
     ) -> SceneSpec:
-        """The scene of tiles in boxes; where sizes differ a caption may say which is the big one."""
+        """The scene of tiles in boxes; where two differ in size, a caption may say so."""
         sides = {tile.side for tile, _ in rows}
         say_size = len(rows) == 2 and max(sides) >= 1.3 * min(sides) and rng.random() < 0.4
         objects = []

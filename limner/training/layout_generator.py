@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from limner.model import cells
 from limner.model.contrastive import ContrastiveLoss
 from limner.model.layout import Layout
-from limner.model.layout_transformer import CAPTION, NOBODY, Elements, LayoutTransformer
+from limner.model.layout_decoding import CAPTION, NOBODY
+from limner.model.layout_transformer import Elements, LayoutTransformer
+from limner.model.sampling import Ints
 from limner.model.text_tokenizer import NULL, TextTokenizer
 from limner.model.transformer import TransformerConfig
 from limner.training.layout_examples import Example, ExampleSource, SceneMix
 from limner.training.layout_sheet import SheetOfLayouts
 from limner.training.loop import LoopConfig
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,8 @@ class LayoutTask:
         else:
             n_known = int(n_cells * (0.1 + 0.7 * share)) - 1
         n_asked = min(config.n_asked, n_cells - n_known if is_at_once else n_known + 1)
-        orders, asked = [], []
+        orders: list[Ints] = []
+        asked: list[Ints] = []
         for example in examples:
             order = _order(example.described.layout)
             if rng.random() < config.any_order:
@@ -206,13 +207,15 @@ class LayoutTask:
             mask = torch.from_numpy(seen[:, None])
         texts, which, owner = self._told(examples, told, with_caption)
         return Batch(
-            *(torch.from_numpy(x) for x in (texts, which, owner)),
-            torch.from_numpy(codes),
-            _elements(known_places),
-            torch.from_numpy(np.stack(asked_codes)),
-            _elements(asked_places),
-            mask,
-            torch.from_numpy(np.stack(filled)),
+            texts=torch.from_numpy(texts),
+            which=torch.from_numpy(which),
+            owner=torch.from_numpy(owner),
+            known_codes=torch.from_numpy(codes),
+            known=_elements(known_places),
+            asked_codes=torch.from_numpy(np.stack(asked_codes)),
+            asked=_elements(asked_places),
+            mask=mask,
+            filled=torch.from_numpy(np.stack(filled)),
         )
 
     def _told(
@@ -270,7 +273,7 @@ class LayoutTask:
             for start in range(0, len(self._held_out), 8):
                 some = self._held_out[start : start + 8]
                 orders = [_order(example.described.layout) for example in some]
-                asked = [np.arange(n_known, n_cells)] * len(some)
+                asked: list[Ints] = [np.arange(n_known, n_cells)] * len(some)
                 yes = np.ones(len(some), bool)
                 batch = self._batch(some, orders, asked, n_known, True, yes, yes, None)
                 found = self._losses(batch)

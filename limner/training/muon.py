@@ -21,22 +21,22 @@ class Muon(torch.optim.Muon):
     """As torch.optim.Muon with adjust_lr_fn="match_rms_adamw" and Nesterov momentum."""
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One update of every weight that has a gradient."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None:
-                    self._update(param, group)
+                    self._update(param, param.grad, group)
         return loss
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         state = self.state[param]
         if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(param.grad)
+            state["momentum_buffer"] = torch.zeros_like(grad)
         momentum: Tensor = state["momentum_buffer"]
-        momentum.lerp_(param.grad, 1 - group["momentum"])
-        update = orthogonal(param.grad.lerp(momentum, group["momentum"]))
+        momentum.lerp_(grad, 1 - group["momentum"])
+        update = orthogonal(grad.lerp(momentum, group["momentum"]))
         param.mul_(1 - group["lr"] * group["weight_decay"])
         param.add_(update, alpha=-group["lr"] * 0.2 * max(param.shape) ** 0.5)
 

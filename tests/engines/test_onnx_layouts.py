@@ -1,4 +1,4 @@
-"""Weights that draw layouts, exported: the graphs give what PyTorch gives, on canvases of any sides."""
+"""Weights that draw layouts, exported: the graphs give what PyTorch gives."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +88,8 @@ def test_a_canvas_of_any_sides_becomes_pixels_and_codes_again(
         read = bundle.image_tokenizer.encode(torch.from_numpy(drawn))
     np.testing.assert_allclose(drawn, wanted.numpy(), atol=1e-4)
     same = network.codes(drawn) == read.numpy()
-    assert same.shape == (1, 63, 2) and same.mean() > 0.95  # a value may lie between two levels
+    assert same.shape == (1, 63, 2)
+    assert same.mean() > 0.95  # a value may lie between two levels
     assert network.pixels(codes, LAYOUT, n_passes=1).shape == (1, 4, 224, 288)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from limner.model import cells
 from limner.model.layout import Box, Layout, Thing, owner
-from limner.model.layout_decoding import draw_layout, tokens_of
-from limner.model.layout_transformer import CAPTION, Elements, LayoutTransformer, Told
+from limner.model.layout_decoding import CAPTION, NOBODY, draw_layout, tokens_of
+from limner.model.layout_transformer import Elements, LayoutTransformer, Told
 from limner.model.sampling import SamplingConfig, spread_order
 from limner.model.torch_network import TorchLayoutNetwork
 from limner.model.transformer import Transformer, TransformerConfig
@@ -198,8 +198,6 @@ def test_drawing_step_by_step_gives_the_scores_of_the_whole(new: LayoutTransform
 
 @torch.no_grad()
 def test_padding_is_neither_heard_nor_seen(new: LayoutTransformer) -> None:
-    from limner.model.layout_transformer import NOBODY
-
     layout = Layout.single("", 4, 4)
     text = _text(1)
     told = _tell(new, [text], [0])
