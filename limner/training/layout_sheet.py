@@ -5,20 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from limner.model import cells
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.layout import Box, Layout, Thing
 from limner.model.layout_decoding import CAPTION, draw_layout
 from limner.model.layout_transformer import LayoutTransformer
-from limner.model.sampling import SamplingConfig, uniforms
+from limner.model.sampling import Ints, SamplingConfig, uniforms
 from limner.model.text_tokenizer import NULL, TextTokenizer
 from limner.model.torch_network import TorchLayoutNetwork
 from limner.training.image_tokenizer import to_pixels
 from limner.training.sheet import write_sheet
 
 Prompt = tuple[Layout, str]  # and the caption
-_CLEAR = "transparent background"
+CLEAR_PHRASE = "transparent background"
 _STYLE = ", Twemoji style"
 
 
@@ -30,11 +31,11 @@ def _row(left: str, right: str, ground: str = "", style: str = _STYLE) -> Prompt
         Thing(phrase + on + style, box) for phrase, box in zip((left, right), boxes, strict=True)
     )
     said = f"{left} to the left of {right}{on}{style}"
-    return Layout(24, 24, things, f"{ground} background" if ground else _CLEAR), said
+    return Layout(24, 24, things, f"{ground} background" if ground else CLEAR_PHRASE), said
 
 
 def _alone(phrase: str, box: Box, canvas: int = 24) -> Prompt:
-    layout = Layout(canvas, canvas, (Thing(phrase + _STYLE, box),), _CLEAR)
+    layout = Layout(canvas, canvas, (Thing(phrase + _STYLE, box),), CLEAR_PHRASE)
     return layout, phrase + _STYLE
 
 
@@ -45,7 +46,7 @@ def _quarters(*phrases: str) -> Prompt:
         Thing(phrase + _STYLE, Box(x, y, 12, 12))
         for phrase, (x, y) in zip(phrases, corners, strict=False)
     )
-    return Layout(24, 24, things, _CLEAR), ", ".join(phrases) + _STYLE
+    return Layout(24, 24, things, CLEAR_PHRASE), ", ".join(phrases) + _STYLE
 
 
 def _on(top: str, bottom: str) -> Prompt:
@@ -53,7 +54,7 @@ def _on(top: str, bottom: str) -> Prompt:
     things = tuple(
         Thing(phrase + _STYLE, box) for phrase, box in zip((top, bottom), boxes, strict=True)
     )
-    return Layout(24, 24, things, _CLEAR), f"{top} on {bottom}{_STYLE}"
+    return Layout(24, 24, things, CLEAR_PHRASE), f"{top} on {bottom}{_STYLE}"
 
 
 LAYOUTS: tuple[Prompt, ...] = (
@@ -95,24 +96,20 @@ class SheetOfLayouts:
 
     def write(self, transformer: LayoutTransformer, tokenizer: TextTokenizer, output: Path) -> None:
         """Draw every layout once and write one page."""
-        network = TorchLayoutNetwork(transformer)
         largest = max(max(layout.columns, layout.rows) for layout, _ in self.layouts)
         tiles = []
         for number, (layout, caption) in enumerate(self.layouts):
-            picture = self._drawn(network, tokenizer, layout, caption, number)
+            picture = self.drawn(transformer, tokenizer, (layout, caption), number)
             scale = largest // layout.columns
             tiles.append(picture.repeat(scale, 0).repeat(scale, 1))
         write_sheet(np.stack(tiles), output, self.columns)
 
-    def _drawn(
-        self,
-        network: TorchLayoutNetwork,
-        tokenizer: TextTokenizer,
-        layout: Layout,
-        caption: str,
-        number: int,
-    ) -> np.ndarray:
-        config = network.transformer.config
+    def drawn(
+        self, transformer: LayoutTransformer, tokenizer: TextTokenizer, prompt: Prompt, number: int
+    ) -> NDArray[np.uint8]:
+        """The picture of a prompt, premultiplied RGBA (H, W, 4); `number` makes its chances."""
+        (layout, caption), network = prompt, TorchLayoutNetwork(transformer)
+        config = transformer.config
         phrases = [thing.phrase for thing in layout.things]
         if cells.n_owners(layout) > len(phrases):
             phrases.append(layout.ground)
@@ -127,7 +124,7 @@ class SheetOfLayouts:
 
 
 @torch.no_grad()
-def pictures(tokenizer: ImageTokenizer, codes: np.ndarray, layout: Layout) -> np.ndarray:
+def pictures(tokenizer: ImageTokenizer, codes: Ints, layout: Layout) -> NDArray[np.uint8]:
     """Premultiplied RGBA (B, H, W, 4) of codes (B, n_cells, n_groups) of a layout."""
     rows = torch.from_numpy(codes).unflatten(1, (layout.rows, layout.columns))
     return to_pixels(tokenizer.decode_rows(rows.to(next(tokenizer.parameters()).device)))
