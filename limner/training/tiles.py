@@ -1,8 +1,8 @@
 """Tiles: drawings alone, as codes, of which scenes are composed without rendering anything.
 
 A tile is a drawing in a colour before a background, in a box of so many cells. Composed codes are
-as good as those of the composed picture where nothing lies behind the things, 26.7 dB to 27.6 by
-the decoder of the shipped weights (docs/experiments.md), and a thing has the same codes wherever it
+nearly as good as those of the composed picture where nothing lies behind the things, 27.1 dB to
+28.0 by the decoder of the shipped weights (docs/experiments.md), and a thing has the same codes wherever it
 is, which a picture's own codes have for about two thirds of the cells.
 """
 
