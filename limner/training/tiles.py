@@ -2,8 +2,8 @@
 
 A tile is a drawing in a colour before a background, in a box of so many cells. Composed codes are
 nearly as good as those of the composed picture where nothing lies behind the things, 27.1 dB to
-28.0 by the decoder of the shipped weights (docs/experiments.md), and a thing has the same codes wherever it
-is, which a picture's own codes have for about two thirds of the cells.
+28.0 by the decoder of the shipped weights (docs/experiments.md). A thing has the same codes
+wherever it is, which in a picture coded as a whole it has not.
 """
 
 import hashlib
