@@ -29,7 +29,7 @@ def run(
     options: argparse.Namespace, measure: Callable[[Row], Row], show: Callable[[Row], None]
 ) -> int:
     """Measure with the settings that the options mean, and show and write what came out."""
-    from limner.storage.weights import find
+    from limner.storage.checkpoints.weights import find
 
     flags: Row = {"threads": options.threads}
     if options.weights:

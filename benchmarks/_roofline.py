@@ -20,9 +20,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from limner.engines.onnx_export import LaterGraph, PixelsGraph, StepGraph, TextGraph, UpscaleGraph
+from limner.engines.transformer.export import (
+    LaterGraph,
+    PixelsGraph,
+    StepGraph,
+    TextGraph,
+    UpscaleGraph,
+)
 from limner.model.bundle import Bundle, BundleConfig
-from limner.model.sampling import SamplingConfig, step_sizes
+from limner.sampling.sampling import SamplingConfig, step_sizes
 
 PARTS = ("text", "steps", "pixels", "upscalers")
 _SIDE = 1536  # of the square matrices that show the peak

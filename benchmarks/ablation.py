@@ -23,9 +23,9 @@ import torch
 
 from limner import settings
 from limner.errors import LimnerError
-from limner.training import presets, sets, stages
-from limner.training.generator import Examples, GeneratorTask
+from limner.training import datasets, presets, stages
 from limner.training.loop import Loop
+from limner.training.tasks.generator import Examples, GeneratorTask
 
 ATTENTIONS = ("dense", "scattered", "alternate")
 
@@ -48,7 +48,7 @@ def held_out_loss(
         n_heads=2,
     )
     loop = replace(wanted.loop, steps=steps, seed=seed, report_every=steps, warmup=steps // 10)
-    config = replace(wanted, model=model, loop=loop, batch=16, at_once=0.0, contrastive=0.0)
+    config = replace(wanted, model=model, loop=loop, batch=16, parallel_prob=0.0, contrastive=0.0)
     torch.manual_seed(seed)
     task = GeneratorTask(config, *examples, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def main() -> int:
     home = settings.load({}).home
     try:
         preset = presets.preset(options.preset)
-        data = sets.open_set(options.data, home / "data", preset.set)
+        data = datasets.open_set(options.data, home / "data", preset.set)
         run = stages.Run(home / "training" / options.name, preset, data)
         figures = measure(run, options.seeds, options.steps)
     except LimnerError as error:

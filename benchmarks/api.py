@@ -81,7 +81,7 @@ def post(connection: http.client.HTTPConnection, body: Row) -> http.client.HTTPR
 
 def measure_overhead(host: str, flags: Row, options: argparse.Namespace) -> Row:
     """Seconds of drawing, of the PNG and of the API for the model and for the test card."""
-    from limner.model import pixels
+    from limner.imaging import codec
     from limner.request import ImageRequest, Size
     from limner.studio import Studio
 
@@ -95,7 +95,7 @@ def measure_overhead(host: str, flags: Row, options: argparse.Namespace) -> Row:
             start = time.perf_counter()
             [picture] = studio.pictures(request, engine=engine)
             drawn = time.perf_counter()
-            pixels.encode(picture.pixels, "png", picture.text())
+            codec.encode(picture.pixels, "png", picture.text())
             encoded = time.perf_counter()
             body = {"prompt": PROMPT, "size": "1024x1024", "seed": seed, "model": engine}
             post(connection, body | {"response_format": "b64_json"}).read()

@@ -53,7 +53,7 @@ class Stopwatch:
     """An engine whose time is taken, by part."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        from limner.engines.onnx_graph import OnnxEngine
+        from limner.engines.transformer.engine import OnnxEngine
 
         self.engine = OnnxEngine(folder, threads)
         self.in_graphs = dict.fromkeys(PARTS, 0.0)
@@ -77,7 +77,7 @@ class Stopwatch:
     def draw(self, size: str, quality: str, seed: int) -> dict[str, float]:
         """Draw one picture; its seconds by part and in all."""
         from limner.engines.base import Picture, Progress
-        from limner.model import pixels
+        from limner.imaging import codec
         from limner.request import ImageRequest, Size
 
         self.in_graphs = dict.fromkeys(PARTS, 0.0)
@@ -89,7 +89,7 @@ class Stopwatch:
             if isinstance(event, Picture):
                 picture = event
         finished_at = time.perf_counter()
-        pixels.encode(picture.pixels, "png", picture.text())
+        codec.encode(picture.pixels, "png", picture.text())
         end = time.perf_counter()
         parts = dict(self.in_graphs)
         parts["sampling"] = drawn_at - start - in_loop
@@ -242,7 +242,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     options = parse()
-    from limner.storage.weights import find
+    from limner.storage.checkpoints.weights import find
 
     try:
         folder = find(settings.load({"weights": options.weights}).weights)

@@ -81,38 +81,40 @@ def bare_rates(flags: Row, body: Row, seconds: float) -> list[Row]:
     """Pictures a second of the engine alone, by size of batch and lanes."""
     from limner.studio import Studio
 
-    rows, n_lanes = [], Studio(settings.load(flags)).engine().n_lanes
+    rows, max_concurrency = [], Studio(settings.load(flags)).engine().max_concurrency
     for batch in BATCHES:
         for lanes in (1, 0):
             _say(f"bare engine, batches of {batch}, {lanes or 'all'} lanes")
             rate = bare_rate(flags, body, seconds, batch, lanes)
-            at_once = batch * (lanes or n_lanes)
+            at_once = batch * (lanes or max_concurrency)
             rows.append({"batch": batch, "lanes": lanes, "at_once": at_once, "per_second": rate})
     return rows
 
 
 def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> float:
     """Pictures a second of the engine alone, in batches of so many on so many lanes; 0 is all."""
-    from limner.engines.base import Picture, Wanted
-    from limner.model import pixels
+    from limner.engines.base import ImageTask, Picture
+    from limner.imaging import codec
     from limner.request import ImageRequest, Size
     from limner.studio import Studio
 
     studio = Studio(settings.load(flags | {"batch": batch}))
     engine = studio.engine()
     size = Size.parse(body["size"])
-    most = engine.sharing(Wanted(ImageRequest(PROMPTS[0], 1, size, body["quality"], 0), 0)).most
+    most = engine.batch_key(
+        ImageTask(ImageRequest(PROMPTS[0], 1, size, body["quality"], 0), 0)
+    ).most
     ends: list[float] = []
 
     def encode(picture: Picture) -> None:
-        pixels.encode(picture.pixels, "png", picture.text())
+        codec.encode(picture.pixels, "png", picture.text())
         ends.append(time.perf_counter())
 
     def lane(until: float) -> None:
         while time.perf_counter() < until:
             seeds = [random.randrange(2**31) for _ in range(most)]
             requests = [ImageRequest(PROMPTS[0], 1, size, body["quality"], seed) for seed in seeds]
-            for _, event in studio.draw_together([Wanted(request, 0) for request in requests]):
+            for _, event in studio.draw_together([ImageTask(request, 0) for request in requests]):
                 if isinstance(event, Picture):
                     encoders.submit(encode, event)
 
@@ -120,7 +122,7 @@ def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> 
     with ThreadPoolExecutor() as encoders:
         ends.clear()
         start = time.perf_counter()
-        _at_once([partial(lane, start + seconds)] * (lanes or engine.n_lanes))
+        _at_once([partial(lane, start + seconds)] * (lanes or engine.max_concurrency))
     return len(ends) / (max(ends) - start)
 
 

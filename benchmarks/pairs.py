@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limner.data import splits, words
-from limner.data.library import Library
-from limner.model.layout import Box, Layout, Thing
+from limner.data.emoji import splits, words
+from limner.data.emoji.library import Library
 from limner.model.transformer import TransformerConfig
+from limner.planning.layout import Box, Layout, Thing
 from limner.training import checkpoint, presets, stages
-from limner.training.backbone import Backbone, pooled_features, through_source_px
-from limner.training.layout_generator import LayoutGenerator
-from limner.training.layout_sheet import CLEAR_PHRASE, Prompt, SheetOfLayouts
-from limner.training.sheet import write_sheet
+from limner.training.tasks.backbone import Backbone, pooled_features, through_source_px
+from limner.training.tasks.layout_generator import LayoutGenerator
+from limner.training.tasks.layout_sheet import CLEAR_PHRASE, Prompt, SheetOfLayouts
+from limner.training.tasks.sheet import write_sheet
 
 _STYLE = ", Twemoji style"
 _SEED = 11

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from limner.engines.base import Picture
     from limner.errors import LimnerError
-    from limner.request import Edit, ImageRequest, Size, Variation
+    from limner.request import (
+        Edit,
+        ImageRequest,
+        Size,
+        Variation,
+    )
     from limner.studio import edit, generate, vary
 
 # Since 1.29 ONNX Runtime sends Microsoft what is run where, unless it is told before its import.

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
-from limner.engines.base import Engine, Event, Picture, Wanted, check_able, load
+from limner.engines.base import (
+    Engine,
+    Event,
+    ImageTask,
+    Picture,
+    check_able,
+    load,
+)
 from limner.errors import EngineError
 from limner.request import (
     Background,
@@ -58,8 +65,8 @@ class Studio:
         return _events(loaded, request.with_seed())
 
     def draw_together(
-        self, wanted: Sequence[Wanted], *, engine: str | None = None
-    ) -> Generator[tuple[Wanted, Event]]:
+        self, wanted: Sequence[ImageTask], *, engine: str | None = None
+    ) -> Generator[tuple[ImageTask, Event]]:
         """Draw pictures that may share a batch, of requests with a seed that the engine can draw.
 
         Every one that is not dropped is drawn, or this fails.
@@ -84,7 +91,7 @@ def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
-def _together(engine: Engine, wanted: Sequence[Wanted]) -> Generator[tuple[Wanted, Event]]:
+def _together(engine: Engine, wanted: Sequence[ImageTask]) -> Generator[tuple[ImageTask, Event]]:
     left = set(wanted)
     with _room_for(engine, f"{len(wanted)} x {wanted[0].request.size}"):
         for one, event in engine.draw(wanted):
@@ -220,12 +227,12 @@ def variation_of(image: Source) -> Variation:
 
 def _pixels(image: Source) -> NDArray[np.uint8]:
     """The pixels of a picture, read if it is a file or its bytes."""
-    from limner.model import received  # numpy and Pillow
+    from limner.imaging import decode_upload  # numpy and Pillow
 
     if isinstance(image, str | Path):
-        return received.read_file(image).pixels
+        return decode_upload.read_file(image).pixels
     if isinstance(image, bytes):
-        return received.read(image).pixels
+        return decode_upload.read(image).pixels
     return image.pixels if isinstance(image, Picture) else image
 
 

@@ -29,7 +29,7 @@ git ls-files -z -- limner pyproject.toml ':!limner/weights' \
     | tar --null --files-from=- -cJf "$folder/source.tar.xz"
 
 if [ "$DATA" = art ]; then
-    packages=$("$PYTHON" -c 'from limner.data.npm import PACKAGES; print(*(p.folder for p in PACKAGES))')
+    packages=$("$PYTHON" -c 'from limner.data.emoji.npm import PACKAGES; print(*(p.folder for p in PACKAGES))')
     # Tables only: of the words, those in the two languages that captions are written in.
     # shellcheck disable=SC2086
     (cd "$home/data/npm" && find -L $packages \

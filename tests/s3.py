@@ -75,7 +75,7 @@ class S3Server:
 
     def _stores(self) -> bool:
         from limner.errors import StoreError
-        from limner.storage.s3 import Bucket
+        from limner.storage.blobs.s3 import Bucket
 
         try:
             socket.create_connection(("127.0.0.1", self.ports["s3.port"]), 1).close()

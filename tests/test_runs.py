@@ -12,7 +12,7 @@ import pytest
 
 from limner.engines.base import Picture
 from limner.engines.onnx_layout_network import OnnxLayoutNetwork
-from limner.engines.onnx_network import OnnxNetwork
+from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.request import ImageRequest, Size
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def test_the_shell_can_read_it(script: Path) -> None:
 
 
 def _drawn(weights: Path) -> Picture:
-    from limner.engines.onnx_graph import OnnxEngine
+    from limner.engines.transformer.engine import OnnxEngine
 
     request = ImageRequest("a red circle", size=Size(256, 256), quality="low", seed=1)
     [picture] = [e for e in OnnxEngine(weights).generate(request) if isinstance(e, Picture)]

@@ -12,17 +12,27 @@ import limner
 from limner import settings, studio
 from limner.engines.base import (
     ENGINES,
+    BatchKey,
     Engine,
     EngineInfo,
     Event,
+    ImageTask,
     Picture,
     Progress,
-    Sharing,
-    Wanted,
 )
-from limner.errors import DataError, EngineError, InvalidRequest, WeightsError
-from limner.request import SIZES, Edit, ImageRequest, Variation
-from limner.storage import weights
+from limner.errors import (
+    DataError,
+    EngineError,
+    InvalidRequest,
+    WeightsError,
+)
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Variation,
+)
+from limner.storage.checkpoints import weights
 from limner.studio import Studio
 
 REQUEST = ImageRequest("a fox", n=2, size=SIZES[0], seed=5)
@@ -34,10 +44,10 @@ class Backwards(Engine):
     name = model = "backwards"
     n_left_out = 0
 
-    def sharing(self, one: Wanted) -> Sharing:
-        return Sharing("all", one.request.n)
+    def batch_key(self, one: ImageTask) -> BatchKey:
+        return BatchKey("all", one.request.n)
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         for one in reversed(wanted[self.n_left_out :]):
             if one.request.prompt == "too much":
                 raise MemoryError

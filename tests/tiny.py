@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from limner.engines.onnx_export import export
+from limner.engines.transformer.export import export
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.text_tokenizer import TextTokenizer
-from limner.storage import quantised, weights
+from limner.storage.checkpoints import quantised, weights
 from limner.training.presets import TINY
-from limner.training.text_tokenizer import TextTokenizerConfig, train
+from limner.training.tasks.text_tokenizer import TextTokenizerConfig, train
 
 CAPTIONS = ["a red apple", "two red apples", "a blue star", "一个红色的苹果", "蓝色的五角星"] * 3
 NAME = "tiny-random"

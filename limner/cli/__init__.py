@@ -24,7 +24,12 @@ from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
 from limner.cli.sheet import sheet
-from limner.cli.train import begin, export, pack, train
+from limner.cli.train import (
+    begin,
+    export,
+    pack,
+    train,
+)
 from limner.errors import LimnerError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

@@ -24,8 +24,8 @@ def data() -> None:
 @HOME
 def build(only: tuple[str, ...], workers: int, home: Path | None) -> None:
     """Fetch the open art with npm, render it, and write its manifest."""
-    from limner.data import build as stage  # numpy and Pillow, which --help does not need
-    from limner.data.art import ARTISTS
+    from limner.data.emoji import build as stage  # numpy and Pillow, which --help does not need
+    from limner.data.emoji.art import ARTISTS
 
     folder = settings.load({"home": home}).home / "data"
     config = stage.BuildConfig(folder, only or ARTISTS, workers)
@@ -58,10 +58,11 @@ def show(
     """Draw a page of random training scenes with their captions."""
     import numpy as np
 
-    from limner.data import shapes as drawn
-    from limner.data import sheet, splits
-    from limner.data.library import Library
-    from limner.data.source import SceneSource
+    from limner.data import sheet
+    from limner.data.emoji import splits
+    from limner.data.emoji.library import Library
+    from limner.data.sources import shapes as drawn
+    from limner.data.sources.base import SceneSource
 
     if split not in splits.SPLITS:
         raise click.BadParameter(

@@ -81,7 +81,7 @@ def _home(settings: Settings) -> str:
     """Home."""
     from limner.storage import files
 
-    with files.reported(settings.home):
+    with files.wrap_os_errors(settings.home):
         settings.home.mkdir(parents=True, exist_ok=True)
     files.check_writable(settings.home / "doctor")
     return f"{settings.home} can be written"
@@ -104,7 +104,7 @@ def _disk(settings: Settings) -> str:
 
 def _database(settings: Settings) -> str:
     """Database."""
-    from limner.storage.database import Database
+    from limner.storage.db.database import Database
 
     with contextlib.closing(Database(settings.database, settings.home)) as database:
         with database.transaction() as run:  # can be written, too
@@ -114,7 +114,7 @@ def _database(settings: Settings) -> str:
 
 def _store(settings: Settings) -> str:
     """Store."""
-    from limner.storage.pictures import open_store
+    from limner.storage.blobs.store import open_store
 
     store, name = open_store(settings), f"doctor-{secrets.token_hex(4)}"
     store.put(name, _PROBE)
@@ -129,7 +129,7 @@ def _store(settings: Settings) -> str:
 
 def _weights(settings: Settings) -> str:
     """Weights."""
-    from limner.storage import weights
+    from limner.storage.checkpoints import weights
 
     if settings.engine != "onnx":
         return f"engine {settings.engine} has none"

@@ -9,7 +9,12 @@ import click
 
 from limner.cli import drawing
 from limner.cli.output import slug
-from limner.request import SIZES, ImageRequest, Size, size_like
+from limner.request import (
+    SIZES,
+    ImageRequest,
+    Size,
+    size_like,
+)
 from limner.studio import edit_of, variation_of
 
 _SIZE = str(SIZES[-1])

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.evaluation.judge.judge import Judge
+    from limner.evaluation.measures.edits import Drawn
     from limner.request import ImageRequest
     from limner.settings import Settings
-    from limner.training.judge import Judge
-    from limner.training.redrawing import Drawn
 
 _SPLITS = "S5,S1,S3,S4"
 _PARTS = "edits,variations,words"
@@ -158,7 +158,7 @@ def _stage(threads: int) -> Any:
     try:
         import torch
 
-        from limner.training import evaluate as stage
+        from limner.evaluation import run as stage
     except ImportError as error:
         raise MissingExtra(
             f"Evaluation needs {error.name}, which is not installed",
@@ -200,7 +200,7 @@ def drawer(
 def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
     """Whole requests to pictures, steps and seconds, by the studio's engine."""
     from limner.engines.base import Picture, Progress
-    from limner.training.redrawing import Drawn
+    from limner.evaluation.measures.edits import Drawn
 
     def ask(request: ImageRequest) -> Drawn:
         started = time.perf_counter()
@@ -218,8 +218,8 @@ def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
 
 def _judge(loaded: Settings, data: Path, progress: _Progress) -> Judge:
     """The judge of LIMNER_HOME, trained now if there is none."""
-    from limner.storage import weights
-    from limner.training import judge
+    from limner.evaluation.judge import judge
+    from limner.storage.checkpoints import weights
 
     folder = loaded.home / "judge"
     if not weights.exists(folder):

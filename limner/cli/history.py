@@ -13,7 +13,7 @@ from limner.cli.table import print_table
 from limner.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from limner.storage.history import History
+    from limner.storage.db.history import History
 
 _PROMPT_CHARS = 60
 
@@ -45,7 +45,7 @@ def list_(limit: int, after: str | None, key: str | None) -> None:
 @click.argument("id")
 def show(id: str) -> None:
     """Show one request as JSON, with the files of its pictures."""
-    from limner.storage.history import FOLDER
+    from limner.storage.db.history import FOLDER
 
     kept = _open()
     row = kept.find(id)
@@ -83,9 +83,9 @@ def delete(ids: tuple[str, ...], everything: bool) -> None:
 
 
 def _open() -> History:
-    from limner.storage.database import Database
-    from limner.storage.history import History
-    from limner.storage.pictures import open_store
+    from limner.storage.blobs.store import open_store
+    from limner.storage.db.database import Database
+    from limner.storage.db.history import History
 
     loaded = settings_module.load()
     database = Database(loaded.database, loaded.home)

@@ -11,7 +11,7 @@ from limner import settings as settings_module
 from limner.cli.table import print_table
 
 if TYPE_CHECKING:
-    from limner.storage.keys import Key, KeyStore
+    from limner.storage.db.keys import Key, KeyStore
 
 _COUNT = click.IntRange(1, 1_000_000_000)
 
@@ -45,7 +45,7 @@ def create(
     concurrent: int | None,
 ) -> None:
     """Make a key and print it, this once."""
-    from limner.storage.keys import Limits
+    from limner.storage.db.keys import Limits
 
     limits = Limits(requests_per_minute, pictures_per_minute, pictures_per_day, concurrent)
     click.echo(_open().create(name, list(dict.fromkeys(scopes)), limits))
@@ -68,8 +68,8 @@ def revoke(name: str) -> None:
 
 
 def _open() -> KeyStore:
-    from limner.storage.database import Database
-    from limner.storage.keys import KeyStore
+    from limner.storage.db.database import Database
+    from limner.storage.db.keys import KeyStore
 
     loaded = settings_module.load()
     return KeyStore(Database(loaded.database, loaded.home))

@@ -13,7 +13,7 @@ from limner.errors import WeightsError
 @click.command()
 def models() -> None:
     """List engines and weights, and check the weights."""
-    from limner.storage import weights  # numpy, which --help does not need
+    from limner.storage.checkpoints import weights  # numpy, which --help does not need
 
     loaded = settings.load()
     rows = [

@@ -26,9 +26,9 @@ class Target:
 
     def write(self, picture: Picture) -> Path:
         """Write `picture` whole or not at all; returns its path."""
-        from limner.model import pixels  # numpy and Pillow, which --help does not need
+        from limner.imaging import codec  # numpy and Pillow, which --help does not need
 
-        data = pixels.encode(picture.pixels, self.format, picture.text())
+        data = codec.encode(picture.pixels, self.format, picture.text())
         if self.named:
             files.write_whole(self.path, data)
             return self.path

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from limner.model import pixels as px
+from limner.imaging import codec as px
 
 MAX_COLUMNS = 64
 SHADES = " ░▒▓█"  # dark to bright, as on a dark terminal

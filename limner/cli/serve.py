@@ -33,9 +33,10 @@ def serve(
     quiet: bool,
 ) -> None:
     """Answer the OpenAI Images API."""
-    from limner.server import auth, logs  # the server's packages load only for this command
-    from limner.storage.database import Database
-    from limner.storage.keys import KeyStore
+    from limner.service.access import auth  # the server's packages load only for this command
+    from limner.service.telemetry import logs  # the server's packages load only for this command
+    from limner.storage.db.database import Database
+    from limner.storage.db.keys import KeyStore
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
     logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)

@@ -51,7 +51,7 @@ def sheet(
         raise click.BadParameter("only prompts have training art beside them", param_hint="--art")
     from limner.cli import sheet_pages
     from limner.data.sheet import chinese_font, write_sheet
-    from limner.model import pixels
+    from limner.imaging import codec
     from limner.studio import Studio
 
     chosen = settings.load({"home": home, "weights": weights, "engine": engine})
@@ -65,8 +65,8 @@ def sheet(
         click.echo(f"\r{i + 1}/{len(wanted.cases)}", nl=False, err=True)
         for picture, text in wanted.tiles(case):
             if picture.shape[0] > wanted.tile_px:
-                picture = pixels.resize(picture, wanted.tile_px, wanted.tile_px, "area")
-            pictures.append(pixels.premultiply(picture))
+                picture = codec.resize(picture, wanted.tile_px, wanted.tile_px, "area")
+            pictures.append(codec.premultiply(picture))
             texts.append(text)
     click.echo(err=True)
     target = output or Path(f"{page}.png")

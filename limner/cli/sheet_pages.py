@@ -15,11 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from limner.data.library import Library
+from limner.data.emoji.library import Library
 from limner.engines.base import Picture, Preview
 from limner.errors import DataError
-from limner.model import pixels as px
-from limner.request import MAX_PREVIEWS, SIZES, Edit, ImageRequest, Quality, Variation
+from limner.imaging import codec as px
+from limner.request import (
+    MAX_PREVIEWS,
+    SIZES,
+    Edit,
+    ImageRequest,
+    Quality,
+    Variation,
+)
 from limner.studio import Studio
 
 PROMPTS = Path(__file__).with_name("sheet_prompts.json")

@@ -72,13 +72,13 @@ def train(
 
     A run that was interrupted goes on from its last checkpoint when the same command runs again.
     """
-    torch, stages, presets, sets = _training()
+    torch, stages, presets, datasets = _training()
     _check_device(torch, device)
     if threads:
         torch.set_num_threads(threads)
     place = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
-    opened = sets.open_set(data, place / "data", chosen.set)
+    opened = datasets.open_set(data, place / "data", chosen.set)
     run = stages.Run(
         run_folder(place, name),
         chosen,
@@ -116,8 +116,8 @@ def begin(
     the weights' own gives the same drawings more cells, to be trained further for finer ones.
     """
     _training()
-    from limner.storage import weights
-    from limner.training.begin import begin_run
+    from limner.storage.checkpoints import weights
+    from limner.training.init_from_weights import begin_run
 
     folder = run_folder(settings.load({"home": home}).home, run)
     click.echo(begin_run(weights.find(source), folder, parts, px, layouts))
@@ -154,11 +154,11 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
     """
     _, stages, presets, _ = _training()
     from limner import __version__
-    from limner.engines.onnx_export import export as write
+    from limner.engines.transformer.export import export as write
 
     folder = run_folder(settings.load({"home": home}).home, run)
     bundle, tokenizer = stages.load_bundle(folder)
-    about = {"name": name or run, "version": __version__, **stages.manner(folder)}
+    about = {"name": name or run, "version": __version__, **stages.generation_config(folder)}
     if preset is not None:
         about["sampling"] = presets.preset(preset).sampling_table()
     click.echo(write(bundle, tokenizer, output, about).path)
@@ -179,13 +179,13 @@ def _training():  # type: ignore[no-untyped-def]
     try:
         import torch
 
-        from limner.training import presets, sets, stages
+        from limner.training import datasets, presets, stages
     except ImportError as error:
         raise MissingExtra(
             f"Training needs {error.name}, which is not installed",
             hint="pip install 'limner[train]'",
         ) from error
-    return torch, stages, presets, sets
+    return torch, stages, presets, datasets
 
 
 def _check_device(torch: Any, device: str) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from limner.data import splits, words
-from limner.data.concepts import Concept
+from limner.data.emoji import splits, words
+from limner.data.emoji.concepts import Concept
 from limner.data.scenes import ObjectSpec, SceneSpec
 
 # An artist as style words; said in 70 % of the captions of one artist's pictures.

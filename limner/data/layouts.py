@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from limner.data import words
 from limner.data.captions import caption
-from limner.data.concepts import Concept
+from limner.data.emoji import words
+from limner.data.emoji.concepts import Concept
 from limner.data.scenes import ObjectSpec, Placement, SceneSpec
-from limner.model.layout import Box, Layout, Thing
+from limner.planning.layout import Box, Layout, Thing
 
 _CHINESE_SHARE = 0.45
 _TRIES = 40

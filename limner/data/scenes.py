@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data import colours, splits
+from limner.data import colours
 from limner.data.colours import recolour
-from limner.data.library import Entry, Library
-from limner.data.words import noun_without_colour
+from limner.data.emoji import splits
+from limner.data.emoji.library import Entry, Library
+from limner.data.emoji.words import noun_without_colour
 from limner.errors import DataError
 
 RELATIONS = ("none", "left of", "right of", "above", "below", "on", "next to")

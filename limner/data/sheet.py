@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from limner.model import pixels
+from limner.imaging import codec
 from limner.storage import files
 
 _PAGE = (240, 240, 242)
@@ -51,13 +51,13 @@ def write_sheet(
     width = cell_width - 2 * _GAP_PX
     for place, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
         left, top = place % columns * cell_width, place // columns * cell_height
-        shown = Image.fromarray(pixels.composite(pixels.unpremultiply(picture), _PAGE))
+        shown = Image.fromarray(codec.composite(codec.unpremultiply(picture), _PAGE))
         page.paste(shown, (left + (cell_width - px) // 2, top + _GAP_PX // 2))
         for number, line in enumerate(_lines(readable(text), font, width)):
             spot = (left + 4, top + px + _GAP_PX + number * _LINE_PX)
             draw.text(spot, line, fill=(20, 20, 20), font=font)
     straight = np.dstack([np.asarray(page), np.full((page.height, page.width), 255, np.uint8)])
-    files.write_whole(path, pixels.encode(straight, "png"))
+    files.write_whole(path, codec.encode(straight, "png"))
 
 
 def readable(text: str) -> str:

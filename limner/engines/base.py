@@ -76,12 +76,12 @@ class Picture:
         Raises OutputError when the ending is unknown or the file cannot be written. JPEG has no
         transparency, so there the picture lies on white.
         """
-        from limner.model import pixels
+        from limner.imaging import codec
         from limner.storage import files
 
         path = Path(path)
         files.write_whole(
-            path, pixels.encode(self.pixels, files.format_from_path(path), self.text())
+            path, codec.encode(self.pixels, files.format_from_path(path), self.text())
         )
         return path
 
@@ -90,7 +90,7 @@ Event = Progress | Preview | Notice | Picture
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ImageTask:
     """One picture of a request whose seed is set: what is drawn, alone or in a batch."""
 
     request: ImageRequest
@@ -105,7 +105,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Sharing:
+class BatchKey:
     """Which pictures may be drawn in one batch: those with an equal key, at most so many."""
 
     key: Hashable
@@ -121,34 +121,34 @@ class Engine(Protocol):
 
     name: str
     model: str
-    n_lanes: int = 1  # threads that may call `draw` at the same time
+    max_concurrency: int = 1  # threads that may call `draw` at the same time
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that may share a batch; says of each event whose it is.
 
         Progress is that of one picture. One that is dropped meanwhile need not be finished.
         """
         ...
 
-    def sharing(self, one: Wanted) -> Sharing:
+    def batch_key(self, one: ImageTask) -> BatchKey:
         """What `one` may be drawn with; by default nothing."""
-        return Sharing(one, 1)
+        return BatchKey(one, 1)
 
     def generate(self, request: ImageRequest) -> Iterator[Event]:
         """Draw `request`, whose seed is set; yields a Picture for each of its `indexes`."""
-        wanted = [Wanted(request, index) for index in request.indexes]
-        tally = Tally(len(wanted))
+        wanted = [ImageTask(request, index) for index in request.indexes]
+        tracker = ProgressTracker(len(wanted))
         while wanted:
-            sharing = self.sharing(wanted[0])
-            batch = [one for one in wanted if self.sharing(one).key == sharing.key]
-            batch = batch[: sharing.most]
+            batch_key = self.batch_key(wanted[0])
+            batch = [one for one in wanted if self.batch_key(one).key == batch_key.key]
+            batch = batch[: batch_key.most]
             for one, event in self.draw(batch):
-                if told := tally.add(one.index, event):
+                if told := tracker.add(one.index, event):
                     yield told
             wanted = [one for one in wanted if one not in batch]
 
 
-class Tally:
+class ProgressTracker:
     """Puts together what is told of a request's pictures, in whatever order they are drawn.
 
     A picture may be begun anew after a failure; what was told of it is not told again.
@@ -228,7 +228,7 @@ class EngineInfo:
 
 
 def _onnx(module: Any, settings: Settings) -> Engine:
-    from limner.storage.weights import find
+    from limner.storage.checkpoints.weights import find
 
     engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
     return engine
@@ -245,7 +245,7 @@ ENGINES = {
         EngineInfo(
             "onnx",
             "limner's own transformer on the CPU, no network",
-            "limner.engines.onnx_graph",
+            "limner.engines.transformer.engine",
             None,
             _onnx,
         ),

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.engines.onnx_network import OnnxNetwork
+from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.errors import WeightsError
-from limner.model.cells import Places
-from limner.model.layout import Layout
-from limner.model.layout_decoding import LayoutShape
-from limner.model.sampling import Floats, Ints
+from limner.planning.layout import Layout
+from limner.sampling.cells import Places
+from limner.sampling.layout_decoding import LayoutShape
+from limner.sampling.sampling import Floats, Ints
 
 Told = tuple[NDArray[Any], Ints]
 

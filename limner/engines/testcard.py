@@ -16,10 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from limner.engines.base import Engine, Event, Picture, Preview, Progress, Wanted
-from limner.model import pixels as px
-from limner.model.canvas import Canvas
-from limner.request import Edit, ImageRequest, Size, Variation
+from limner.engines.base import (
+    Engine,
+    Event,
+    ImageTask,
+    Picture,
+    Preview,
+    Progress,
+)
+from limner.imaging import codec as px
+from limner.request import (
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+)
+from limner.sampling.canvas import Canvas
 
 Colour = tuple[int, int, int]
 
@@ -51,7 +63,7 @@ class CardEngine(Engine):
         """A card reads words."""
         return len(text.split())
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw cards, one after the other; see `engines.base.Engine`."""
         for one in wanted:
             request = one.request

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limner.model import scatter
-from limner.model.scatter import block_count, block_size
+from limner.model import block_sparse
+from limner.model.block_sparse import block_count, block_size
 
 # Up to here gathering blocks costs more than the pairs it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196
@@ -35,7 +35,7 @@ def scattered_table(
     n: int, n_random: int, seed: int, layer: int, causal: bool, window: int = 0
 ) -> Tensor:
     """`scatter.block_table` as a tensor, int16 (n_blocks, n_random + 2 + window)."""
-    return torch.from_numpy(scatter.block_table(n, n_random, seed, layer, causal, window))
+    return torch.from_numpy(block_sparse.block_table(n, n_random, seed, layer, causal, window))
 
 
 def dense_mask(table: Tensor, n: int, causal: bool) -> Tensor:
@@ -190,7 +190,7 @@ def _tiles(
 ) -> tuple[_Tile, ...]:
     """Cut a table, given as its bytes, into tiles of `rows` rows."""
     whole = np.frombuffer(table, np.int16).reshape(-1, n_slots).copy()
-    scatter.check_table(whole, n)
+    block_sparse.check_table(whole, n)
     tiles: list[_Tile] = []
     for first in range(0, len(whole), rows):
         part = torch.from_numpy(whole[first : first + rows])
@@ -307,14 +307,14 @@ def scattered_step(
     """
     n, b = k_cache.shape[2], block_size(k_cache.shape[2])
     host = table.cpu().numpy()
-    scatter.check_table(host, n)
+    block_sparse.check_table(host, n)
     parts = []
     start, end = position, position + q.shape[2]
     while start < end:  # elements of one block look at the same blocks
         stop = min(end, (start // b + 1) * b)
         where = range(start, stop)
-        keys = scatter.step_keys(host, stop - 1, n)
-        mask = scatter.step_mask(host, where, n_filled, n)[:, keys]
+        keys = block_sparse.step_keys(host, stop - 1, n)
+        mask = block_sparse.step_mask(host, where, n_filled, n)[:, keys]
         keys, mask = keys[mask.any(0)], mask[:, mask.any(0)]
         rows = torch.from_numpy(keys).to(q.device)
         parts.append(

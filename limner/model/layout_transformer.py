@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limner.model import cells
 from limner.model.layers import Keys, Rotary
-from limner.model.layout import MAX_THINGS
-from limner.model.layout_decoding import CAPTION, NOBODY
 from limner.model.transformer import DecoderLayer, Transformer, TransformerConfig
+from limner.planning.layout import MAX_THINGS
+from limner.sampling import cells
+from limner.sampling.layout_decoding import CAPTION, NOBODY
 
 N_MARKS = MAX_THINGS + 2  # things, the ground, and one for caption or padding
 _NEVER = 30.0  # a score so much lower is not seen: exp(-30) is 1e-13

@@ -9,7 +9,7 @@ the fall-back as in SentencePiece, Kudo and Richardson 2018). The ids are, in th
     then the merges                 each joins two earlier tokens, in the order in which they apply
 
 A character that is not known is written as its UTF-8 bytes, so there is no unknown token and
-nothing is lost. `limner/training/text_tokenizer.py` makes the characters and the merges.
+nothing is lost. `limner/training/tasks/text_tokenizer.py` makes the characters and the merges.
 """
 
 import json

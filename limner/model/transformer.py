@@ -19,8 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.model.attention import dense_mask
-from limner.model.layers import Attend, Keys, KeyValue, RMSNorm, Rotary, Stack, SwiGLU
-from limner.model.scatter import block_table
+from limner.model.block_sparse import block_table
+from limner.model.layers import (
+    Attend,
+    Keys,
+    KeyValue,
+    RMSNorm,
+    Rotary,
+    Stack,
+    SwiGLU,
+)
 
 
 @dataclass(frozen=True)
@@ -182,7 +190,7 @@ class CodeHead(nn.Module):
 
 
 @dataclass
-class Memory:
+class EncodedText:
     """The text as the decoder's layers see it."""
 
     keys: list[Keys]  # of each decoder layer, content stack first
@@ -273,11 +281,11 @@ class Transformer(nn.Module):
         hidden = self.encode_image(codes, places)
         return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 
-    def remember(self, text: Tensor) -> Memory:
+    def encode_prompt(self, text: Tensor) -> EncodedText:
         """What all decoder layers need of the text (B, T)."""
         hidden, mask = self.encode_text(text)
         layers = [*self.content, *self.query]
-        return Memory([layer.cross_keys(hidden) for layer in layers], mask)
+        return EncodedText([layer.cross_keys(hidden) for layer in layers], mask)
 
     def _content_input(self, codes: Tensor, places: Tensor) -> Tensor:
         x = self.place_embed(places)
@@ -308,12 +316,12 @@ class Transformer(nn.Module):
         known = codes if seen is None else seen
         if asked is None:
             asked = torch.arange(n_known or 0, codes.shape[1], device=codes.device)
-        hidden = self.hidden(self.remember(text), known, order, asked, n_known)
+        hidden = self.hidden(self.encode_prompt(text), known, order, asked, n_known)
         return self.head(hidden, codes[:, asked])
 
     def hidden(
         self,
-        memory: Memory,
+        memory: EncodedText,
         codes: Tensor,
         order: Tensor,
         asked: Tensor,
@@ -331,13 +339,15 @@ class Transformer(nn.Module):
         shared = self.shared_keys(self.shared_norm(x), rotary)
         places = order[:, asked]
         if n_known is None and len(asked) == order.shape[1]:
-            return self._ask(memory, shared, places, None)
+            return self._decode_queries(memory, shared, places, None)
         # A cell sees what was read before it; all that was read, if all are asked at once.
         read = torch.arange(n_read + 1, device=order.device)
         last_seen = asked if n_known is None else torch.full_like(asked, n_read)
-        return self._ask(memory, shared, places, read <= last_seen[:, None])
+        return self._decode_queries(memory, shared, places, read <= last_seen[:, None])
 
-    def _ask(self, memory: Memory, shared: Keys, places: Tensor, mask: Tensor | None) -> Tensor:
+    def _decode_queries(
+        self, memory: EncodedText, shared: Keys, places: Tensor, mask: Tensor | None
+    ) -> Tensor:
         q, rotary = self.query_embed(places), self._rotary(places)
         for layer, text in zip(self.query, memory.keys[len(self.content) :], strict=True):
             q = layer(q, shared, text, memory.mask, rotary, mask)
@@ -345,7 +355,7 @@ class Transformer(nn.Module):
 
     def step(
         self,
-        memory: Memory,
+        memory: EncodedText,
         cache: Tensor,
         known: Tensor,
         known_places: Tensor,
@@ -370,7 +380,7 @@ class Transformer(nn.Module):
         fresh.append(torch.stack(self.shared_keys(self.shared_norm(x), rotary), dim=1))
         seen = torch.cat([cache[:, -1], fresh[-1]], dim=3)
         everything = masks.new_ones(places.shape[1], seen.shape[3])
-        hidden = self._ask(memory, (seen[:, 0], seen[:, 1]), places, everything)
+        hidden = self._decode_queries(memory, (seen[:, 0], seen[:, 1]), places, everything)
         return hidden, torch.stack(fresh, dim=1)
 
 

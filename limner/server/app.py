@@ -16,26 +16,23 @@ from starlette.requests import ClientDisconnect
 
 from limner import __version__
 from limner.errors import LimnerError
-from limner.server import (
-    describe,
-    docs_page,
-    history_api,
-    images_api,
-    jobs_api,
-    links,
-    models_api,
-    pictures_api,
-    resume,
-    service,
-)
-from limner.server.doorway import Doorway
+from limner.server.http.middleware import RequestMiddleware
 from limner.server.idempotency import once
-from limner.server.moderation import Moderator, PictureModerator
+from limner.server.openai import answers, errors
+from limner.server.openapi import describe, docs_page
 from limner.server.replay import REPLAYED
-from limner.server.service import Service
-from limner.server.wire import answers, errors
+from limner.server.routes import (
+    files,
+    history,
+    images,
+    jobs,
+    models,
+)
+from limner.service import context, links, recovery
+from limner.service.context import Service
+from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
-from limner.storage import upkeep
+from limner.storage.db import maintenance
 
 log = logging.getLogger("limner.server")
 
@@ -72,7 +69,9 @@ def create_app(
     app.include_router(_keyed())
     app.include_router(_open())
     _handle_errors(app)
-    app.add_middleware(Doorway, max_body_bytes=serving.max_upload_bytes, traces=serving.traces)
+    app.add_middleware(
+        RequestMiddleware, max_body_bytes=serving.max_upload_bytes, traces=serving.traces
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins_allowed,
@@ -89,17 +88,17 @@ def _keyed() -> APIRouter:
     router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
     add = router.add_api_route
     drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
-    add("/images/generations", once(images_api.generations), **drawing, **describe.GENERATIONS)
-    add("/images/edits", once(images_api.edits), **drawing, **describe.EDITS)
-    add("/images/variations", once(images_api.variations), **drawing, **describe.VARIATIONS)
-    add("/images/jobs/{id}", jobs_api.show, methods=["GET"], **describe.JOB)
-    add("/images/jobs/{id}", jobs_api.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
-    add("/images/history", history_api.page, methods=["GET"], **describe.HISTORY)
-    add("/images/history/{id}", history_api.show, methods=["GET"], **describe.HISTORY_ONE)
-    add("/images/history/{id}", history_api.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
-    add("/models", models_api.list_models, methods=["GET"], **describe.MODELS)
-    add("/models/{model:path}", models_api.get_model, methods=["GET"], **describe.MODEL)
-    add("/moderations", models_api.moderate, methods=["POST"], **describe.MODERATIONS)
+    add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
+    add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
+    add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
+    add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
+    add("/images/history", history.page, methods=["GET"], **describe.HISTORY)
+    add("/images/history/{id}", history.show, methods=["GET"], **describe.HISTORY_ONE)
+    add("/images/history/{id}", history.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
+    add("/models", models.list_models, methods=["GET"], **describe.MODELS)
+    add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
+    add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
     return router
 
 
@@ -108,13 +107,13 @@ def _open() -> APIRouter:
     router = APIRouter()
     add = router.add_api_route
     picture = links.ROUTE + "{name}"
-    add(picture, pictures_api.picture, methods=["GET"], **describe.PICTURE)
-    add(picture, pictures_api.picture, methods=["HEAD"], include_in_schema=False)
+    add(picture, files.picture, methods=["GET"], **describe.PICTURE)
+    add(picture, files.picture, methods=["HEAD"], include_in_schema=False)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
-    add("/metrics", models_api.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
-    add("/health", models_api.health, methods=["GET"], **describe.HEALTH)
-    add("/ready", models_api.ready, methods=["GET"], **describe.READY)
+    add("/metrics", models.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
+    add("/health", models.health, methods=["GET"], **describe.HEALTH)
+    add("/ready", models.ready, methods=["GET"], **describe.READY)
     return router
 
 
@@ -124,8 +123,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.open()
     for worker in serving.workers.values():
         worker.start()
-    await resume.draw_on(serving)
-    tending = asyncio.ensure_future(_tend(serving))
+    await recovery.draw_on(serving)
+    tending = asyncio.ensure_future(_run_maintenance(serving))
     yield
     tending.cancel()
     for worker in serving.workers.values():
@@ -134,13 +133,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.traces.close()
 
 
-async def _tend(serving: Service) -> None:
+async def _run_maintenance(serving: Service) -> None:
     """Keep in order what servers store, and draw what one left that died, as long as it runs."""
     while True:
-        await asyncio.sleep(upkeep.EVERY_S)
+        await asyncio.sleep(maintenance.EVERY_S)
         try:
-            await run_in_threadpool(serving.tend)
-            await resume.draw_on(serving)
+            await run_in_threadpool(serving.run_maintenance)
+            await recovery.draw_on(serving)
         except LimnerError as error:
             log.error("what is stored could not be kept in order: %s", error.message)
         except Exception:  # a mistake of ours must not end this for good
@@ -148,15 +147,15 @@ async def _tend(serving: Service) -> None:
 
 
 async def _may_draw(request: Request) -> None:
-    service.holder(request).check("draw")
+    context.holder(request).check("draw")
 
 
 async def _is_admin(request: Request) -> None:
-    service.holder(request).check("admin")
+    context.holder(request).check("admin")
 
 
 async def _check_key(request: Request) -> None:
-    serving = service.of(request)
+    serving = context.of(request)
     if serving.keys.is_stale:
         await run_in_threadpool(serving.keys.read)
     holder = request.state.holder = serving.keys.check(request.headers.get("authorization"))
@@ -169,8 +168,8 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:
         if error.status >= 500 and not isinstance(error, errors.ApiError):
-            log.error("request %s failed: %s", service.request_id(request), error.message)
-        said = errors.from_limner(error, service.request_id(request))
+            log.error("request %s failed: %s", context.request_id(request), error.message)
+        said = errors.from_limner(error, context.request_id(request))
         holder = getattr(request.state, "holder", None)
         code = said.error_code or str(said.http_status)
         serving: Service = request.app.state.service
@@ -189,7 +188,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def client_left(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=images_api.CLIENT_LEFT)
+        return Response(status_code=images.CLIENT_LEFT)
 
 
 def _respond(error: errors.ApiError) -> Response:

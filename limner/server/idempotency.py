@@ -23,10 +23,10 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from limner.server import service
-from limner.server.admission import outlives
+from limner.server.openai import errors
 from limner.server.replay import REPLAYED
-from limner.server.wire import errors
+from limner.service import context
+from limner.service.submission import outlives
 
 HEADER = "idempotency-key"
 MAX_KEY_CHARS = 255
@@ -54,8 +54,8 @@ def once(handler: Handler) -> Handler:
                 code="invalid_value",
             )
         body = await _read(request)
-        kept = service.of(request).answers
-        name = (service.holder(request).name, key)
+        kept = context.of(request).answers
+        name = (context.holder(request).name, key)
         fingerprint = _fingerprint(request, body)
         answer = kept.find(name)
         is_new = answer is None
@@ -81,7 +81,7 @@ async def _as_first(
     handler: Handler, name: tuple[str, str], fingerprint: str, request: Request
 ) -> Response:
     """The answer of `handler` if no server had this key before, else that of the first again."""
-    serving, id = service.of(request), service.request_id(request)
+    serving, id = context.of(request), context.request_id(request)
     claims = serving.claims
     if claims is None:
         return await handler(request)
@@ -97,7 +97,7 @@ async def _as_first(
     try:
         return await handler(request)
     except BaseException:
-        await run_in_threadpool(claims.give_up, name, id)
+        await run_in_threadpool(claims.release, name, id)
         raise
 
 

@@ -10,19 +10,20 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
-from limner.model import received
-from limner.server import service, urls
-from limner.server.wire import answers, errors
-from limner.server.wire.answers import Drawn
-from limner.server.wire.calls import Call
-from limner.storage.database import Row
+from limner.imaging import decode_upload
+from limner.server.http import urls
+from limner.server.openai import answers, errors
+from limner.server.openai.answers import Drawn
+from limner.server.openai.calls import Call
+from limner.service import context
+from limner.storage.db.database import Row
 
 REPLAYED = "idempotent-replayed"
 
 
 async def answer(request: Request, call: Call, id: str) -> Response:
     """What request `id`, which asked for `call`, was answered, or would have been."""
-    serving = service.of(request)
+    serving = context.of(request)
     base = urls.base(request, serving.settings) if call.container == "url" else None
     row, drawn = await run_in_threadpool(_read, serving, id, None if call.stream else base)
     seed: int = row["parameters"]["seed"]
@@ -44,7 +45,7 @@ async def _events(call: Call, drawn: Sequence[Drawn], engine: Engine) -> AsyncIt
         yield answers.completed(call, picture, engine)
 
 
-def _read(serving: service.Service, id: str, base: str | None) -> tuple[Row, list[Drawn]]:
+def _read(serving: context.Service, id: str, base: str | None) -> tuple[Row, list[Drawn]]:
     """The row of request `id` and its pictures as files, at addresses below `base`."""
     row = serving.history.find(id) if serving.history else None
     try:
@@ -56,7 +57,7 @@ def _read(serving: service.Service, id: str, base: str | None) -> tuple[Row, lis
         raise errors.drawn_elsewhere(id)
     drawn = []
     for name, data in files:
-        is_transparent = bool((received.read(data).pixels[..., 3] < 255).any())
+        is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
         url = None if base is None else base + serving.links.address(name)
         drawn.append(Drawn(data, is_transparent, url))
     return row, drawn

@@ -35,7 +35,7 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     pipe is written to directly, as it cannot be replaced. With `overwrite=False` an existing
     path raises FileExistsError; every other failure is an OutputError.
     """
-    with reported(path, passing=() if overwrite else (FileExistsError,)):
+    with wrap_os_errors(path, passing=() if overwrite else (FileExistsError,)):
         target = Path(os.path.realpath(path)) if overwrite else path
         if target.exists() and not target.is_file() and overwrite:
             _write_into(target, data)
@@ -52,7 +52,7 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise OutputError now if `path` could not be written later, without leaving a trace."""
-    with reported(path):
+    with wrap_os_errors(path):
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
@@ -95,7 +95,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def reported(path: Path, *, passing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
+def wrap_os_errors(path: Path, *, passing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
     """Turn an OSError into an OutputError that names `path`; those in `passing` go through."""
     try:
         yield

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from limner.storage import weights
+from limner.storage.checkpoints import weights
 from limner.training.loop import Loop, LoopConfig, Task
 
 _TRIAL_S = 15.0

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from limner.errors import WeightsError
-from limner.storage import quantised, weights
+from limner.storage.checkpoints import quantised, weights
 
 KIND = "training-run"
 

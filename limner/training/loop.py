@@ -33,7 +33,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from limner.errors import LimnerError, WeightsError
-from limner.storage.files import reported
+from limner.storage.files import wrap_os_errors
 from limner.training import checkpoint
 from limner.training.muon import Muon
 from limner.training.plot import plot_log
@@ -146,7 +146,7 @@ class Loop:
         self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
         self.step = 0
         self.stop_asked = False
-        with reported(folder):
+        with wrap_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> bool:
@@ -285,7 +285,7 @@ class Loop:
     def _log(self, figures: dict[str, float]) -> None:
         row = {"step": self.step, **{name: round(value, 6) for name, value in figures.items()}}
         plot = self.folder / "log.png"
-        with reported(self.folder / "log.jsonl"):
+        with wrap_os_errors(self.folder / "log.jsonl"):
             with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(row) + "\n")
             if not plot.exists() or self.step % 500 == 0 or self.step == self.config.steps:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from limner.errors import WeightsError
-from limner.storage import quantised
-from limner.storage.files import reported
+from limner.storage.checkpoints import quantised
+from limner.storage.files import wrap_os_errors
 from limner.training import checkpoint
 
 Arrays = dict[str, NDArray[Any]]
@@ -39,7 +39,7 @@ def pack_run(run: Path, output: Path, stages: tuple[str, ...] = ()) -> Path:
 def _pack_stage(folder: Path, output: Path) -> bool:
     tokenizer = folder / "text_tokenizer.json"
     if tokenizer.exists():
-        with reported(output):
+        with wrap_os_errors(output):
             output.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(tokenizer, output / tokenizer.name)
         return True

@@ -5,17 +5,17 @@ from typing import Any
 
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
-from limner.model.sampling import SamplingConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
-from limner.training.generator import GeneratorTraining
-from limner.training.image_tokenizer import ImageTokenizerTraining
-from limner.training.layout_examples import SceneMix
-from limner.training.layout_generator import LayoutTraining
+from limner.sampling.sampling import SamplingConfig
+from limner.training.datasets import SetConfig
 from limner.training.loop import LoopConfig
-from limner.training.sets import SetConfig
-from limner.training.tiles import TileConfig
-from limner.training.upscaler import UpscalerTraining
+from limner.training.tasks.generator import GeneratorTraining
+from limner.training.tasks.image_tokenizer import ImageTokenizerTraining
+from limner.training.tasks.layout_examples import SceneMix
+from limner.training.tasks.layout_generator import LayoutTraining
+from limner.training.tasks.tiles import TileConfig
+from limner.training.tasks.upscaler import UpscalerTraining
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ NANO = Preset(
     generator=GeneratorTraining(
         loop=LoopConfig(steps=4300, lr=2e-3, muon_lr=2e-3, ema=0.998, weight_decay=0.02),
         batch=128,
-        any_order=(0.3, 0.15),  # so few steps go further in one order
-        at_once=0.75,
+        random_order_prob=(0.3, 0.15),  # so few steps go further in one order
+        parallel_prob=0.75,
         scenes=(0.15, 0.5),
-        corrupt=0.1,
+        code_dropout=0.1,
     ),
     upscaler=UpscalerTraining(loop=LoopConfig(steps=1500, lr=1e-3, ema=0.998, warmup=50)),
     sampling={
@@ -79,13 +79,13 @@ NANO_96 = replace(
         model=replace(NANO.image_tokenizer.model, image_px=96),
         loop=replace(NANO.image_tokenizer.loop, steps=800, lr=1e-3),
         decoder_only=True,
-        wrong_cells=0.02,
+        code_dropout=0.02,
         perceptual=0.1,
     ),
     generator=replace(
         NANO.generator,
         loop=replace(NANO.generator.loop, steps=5000),
-        any_order=(0.15, 0.15),
+        random_order_prob=(0.15, 0.15),
         scenes=(0.5, 0.65),
         paired=0.25,
     ),
@@ -140,7 +140,7 @@ SMALL = Preset(
         ),
         loop=LoopConfig(steps=6000, lr=1e-3, muon_lr=1e-3, ema=0.9995, warmup=300),
         batch=512,
-        any_order=(1.0, 0.3),
+        random_order_prob=(1.0, 0.3),
     ),
     upscaler=UpscalerTraining(
         model=UpscalerConfig(channels=(32,), n_layers=(5,)),
@@ -205,7 +205,7 @@ TINY_48 = replace(
         TINY.image_tokenizer,
         model=replace(TINY.image_tokenizer.model, image_px=48),
         decoder_only=True,
-        wrong_cells=0.02,
+        code_dropout=0.02,
         perceptual=0.1,
     ),
 )

@@ -19,25 +19,26 @@ import torch
 from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
-from limner.model.styles import in_style
 from limner.model.text_tokenizer import TextTokenizer
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
-from limner.storage import weights
-from limner.storage.files import reported, write_whole
-from limner.training import checkpoint, precision, text_tokenizer
+from limner.sampling.styles import in_style
+from limner.storage.checkpoints import weights
+from limner.storage.files import wrap_os_errors, write_whole
+from limner.training import checkpoint, precision
 from limner.training.budget import steps_until
-from limner.training.examples import Report
-from limner.training.generator import Generator, GeneratorTask, SheetOfPrompts
-from limner.training.image_tokenizer import ImageTokenizerTask
-from limner.training.layout_examples import TileExamples
-from limner.training.layout_generator import LayoutGenerator, LayoutTask, LayoutTraining
-from limner.training.layout_sheet import SheetOfLayouts
+from limner.training.datasets import LibrarySet, TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
-from limner.training.sets import LibrarySet, TrainingSet
-from limner.training.tiles import choose_tiles, encode_tiles
-from limner.training.upscaler import UpscalerTask, make_pairs
+from limner.training.tasks import text_tokenizer
+from limner.training.tasks.examples import Report
+from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
+from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.layout_examples import TileExamples
+from limner.training.tasks.layout_generator import LayoutGenerator, LayoutTask, LayoutTraining
+from limner.training.tasks.layout_sheet import SheetOfLayouts
+from limner.training.tasks.tiles import choose_tiles, encode_tiles
+from limner.training.tasks.upscaler import UpscalerTask, make_pairs
 
 PROMPTS = (
     *("a red apple", "苹果", "a dog", "狗", "cat face", "猫", "a rocket", "火箭"),
@@ -86,7 +87,7 @@ def train_text_tokenizer(run: Run, report: Report) -> None:
     config = text_tokenizer.TextTokenizerConfig(n_vocab=run.preset.n_vocab, max_han_characters=2)
     tokenizer = text_tokenizer.train(run.data.captions(), config)
     folder = run.part("text-tokenizer")
-    with reported(folder):
+    with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "text_tokenizer.json", tokenizer.to_json().encode())
 
@@ -249,7 +250,7 @@ def _precision_before(folder: Path) -> str | None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes from training what this one trains; SettingsError if one does."""
-    with reported(folder):
+    with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     with lock:
@@ -279,7 +280,7 @@ def load_image_tokenizer(folder: Path) -> ImageTokenizer:
     return model.eval()
 
 
-def manner(folder: Path) -> dict[str, Any]:
+def generation_config(folder: Path) -> dict[str, Any]:
     """How a run's generator wants to be drawn with: the styles it knows, sampling by quality."""
     about = _load(folder, "generator")["about"]
     return {"styles": about["styles"], "sampling": about["sampling"]}

@@ -7,7 +7,7 @@ import pytest
 import limner
 from limner import settings
 from limner.cli import main
-from limner.storage import weights
+from limner.storage.checkpoints import weights
 from tests.cli.conftest import Run
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from limner.cli import main
 from limner.cli.doctor import CHECKS
-from limner.storage import s3, weights
+from limner.storage.blobs import s3
+from limner.storage.checkpoints import weights
 from tests.ports import free_port
 from tests.server.helpers import make_settings, running
 

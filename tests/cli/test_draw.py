@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import limner
-from limner.model import pixels as px
+from limner.imaging import codec as px
 from tests.cli.conftest import Run
 
 CARD = ("--engine", "testcard", "--size", "256x256")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import limner
-from limner.model import pixels as px
+from limner.imaging import codec as px
 from tests.cli.conftest import Run
 from tests.hostile import animation, bomb
 

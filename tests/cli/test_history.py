@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from limner.cli import main
-from limner.storage.database import Database
-from limner.storage.history import Asked, History, Made
-from limner.storage.pictures import Folder
+from limner.storage.blobs.store import Folder
+from limner.storage.db.database import Database
+from limner.storage.db.history import Asked, History, Made
 
 
 @pytest.fixture

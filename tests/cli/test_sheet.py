@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.cli.sheet_pages import CASES, PROMPTS, by_code, hatched
+from limner.cli.sheet_pages import (
+    CASES,
+    PROMPTS,
+    by_code,
+    hatched,
+)
 from limner.errors import DataError
 from tests.cli.conftest import Run
 

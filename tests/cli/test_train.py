@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from limner.cli import main
-from limner.model import pixels as px
+from limner.imaging import codec as px
 from limner.training import checkpoint
 from tests import tiny
 from tests.cli.conftest import Run

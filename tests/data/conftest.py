@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from limner.data import npm, shapes
-from limner.data.library import Library
+from limner.data.emoji import npm
+from limner.data.emoji.library import Library
+from limner.data.sources import shapes
 
 EMOJI = [
     # hexcode, English, Chinese, group, subgroup, tags

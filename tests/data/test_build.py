@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from limner.data import build, npm
-from limner.data.build import BuildConfig
+from limner.data.emoji import build, npm
+from limner.data.emoji.build import BuildConfig
 from limner.errors import DataError, InvalidRequest
 
 ARTISTS = ("twemoji", "fxemoji")

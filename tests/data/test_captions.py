@@ -4,11 +4,16 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from limner.data import art, splits
 from limner.data.captions import STYLES, caption
-from limner.data.concepts import Concept
-from limner.data.library import Library
-from limner.data.scenes import Mix, ObjectSpec, SceneSpec, random_spec
+from limner.data.emoji import art, splits
+from limner.data.emoji.concepts import Concept
+from limner.data.emoji.library import Library
+from limner.data.scenes import (
+    Mix,
+    ObjectSpec,
+    SceneSpec,
+    random_spec,
+)
 
 IDEOGRAPH = re.compile(r"[\u4e00-\u9fff]")
 

@@ -2,9 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from limner.data import art, concepts
-from limner.data.art import Drawing
-from limner.data.concepts import Concept, family_of, join, load_concepts, named_concept
+from limner.data.emoji import art, concepts
+from limner.data.emoji.art import Drawing
+from limner.data.emoji.concepts import (
+    Concept,
+    family_of,
+    join,
+    load_concepts,
+    named_concept,
+)
 from limner.errors import DataError
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.data.folder import FolderSource
+from limner.data.sources.folder import FolderSource
 from limner.errors import DataError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.data import shapes
-from limner.data.library import BASE_PX, Library
-from limner.data.pictures import PictureStore, resized
+from limner.data.emoji.library import BASE_PX, Library
+from limner.data.emoji.pictures import PictureStore, resized
+from limner.data.sources import shapes
 from limner.errors import DataError
 
 SHAPES = shapes.drawings()[:6]
@@ -60,7 +60,9 @@ def test_renders_are_kept_and_a_stopped_build_goes_on(
         PictureStore(SHAPES, 32, tmp_path).fill(range(6), report=lambda *n: asked.append(n)) == {}
     )
     assert asked == [(6, 6)]
-    monkeypatch.setattr("limner.data.art.render", None)  # all are there: nothing may be rendered
+    monkeypatch.setattr(
+        "limner.data.emoji.art.render", None
+    )  # all are there: nothing may be rendered
     again = PictureStore(SHAPES, 32, tmp_path)
     np.testing.assert_array_equal(again[1], first)
     assert again[5].any()
@@ -133,16 +135,16 @@ def test_other_words_or_skips_render_nothing_again(
     packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = Library.open(packages, ("twemoji",))
-    monkeypatch.setattr("limner.data.art.render", None)
-    monkeypatch.setattr("limner.data.library.tint_of", None)
+    monkeypatch.setattr("limner.data.emoji.art.render", None)
+    monkeypatch.setattr("limner.data.emoji.library.tint_of", None)
     monkeypatch.setattr(
-        "limner.data.library.reason_to_skip",
+        "limner.data.emoji.library.reason_to_skip",
         lambda drawing, concept: "not today" if drawing.name == "cat" else None,
     )
     with pytest.raises(TypeError):  # the flag was skipped before and is rendered only now
         Library.open(packages, ("twemoji",))
     monkeypatch.setattr(
-        "limner.data.library.reason_to_skip",
+        "limner.data.emoji.library.reason_to_skip",
         lambda drawing, concept: None if drawing.name in ("car", "red-apple") else "not today",
     )
     after = Library.open(packages, ("twemoji",))

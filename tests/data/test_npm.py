@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from limner.data import art, npm
-from limner.data.npm import PACKAGES, Package, fetch, is_fetched, safe_path, unpack
+from limner.data.emoji import art, npm
+from limner.data.emoji.npm import (
+    PACKAGES,
+    Package,
+    fetch,
+    is_fetched,
+    safe_path,
+    unpack,
+)
 from limner.errors import DataError
 
 GOOD = {"package/icons.json": b"{}", "package/en/data.json": b"[]"}

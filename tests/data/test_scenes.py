@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limner.data import colours, splits
-from limner.data.library import Library
+from limner.data import colours
+from limner.data.emoji import splits
+from limner.data.emoji.library import Library
 from limner.data.scenes import (
     Mix,
     ObjectSpec,

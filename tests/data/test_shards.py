@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.data.library import Library
-from limner.data.shards import ShardSource, safe_name, write_shards
-from limner.data.source import Sample, SceneSource
+from limner.data.emoji.library import Library
+from limner.data.sources.base import Sample, SceneSource
+from limner.data.sources.shards import ShardSource, safe_name, write_shards
 from limner.errors import DataError
 
 

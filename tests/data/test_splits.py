@@ -1,9 +1,9 @@
 import pytest
 
-from limner.data import splits, words
-from limner.data.art import JUDGE_ARTISTS, TRAINING_ARTISTS
 from limner.data.captions import STYLES
-from limner.data.concepts import Concept, hand_table
+from limner.data.emoji import splits, words
+from limner.data.emoji.art import JUDGE_ARTISTS, TRAINING_ARTISTS
+from limner.data.emoji.concepts import Concept, hand_table
 
 
 def _concept(family: str) -> Concept:

@@ -1,7 +1,7 @@
 import pytest
 
-from limner.data import words
-from limner.data.concepts import Concept
+from limner.data.emoji import words
+from limner.data.emoji.concepts import Concept
 
 
 @pytest.mark.parametrize(

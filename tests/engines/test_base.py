@@ -10,7 +10,7 @@ from limner import __version__, settings
 from limner.engines import base
 from limner.engines.base import ENGINES, EngineInfo, Picture
 from limner.errors import EngineError, MissingExtra, OutputError
-from limner.model import pixels as px
+from limner.imaging import codec as px
 
 
 def _picture() -> Picture:

@@ -10,11 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.engines.base import Event, Notice, Picture, Preview, Progress, Tally, Wanted
-from limner.engines.onnx_graph import OnnxEngine
+from limner.engines.base import (
+    Event,
+    ImageTask,
+    Notice,
+    Picture,
+    Preview,
+    Progress,
+    ProgressTracker,
+)
 from limner.engines.testcard import CardEngine
-from limner.request import SIZES, Edit, ImageRequest, Size, Variation
-from limner.storage.weights import find
+from limner.engines.transformer.engine import OnnxEngine
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+)
+from limner.storage.checkpoints.weights import find
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 
@@ -23,11 +37,11 @@ PROMPTS = ("a red apple", "一只红色的苹果", LONG, "雪地里的一棵树�
 SIZES_DRAWN = (SIZES[0], Size(384, 256), Size(64, 96))
 
 
-def _wanted(quality: str, n: int) -> list[Wanted]:
+def _wanted(quality: str, n: int) -> list[ImageTask]:
     """Pictures of many kinds: languages, lengths of text, sizes, seeds, indexes."""
     kinds = zip(itertools.cycle(PROMPTS), itertools.cycle(SIZES_DRAWN), range(n), strict=False)
     return [
-        Wanted(
+        ImageTask(
             ImageRequest(
                 prompt,
                 n=3,
@@ -42,27 +56,27 @@ def _wanted(quality: str, n: int) -> list[Wanted]:
     ]
 
 
-def _batches(engine: OnnxEngine, wanted: list[Wanted], most: int) -> Iterator[list[Wanted]]:
+def _batches(engine: OnnxEngine, wanted: list[ImageTask], most: int) -> Iterator[list[ImageTask]]:
     by_key = defaultdict(list)
     for one in wanted:
-        by_key[engine.sharing(one).key].append(one)
+        by_key[engine.batch_key(one).key].append(one)
     for group in by_key.values():
-        size = min(most, engine.sharing(group[0]).most)
+        size = min(most, engine.batch_key(group[0]).most)
         yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
-def _drawn(engine: OnnxEngine, batch: Sequence[Wanted]) -> dict[Wanted, Picture]:
+def _drawn(engine: OnnxEngine, batch: Sequence[ImageTask]) -> dict[ImageTask, Picture]:
     return {one: event for one, event in engine.draw(batch) if isinstance(event, Picture)}
 
 
-def _alone(engine: OnnxEngine, wanted: list[Wanted]) -> dict[Wanted, Picture]:
-    drawn: dict[Wanted, Picture] = {}
+def _alone(engine: OnnxEngine, wanted: list[ImageTask]) -> dict[ImageTask, Picture]:
+    drawn: dict[ImageTask, Picture] = {}
     for one in wanted:
         drawn |= _drawn(engine, [one])
     return drawn
 
 
-def _check_same(alone: dict[Wanted, Picture], engine: OnnxEngine, most: int) -> int:
+def _check_same(alone: dict[ImageTask, Picture], engine: OnnxEngine, most: int) -> int:
     """Compare with what was drawn alone; returns the size of the largest batch."""
     sizes = []
     for batch in _batches(engine, list(alone), most):
@@ -100,48 +114,50 @@ def test_same_bytes_in_batches_of_every_size(quality: str, n: int) -> None:
 def test_who_shares_a_batch(tiny_weights: Path) -> None:
     engine = OnnxEngine(tiny_weights, batch=8)
 
-    def sharing(prompt: str = "a cat", **values: object) -> object:
-        return engine.sharing(Wanted(ImageRequest(prompt, seed=1, **values), 0)).key  # type: ignore[arg-type]
+    def batch_key(prompt: str = "a cat", **values: object) -> object:
+        return engine.batch_key(ImageTask(ImageRequest(prompt, seed=1, **values), 0)).key  # type: ignore[arg-type]
 
-    assert sharing() == sharing("two dogs", size=SIZES[0]) == sharing(size=Size(1536, 1024))
-    assert sharing() != sharing(quality="low")
-    assert sharing() != sharing(LONG)
+    assert batch_key() == batch_key("two dogs", size=SIZES[0]) == batch_key(size=Size(1536, 1024))
+    assert batch_key() != batch_key(quality="low")
+    assert batch_key() != batch_key(LONG)
     source = np.zeros((64, 64, 4), np.uint8)
-    assert sharing(source=Edit(source)) != sharing(source=Edit(source))
-    assert sharing("", source=Variation(source)) != sharing("", source=Variation(source))
+    assert batch_key(source=Edit(source)) != batch_key(source=Edit(source))
+    assert batch_key("", source=Variation(source)) != batch_key("", source=Variation(source))
 
 
 def test_a_batch_has_room_for_so_many_rows(tiny_weights: Path) -> None:
-    one = Wanted(ImageRequest("a cat", seed=1, quality="low"), 0)
+    one = ImageTask(ImageRequest("a cat", seed=1, quality="low"), 0)
     for batch, most in ((1, 1), (3, 3), (64, 16)):
-        assert OnnxEngine(tiny_weights, batch=batch).sharing(one).most == most
+        assert OnnxEngine(tiny_weights, batch=batch).batch_key(one).most == most
     engine = OnnxEngine(tiny_weights, batch=64)
     n_candidates = engine.sampling("high").n_candidates
-    high = Wanted(ImageRequest("a cat", seed=1, quality="high"), 0)
-    assert engine.sharing(high).most == 16 // n_candidates < 16
+    high = ImageTask(ImageRequest("a cat", seed=1, quality="high"), 0)
+    assert engine.batch_key(high).most == 16 // n_candidates < 16
 
 
 def test_dropped_ones_are_not_finished_and_the_others_are(tiny_weights: Path) -> None:
     engine = OnnxEngine(tiny_weights, threads=1)
-    dropped: list[Wanted] = []
+    dropped: list[ImageTask] = []
     request = ImageRequest("a cat", n=3, size=Size(384, 256), seed=1)
-    middle = Wanted(request, 1, lambda: bool(dropped))
-    wanted = [Wanted(request, 0), middle, Wanted(request, 2)]
+    middle = ImageTask(request, 1, lambda: bool(dropped))
+    wanted = [ImageTask(request, 0), middle, ImageTask(request, 2)]
     finished = {}
     for one, event in engine.draw(wanted):
         dropped.append(middle)
         if isinstance(event, Picture):
             finished[one.index] = event
     assert sorted(finished) == [0, 2]
-    [alone] = _drawn(engine, [Wanted(request, 2)]).values()
+    [alone] = _drawn(engine, [ImageTask(request, 2)]).values()
     assert np.array_equal(alone.pixels, finished[2].pixels)
 
 
 def test_a_batch_of_an_engine_that_draws_one_at_a_time() -> None:
-    wanted = [Wanted(ImageRequest("a cat", n=2, size=SIZES[0], seed=1), index) for index in (0, 1)]
+    wanted = [
+        ImageTask(ImageRequest("a cat", n=2, size=SIZES[0], seed=1), index) for index in (0, 1)
+    ]
     engine = CardEngine()
-    assert engine.sharing(wanted[0]).most == 1
-    assert engine.sharing(wanted[0]).key != engine.sharing(wanted[1]).key
+    assert engine.batch_key(wanted[0]).most == 1
+    assert engine.batch_key(wanted[0]).key != engine.batch_key(wanted[1]).key
     told = [(one.index, type(event)) for one, event in engine.draw(wanted)]
     assert told == [(index, kind) for index in (0, 1) for kind in [Progress] * 4 + [Picture]]
 
@@ -149,13 +165,13 @@ def test_a_batch_of_an_engine_that_draws_one_at_a_time() -> None:
 # --- what is told of a request whose pictures are drawn in any order ---
 
 
-def _told(tally: Tally, events: list[tuple[int, Event]]) -> list[Event]:
-    return [told for index, event in events if (told := tally.add(index, event))]
+def _told(tracker: ProgressTracker, events: list[tuple[int, Event]]) -> list[Event]:
+    return [told for index, event in events if (told := tracker.add(index, event))]
 
 
 def test_progress_of_pictures_adds_up() -> None:
     events = [(0, Progress(1, 2, "a")), (1, Progress(1, 2, "a")), (1, Progress(2, 2, "b"))]
-    told = _told(Tally(2), [*events, (0, Progress(2, 2, "b"))])
+    told = _told(ProgressTracker(2), [*events, (0, Progress(2, 2, "b"))])
     assert told == [
         Progress(done, 4, stage) for done, stage in ((1, "a"), (2, "a"), (3, "b"), (4, "b"))
     ]
@@ -164,13 +180,13 @@ def test_progress_of_pictures_adds_up() -> None:
 def test_a_picture_with_a_step_more_is_an_equal_share() -> None:
     steps = [(0, Progress(done, 4, "")) for done in range(1, 5)]
     steps += [(1, Progress(done, 5, "")) for done in range(1, 6)]
-    told = _told(Tally(2), list(steps))
+    told = _told(ProgressTracker(2), list(steps))
     assert told == [Progress(done, 8, "") for done in range(1, 9)]
 
 
 def test_what_was_told_is_not_told_again_when_a_picture_is_begun_anew() -> None:
     preview = Preview(0, np.zeros((4, 4, 4), np.uint8), 1, 2)
     begun: list[tuple[int, Event]] = [(0, Notice("cut")), (0, Progress(1, 2, "")), (0, preview)]
-    tally = Tally(1)
-    assert len(_told(tally, begun)) == 3
-    assert _told(tally, [*begun, (0, Progress(2, 2, ""))]) == [Progress(2, 2, "")]
+    tracker = ProgressTracker(1)
+    assert len(_told(tracker, begun)) == 3
+    assert _told(tracker, [*begun, (0, Progress(2, 2, ""))]) == [Progress(2, 2, "")]

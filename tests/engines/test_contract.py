@@ -15,9 +15,15 @@ from limner.engines.base import (
     TakesPictures,
     check_able,
 )
-from limner.engines.onnx_graph import OnnxEngine
 from limner.engines.testcard import CardEngine
-from limner.request import SIZES, Edit, ImageRequest, Size, Variation
+from limner.engines.transformer.engine import OnnxEngine
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+)
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
 

@@ -12,9 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.engines.base import Picture, Preview, Progress
-from limner.engines.onnx_graph import OnnxEngine
-from limner.model.pixels import Pixels, resize
-from limner.request import Edit, ImageRequest, Quality, Size, Variation
+from limner.engines.transformer.engine import OnnxEngine
+from limner.imaging.codec import Pixels, resize
+from limner.request import (
+    Edit,
+    ImageRequest,
+    Quality,
+    Size,
+    Variation,
+)
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 

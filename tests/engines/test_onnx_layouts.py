@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from limner.engines.onnx_export import export
 from limner.engines.onnx_layout_network import OnnxLayoutNetwork
-from limner.engines.onnx_network import OnnxNetwork
+from limner.engines.transformer.export import export
+from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.torch_backend import TorchLayoutNetwork
 from limner.errors import WeightsError
-from limner.model import cells
 from limner.model.bundle import Bundle
-from limner.model.layout import Box, Layout, Thing
-from limner.model.layout_decoding import CAPTION, draw_layout
 from limner.model.layout_transformer import Elements, LayoutTransformer
-from limner.model.sampling import SamplingConfig
 from limner.model.text_tokenizer import NULL
-from limner.model.torch_network import TorchLayoutNetwork
+from limner.planning.layout import Box, Layout, Thing
+from limner.sampling import cells
+from limner.sampling.layout_decoding import CAPTION, draw_layout
+from limner.sampling.sampling import SamplingConfig
 from tests import tiny
 
 LAYOUT = Layout(

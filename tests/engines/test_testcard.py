@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from limner.engines.base import Picture, Preview
 from limner.engines.testcard import CardEngine
-from limner.model.pixels import Pixels
-from limner.request import SIZES, Edit, ImageRequest, Size, Variation
+from limner.imaging.codec import Pixels
+from limner.request import (
+    SIZES,
+    Edit,
+    ImageRequest,
+    Size,
+    Variation,
+)
 
 REQUEST = ImageRequest("a red fox in the snow", size=SIZES[0], seed=42)
 

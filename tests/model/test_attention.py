@@ -15,7 +15,13 @@ from limner.model.attention import (
     scattered_step,
     scattered_table,
 )
-from limner.model.scatter import block_count, block_size, pair_mask, step_keys, step_mask
+from limner.model.block_sparse import (
+    block_count,
+    block_size,
+    pair_mask,
+    step_keys,
+    step_mask,
+)
 
 CLOSE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 LENGTHS = [16, 64, 250, 256, 1024]

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from limner.model.image_tokenizer import FSQ, ImageTokenizer, ImageTokenizerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
-from limner.training.presets import NANO, SMALL, TINY, Preset
+from limner.training.presets import (
+    NANO,
+    SMALL,
+    TINY,
+    Preset,
+)
 
 levels_and_groups = st.tuples(
     st.lists(st.integers(2, 9), min_size=1, max_size=4).map(tuple), st.integers(1, 3)

@@ -5,8 +5,14 @@ import torch
 from torch import Tensor
 
 from limner.model.attention import dense_mask, scattered_table
-from limner.model.layers import Attend, KeyValue, RMSNorm, Rotary, rotate
-from limner.model.scatter import step_mask
+from limner.model.block_sparse import step_mask
+from limner.model.layers import (
+    Attend,
+    KeyValue,
+    RMSNorm,
+    Rotary,
+    rotate,
+)
 
 D, HEADS, N = 48, 3, 100
 

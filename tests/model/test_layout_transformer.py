@@ -7,13 +7,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.model import cells
-from limner.model.layout import Box, Layout, Thing, owner
-from limner.model.layout_decoding import CAPTION, NOBODY, draw_layout, tokens_of
+from limner.engines.transformer.torch_backend import TorchLayoutNetwork
 from limner.model.layout_transformer import Elements, LayoutTransformer, Told
-from limner.model.sampling import SamplingConfig, spread_order
-from limner.model.torch_network import TorchLayoutNetwork
 from limner.model.transformer import Transformer, TransformerConfig
+from limner.planning.layout import (
+    Box,
+    Layout,
+    Thing,
+    owner,
+)
+from limner.sampling import cells
+from limner.sampling.layout_decoding import (
+    CAPTION,
+    NOBODY,
+    draw_layout,
+    tokens_of,
+)
+from limner.sampling.sampling import SamplingConfig, spread_order
 
 OLD = TransformerConfig(
     n_vocab=50,
@@ -131,8 +141,8 @@ def _scores_of_thing(
 def test_on_a_canvas_of_its_own_a_thing_is_drawn_by_the_same_codes(
     old: Transformer, new: LayoutTransformer
 ) -> None:
-    from limner.model.decoding import draw_codes, last
-    from limner.model.torch_network import TorchNetwork
+    from limner.engines.transformer.torch_backend import TorchNetwork
+    from limner.sampling.decoding import draw_codes, last
 
     text, nothing = _text(1).numpy(), np.zeros((1, 5), np.int64)
     nothing[:, 0] = 2

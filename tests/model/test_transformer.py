@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from limner.model.block_sparse import pair_mask
 from limner.model.bundle import BundleConfig
 from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.layers import rotate
-from limner.model.scatter import pair_mask
 from limner.model.transformer import Transformer, TransformerConfig, axial_rotary
 
 CONFIG = TransformerConfig(
@@ -63,7 +63,7 @@ def in_steps(
         np.tril(np.ones((n, n), bool)) if table is None else pair_mask(table.numpy(), n, True)
         for table in (layer.table for layer in model.content)
     ]
-    memory = model.remember(text)
+    memory = model.encode_prompt(text)
     d_head = config.d // config.n_heads
     cache = torch.zeros(rows, config.n_content_layers + 1, 2, config.n_heads, 0, d_head)
     known = torch.full((rows, 1, config.n_groups), config.n_codes)

@@ -18,11 +18,16 @@ from fastapi import FastAPI
 from PIL import Image
 
 from limner import settings as settings_module
-from limner.engines.base import Engine, Event, Sharing, Wanted
+from limner.engines.base import (
+    BatchKey,
+    Engine,
+    Event,
+    ImageTask,
+)
 from limner.engines.testcard import CardEngine
 from limner.server.app import create_app
-from limner.server.moderation import Moderator, PictureModerator
-from limner.server.service import Service
+from limner.service.context import Service
+from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
 
 GENERATIONS = "/v1/images/generations"
@@ -155,7 +160,7 @@ class GatedEngine(Engine):
 
     name: str = "gated"
     model: str = "gated"
-    n_lanes: int = 1
+    max_concurrency: int = 1
     most: int = 1  # pictures in a batch
     card: CardEngine = field(default_factory=CardEngine)
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -165,11 +170,11 @@ class GatedEngine(Engine):
     fail_at: type[Event] | None = None
     cannot_draw: str | None = None  # a prompt
 
-    def sharing(self, one: Wanted) -> Sharing:
+    def batch_key(self, one: ImageTask) -> BatchKey:
         """Pictures of one size share."""
-        return Sharing(one.request.size, self.most)
+        return BatchKey(one.request.size, self.most)
 
-    def draw(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Event]]:
+    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Yield what the card engine yields, one event for each release of the gate."""
         prompts = [one.request.prompt for one in wanted]
         self.batches.append(prompts)

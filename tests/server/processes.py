@@ -19,10 +19,10 @@ from typing import IO, Any
 import httpx2
 
 from limner import settings as settings_module
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, History
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import LEFT_S, Upkeep
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, History
+from limner.storage.db.maintenance import LEFT_S, Maintenance
 from tests.server.helpers import GENERATIONS, open_picture, wait_until
 
 CAT = {"prompt": "a cat", "size": "256x256", "quality": "low"}
@@ -102,7 +102,7 @@ def check_whole(home: Path, answered: list[str], **values: Any) -> dict[str, int
     database, store = Database(settings.database, home), open_store(settings)
     history = History(database, store, home, lambda: time.time() + LEFT_S + 60)
     if store.is_shared:
-        Upkeep(history, home).tend()
+        Maintenance(history, home).run_maintenance()
     rows = {row["id"]: row for row in history.page(100_000)}
     if database.is_sqlite:
         assert database.read("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

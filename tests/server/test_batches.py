@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from limner.engines.base import Picture
-from limner.server.jobs import Job
+from limner.service.queue.jobs import Job
 from tests.server.helpers import (
     GENERATIONS,
     JOBS,
@@ -155,7 +155,7 @@ def test_pictures_that_are_finished_are_not_drawn_again(wide: Server, engine: Ga
 def test_engine_that_cannot_say_what_shares_draws_alone(
     wide: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "sharing", lambda one: 1 / 0)
+    monkeypatch.setattr(engine, "batch_key", lambda one: 1 / 0)
     clients = _fill(wide, engine, ["first", "a", "b"])
     engine.let_all_go()
     clients.join()

@@ -6,7 +6,7 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
-from limner.server import docs_page
+from limner.server.openapi import docs_page
 from tests.server.helpers import Server, assert_openai_error
 
 

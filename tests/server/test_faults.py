@@ -20,9 +20,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from limner.storage import s3
-from limner.storage.database import FILE
-from limner.storage.pictures import open_store
+from limner.storage.blobs import s3
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import FILE
 from tests.postgres import PostgresServer
 from tests.s3 import S3Server
 from tests.server.helpers import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from limner.model.pixels import read_text
+from limner.imaging.codec import read_text
 from tests.server.helpers import Server, open_picture
 
 GPT_KEYS = ["created", "background", "data", "output_format", "quality", "size", "usage"]

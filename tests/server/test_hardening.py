@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from limner.server import doorway
+from limner.server.http import middleware
 from tests.compat.trial import serving
 from tests.server.helpers import (
     EDITS,
@@ -205,7 +205,7 @@ _IDS = ["generation", "edit", "edit in JSON", "variation", "moderation"]
 def test_who_stops_sending_is_told(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str, kind: str, start: bytes
 ) -> None:
-    monkeypatch.setattr(doorway, "STALL_S", 0.2)
+    monkeypatch.setattr(middleware, "STALL_S", 0.2)
     with _send(server, path, kind, start, 5000) as connection:
         answer = b""
         while not answer.endswith(b"}}"):  # head and body come one after the other

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from limner.engines.base import Picture
-from limner.storage import database as database_module
+from limner.storage.db import database as database_module
 from tests.server.helpers import (
     EDITS,
     HISTORY,
@@ -172,7 +172,7 @@ def test_picture_whose_row_cannot_be_written_is_not_left(
     own: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from limner.errors import DatabaseError
-    from limner.storage.history import History
+    from limner.storage.db.history import History
 
     def fail(*_: Any, **__: Any) -> None:
         raise DatabaseError("it is full")

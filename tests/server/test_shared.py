@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from limner.server.auth import KNOWN_FOR_S
-from limner.storage.database import Database
-from limner.storage.keys import KeyStore
-from limner.storage.pictures import open_store
+from limner.service.access.auth import KNOWN_FOR_S
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.keys import KeyStore
 from tests.s3 import S3Server
 from tests.server.helpers import (
     GENERATIONS,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from limner.server import doorway
+from limner.server.http import middleware
 from tests.hostile import animation, bomb
 from tests.server.helpers import EDITS, VARIATIONS, Server, assert_openai_error, picture_file
 
@@ -257,7 +257,7 @@ def test_upload_beyond_the_limit_is_read_to_its_end_and_refused(server: Server) 
 def test_who_stops_in_the_middle_of_an_upload_is_let_go(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doorway, "STALL_S", 0.2)
+    monkeypatch.setattr(middleware, "STALL_S", 0.2)
     with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as connection:
         head = f"POST {EDITS} HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=b"
         connection.sendall(f"{head}\r\ncontent-length: 1000\r\n\r\n--b\r\n".encode())

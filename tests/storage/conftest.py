@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from limner.storage.database import Database
-from limner.storage.pictures import Folder, Store
+from limner.storage.blobs.store import Folder, Store
+from limner.storage.db.database import Database
 from tests.postgres import postgres, postgres_server
 from tests.s3 import CREDENTIALS, S3Server, bucket, s3_server
 
@@ -29,7 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of each kind."""
     if request.param == "folder":
         return Folder(tmp_path)
-    from limner.storage.s3 import Bucket
+    from limner.storage.blobs.s3 import Bucket
 
     server: S3Server = request.getfixturevalue("s3_server")
     return Bucket(request.getfixturevalue("bucket"), server.endpoint, CREDENTIALS)

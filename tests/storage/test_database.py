@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from limner.errors import DatabaseError, MissingExtra
-from limner.storage import database as module
-from limner.storage.database import Database, without_password
-from limner.storage.history import History
-from limner.storage.pictures import Folder
+from limner.storage.blobs.store import Folder
+from limner.storage.db import database as module
+from limner.storage.db.database import Database, without_password
+from limner.storage.db.history import History
 
 # As a server of the first two steps left it when it was killed while it drew.
 OLD = Path(__file__).with_name("database_of_2.sql")
@@ -165,7 +165,7 @@ def test_disk_that_is_full_leaves_the_database_whole(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from limner.errors import DatabaseError
-from limner.storage.database import Database
+from limner.storage.db.database import Database
 database = Database("", Path({str(tmp_path)!r}))
 database.execute("CREATE TABLE notes (text TEXT)")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -227,6 +227,6 @@ def test_connection_that_broke_is_made_anew(postgres: str, tmp_path: Path) -> No
 
 def test_psycopg_is_loaded_by_nobody_who_does_not_use_it() -> None:
     assert shutil.which(sys.executable)
-    program = "import limner.storage.database, sys; print('psycopg' in sys.modules)"
+    program = "import limner.storage.db.database, sys; print('psycopg' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n"

@@ -12,10 +12,22 @@ from typing import Any
 import pytest
 
 from limner.errors import DatabaseError, StoreError
-from limner.storage.database import FILE, Database
-from limner.storage.history import FOLDER, MAX_RESUMED, Asked, History, Made, Record
-from limner.storage.pictures import Folder, Store
-from limner.storage.upkeep import LEFT_S, SILENT_S, Retention, Upkeep
+from limner.storage.blobs.store import Folder, Store
+from limner.storage.db.database import FILE, Database
+from limner.storage.db.history import (
+    FOLDER,
+    MAX_RESUMED,
+    Asked,
+    History,
+    Made,
+    Record,
+)
+from limner.storage.db.maintenance import (
+    LEFT_S,
+    SILENT_S,
+    Maintenance,
+    Retention,
+)
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MODELS = ["nano"]
@@ -44,8 +56,8 @@ class Kept:
     def open(self, home: str = "home") -> History:
         return History(self.database, self.store, self.home / home, self.clock)
 
-    def keeper(self, history: History, home: str = "home", **retention: int) -> Upkeep:
-        return Upkeep(history, self.home / home, Retention(**retention))
+    def keeper(self, history: History, home: str = "home", **retention: int) -> Maintenance:
+        return Maintenance(history, self.home / home, Retention(**retention))
 
     def begin(self, history: History, id: str, n: int = 1, key_name: str = "") -> Record:
         self.clock.now_s += 1
@@ -156,7 +168,7 @@ def test_what_is_too_old_goes(kept: Kept) -> None:
     kept.clock.now_s += 86_400
     kept.draw(kept.begin(history, "req_young"))
     kept.clock.now_s += 86_400 + 10
-    keeper.tend()
+    keeper.run_maintenance()
     assert sorted(_ids(history)) == ["req_running", "req_young"]
     assert kept.files == {"req_young-0.png"}
 
@@ -182,7 +194,7 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
     history = kept.open()
     keeper = kept.keeper(history)
     kept.clock.now_s = time.time()  # what is in a store is of now
-    keeper.hold()
+    keeper.acquire()
     assert {row["id"]: row["state"] for row in history.page(9)} == {
         "req_done": "done",
         "req_half": "interrupted",
@@ -190,7 +202,7 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
     if kept.store.is_shared:  # another server might be writing them
         assert len(kept.files) == 4
         kept.clock.now_s += LEFT_S + 60
-        keeper.tend()
+        keeper.run_maintenance()
     assert kept.files == {"req_done-0.png", "req_half-0.png"}
     keeper.release()
 
@@ -198,7 +210,7 @@ def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:
 def _restart(kept: Kept, history: History) -> None:
     """Begin anew where a server was killed."""
     keeper = kept.keeper(history)
-    keeper.hold()
+    keeper.acquire()
     keeper.release()
 
 
@@ -253,7 +265,7 @@ def test_server_that_slept_does_not_end_what_another_draws_on(kept: Kept) -> Non
     asked = replace(ASKED, n=2, parameters={"n": 2}, resume={})
     record = slept.begin(asked)
     keeper = kept.keeper(here, "here")
-    keeper.tend()  # of the other it has heard nothing
+    keeper.run_maintenance()  # of the other it has heard nothing
     [(_, taken)] = here.take_interrupted(MODELS)
     with pytest.raises(DatabaseError, match="ended by somebody else"):
         kept.draw(record)
@@ -267,10 +279,10 @@ def test_server_that_slept_does_not_end_what_another_draws_on(kept: Kept) -> Non
 def test_two_servers_of_one_home_are_told_apart(kept: Kept) -> None:
     dead, alive = kept.open(), kept.open()
     keeper = kept.keeper(alive)
-    kept.keeper(dead).tend()
+    kept.keeper(dead).run_maintenance()
     dead.begin(replace(ASKED, parameters={"n": 1}, resume={}))
     kept.clock.now_s += SILENT_S + 1
-    keeper.tend()
+    keeper.run_maintenance()
     assert [row["id"] for row, _ in alive.take_interrupted(MODELS)] == ["req_1"]
 
 
@@ -289,12 +301,12 @@ def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:
     kept.clock.now_s = time.time()
     alive = kept.open()
     first = kept.keeper(alive)
-    first.hold()
+    first.acquire()
     record = kept.begin(alive, "req_1")
     kept.store.put(f"{FOLDER}/req_1-0.png", b"its row is on the way")
     for home in ("home", "elsewhere") if kept.store.is_shared else ("home",):
         second = kept.keeper(kept.open(home), home)
-        second.hold()
+        second.acquire()
         second.release()
     assert alive.find("req_1")["state"] == "running"  # type: ignore[index]
     assert kept.files == {"req_1-0.png"}
@@ -306,18 +318,18 @@ def test_running_requests_of_another_server_are_left_alone(kept: Kept) -> None:
 def test_server_that_never_comes_back_is_given_up_by_another(kept: Kept) -> None:
     gone, here = kept.open("gone"), kept.open("here")
     lost, keeper = kept.keeper(gone, "gone"), kept.keeper(here, "here")
-    lost.hold()
-    keeper.hold()
+    lost.acquire()
+    keeper.acquire()
     record = kept.begin(gone, "req_1", n=2)
     kept.draw(record, 0)
     kept.clock.now_s += SILENT_S - 10
-    keeper.tend()
+    keeper.run_maintenance()
     assert here.find("req_1")["state"] == "running"  # type: ignore[index]
     kept.clock.now_s += 20
-    keeper.tend()
+    keeper.run_maintenance()
     assert here.find("req_1")["state"] == "interrupted"  # type: ignore[index]
     # It only slept, and its file may be gone: no row comes after the end.
-    lost.tend()
+    lost.run_maintenance()
     with pytest.raises(DatabaseError, match="ended by somebody else"):
         kept.draw(record, 1)
     assert len(here.find("req_1")["pictures"]) == 1  # type: ignore[index]
@@ -350,8 +362,8 @@ def test_row_that_a_killed_server_commits_late_keeps_its_file(
     adding = threading.Thread(target=record.add, args=(MADE, "late.png", b"picture"))
     adding.start()
     assert is_written.wait(20)
-    keeper = Upkeep(History(next_one, store, tmp_path), tmp_path)
-    starting = threading.Thread(target=keeper.hold)
+    keeper = Maintenance(History(next_one, store, tmp_path), tmp_path)
+    starting = threading.Thread(target=keeper.acquire)
     starting.start()
     starting.join(0.5)
     assert starting.is_alive()  # it waits for what is under way

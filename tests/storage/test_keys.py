@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from limner.errors import InvalidRequest
-from limner.storage.database import FILE, Database
-from limner.storage.keys import KeyStore, Limits, hash_of
+from limner.storage.db.database import FILE, Database
+from limner.storage.db.keys import KeyStore, Limits, hash_of
 
 
 def test_key_is_stored_as_a_hash_alone(database: Database) -> None:

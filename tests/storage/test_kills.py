@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 
 from limner import settings as settings_module
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, History
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import LEFT_S, Upkeep
+from limner.storage.blobs.store import open_store
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, History
+from limner.storage.db.maintenance import LEFT_S, Maintenance
 from tests.s3 import S3Server
 
 _STORE = """
 import os, random, time
 from limner import settings
-from limner.storage.database import Database
-from limner.storage.history import FOLDER, Asked, History, Made
-from limner.storage.pictures import open_store
-from limner.storage.upkeep import Upkeep
+from limner.storage.db.database import Database
+from limner.storage.db.history import FOLDER, Asked, History, Made
+from limner.storage.blobs.store import open_store
+from limner.storage.db.maintenance import Maintenance
 
 loaded = settings.load()
 history = History(Database(loaded.database, loaded.home), open_store(loaded), loaded.home)
-Upkeep(history, loaded.home).hold()
+Maintenance(history, loaded.home).acquire()
 for number in range(10_000):
     id = f"req_{os.getpid()}_{time.time_ns()}"
     record = history.begin(Asked(id, "", "generation", "nano", "a red fox", 2, {}))
@@ -84,11 +84,11 @@ def test_nothing_is_lost_or_torn(
     settings = settings_module.load(environ=variables, folder=tmp_path)
     database, store = Database(settings.database, tmp_path), open_store(settings)
     history = History(database, store, tmp_path)
-    keeper = Upkeep(history, tmp_path)
-    keeper.hold()
+    keeper = Maintenance(history, tmp_path)
+    keeper.acquire()
     history.clock = lambda: 1e12  # what was left behind in a shared store comes of age
     assert LEFT_S < 1e9
-    keeper.tend()
+    keeper.run_maintenance()
     keeper.release()
     rows = {row["id"]: row for row in history.page(100_000)}
     assert len(said) >= n_kills

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from limner.errors import WeightsError
-from limner.storage.quantised import pack, shards, unpack
+from limner.storage.checkpoints.quantised import pack, shards, unpack
 
 Floats = NDArray[np.float32]
 

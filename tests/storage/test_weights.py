@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from limner.errors import OutputError, WeightsError
-from limner.storage import weights
+from limner.storage.checkpoints import weights
 
 DTYPES = ["float32", "float16", "float64", "int8", "uint8", "int32", "int64", "uint16", "bool"]
 ARRAYS = hnp.arrays(

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from limner.data import shapes
+from limner.data.sources import shapes
+from limner.training.datasets import LibrarySet, SetConfig
 from limner.training.presets import TINY, Preset
-from limner.training.sets import LibrarySet, SetConfig
 
 SMALL_SET = SetConfig(n_scenes=24, n_captions=60, n_held_out=6)
 

@@ -10,14 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limner.data import shapes
-from limner.data.art import Drawing
-from limner.data.library import Library
+from limner.data.emoji.art import Drawing
+from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
-from limner.training.backbone import SOURCE_PX, Backbone
-from limner.training.judge import Judge, JudgeConfig, JudgeHeads, n_features
-from limner.training.judge_scenes import describe
-from limner.training.sentences import WIDTH, SentenceEncoder
+from limner.data.sources import shapes
+from limner.evaluation.judge.judge import (
+    Judge,
+    JudgeConfig,
+    JudgeHeads,
+    n_features,
+)
+from limner.evaluation.judge.scenes import describe
+from limner.evaluation.judge.sentences import WIDTH, SentenceEncoder
+from limner.training.tasks.backbone import SOURCE_PX, Backbone
 
 _STAGES = (1, 3, 3, 4, 4, 5, 1)  # blocks of EfficientNet-Lite 1 and 2
 

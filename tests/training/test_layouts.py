@@ -8,23 +8,34 @@ import pytest
 import torch
 
 from limner.data import layouts
-from limner.data.library import Library
+from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.model.layout import GROUND, Box, Layout, Thing, owner
-from limner.model.layout_decoding import CAPTION, NOBODY
+from limner.planning.layout import (
+    GROUND,
+    Box,
+    Layout,
+    Thing,
+    owner,
+)
+from limner.sampling.layout_decoding import CAPTION, NOBODY
 from limner.training import stages
-from limner.training.begin import begin_run
-from limner.training.image_tokenizer import to_tensor
-from limner.training.layout_examples import TileExamples
-from limner.training.layout_generator import LayoutTask
+from limner.training.datasets import LibrarySet, SetConfig
+from limner.training.init_from_weights import begin_run
 from limner.training.loop import LoopConfig, step_rng
 from limner.training.muon import Muon, orthogonal
 from limner.training.precision import chosen
 from limner.training.presets import TINY, TINY_LAYOUTS
-from limner.training.sets import LibrarySet, SetConfig
-from limner.training.tiles import CLEAR, Bank, choose_tiles, encode_tiles
+from limner.training.tasks.image_tokenizer import to_tensor
+from limner.training.tasks.layout_examples import TileExamples
+from limner.training.tasks.layout_generator import LayoutTask
+from limner.training.tasks.tiles import (
+    CLEAR,
+    Bank,
+    choose_tiles,
+    encode_tiles,
+)
 from tests import tiny
 
 LAYOUTS = TINY_LAYOUTS.layouts
@@ -229,7 +240,7 @@ def test_a_run_of_layouts_begins_from_weights_goes_on_and_is_exported(
 
 
 def _shapes() -> Library:
-    from limner.data import shapes
+    from limner.data.sources import shapes
 
     return shapes.library()
 

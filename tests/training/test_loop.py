@@ -233,7 +233,7 @@ def test_checkpoint_of_another_version_or_kind_is_refused(tmp_path: Path) -> Non
     path.write_text(json.dumps({**config, "format": 2}))
     with pytest.raises(WeightsError, match=r"has format 2; limner [\d.]+ reads format 1"):
         Loop(Line(), CONFIG, tmp_path).resume()
-    from limner.storage import weights
+    from limner.storage.checkpoints import weights
 
     weights.write(tmp_path / "checkpoint", {"kind": "nano"}, replace=True)
     with pytest.raises(WeightsError, match="is of kind 'nano', not a training run"):
@@ -243,7 +243,7 @@ def test_checkpoint_of_another_version_or_kind_is_refused(tmp_path: Path) -> Non
 def test_pickle_in_place_of_a_state_is_not_run(tmp_path: Path) -> None:
     import pickle
 
-    from limner.storage import weights
+    from limner.storage.checkpoints import weights
 
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:

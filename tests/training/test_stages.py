@@ -12,24 +12,34 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.data.source import Sample
+from limner.data.sources.base import Sample
+from limner.engines.transformer.torch_backend import TorchNetwork
 from limner.errors import DataError, SettingsError, WeightsError
-from limner.model.decoding import draw_codes, last
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.model.sampling import SamplingConfig, uniforms
 from limner.model.text_tokenizer import NULL
-from limner.model.torch_network import TorchNetwork
 from limner.model.upscaler import UpscalerConfig
+from limner.sampling.decoding import draw_codes, last
+from limner.sampling.sampling import SamplingConfig, uniforms
 from limner.training import stages
-from limner.training.examples import encoded
-from limner.training.generator import GeneratorTask
-from limner.training.image_tokenizer import ImageTokenizerTask
-from limner.training.loop import Loop, LoopConfig, Task, step_rng
-from limner.training.perceptual import PerceptualLoss
+from limner.training.datasets import (
+    LibrarySet,
+    SourceSet,
+    TrainingSet,
+    open_set,
+)
+from limner.training.loop import (
+    Loop,
+    LoopConfig,
+    Task,
+    step_rng,
+)
 from limner.training.presets import Preset, preset
-from limner.training.sets import LibrarySet, SourceSet, TrainingSet, open_set
-from limner.training.text_tokenizer import TextTokenizerConfig, train
-from limner.training.upscaler import UpscalerTask, make_pairs
+from limner.training.tasks.examples import encoded
+from limner.training.tasks.generator import GeneratorTask
+from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.perceptual import PerceptualLoss
+from limner.training.tasks.text_tokenizer import TextTokenizerConfig, train
+from limner.training.tasks.upscaler import UpscalerTask, make_pairs
 from tests.training.test_loop import assert_same, state
 
 Make = Callable[[LoopConfig], Task]
@@ -110,7 +120,7 @@ def test_a_decoder_trained_alone_leaves_the_codes_as_they_are(
     pictures = np.stack([shapes_set.picture(i, 32) for i in range(16)])
     loop = replace(tiny.image_tokenizer.loop, steps=20, report_every=20)
     config = replace(
-        tiny.image_tokenizer, loop=loop, decoder_only=True, wrong_cells=0.1, perceptual=0.1
+        tiny.image_tokenizer, loop=loop, decoder_only=True, code_dropout=0.1, perceptual=0.1
     )
     task = ImageTokenizerTask(config, pictures, pictures[:4])
     task.model.load_state_dict(tokenizer.state_dict())

@@ -1,0 +1,1 @@
+"""The open emoji art: drawings, their words, and the splits for evaluation."""

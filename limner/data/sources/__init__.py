@@ -1,0 +1,1 @@
+"""Where captioned pictures come from: a folder, tar shards, scenes, or shapes."""

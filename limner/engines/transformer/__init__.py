@@ -1,0 +1,1 @@
+"""The bundled model as an engine: one engine, a backend for ONNX Runtime or PyTorch."""

@@ -1,0 +1,108 @@
+"""From codes to the picture that was asked for: decoded, enlarged, fitted, or set into another."""
+
+from math import ceil, floor
+
+import numpy as np
+
+from limner.engines.transformer.conditioning import Start
+from limner.engines.transformer.image_codes import Array, cell_px, decoded
+from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.imaging import codec
+from limner.sampling import inpainting
+from limner.sampling.canvas import Canvas
+from limner.sampling.inpainting import Placed
+from limner.sampling.sampling import Ints
+
+_FACTOR = 4  # of one pass of the upscalers
+# The network's alpha is never quite 0 or 1; what is this close is meant to be.
+_ALPHA_MARGIN = 0.03
+_MARGIN = 2  # cells around a drawn part that its enlargement and its edge look at
+
+
+def picture(network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int) -> codec.Pixels:
+    """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4)."""
+    drawn = network.enlarged(decoded(network, codes, canvas)[None], n_passes)[0]
+    width, height = canvas.size.width, canvas.size.height
+    scale = cell_px(network) * _FACTOR**n_passes
+    if canvas.left == canvas.top == 0:
+        drawn = _shrunk(drawn, width, height)
+    if drawn.shape[1:] == (height, width):
+        return codec.unpremultiply(_whole_numbers(drawn))
+    straight = codec.unpremultiply(_whole_numbers(drawn))
+    method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
+    return codec.resize(straight, width, height, method, box=canvas.frame(scale))
+
+
+def picture_in(network: OnnxNetwork, codes: Ints, start: Start, n_passes: int) -> codec.Pixels:
+    """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
+
+    Only what lies around the hidden cells is enlarged: the cost follows what is drawn.
+    """
+    canvas, placed, hidden, behind = start.canvas, start.placed, start.hidden, start.behind
+    assert placed is not None
+    assert hidden is not None
+    small = decoded(network, codes, canvas)
+    px = cell_px(network)
+    rows, columns = np.divmod(np.flatnonzero(hidden), canvas.columns)
+    top, bottom = _reach(rows, canvas.rows)
+    left, right = _reach(columns, canvas.columns)
+    part = small[None, :, top * px : bottom * px, left * px : right * px]
+    large = _whole_numbers(network.enlarged(part, n_passes)[0])
+    y0, y1, above, below = _lines(top, bottom, canvas.top, canvas.cell_px, canvas.size.height)
+    x0, x1, before, after = _lines(left, right, canvas.left, canvas.cell_px, canvas.size.width)
+    scale = px * _FACTOR**n_passes
+    box = (before * scale, above * scale, after * scale, below * scale)
+    method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
+    drawn = codec.resize(large, x1 - x0, y1 - y0, method, premultiplied=True, box=box)
+    where = slice(y0, y1), slice(x0, x1)
+    here = Placed(placed.pixels[where], placed.masked[where])
+    whole = placed.pixels.copy()
+    if start.is_front:
+        whole[where] = inpainting.laid_over(drawn, here)
+    else:
+        whole[where] = inpainting.set_in(
+            drawn, here, canvas.cell_px, None if behind is None else behind[where]
+        )
+    return whole
+
+
+def _reach(drawn: Ints, n: int) -> tuple[int, int]:
+    """The first drawn of n lines and one past the last, with a margin where there is room."""
+    return max(0, int(drawn.min()) - _MARGIN), min(n, int(drawn.max()) + 1 + _MARGIN)
+
+
+def _lines(
+    start: int, end: int, before: float, cell_px: float, n: int
+) -> tuple[int, int, float, float]:
+    """Cells `start` to `end` as whole lines of a picture's `n`, and those in cells from `start`."""
+    first = max(0, ceil((start - before) * cell_px - 1e-6))
+    last = min(n, floor((end - before) * cell_px + 1e-6))
+    shift = before - start
+    # Rounding must not lead out of the part.
+    return first, last, max(first / cell_px + shift, 0.0), min(last / cell_px + shift, end - start)
+
+
+def _whole_numbers(picture: Array) -> codec.Pixels:
+    """(4, H, W) in [0, 1] as the network draws it to uint8 (H, W, 4), both premultiplied."""
+    whole = np.empty((*picture.shape[1:], 4), np.uint8)
+    for channel, plane in enumerate(picture):
+        if channel == 3:
+            plane = (plane - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)
+        whole[..., channel] = np.rint(plane.clip(0, 1) * 255)
+    return whole
+
+
+def _shrunk(picture: Array, width: int, height: int) -> Array:
+    """(4, H, W) with squares averaged to (height, width), where whole squares fit.
+
+    Before pixels become whole numbers this is a tenth of the work that it is afterwards.
+    """
+    factor, rest = divmod(picture.shape[1], height)
+    if factor < 2 or rest or picture.shape[2] != factor * width:
+        return picture
+    total = np.zeros((len(picture), height, width), np.float32)
+    for down in range(factor):
+        for right in range(factor):
+            total += picture[:, down::factor, right::factor]
+    shrunk: Array = total / np.float32(factor**2)
+    return shrunk

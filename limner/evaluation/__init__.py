@@ -1,0 +1,1 @@
+"""Measure what the model draws: questions, judges, measures and the report."""

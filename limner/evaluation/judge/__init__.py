@@ -1,0 +1,1 @@
+"""The judge: networks that name what a picture shows."""

@@ -1,0 +1,1 @@
+"""What the model is asked to draw in an evaluation, and what counts as right."""

@@ -1,0 +1,1 @@
+"""Picture files: encode, decode, and what is trusted of an upload."""

@@ -1,0 +1,229 @@
+"""Drawing the cells of pictures, step by step, with whatever runs the network.
+
+NumPy only. The network is called through a small protocol, so that PyTorch and ONNX Runtime draw
+by the same loop and, with the same random numbers, the same picture.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.model.block_sparse import step_mask
+from limner.sampling.sampling import (
+    Floats,
+    Ints,
+    SamplingConfig,
+    draw,
+    guidance_at,
+    guided,
+    spread_order,
+    step_sizes,
+)
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the loop must know of a network."""
+
+    grid: int  # cells along one side
+    n_codes: int  # values of one code
+    n_groups: int  # codes a cell
+    cache: tuple[int, ...]  # (n_layers, 2, H, D_head) of one element's keys and values
+    tables: tuple[Ints | None, ...]  # of each content layer: its scattered blocks, None if dense
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of a picture."""
+        return self.grid**2
+
+
+class Network(Protocol):
+    """One transformer, in whatever runs it. R is a row: a text that is being drawn."""
+
+    @property
+    def shape(self) -> Shape:
+        """The network's shape."""
+
+    def encode_prompt(self, text: Ints) -> Any:
+        """What the decoder needs of texts (R, T)."""
+
+    def step(
+        self,
+        memory: Any,
+        cache: Floats,
+        known: Ints,
+        known_places: Ints,
+        places: Ints,
+        masks: Bools,
+    ) -> tuple[Any, Floats, Floats]:
+        """Read cells, look at the next: (hidden, first scores (R, Q, V), new cache columns)."""
+
+    def later_scores(self, hidden: Any, codes: Ints) -> Floats:
+        """Scores (R, Q, V) of the next code of cells whose codes (R, Q, g) are known so far."""
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Pictures after `done` of `total` steps."""
+
+    done: int
+    total: int
+    codes: Ints  # (B, n_cells, n_groups), row-major; zeros where nothing is drawn yet
+    drawn: Bools  # (n_cells,)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Cells that stay as they are, and are read before any is drawn."""
+
+    codes: Ints  # (n_cells, n_groups), row-major; anything where not `mask`
+    mask: Bools  # (n_cells,), True where known; False somewhere
+
+
+def count_steps(config: SamplingConfig, n_hidden: int, n_cells: int) -> int:
+    """Decoder passes that draw `n_hidden` of `n_cells` cells: their share of a whole picture's."""
+    return max(1, min(ceil(config.n_steps * n_hidden / n_cells), n_hidden))
+
+
+def draw_codes(
+    network: Network,
+    conditional: Ints,
+    unconditional: Ints | None,
+    uniforms: Floats,
+    config: SamplingConfig,
+    known: Known | None = None,
+    allowed_codes: Ints | None = None,
+) -> Iterator[Partial]:
+    """Draw pictures' codes, yielding after every step; the last one is whole.
+
+    conditional, unconditional: texts (B, T) and (B, T), with and without the prompt; without the
+    second there is no guidance, and half the work. uniforms (B, n_cells, n_groups): the random
+    numbers of every cell, by its place. Of `known` cells none is drawn and all are seen. With a
+    `allowed_codes` (P, n_groups) a cell's codes are those of one of its rows.
+    """
+    shape = network.shape
+    run = _Run(network, conditional, unconditional, allowed_codes)
+    codes = np.zeros((len(conditional), shape.n_cells, shape.n_groups), np.int64)
+    drawn = np.zeros(shape.n_cells, bool)
+    order = spread_order(shape.grid)
+    if known is not None:
+        drawn |= known.mask
+        codes[:, drawn] = known.codes[drawn]
+        places = order[drawn[order]]
+        run.read(codes[:, places], places)
+        order = order[~drawn[order]]
+    n_known = shape.n_cells - len(order)
+    sizes = step_sizes(len(order), count_steps(config, len(order), shape.n_cells))
+    ends = np.cumsum(sizes)
+    for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        places = order[end - size : end]
+        scale = guidance_at(config, int(n_known + end - size), shape.n_cells)
+        codes[:, places] = run.draw(places, uniforms[:, places], scale, config)
+        drawn[places] = True
+        yield Partial(i + 1, len(sizes), codes.copy(), drawn.copy())
+
+
+def last(partials: Iterator[Partial]) -> Ints:
+    """The codes of the finished pictures."""
+    *_, finished = partials
+    return finished.codes
+
+
+def filled_in(partial: Partial, columns: int) -> Ints:
+    """Codes in which each cell that is not drawn yet repeats the nearest one that is.
+
+    Since cells are drawn spread first, this is a coarse but complete picture at any time; it has
+    `columns` cells a row.
+    """
+    places = np.arange(len(partial.drawn))
+    known = places[partial.drawn]
+    down = places[:, None] // columns - known // columns
+    right = places[:, None] % columns - known % columns
+    return partial.codes[:, known[np.argmin(down**2 + right**2, axis=1)]]
+
+
+class _Run:
+    """The state of one drawing: what was read, and what is known but not read yet."""
+
+    def __init__(
+        self,
+        network: Network,
+        conditional: Ints,
+        unconditional: Ints | None,
+        allowed_codes: Ints | None,
+    ) -> None:
+        self.network, self.shape, self.allowed_codes = network, network.shape, allowed_codes
+        texts = [conditional] if unconditional is None else [conditional, unconditional]
+        self.n_texts, n_rows = len(texts), len(texts) * len(conditional)
+        self.memory = network.encode_prompt(np.concatenate(texts))
+        layers, two, heads, d_head = self.shape.cache
+        self.cache: Floats = np.zeros((n_rows, layers, two, heads, 0, d_head), np.float32)
+        # [BEGIN] is the code after the last one, at the place after the last cell.
+        self.known: Ints = np.full((n_rows, 1, self.shape.n_groups), self.shape.n_codes)
+        self.known_places: Ints = np.array([self.shape.n_cells])
+
+    def read(self, codes: Ints, places: Ints) -> None:
+        """Take codes (B, K, n_groups) at `places` (K,) for known from the next step on."""
+        self.known = np.concatenate([self.known, self._of_all_texts(codes)], axis=1)
+        self.known_places = np.concatenate([self.known_places, places])
+
+    def draw(self, places: Ints, uniforms: Floats, scale: float, config: SamplingConfig) -> Ints:
+        """Draw the cells at `places` (Q,): their codes (B, Q, n_groups)."""
+        rows = len(self.known)
+        hidden, scores, fresh = self.network.step(
+            self.memory,
+            self.cache,
+            self.known,
+            np.repeat(self.known_places[None], rows, 0),
+            np.repeat(places[None], rows, 0),
+            self._masks(),
+        )
+        self.cache = np.concatenate([self.cache, fresh], axis=4)
+        codes = np.zeros((rows // self.n_texts, len(places), 0), np.int64)
+        for group in range(self.shape.n_groups):
+            if group:
+                scores = self.network.later_scores(hidden, self._of_all_texts(codes))
+            if self.n_texts == 2:
+                scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
+            if self.allowed_codes is not None:
+                allowed = _in_palette(self.allowed_codes, codes, self.shape.n_codes)
+                scores = np.where(allowed, scores, -np.inf)
+            temperature = config.detail_temperature if group else config.temperature
+            code = draw(scores, uniforms[..., group], temperature, config.top_p)
+            codes = np.concatenate([codes, code[..., None]], axis=-1)
+        self.known, self.known_places = self._of_all_texts(codes), places
+        return codes
+
+    def _of_all_texts(self, codes: Ints) -> Ints:
+        """Codes of pictures as rows: the same ones with and without the prompt."""
+        return np.concatenate([codes] * self.n_texts)
+
+    def _masks(self) -> Bools:
+        """What each cell that is read now may see, (n_content_layers, K, P + K)."""
+        past, now = self.cache.shape[4], len(self.known_places)
+        filled = past + now
+        positions: Sequence[int] = range(past, filled)
+        dense = np.arange(filled) <= np.arange(past, filled)[:, None]
+        return np.stack(
+            [
+                dense
+                if table is None
+                else step_mask(table, positions, filled, self.shape.n_cells)[:, :filled]
+                for table in self.shape.tables
+            ]
+        )
+
+
+def _in_palette(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
+    """Which next codes (B, Q, n_codes) there are in the allowed_codes's rows that begin with `codes`."""
+    group = codes.shape[-1]
+    allowed = np.zeros((*codes.shape[:2], n_codes), bool)
+    for row in allowed_codes:
+        allowed[..., row[group]] |= (codes == row[:group]).all(axis=-1)
+    return allowed

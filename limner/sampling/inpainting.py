@@ -1,0 +1,226 @@
+"""Pictures to begin with: laid on a canvas, parts of them erased, and new parts set in.
+
+What is under a mask never counts: it is erased before anything looks at the picture, so nothing
+of it can come back. NumPy and Pillow only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from limner.imaging import codec as px
+from limner.request import Edit, Size, size_of
+from limner.sampling.canvas import Canvas
+from limner.sampling.decoding import Bools
+
+Array = NDArray[np.float32]
+
+# What a drawing and its surroundings differ by at the mask's edge is evened out inwards: a
+# difference in tone over a whole cell, and what is more, a difference in content, much faster.
+_TONE = 24  # of 255
+_TONE_REACH, _REST_REACH = 1.0, 0.125  # in cells
+_BACKDROP_PX = 32  # on the shorter side of what a backdrop is made of
+# A small pixel that is seen by less than this is left to its neighbours.
+_MIN_SEEN = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A picture at the size that is asked for."""
+
+    pixels: px.Pixels  # (H, W, 4) straight RGBA; under the mask anything
+    masked: Bools  # (H, W), True where to draw
+
+
+def place(pixels: px.Pixels, masked: Bools, size: Size) -> Placed:
+    """Fit a picture into `size` without distorting it; what it leaves free is clear and stays.
+
+    At its own size its pixels are kept bit for bit.
+    """
+    if size_of(pixels) == size:
+        return Placed(pixels, masked)
+    height, width = pixels.shape[:2]
+    scale = min(size.width / width, size.height / height)
+    fitted_w = min(max(round(width * scale), 1), size.width)
+    fitted_h = min(max(round(height * scale), 1), size.height)
+    is_own = np.array_equal(masked, pixels[..., 3] == 0)  # laid over what is drawn, it stays clear
+    if scale > 1 and masked.any() and not is_own:
+        pixels = _without(pixels, masked)  # a pixel of a larger picture is made of several
+    resized = px.resize(pixels, fitted_w, fitted_h, "area" if scale < 1 else "bicubic")
+    seen = _averaged(1 - masked.astype(np.float32), fitted_w, fitted_h)
+    top, left = (size.height - fitted_h) // 2, (size.width - fitted_w) // 2
+    where = slice(top, top + fitted_h), slice(left, left + fitted_w)
+    whole = np.zeros((size.height, size.width, 4), np.uint8)
+    whole[where] = resized
+    to_draw = np.zeros((size.height, size.width), bool)
+    to_draw[where] = seen < 1 - 1e-6
+    return Placed(whole, to_draw)
+
+
+def mask_of(edit: Edit) -> Bools:
+    """Where an edit draws, (H, W): its mask, else where the picture is clear; maybe nowhere."""
+    alpha = edit.pixels[..., 3] if edit.mask is None else edit.mask
+    masked: Bools = alpha == 0
+    return masked
+
+
+def hidden_cells(masked: Bools, canvas: Canvas) -> Bools:
+    """Cells (n_cells,) that a masked pixel of a picture (H, W) touches."""
+    tall = _touched(masked, canvas.top, canvas.cell_px, canvas.rows)
+    return _touched(tall.T, canvas.left, canvas.cell_px, canvas.columns).T.ravel()
+
+
+def _touched(masked: Bools, before: float, cell_px: float, n_cells: int) -> Bools:
+    """Lines of pixels (H, …) as lines of cells (n_cells, …): whether any pixel is True."""
+    found = np.zeros((n_cells, *masked.shape[1:]), bool)
+    for cell in range(n_cells):
+        start = int(np.floor((cell - before) * cell_px + 1e-6))
+        end = int(np.ceil((cell + 1 - before) * cell_px - 1e-6))
+        found[cell] = masked[max(start, 0) : max(end, 0)].any(axis=0)
+    return found
+
+
+def small(placed: Placed, canvas: Canvas, image_px: int) -> Array:
+    """What the network sees: premultiplied (4, h, w) in [0, 1], `image_px` on the shorter side.
+
+    Masked parts, and cells beyond the picture, continue what is around them.
+    """
+    cell = image_px // canvas.grid
+    width, height = canvas.columns * cell, canvas.rows * cell
+    outer = _margins(canvas)
+    seen = np.pad(1 - placed.masked.astype(np.float32), outer)
+    colour = px.premultiply(placed.pixels).astype(np.float32) / np.float32(255)
+    colour[placed.masked] = 0
+    shares = _averaged(seen, width, height)
+    whole = np.pad(colour, (*outer, (0, 0)))
+    sums: Array = np.stack([_averaged(whole[..., c], width, height) for c in range(4)], axis=-1)
+    values = _divided(sums, shares[..., None], _MIN_SEEN)
+    return spread(values, shares >= _MIN_SEEN).transpose(2, 0, 1)
+
+
+def backdrop(placed: Placed) -> px.Pixels | None:
+    """What shows through a drawing on a picture without transparency, opaque (H, W, 4).
+
+    The picture's edges, continued inwards; None where the picture may be transparent.
+    """
+    kept = ~placed.masked
+    if not kept.any() or (placed.pixels[kept, 3] < 255).any():
+        return None
+    height, width = kept.shape
+    scale = _BACKDROP_PX / min(height, width)
+    across, down = max(3, round(width * scale)), max(3, round(height * scale))
+    shares = _averaged(kept.astype(np.float32), across, down)
+    colours = placed.pixels.astype(np.float32) * kept[..., None]
+    sums: Array = np.stack([_averaged(colours[..., c], across, down) for c in range(4)], axis=-1)
+    values = _divided(sums, shares[..., None], 1e-6)
+    known = shares > 0
+    edge = known.copy()
+    edge[1:-1, 1:-1] = False
+    whole = spread(values, edge if edge.any() else known)
+    whole[..., 3] = 255
+    return px.resize(np.rint(whole.clip(0, 255)).astype(np.uint8), width, height)
+
+
+def _margins(canvas: Canvas) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pixels of the canvas above and below, left and right of the picture."""
+    across = round(canvas.columns * canvas.cell_px) - canvas.size.width
+    down = round(canvas.rows * canvas.cell_px) - canvas.size.height
+    return (down // 2, down - down // 2), (across // 2, across - across // 2)
+
+
+def laid_over(drawn: px.Pixels, placed: Placed) -> px.Pixels:
+    """The picture on what was drawn behind it, premultiplied (H, W, 4).
+
+    Its solid pixels stay bit for bit, and its soft edges take on what is behind them.
+    """
+    front = px.premultiply(placed.pixels).astype(np.uint16)
+    clear = 255 - front[..., 3:]
+    whole = front + (drawn * clear + 127) // 255
+    result = px.unpremultiply(whole.astype(np.uint8))
+    solid = placed.pixels[..., 3] == 255
+    result[solid] = placed.pixels[solid]
+    return result
+
+
+def set_in(
+    drawn: px.Pixels, placed: Placed, cell_px: float, behind: px.Pixels | None = None
+) -> px.Pixels:
+    """The picture with what was drawn of it, premultiplied (H, W, 4), where it is masked.
+
+    Elsewhere its pixels stay bit for bit. Beside the mask's edge the drawing takes on the
+    difference between it and the picture there, less and less inwards, so that no seam shows.
+    `behind` is an opaque picture to lay the drawing on.
+    """
+    kept = ~placed.masked
+    new = drawn.astype(np.float32)
+    if behind is not None:
+        new += behind * (1 - new[..., 3:] / 255)
+    if kept.any():
+        old = px.premultiply(placed.pixels).astype(np.float32)
+        difference = np.where(kept[..., None], old - new, 0)
+        tone = difference.clip(-_TONE, _TONE)
+        new += _nearness(kept, cell_px * _TONE_REACH) * spread(tone, kept)
+        new += _nearness(kept, cell_px * _REST_REACH) * spread(difference - tone, kept)
+    alpha = new[..., 3:].clip(0, 255)
+    whole = np.concatenate([new[..., :3].clip(0, alpha), alpha], axis=-1)
+    straight = px.unpremultiply(np.rint(whole).astype(np.uint8))
+    result = placed.pixels.copy()
+    result[placed.masked] = straight[placed.masked]
+    return result
+
+
+def _nearness(kept: Bools, reach_px: float) -> Array:
+    """(H, W, 1) from 1 where a pixel is kept, or next to one, to 0 at about `reach_px` from it."""
+    image = Image.fromarray(kept.astype(np.uint8) * 255)
+    # Twice the blur of a straight edge is 1 on it and fades out at two deviations.
+    blurred = image.filter(ImageFilter.GaussianBlur(reach_px / 2))
+    return (np.asarray(blurred, np.float32) * (2 / 255)).clip(0, 1)[..., None]
+
+
+def spread(values: Array, known: Bools) -> Array:
+    """(H, W, C) where `known` (H, W), and around it a smooth continuation ("pull-push").
+
+    Halved until all is known, then brought back (Gortler and others 1996, section 5.2).
+    """
+    if known.all() or not known.any() or max(known.shape) == 1:
+        return values
+    height, width = known.shape
+    odd = ((0, height % 2), (0, width % 2))
+    weight = np.pad(known, odd).astype(np.float32)[..., None]
+    weighted = np.pad(values, (*odd, (0, 0))) * weight
+    sums, weights = _of_fours(weighted), _of_fours(weight)
+    coarse = spread(_divided(sums, weights, 1), weights[..., 0] > 0)
+    around = np.stack(
+        [_enlarged(coarse[..., c], width, height) for c in range(values.shape[2])], axis=-1
+    )
+    return np.where(known[..., None], values, around)
+
+
+def _divided(sums: Array, shares: Array, least: float) -> Array:
+    return np.divide(sums, np.maximum(shares, np.float32(least)), dtype=np.float32)
+
+
+def _of_fours(values: Array) -> Array:
+    rows: Array = values[0::2] + values[1::2]
+    return rows[:, 0::2] + rows[:, 1::2]
+
+
+def _enlarged(plane: Array, width: int, height: int) -> Array:
+    doubled = Image.fromarray(plane).resize(
+        (plane.shape[1] * 2, plane.shape[0] * 2), Image.Resampling.BILINEAR
+    )
+    return np.asarray(doubled)[:height, :width]
+
+
+def _averaged(plane: Array, width: int, height: int) -> Array:
+    resized = Image.fromarray(plane).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(resized)
+
+
+def _without(pixels: px.Pixels, masked: Bools) -> px.Pixels:
+    """A picture whose masked parts continue what is around them."""
+    values = px.premultiply(pixels).astype(np.float32)
+    values[masked] = 0
+    return px.unpremultiply(np.rint(spread(values, ~masked)).astype(np.uint8))

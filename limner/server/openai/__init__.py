@@ -1,0 +1,1 @@
+"""All that is known of OpenAI's shapes: fields, models, answers, errors."""

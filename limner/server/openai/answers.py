@@ -1,0 +1,140 @@
+"""What goes back: the bodies of the three eras, and the events of a stream."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from limner.engines.base import CountsTokens, Engine
+from limner.server.openai.calls import Call
+from limner.server.openai.errors import ApiError
+from limner.server.openai.profiles import Catalogue
+
+Json = dict[str, Any]
+
+# Published names need some time of making; ours is when this server learnt them (2026-11-23).
+_CREATED = 1_795_392_000
+
+KEEP_ALIVE = b": keep-alive\n\n"  # a comment: clients break on an event without data
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A finished picture as a file, and where it can be fetched if it was stored."""
+
+    data: bytes
+    is_transparent: bool
+    url: str | None = None
+
+
+def dump(body: Json) -> bytes:
+    """JSON in plain ASCII: whatever a client sent can be said back to it, half a pair included."""
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
+    """The body of a finished request, in the shape of the era of its model."""
+    body: Json = {"created": int(time.time())}
+    if not call.target.is_gpt:
+        body["data"] = [_item(call, picture) for picture in drawn]
+        return body
+    body["background"] = _background(any(picture.is_transparent for picture in drawn))
+    body["data"] = [_item(call, picture) for picture in drawn]
+    body["output_format"] = call.format
+    body["quality"] = call.request.quality
+    body["size"] = str(call.request.size)
+    body |= _usage(call, engine, len(drawn))
+    return body | _identifier(call)
+
+
+def _item(call: Call, picture: Drawn) -> Json:
+    item: Json = {}
+    if call.target.profile == "dalle3" and call.request.prompt:
+        item["revised_prompt"] = call.request.prompt  # drawn as it was given
+    if picture.url is not None:
+        item["url"] = picture.url
+    else:
+        item["b64_json"] = _base64(picture.data)
+    return item
+
+
+def partial_image(call: Call, index: int, picture: Drawn) -> bytes:
+    """The stream event of a half-drawn picture."""
+    return _event(
+        f"{call.kind}.partial_image", _streamed(call, picture) | {"partial_image_index": index}
+    )
+
+
+def completed(call: Call, picture: Drawn, engine: Engine) -> bytes:
+    """The stream event of a finished picture."""
+    body = _streamed(call, picture) | _usage(call, engine, 1) | _identifier(call)
+    return _event(f"{call.kind}.completed", body)
+
+
+def failed(error: ApiError) -> bytes:
+    """The stream event of a failure after the first event; nested, or clients overlook it."""
+    return _event("error", error.body)
+
+
+def comment(text: str) -> bytes:
+    """A remark for people who look at the stream; clients pass over it."""
+    return f": {' '.join(text.split())}\n\n".encode("utf-8", "replace")
+
+
+def _streamed(call: Call, picture: Drawn) -> Json:
+    return {
+        "b64_json": _base64(picture.data),
+        "created_at": int(time.time()),
+        "size": str(call.request.size),
+        "quality": call.request.quality,
+        "background": _background(picture.is_transparent),
+        "output_format": call.format,
+    }
+
+
+def _event(name: str, body: Json) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), dump({"type": name} | body))
+
+
+def _usage(call: Call, engine: Engine, n_pictures: int) -> Json:
+    """The `usage` of an answer, for engines that count; made-up numbers would help nobody."""
+    if not isinstance(engine, CountsTokens):
+        return {}
+    n_text = engine.count_tokens(call.request.prompt)
+    n_cells = engine.count_cells(call.request.size)
+    n_read, n_drawn = n_cells if call.request.source else 0, n_cells * n_pictures
+    usage = {
+        "input_tokens": n_text + n_read,
+        "input_tokens_details": {"image_tokens": n_read, "text_tokens": n_text},
+        "output_tokens": n_drawn,
+        "output_tokens_details": {"image_tokens": n_drawn, "text_tokens": 0},
+        "total_tokens": n_text + n_read + n_drawn,
+    }
+    return {"usage": usage}
+
+
+def _identifier(call: Call) -> Json:
+    return {"safety_identifier": call.identifier} if call.identifier else {}
+
+
+def _background(is_transparent: bool) -> str:
+    return "transparent" if is_transparent else "opaque"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def model(id: str, catalogue: Catalogue) -> Json:
+    """One model."""
+    owner = "limner" if id in catalogue.own else "system"
+    return {"id": id, "object": "model", "created": _CREATED, "owned_by": owner}
+
+
+def models(catalogue: Catalogue) -> Json:
+    """All models as one page."""
+    return {"object": "list", "data": [model(id, catalogue) for id in catalogue.ids()]}

@@ -1,0 +1,212 @@
+"""One value of a request at a time: its type, its range, and the refusal that clients expect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from limner.server.openai.errors import INVALID, USER, ApiError
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class FilePart:
+    """Stands for a file where a text was expected."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The values of a JSON object, or of the text parts of a form, by name.
+
+    JSON null counts as not given. In a form every value is text, and read as what it spells.
+    """
+
+    values: Mapping[str, Any]
+    is_form: bool = False
+
+    def given(self, name: str) -> bool:
+        """Whether `name` is there with a value."""
+        return self.values.get(name) is not None
+
+    def check_known(self, known: Collection[str]) -> None:
+        """Refuse the first name that is not in `known`."""
+        for name in self.values:
+            if name not in known:
+                raise unknown_parameter(name)
+
+    def text(self, name: str) -> str | None:
+        """The text `name`, or None."""
+        value = self.values.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        raise wrong_type(name, "a string", value)
+
+    def prompt(self, max_chars: int) -> str:
+        """The prompt: the one field that must be there."""
+        if "prompt" not in self.values:
+            raise missing("prompt")
+        value = self.values["prompt"]
+        if not isinstance(value, str):
+            raise wrong_type("prompt", "a string", value)
+        if not value:
+            raise ApiError(
+                "Invalid 'prompt': empty string. Expected a string with minimum length 1, "
+                "but got an empty string instead.",
+                param="prompt",
+                code="empty_string",
+            )
+        if len(value) > max_chars:
+            raise ApiError(
+                "Invalid 'prompt': string too long. Expected a string with maximum length "
+                f"{max_chars}, but got a string with length {len(value)} instead.",
+                param="prompt",
+                code="string_above_max_length",
+            )
+        return value
+
+    def choice(
+        self, name: str, choices: tuple[str, ...], *, also: Collection[str] = ()
+    ) -> str | None:
+        """One of `choices`, or None; values in `also` are taken but not advertised."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise wrong_type(name, f"one of {listed(choices, 'or')}", value)
+        if value not in choices and value not in also:
+            raise wrong_choice(name, value, choices)
+        return value
+
+    def whole_number(self, name: str, low: int, high: int) -> int | None:
+        """A whole number from `low` to `high`, or None."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        number = self._spelled_number(name, value) if self.is_form else value
+        # Python takes True for 1; the API does not.
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise wrong_type(name, "an integer", value)
+        if number < low:
+            raise _out_of_range(name, "below minimum", f">= {low}", number)
+        if number > high:
+            raise _out_of_range(name, "above maximum", f"<= {high}", number)
+        return number
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        """A number from `low` to `high`, or None."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if self.is_form and isinstance(value, str) and len(value) <= 30:
+            try:
+                value = float(value)
+            except ValueError:
+                raise wrong_type(name, "a number", value) from None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong_type(name, "a number", value)
+        if not low <= value <= high:  # nor is NaN
+            raise ApiError(
+                f"Invalid '{name}': decimal out of range. Expected a value >= {low} and "
+                f"<= {high}, but got {str(value)[:40]} instead.",
+                param=name,
+                code=f"decimal_{'below_min' if value < low else 'above_max'}_value",
+            )
+        return float(value)
+
+    def flag(self, name: str) -> bool | None:
+        """True or False, or None."""
+        value = self.values.get(name)
+        if self.is_form and isinstance(value, str):
+            value = _FLAGS.get(value.strip().lower(), value)
+        if value is None or isinstance(value, bool):
+            return value
+        raise wrong_type(name, "a boolean", value)
+
+    @staticmethod
+    def _spelled_number(name: str, value: object) -> int:
+        text = value.strip() if isinstance(value, str) else ""
+        digits = text.removeprefix("-")
+        # int() also takes "1_0" and digits of other scripts, and is slow on thousands of them.
+        if not (digits.isascii() and digits.isdigit()) or len(digits) > 30:
+            raise ApiError(
+                f"Invalid type for '{name}': expected an integer, but got a string value that "
+                "could not be converted into an integer.",
+                param=name,
+                code="invalid_type",
+            )
+        return int(text)
+
+
+def missing(name: str) -> ApiError:
+    """`name` must be given and is not."""
+    return ApiError(
+        f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter"
+    )
+
+
+def unknown_parameter(name: str) -> ApiError:
+    """`name` is no parameter."""
+    return ApiError(f"Unknown parameter: '{shown(name)}'.", param=name, code="unknown_parameter")
+
+
+def wrong_type(name: str, expected: str, value: object) -> ApiError:
+    """`name` is of another type than `expected`, which comes with its article."""
+    return ApiError(
+        f"Invalid type for '{name}': expected {expected}, but got {kind(value)} instead.",
+        param=name,
+        code="invalid_type",
+    )
+
+
+def wrong_choice(name: str, value: str, choices: tuple[str, ...]) -> ApiError:
+    """`name` is none of `choices`."""
+    return ApiError(
+        f"Invalid value: '{shown(value)}'. Supported values are: {listed(choices, 'and')}.",
+        param=name,
+        code="invalid_value",
+    )
+
+
+def wrong_value(name: str, message: str, *, newer: bool = False) -> ApiError:
+    """`name` has a value that cannot be; `newer` models call the type of the error otherwise."""
+    return ApiError(message, type=USER if newer else INVALID, param=name, code="invalid_value")
+
+
+def kind(value: object) -> str:
+    """The JSON type of `value` with its article, as the API says it."""
+    if value is None:
+        return "null"
+    names: dict[type, str] = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a decimal number",
+        str: "a string",
+        list: "an array",
+        dict: "an object",
+        FilePart: "a file",
+    }
+    return names.get(type(value), "something else")
+
+
+def listed(choices: tuple[str, ...], last: str) -> str:
+    """'low', 'medium', and 'high'; two values go without a comma."""
+    quoted = [f"'{choice}'" for choice in choices]
+    if len(quoted) <= 2:
+        return f" {last} ".join(quoted)
+    return f"{', '.join(quoted[:-1])}, {last} {quoted[-1]}"
+
+
+def shown(text: str) -> str:
+    """`text` as it may stand in a message: no longer than a line."""
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _out_of_range(name: str, side: str, expected: str, number: int) -> ApiError:
+    digits = str(number) if number.bit_length() <= 256 else f"a {number.bit_length()}-bit number"
+    return ApiError(
+        f"Invalid '{name}': integer {side} value. Expected a value {expected}, "
+        f"but got {digits} instead.",
+        param=name,
+        code=f"integer_{side.replace(' minimum', '_min').replace(' maximum', '_max')}_value",
+    )

@@ -1,0 +1,119 @@
+"""/v1/images/history: what was drawn, page by page, and its deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from limner.server.http import urls
+from limner.server.openai import answers, errors
+from limner.service import context
+from limner.storage.db.database import Row
+from limner.storage.db.history import History
+
+MAX_PAGE = 100
+_PAGE = 20
+
+
+async def page(request: Request) -> Response:
+    """The latest requests; `after` an id the ones before it, as in other lists of the API."""
+    kept = _history(request)
+    limit = _limit(request.query_params.get("limit"))
+    after = request.query_params.get("after") or None
+    key_name = context.holder(request).sees_only
+    if after is not None:
+        await _find(request, after)
+    rows = await run_in_threadpool(kept.page, limit + 1, after, key_name)
+    shown = [_shown(request, row) for row in rows[:limit]]
+    return _json(
+        {
+            "object": "list",
+            "data": shown,
+            "first_id": shown[0]["id"] if shown else None,
+            "last_id": shown[-1]["id"] if shown else None,
+            "has_more": len(rows) > limit,
+        }
+    )
+
+
+async def show(request: Request, id: str) -> Response:
+    """One request."""
+    return _json(_shown(request, await _find(request, id)))
+
+
+async def delete(request: Request, id: str) -> Response:
+    """Delete a request, its prompt and its pictures."""
+    row = await _find(request, id)
+    if row["state"] == "running" or not await run_in_threadpool(_history(request).delete, [id]):
+        raise errors.ApiError(
+            f"Request '{id}' is being drawn; it can be deleted when it has ended.",
+            code="request_running",
+        )
+    return _json({"id": id, "object": "image.request.deleted", "deleted": True})
+
+
+def _history(request: Request) -> History:
+    kept = context.of(request).history
+    if kept is None:
+        raise errors.ApiError(
+            "This server keeps no history (LIMNER_HISTORY=off).", status=404, code="no_history"
+        )
+    return kept
+
+
+async def _find(request: Request, id: str) -> Row:
+    row = await run_in_threadpool(_history(request).find, id)
+    only = context.holder(request).sees_only
+    if row is None or (only is not None and row["key_name"] != only):
+        raise errors.no_request(id[:100])
+    return row
+
+
+def _limit(text: str | None) -> int:
+    if not text:
+        return _PAGE
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PAGE):
+        raise errors.wrong_query("limit", f"a whole number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def _shown(request: Request, row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "object": "image.request",
+        "created_at": int(row["created_s"]),
+        "seconds": row["seconds"],
+        "status": row["state"],
+        "key": row["key_name"],
+        "kind": row["kind"],
+        "model": row["model"],
+        "prompt": row["prompt"],
+        "parameters": row["parameters"],
+        "pictures": shown_pictures(request, row),
+    }
+
+
+def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
+    """The pictures of a request that are kept, with fresh addresses."""
+    serving = context.of(request)
+    base = urls.base(request, serving.settings)
+    return [
+        {
+            "index": picture["number"],
+            "url": base + serving.links.address(picture["file"]),
+            "sha256": picture["sha256"],
+            "bytes": picture["n_bytes"],
+            "seed": picture["seed"],
+            "score": picture["score"],
+            "size": f"{picture['width']}x{picture['height']}",
+            "format": picture["format"],
+            "parent": picture["parent"],
+        }
+        for picture in row["pictures"]
+    ]
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(answers.dump(body), media_type="application/json")

@@ -1,0 +1,1 @@
+"""What every front end shares: submission, queue, access, moderation, recovery, telemetry."""

@@ -1,0 +1,224 @@
+"""How much a key may draw: per minute, per day, and at once.
+
+Minutes are the last 60 seconds, days those of UTC. Both are counted in the database, for all
+servers that share it, and a restart does not begin new ones. What is under way is counted in this
+process.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from limner.server.openai import errors
+from limner.service.access.auth import Holder
+from limner.storage.db.keys import Counts, KeyStore
+
+_MINUTE_S = 60.0
+_DAY_S = 86_400
+_BUSY_S = 1  # when to ask again if too many requests of one's own are under way
+
+
+class Window:
+    """At most `limit` of something in any 60 seconds."""
+
+    def __init__(self, limit: int, taken: Iterable[Sequence[float]] = ()) -> None:
+        self.limit = limit
+        # (when, how many), the oldest first
+        self._taken = deque((when_s, int(n)) for when_s, n in taken)
+
+    @property
+    def taken(self) -> list[tuple[float, int]]:
+        """What `used` counts, for another Window to begin with."""
+        return list(self._taken)
+
+    def used(self, now_s: float) -> int:
+        """How many were taken in the last 60 seconds."""
+        while self._taken and self._taken[0][0] <= now_s - _MINUTE_S:
+            self._taken.popleft()
+        while self._taken and self._taken[-1][0] > now_s + _MINUTE_S:
+            self._taken.pop()  # the clock has been set back
+        return sum(n for _, n in self._taken)
+
+    def wait_s(self, n: int, now_s: float) -> float:
+        """How long until `n` may be taken: 0 is now, infinity never."""
+        if n > self.limit:
+            return math.inf
+        excess = self.used(now_s) + n - self.limit
+        for taken_s, taken in self._taken:
+            if excess <= 0:
+                break
+            excess -= taken
+            wait_s = taken_s + _MINUTE_S - now_s
+            if excess <= 0:
+                return wait_s
+        return 0.0
+
+    def reset_s(self, now_s: float) -> float:
+        """How long until all of it may be taken again."""
+        return self._taken[-1][0] + _MINUTE_S - now_s if self.used(now_s) else 0.0
+
+    def take(self, n: int, now_s: float) -> None:
+        """Count `n`, to a tenth of a second, so that there is never much to keep."""
+        when_s = math.floor(now_s * 10) / 10
+        if self._taken and self._taken[-1][0] == when_s:
+            n += self._taken.pop()[1]
+        self._taken.append((when_s, n))
+
+    def give_back(self, n: int) -> None:
+        """Undo a `take` of `n`, the latest that it can have been."""
+        for at in range(len(self._taken) - 1, -1, -1):
+            when_s, taken = self._taken[at]
+            if taken >= n:
+                self._taken[at] = (when_s, taken - n)
+                return
+
+
+class Meter:
+    """The windows of one key, as this server last saw them, and what of it is under way here."""
+
+    def __init__(self, holder: Holder) -> None:
+        limits = holder.limits
+        self.windows = {
+            kind: Window(limit)
+            for kind, limit in (
+                ("requests", limits.requests_per_minute),
+                ("images", limits.pictures_per_minute),
+            )
+            if limit is not None
+        }
+        self.n_running = 0
+
+    def read(self, counts: Counts) -> None:
+        """See what all servers have counted."""
+        self.windows = {
+            kind: Window(window.limit, counts.get(kind, ()))
+            for kind, window in self.windows.items()
+        }
+
+    def write(self, counts: Counts) -> None:
+        """Tell all servers what was counted here."""
+        counts.update({kind: window.taken for kind, window in self.windows.items()})
+
+    def headers(self, now_s: float) -> dict[str, str]:
+        """What is left, in the words of the API."""
+        told = {}
+        for kind, window in self.windows.items():
+            left = max(0, window.limit - window.used(now_s))
+            told[f"x-ratelimit-limit-{kind}"] = str(window.limit)
+            told[f"x-ratelimit-remaining-{kind}"] = str(left)
+            told[f"x-ratelimit-reset-{kind}"] = duration(window.reset_s(now_s))
+        return told
+
+
+class Ticket:
+    """One admitted request; `release` when its drawing is over, `refund` if it never began."""
+
+    def __init__(self, limiter: Limiter, meter: Meter) -> None:
+        self._limiter, self._meter = limiter, meter
+        self.undo: list[Callable[[], object]] = []  # what takes it out of the counts
+        self._is_over = False
+
+    def release(self) -> None:
+        """It is under way no longer; from any thread, and more than once does no harm."""
+        with self._limiter.lock:
+            if not self._is_over:
+                self._is_over = True
+                self._meter.n_running -= 1
+
+    def refund(self) -> None:
+        """It was refused for another reason: count it as not asked for. May take time."""
+        self.release()
+        for undo in self.undo:
+            undo()
+
+
+class Limiter:
+    """Counts what every key draws."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.lock = threading.Lock()
+        self._store, self._now = store, now
+        self._meters: dict[str, Meter] = {}
+
+    def acquire(self, holder: Holder, n: int) -> Ticket:
+        """Count a request for `n` pictures, or refuse it with a 429. May take time."""
+        with self.lock:
+            meter = self._meter(holder)
+            most = holder.limits.concurrent
+            if most is not None and meter.n_running >= most:
+                raise errors.rate_limited(
+                    "requests at once", holder.name, most, meter.n_running, 1, _BUSY_S
+                )
+            meter.n_running += 1
+        ticket = Ticket(self, meter)
+        try:
+            if meter.windows:
+                self._count_minute(holder, meter, n)
+                ticket.undo.append(partial(self._give_back, holder, meter, n))
+            if holder.limits.pictures_per_day is not None:
+                ticket.undo.append(self._count_day(holder, n, holder.limits.pictures_per_day))
+        except BaseException:
+            ticket.refund()
+            raise
+        return ticket
+
+    def headers(self, holder: Holder) -> dict[str, str]:
+        """The x-ratelimit-… headers for `holder`; none without limits."""
+        with self.lock:
+            return self._meter(holder).headers(self._now())
+
+    def _meter(self, holder: Holder) -> Meter:
+        return self._meters.setdefault(holder.name, Meter(holder))
+
+    def _count_minute(self, holder: Holder, meter: Meter, n: int) -> None:
+        """Count a request for `n` pictures, or refuse it; other servers wait meanwhile."""
+        with self._store.recent(holder.name) as counts, self.lock:
+            meter.read(counts)
+            now_s = self._now()
+            for kind, window in meter.windows.items():
+                asked = 1 if kind == "requests" else n
+                wait_s = window.wait_s(asked, now_s)
+                if wait_s:
+                    used = window.used(now_s)
+                    what = f"{kind} per minute"
+                    raise errors.rate_limited(what, holder.name, window.limit, used, asked, wait_s)
+            for kind, window in meter.windows.items():
+                window.take(1 if kind == "requests" else n, now_s)
+            meter.write(counts)
+
+    def _give_back(self, holder: Holder, meter: Meter, n: int) -> None:
+        with self._store.recent(holder.name) as counts, self.lock:
+            meter.read(counts)
+            for kind, window in meter.windows.items():
+                window.give_back(1 if kind == "requests" else n)
+            meter.write(counts)
+
+    def _count_day(self, holder: Holder, n: int, limit: int) -> Callable[[], object]:
+        """Count `n` pictures of today, or refuse them; returns what undoes it."""
+        now_s = self._now()
+        day = datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%d")
+        used = self._store.count_pictures(holder.name, day, n, limit)
+        if used + n > limit:
+            wait_s = math.inf if n > limit else _DAY_S - now_s % _DAY_S
+            raise errors.rate_limited("images per day", holder.name, limit, used, n, wait_s)
+        return partial(self._store.count_pictures, holder.name, day, -n, limit)
+
+
+def duration(seconds: float) -> str:
+    """A time as these headers say it: 120ms, 58.891s, 6m0s."""
+    ms = math.ceil(seconds * 1000)
+    if ms < 1000:
+        return f"{ms}ms"
+    minutes, ms = divmod(ms, 60_000)
+    rest = f"{ms / 1000:g}s"
+    return f"{minutes}m{rest}" if minutes else rest

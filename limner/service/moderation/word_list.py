@@ -1,0 +1,96 @@
+"""The hook before and after drawing: who judges prompts and pictures. Its default: a list of words.
+
+A list sees words and no meaning. It stops the plainest requests and nothing cleverer; whoever
+needs more puts another Moderator in its place, or a PictureModerator beside it (`safety`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from unicodedata import category, normalize
+
+if TYPE_CHECKING:
+    from limner.imaging.codec import Pixels
+
+# Whole words or, for Chinese, parts of a text. Kept short on purpose: each entry names what
+# nobody asks a drawing program for by accident.
+WORDS: Mapping[str, Sequence[str]] = {
+    "sexual/minors": (
+        r"(child|kid|minor|underage|preteen|toddler)s? (porn\w*|nudes?|sex\w*|erotica)",
+        r"(porn\w*|nudes?|sex\w*|erotica) (of|with) (an? )?(child\w*|kids?|minors?|toddlers?)",
+        r"lolicon",
+        r"shotacon",
+        r"儿童色情",
+    ),
+    "sexual": (r"porn", r"porno\w*", r"hentai", r"nsfw", r"hardcore sex", r"色情", r"淫秽"),
+    "violence/graphic": (
+        r"gore",
+        r"behead\w*",
+        r"decapitat\w*",
+        r"dismember\w*",
+        r"disembowel\w*",
+        r"血腥",
+        r"斩首",
+    ),
+    "self-harm": (r"commit\w* suicide", r"self[ -]?harm\w*", r"自残"),
+    "hate": (r"heil hitler", r"white power", r"ethnic cleansing"),
+}
+# What `moderation: "low"` still refuses.
+ALWAYS = frozenset({"sexual/minors"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Categories that a text falls into, named as in the moderation API, each from 0 to 1."""
+
+    scores: Mapping[str, float]
+
+    @property
+    def categories(self) -> list[str]:
+        """Those that are reason to refuse."""
+        return sorted(name for name, score in self.scores.items() if score >= 0.5)
+
+
+class Moderator(Protocol):
+    """Judges texts."""
+
+    def check(self, text: str) -> Verdict:
+        """What is the matter with `text`; called for every prompt, so it must be quick."""
+        ...
+
+
+class PictureModerator(Protocol):
+    """Judges pictures that were drawn, half-drawn ones of a stream included."""
+
+    def check(self, pixels: Pixels) -> Verdict:
+        """What is the matter with a picture, (H, W, 4) straight RGBA. Several threads call it."""
+        ...
+
+
+class WordList:
+    """Looks for words, whatever their case, width or accents."""
+
+    def __init__(self, words: Mapping[str, Sequence[str]] = WORDS) -> None:
+        self._patterns = {
+            name: re.compile("|".join(map(_whole, patterns))) for name, patterns in words.items()
+        }
+
+    def check(self, text: str) -> Verdict:
+        """Score 1 for every category of which a word is found."""
+        said = plain(text)
+        found = (name for name, pattern in self._patterns.items() if pattern.search(said))
+        return Verdict(dict.fromkeys(found, 1.0))
+
+
+def _whole(pattern: str) -> str:
+    return rf"\b(?:{pattern})\b" if pattern.isascii() else pattern
+
+
+def plain(text: str) -> str:
+    """Small letters without accents, invisible characters or more than one space between words."""
+    decomposed = normalize("NFKD", text)
+    kept = (char for char in decomposed if category(char) not in ("Mn", "Cf"))
+    return " ".join("".join(kept).casefold().split())

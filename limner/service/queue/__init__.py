@@ -1,0 +1,1 @@
+"""The queue: requests under way, whose turn it is, and the threads that draw."""

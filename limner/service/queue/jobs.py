@@ -1,0 +1,238 @@
+"""A request under way: its events on their way to who waits, and how it stands for who asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from limner.engines.base import (
+    Event,
+    ImageTask,
+    Progress,
+    ProgressTracker,
+)
+from limner.errors import DatabaseError
+from limner.request import ImageRequest
+from limner.server.openai import errors
+from limner.service.access.auth import ANYONE, Holder
+from limner.service.access.rate_limits import Ticket
+from limner.service.telemetry.traces import NO_TRACE, Trace
+from limner.storage.db.history import Record
+
+log = logging.getLogger("limner.server")
+
+State = Literal["queued", "drawing", "done", "failed", "cancelled", "interrupted"]
+MAX_REMEMBERED = 1000
+MAX_CLIENT_ID_CHARS = 512
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The request is the `position`th of those that wait; 1 is the next."""
+
+    position: int
+
+
+@dataclass
+class Status:
+    """How a request stands. Remembered after its end, so it holds no picture."""
+
+    id: str  # the x-request-id
+    key_name: str
+    n: int
+    created_s: float = field(default_factory=time.time)
+    state: State = "queued"
+    position: int | None = None  # among those that wait; 1 is the next
+    progress: Progress | None = None
+    abort: Callable[[], None] | None = None  # while it can still be stopped
+
+
+class Job:
+    """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
+
+    def __init__(
+        self,
+        request: ImageRequest,
+        holder: Holder = ANYONE,
+        id: str = "",
+        trace: Trace = NO_TRACE,
+        *,
+        is_stream: bool = False,
+    ) -> None:
+        self.request = request.with_seed()
+        self.is_stream = is_stream
+        self.key_name = holder.name
+        self.status = Status(id, holder.name, request.n, abort=self.abort)
+        self.tracker = ProgressTracker(len(request.indexes))
+        self.n_under_way = 0  # pictures that are being drawn
+        self.n_drawn = len(request.made)
+        self.n_kept = len(request.made)  # finished pictures that are stored, or on their way out
+        self.record: Record | None = None  # its row of the history, if there is one
+        self.ticket: Ticket | None = None  # its place in the limits of its key
+        self.ended: Callable[[str], None] | None = None  # told how it ended
+        self.trace = trace
+        self.submitted_s = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()  # of the status, which lanes and the loop both change
+        self._left = deque(
+            ImageTask(self.request, index, self._cancelled.is_set) for index in request.indexes
+        )
+        self._is_closed = self._is_aborted = self._is_interrupted = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._cancelled.is_set()
+
+    @property
+    def n_left(self) -> int:
+        """Pictures that are not begun."""
+        return len(self._left)
+
+    @property
+    def next(self) -> ImageTask | None:
+        """The picture to begin now, if there is one.
+
+        Events of a stream do not say which picture they are of: there one comes after the other.
+        """
+        must_wait = self.is_stream and self.n_under_way > 0
+        return self._left[0] if self._left and not must_wait else None
+
+    def begin(self) -> ImageTask:
+        """Take the next picture."""
+        self.n_under_way += 1
+        return self._left.popleft()
+
+    async def events(self) -> AsyncIterator[Event | Waiting]:
+        """What the engine yields, as it happens; its failure is raised here."""
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def post(self, event: Event | Waiting | Exception | None) -> None:
+        """Hand `event` over to the loop, from any thread; None is the end."""
+        if isinstance(event, Progress):
+            self.status.progress = event
+            if not self.is_stream:
+                return  # there it is told to nobody, and costs as much as to a stream
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    def place(self, position: int, *, is_told: bool = True) -> None:
+        """It has come to `position` of the queue, if it still waits; from any thread."""
+        with self._lock:
+            if self.status.state != "queued" or self.status.position == position:
+                return
+            self.status.position = position
+        if is_told:
+            self.post(Waiting(position))
+
+    def start(self) -> bool:
+        """Its turn has come; false if it is not the first, or all is over. From any thread."""
+        with self._lock:
+            if self.status.state != "queued":
+                return False
+            self.status.state, self.status.position = "drawing", None
+        return True
+
+    def stop(self) -> None:
+        """Draw no further; from any thread. Who listens is told by `post`, or knows."""
+        self._cancelled.set()
+
+    def fail(self, error: Exception) -> None:
+        """Draw no further, because of `error`; from any thread."""
+        self.stop()
+        self.post(error)
+
+    def abort(self) -> None:
+        """Stop because somebody said so, and tell who waits for the pictures."""
+        with self._lock:
+            self._is_aborted = True
+            self.status.state = "cancelled"
+        self.stop()
+        self.post(errors.request_cancelled())
+
+    def interrupt(self) -> None:
+        """Stop because the server does, and tell who waits; from any thread."""
+        self._is_interrupted = True
+        self.stop()
+        self.post(errors.shutting_down())
+
+    def cancel(self) -> None:
+        """Stop at the engine's next event, or never begin; nothing, once it is over."""
+        self.close("cancelled")
+
+    def close(self, state: Literal["failed", "cancelled"]) -> None:
+        """End as `state`, or as what it met before; from the loop, once.
+
+        With every picture kept it is "done", whatever came then.
+        """
+        self.stop()
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self.status.state = "interrupted" if self._is_interrupted else state
+            if self._is_aborted:
+                self.status.state = "cancelled"
+            if self.n_kept == self.request.n:
+                self.status.state = "done"
+            self.status.position = self.status.abort = None
+        self.release()
+        if self.ended:
+            self.ended(self.status.state)
+        if self.record:
+            with suppress(RuntimeError):  # the loop is closing: the next start ends the row
+                self._loop.run_in_executor(None, _end, self.record, self.status.state)
+
+    def release(self) -> None:
+        """Its drawing is over; from any thread."""
+        if self.ticket:
+            self.ticket.release()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close("failed" if isinstance(error, Exception) else "cancelled")
+
+
+def _end(record: Record, state: str) -> None:
+    try:
+        record.end(state)
+    except DatabaseError:
+        log.exception("the end of request %s is not in the history", record.asked.id)
+
+
+class Jobs:
+    """The last thousand requests by their ids: the server's, or one that the client chose."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[str, Status] = OrderedDict()
+        self._id_of: dict[tuple[str, str], str] = {}  # (key name, the client's id)
+
+    def add(self, status: Status, client_id: str | None) -> None:
+        """Remember `status`, and forget the oldest."""
+        self._by_id[status.id] = status
+        if client_id:
+            self._id_of[status.key_name, client_id] = status.id
+        while len(self._by_id) > MAX_REMEMBERED:
+            oldest, _ = self._by_id.popitem(last=False)
+            self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
+
+    def find(self, id: str, holder: Holder) -> Status | None:
+        """The request `id`, if `holder` may see it."""
+        status = self._by_id.get(self._id_of.get((holder.name, id), id))
+        if status is None or holder.sees_only not in (None, status.key_name):
+            return None
+        return status

@@ -1,0 +1,1 @@
+"""Stores for picture files: a folder or an S3 bucket."""

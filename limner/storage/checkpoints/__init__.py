@@ -1,0 +1,1 @@
+"""Checkpoint folders and the number formats of their tensors."""

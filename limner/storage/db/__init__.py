@@ -1,0 +1,1 @@
+"""The database: history, keys, claims, and their maintenance."""

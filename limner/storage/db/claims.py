@@ -1,0 +1,76 @@
+"""Which request was the first with its Idempotency-Key, told to all servers of one database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from limner.storage.db.database import Database
+
+ADMITTED_WITHIN_S = 60.0  # after that, a first request without a row was never admitted
+_AGAIN = ("failed", "cancelled", "interrupted")  # after these a request may be tried again
+_TAKE_OVER = (
+    "UPDATE requests SET resume = NULL WHERE id = ? AND state = 'interrupted' "
+    "AND (resume IS NULL OR ?) RETURNING id"
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The first request with a key."""
+
+    fingerprint: str  # SHA-256 of what it asked for
+    request_id: str
+    is_done: bool  # its pictures are in the history
+
+
+class Claims:
+    """The Idempotency-Keys in a database."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database, self._clock = database, clock
+
+    def claim(
+        self, name: tuple[str, str], fingerprint: str, request_id: str, lifetime_s: float
+    ) -> Claim | None:
+        """Be the first of `name`, (key of the API, Idempotency-Key), or learn who was: None is we.
+
+        One that failed, was never admitted, or is older than `lifetime_s` is no longer the first.
+        Nor is one that was interrupted, unless it is drawn on already; after this it is not.
+        """
+        now_s = self._clock()
+        with self._database.transaction() as run:
+            run("DELETE FROM idempotency_keys WHERE created_s < ?", [now_s - lifetime_s])
+            if run(
+                "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (key_name, key) DO NOTHING RETURNING request_id",
+                [*name, fingerprint, request_id, now_s],
+            ):
+                return None
+            [first] = run(
+                "SELECT k.fingerprint, k.request_id, k.created_s, r.state "
+                "FROM idempotency_keys k LEFT JOIN requests r ON r.id = k.request_id "
+                "WHERE k.key_name = ? AND k.key = ?",
+                [*name],
+            )
+            is_lost = first["state"] is None and first["created_s"] < now_s - ADMITTED_WITHIN_S
+            is_over = first["state"] in _AGAIN
+            if first["state"] == "interrupted":
+                is_same = first["fingerprint"] == fingerprint
+                is_over = bool(run(_TAKE_OVER, [first["request_id"], is_same]))
+            if (is_lost or is_over) and run(
+                "UPDATE idempotency_keys SET fingerprint = ?, request_id = ?, created_s = ? "
+                "WHERE key_name = ? AND key = ? AND request_id = ? RETURNING request_id",
+                [fingerprint, request_id, now_s, *name, first["request_id"]],
+            ):
+                return None
+        return Claim(first["fingerprint"], first["request_id"], first["state"] == "done")
+
+    def release(self, name: tuple[str, str], request_id: str) -> None:
+        """Be the first no longer, as nothing came of it; a request to be drawn on stays it."""
+        self._database.execute(
+            "DELETE FROM idempotency_keys WHERE key_name = ? AND key = ? AND request_id = ? "
+            "AND NOT EXISTS (SELECT id FROM requests WHERE id = request_id AND resume IS NOT NULL)",
+            [*name, request_id],
+        )

@@ -1,0 +1,306 @@
+"""What was drawn, for whom and when: a row a request, a row a picture, and the files of the latter.
+
+The order of writes lets a process be killed at any moment:
+
+- A request's row is written before it is drawn, as "running".
+- A picture's file is stored whole, and only then its row; the row of the last picture also makes
+  its request "done". The answer goes out after that. So a row never lacks its file.
+- To delete, the rows go first and the files after them.
+
+What a killed process leaves behind is therefore a "running" request that nobody draws, or a file
+without a row. `maintenance` puts both right. It may take a request for dead whose server only slept:
+such a server's pictures are refused here, as its files may be gone. A server that is told to stop
+ends its requests as "interrupted" itself. Those that asked for it are drawn on by whatever server
+finds them first (`take_interrupted`), but for the pictures they have.
+
+Prompts are stored here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.errors import DatabaseError
+from limner.storage.blobs.store import Store
+from limner.storage.db import store_id
+from limner.storage.db.database import Database, Row
+
+FOLDER = "history"  # of the store
+MAX_RESUMED = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known of a request before it is drawn."""
+
+    id: str
+    key_name: str  # empty: drawn without a key
+    kind: str  # generation, edit or variation
+    model: str
+    prompt: str
+    n: int
+    parameters: Mapping[str, Any]
+    parent: str | None = None  # SHA-256 of the picture it begins with
+    client_id: str | None = None  # what the client calls it
+    resume: Mapping[str, Any] | None = None  # what else it takes to draw on after a stop
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished picture: its place in the request, its file, and how to draw it again."""
+
+    number: int
+    seed: int
+    score: float | None
+    width: int
+    height: int
+    format: str
+
+
+class History:
+    """The requests of a database, and their pictures in a store; others may share both."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        home: Path,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises OutputError, DatabaseError or StoreError if one of the three cannot be used."""
+        self.database, self.store, self.clock = database, store, clock
+        self._late: deque[list[Any]] = deque(maxlen=10_000)  # ends to be written
+        # Of this process: another one of the same home may live on when it dies.
+        self.server = f"{store_id.server_id(home)}-{secrets.token_hex(4)}"
+        self.place = store_id.claim(database, store)
+
+    # Written by the server, in this order.
+
+    def begin(self, asked: Asked) -> Record:
+        """A row for a request that is going to be drawn."""
+        now_s = self.clock()
+        record = Record(self, asked, now_s)
+        with self._ended_later("failed", record):
+            self._insert(asked, now_s)
+        return record
+
+    def _insert(self, asked: Asked, now_s: float) -> None:
+        self.database.execute(
+            "INSERT INTO requests (id, place, server, key_name, created_s, kind, model, prompt, "
+            "parameters, client_id, resume, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+            [
+                asked.id,
+                self.place,
+                self.server,
+                asked.key_name,
+                now_s,
+                asked.kind,
+                asked.model,
+                asked.prompt,
+                json.dumps(asked.parameters),
+                asked.client_id,
+                None if asked.resume is None else json.dumps(asked.resume),
+            ],
+        )
+
+    def add(self, record: Record, made: Made, file: str, data: bytes, *, is_last: bool) -> None:
+        """A row for a picture whose file is in place; the last one ends its request.
+
+        Holds the row of the request first, so that `maintenance` comes wholly before or after.
+        """
+        with self.database.transaction() as run:
+            if not run(_HOLD, [record.asked.id, self.server]):
+                raise DatabaseError(f"Request {record.asked.id} was ended by somebody else")
+            run(
+                "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    record.asked.id,
+                    made.number,
+                    file,
+                    hashlib.sha256(data).hexdigest(),
+                    len(data),
+                    made.seed,
+                    made.score,
+                    made.width,
+                    made.height,
+                    made.format,
+                    record.asked.parent,
+                ],
+            )
+            if is_last:
+                run(_END, self._ended("done", record))
+
+    def has(self, record: Record, file: str) -> bool:
+        """Whether `file` has its row, once it is certain.
+
+        A connection that broke while `add` ended leaves that open: PostgreSQL may still be at it,
+        and then holds the row of the request.
+        """
+        with self.database.transaction() as run:
+            run("UPDATE requests SET server = server WHERE id = ?", [record.asked.id])
+            return bool(run("SELECT file FROM pictures WHERE file = ?", [file]))
+
+    def end(self, record: Record, state: str) -> None:
+        """End a request that did not come to its last picture; if that fails, `end_late` will."""
+        with self._ended_later(state, record):
+            self.database.execute(_END, self._ended(state, record))
+
+    def end_late(self) -> None:
+        """Write the ends that could not be written when it was time."""
+        while self._late:
+            self.database.execute(_END, self._late[0])
+            self._late.popleft()
+
+    @contextmanager
+    def _ended_later(self, state: str, record: Record) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError:
+            self._late.append(self._ended(state, record))
+            raise
+
+    def _ended(self, state: str, record: Record) -> list[Any]:
+        return [state, self.clock() - record.begun_s, record.asked.id, self.server]
+
+    # Read and deleted by people.
+
+    def page(self, n: int, before: str | None = None, key_name: str | None = None) -> list[Row]:
+        """The latest `n` requests with their pictures, or the `n` before request `before`.
+
+        Only those of `key_name`, if one is given.
+        """
+        conditions, values = [], []
+        if before is not None:
+            # Two of the same moment are told apart by their ids, so that no page loses one.
+            conditions.append("(created_s, id) < (SELECT created_s, id FROM requests WHERE id = ?)")
+            values.append(before)
+        if key_name is not None:
+            conditions.append("key_name = ?")
+            values.append(key_name)
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        requests = self.database.read(
+            f"SELECT * FROM requests {where}ORDER BY created_s DESC, id DESC LIMIT ?", [*values, n]
+        )
+        return self._with_pictures(requests)
+
+    def find(self, id: str) -> Row | None:
+        """A request with its pictures."""
+        found = self._with_pictures(self.database.read("SELECT * FROM requests WHERE id = ?", [id]))
+        return found[0] if found else None
+
+    def find_by_client(self, key_name: str, client_id: str) -> Row | None:
+        """The latest request that a key gave this id of its own, with its pictures."""
+        found = self._with_pictures(
+            self.database.read(
+                "SELECT * FROM requests WHERE key_name = ? AND client_id = ? "
+                "ORDER BY created_s DESC LIMIT 1",
+                [key_name, client_id],
+            )
+        )
+        return found[0] if found else None
+
+    def delete(self, ids: list[str]) -> int:
+        """Delete requests, their prompts and the files of their pictures; returns how many.
+
+        One that is being drawn is left alone.
+        """
+        names: list[str] = []
+        n_deleted = 0
+        self.store.reach()  # out of reach, it keeps the rows too: they are what says its files
+        with self.database.transaction() as run:
+            for id in ids:
+                pictures = run("SELECT file FROM pictures WHERE request_id = ?", [id])
+                gone = run(
+                    "DELETE FROM requests WHERE id = ? AND state <> 'running' RETURNING id", [id]
+                )
+                n_deleted += len(gone)
+                names += [row["file"] for row in pictures if gone]
+        self.store.delete(f"{FOLDER}/{name}" for name in names)
+        self.database.forget_deleted()
+        return n_deleted
+
+    # Drawn on after a stop.
+
+    def take_interrupted(self, models: Collection[str]) -> list[tuple[Row, Record]]:
+        """The interrupted requests to draw on, "running" again and nobody else's, oldest first.
+
+        Only those of `models`. One that has met MAX_RESUMED stops may be what stops the servers,
+        and is left as it is.
+        """
+        marks = ", ".join("?" * len(models))
+        taken = self.database.execute(
+            "UPDATE requests SET state = 'running', server = ?, n_resumed = n_resumed + 1 "
+            "WHERE state = 'interrupted' AND place = ? AND resume IS NOT NULL AND n_resumed < ? "
+            f"AND model IN ({marks}) RETURNING id, created_s",
+            [self.server, self.place, MAX_RESUMED, *models],
+        )
+        taken.sort(key=lambda row: row["created_s"])
+        rows = [row for row in (self.find(row["id"]) for row in taken) if row]
+        return [(row, self._record_of(row)) for row in rows]
+
+    def _record_of(self, row: Row) -> Record:
+        names = ("id", "key_name", "kind", "model", "prompt", "parameters", "client_id", "resume")
+        asked = Asked(n=row["parameters"]["n"], **{name: row[name] for name in names})
+        return Record(self, asked, row["created_s"], len(row["pictures"]))
+
+    def _with_pictures(self, requests: list[Row]) -> list[Row]:
+        marks = ", ".join("?" * len(requests))
+        pictures = (
+            self.database.read(
+                f"SELECT * FROM pictures WHERE request_id IN ({marks}) ORDER BY number",
+                [request["id"] for request in requests],
+            )
+            if requests
+            else []
+        )
+        for request in requests:
+            for name in ("parameters", "resume"):
+                request[name] = request[name] and json.loads(request[name])
+            request["pictures"] = [row for row in pictures if row["request_id"] == request["id"]]
+        return requests
+
+
+_HOLD = (
+    "UPDATE requests SET server = server WHERE id = ? AND state = 'running' AND server = ? "
+    "RETURNING id"
+)
+_END = (
+    "UPDATE requests SET state = ?, seconds = ? WHERE id = ? AND state = 'running' AND server = ?"
+)
+
+
+class Record:
+    """A request under way in the history."""
+
+    def __init__(self, history: History, asked: Asked, begun_s: float, n_added: int = 0) -> None:
+        self.asked, self.begun_s = asked, begun_s
+        self._history = history
+        self._n_added = n_added
+        self._is_over = False
+
+    def has(self, file: str) -> bool:
+        """Whether `file` has its row, whatever became of the `add` that failed."""
+        return self._history.has(self, file)
+
+    def add(self, made: Made, file: str, data: bytes) -> None:
+        """A picture whose file is in place; the last of n ends the request."""
+        is_last = self._n_added + 1 == self.asked.n
+        self._history.add(self, made, file, data, is_last=is_last)
+        self._n_added += 1
+        self._is_over = is_last
+
+    def end(self, state: str) -> None:
+        """ "failed", "cancelled" or "interrupted", unless it came to its end already."""
+        if not self._is_over:
+            self._is_over = True
+            self._history.end(self, state)

@@ -1,0 +1,1 @@
+"""The training stages: what each one learns from, and its losses."""

@@ -1,0 +1,237 @@
+"""Keys take turns picture by picture, and what is drawn does not depend on it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from limner import settings as settings_module
+from limner.engines.base import BatchKey, ImageTask, Picture
+from limner.request import SIZES, ImageRequest, Size
+from limner.service.access.auth import Holder
+from limner.service.queue.fair_queue import FairQueue
+from limner.service.queue.jobs import Job
+from limner.service.queue.worker import Worker
+from limner.studio import Studio
+from tests.server.helpers import (
+    GENERATIONS,
+    GatedEngine,
+    make_settings,
+    running,
+    wait_until,
+)
+
+A, B, C = (Holder(name) for name in "ABC")
+
+
+def _jobs(
+    *named: tuple[Holder, str], n: int = 1, size: Size = SIZES[0], is_stream: bool = False
+) -> list[Job]:
+    async def make() -> list[Job]:  # a job belongs to an event loop
+        request = ImageRequest("a cat", n=n, size=size, seed=1)
+        return [Job(request, holder, id, is_stream=is_stream) for holder, id in named]
+
+    return asyncio.run(make())
+
+
+def _ids(turns: FairQueue) -> list[str]:
+    return [job.status.id for job in turns]
+
+
+def _batch_key(most: int) -> Callable[[ImageTask], BatchKey]:
+    return lambda one: BatchKey(one.request.size, most)
+
+
+def _taken(turns: FairQueue, most: int, n_free: int = 1) -> list[str]:
+    return [job.status.id for job in turns.take(_batch_key(most), n_free).values()]
+
+
+def test_keys_take_turns_and_requests_of_a_key_go_in_order() -> None:
+    turns = FairQueue()
+    for job in _jobs((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1"), (C, "c1"), (B, "b2")):
+        turns.append(job)
+    expected = ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert _ids(turns) == expected
+    assert [_taken(turns, 1) for _ in range(6)] == [[id] for id in expected]
+    assert _taken(turns, 1) == []
+
+
+def test_a_turn_is_a_picture() -> None:
+    turns = FairQueue()
+    for job in [*_jobs((A, "many"), n=3), *_jobs((A, "after")), *_jobs((B, "one"))]:
+        turns.append(job)
+    assert [_taken(turns, 1) for _ in range(5)] == [
+        ["many"], ["one"], ["many"], ["many"], ["after"],
+    ]  # fmt: skip
+
+
+def test_a_batch_goes_round_the_keys() -> None:
+    turns = FairQueue()
+    for job in [*_jobs((A, "many"), n=10), *_jobs((B, "b"), (C, "c1"), (C, "c2"))]:
+        turns.append(job)
+    assert _taken(turns, 6) == ["many", "b", "c1", "many", "c2", "many"]
+    assert _taken(turns, 6) == ["many"] * 6
+    assert len(turns) == 1
+    assert _taken(turns, 6) == ["many"]
+    assert len(turns) == 0
+
+
+def test_who_came_while_a_picture_was_drawn_is_before_its_key() -> None:
+    turns = FairQueue()
+    [many] = _jobs((A, "many"), n=3)
+    turns.append(many)
+    assert _taken(turns, 1) == ["many"]
+    turns.append(*_jobs((B, "b")))
+    turns.rotate(many)
+    assert _ids(turns) == ["b", "many"]
+
+
+def test_who_cannot_share_is_the_first_of_the_next_batch() -> None:
+    turns = FairQueue()
+    small = _jobs((A, "a"), (B, "b"), n=4)
+    [large] = _jobs((C, "large"), size=SIZES[-1])
+    for job in (*small, large):
+        turns.append(job)
+    assert _taken(turns, 4) == ["a", "b", "a", "b"]
+    assert _taken(turns, 4) == ["large"]
+    assert _taken(turns, 4) == ["a", "b", "a", "b"]
+
+
+def test_who_can_share_goes_along_and_takes_no_turn_from_its_key() -> None:
+    turns = FairQueue()
+    for holder, id, size in (
+        (A, "large", SIZES[-1]),
+        (A, "a1", SIZES[0]),
+        (A, "a2", SIZES[0]),
+        (B, "b1", SIZES[0]),
+        (B, "b2", SIZES[0]),
+        (B, "b3", SIZES[0]),
+    ):
+        turns.append(*_jobs((holder, id), size=size))
+    turns.rotate(next(iter(turns)))  # B is first
+    assert _taken(turns, 3) == ["b1", "a1", "b2"]
+    assert _taken(turns, 3) == ["large"]
+    assert _taken(turns, 3) == ["b3", "a2"]
+
+
+def test_what_waits_is_parted_among_free_lanes() -> None:
+    turns = FairQueue()
+    for job in _jobs((A, "a"), (B, "b"), n=2):
+        turns.append(job)
+    assert _taken(turns, 8, n_free=2) == ["a", "b"]
+    assert _taken(turns, 8, n_free=1) == ["a", "b"]
+
+
+def test_pictures_in_order_are_begun_one_after_the_other() -> None:
+    turns = FairQueue()
+    [stream] = _jobs((A, "stream"), n=3, is_stream=True)
+    [other] = _jobs((A, "other"), n=2)
+    turns.append(stream)
+    turns.append(other)
+    assert _taken(turns, 8) == ["stream", "other", "other"]
+    assert _taken(turns, 8) == []
+    stream.n_under_way -= 1
+    assert _taken(turns, 8) == ["stream"]
+    assert _ids(turns) == ["stream"]
+
+
+def test_cancelled_ones_leave() -> None:
+    turns = FairQueue()
+    jobs = _jobs((A, "a1"), (A, "a2"), (B, "b1"), n=2)
+    for job in jobs:
+        turns.append(job)
+    _taken(turns, 1)
+    for job in (jobs[0], jobs[2]):
+        job.stop()
+    assert turns.drop_cancelled() == [jobs[2], jobs[0]]
+    assert _ids(turns) == ["a2"]
+
+
+def test_one_picture_of_another_key_does_not_wait_for_ten(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated", api_keys="sk-many, sk-one")
+    finished: list[str] = []
+
+    def draw(name: str, n: int) -> None:
+        headers = {"authorization": f"Bearer sk-{name}"}
+        body = {"prompt": name, "size": "256x256", "n": n}
+        response = httpx2.post(server.url + GENERATIONS, json=body, headers=headers, timeout=60)
+        response.raise_for_status()
+        finished.append(name)
+
+    with running(settings) as server:
+        many = threading.Thread(target=draw, args=("many", 10))
+        many.start()
+        wait_until(lambda: engine.started == ["many"])
+        one = threading.Thread(target=draw, args=("one", 1))
+        one.start()
+        wait_until(lambda: server.service.workers["gated"].n_waiting == 1)
+        engine.gate.release(5)  # to the end of the first of ten, and its picture
+        wait_until(lambda: engine.started[:2] == ["many", "one"])
+        engine.let_all_go()
+        one.join(30)
+        many.join(30)
+    assert finished == ["one", "many"]
+
+
+async def _drawn(
+    worker: Worker, requests: list[tuple[Holder, ImageRequest]]
+) -> list[list[Picture]]:
+    jobs = [worker.submit(request, holder) for holder, request in requests]
+
+    async def pictures(job: Job) -> list[Picture]:
+        return [event async for event in job.events() if isinstance(event, Picture)]
+
+    return list(await asyncio.gather(*map(pictures, jobs)))
+
+
+@pytest.mark.parametrize("engine_name", ["testcard", "onnx"])
+def test_pictures_are_the_same_whoever_else_is_drawn(engine_name: str) -> None:
+    studio = Studio(settings_module.load({"engine": engine_name}))
+    asked = [
+        (holder, ImageRequest(f"a {word}", n=n, size=SIZES[0], seed=n, quality="low"))
+        for holder, word, n in ((A, "fox", 4), (B, "cat", 2), (C, "dog", 1), (A, "owl", 2))
+    ]
+    worker = Worker(studio, engine_name, 32)
+    worker.start()
+    together = asyncio.run(_drawn(worker, asked))
+    worker.close()
+    one_by_one = Studio(settings_module.load({"engine": engine_name, "batch": 1}))
+    for (_, alone), pictures in zip(asked, together, strict=True):
+        by_index = {picture.index: picture for picture in pictures}
+        for expected in one_by_one.pictures(alone):
+            assert np.array_equal(by_index.pop(expected.index).pixels, expected.pixels)
+        assert by_index == {}
+
+
+@pytest.mark.parametrize("made", [{0, 1, 2}, {0, 2}])
+def test_pictures_that_are_there_are_not_drawn(made: set[int]) -> None:
+    worker = Worker(Studio(settings_module.load({"engine": "testcard"})), "testcard", 1)
+    worker.start()
+    request = ImageRequest("a cat", n=3, size=SIZES[0], seed=1, made=frozenset(made))
+    [pictures] = asyncio.run(_drawn(worker, [(A, request)]))
+    worker.close()
+    assert {picture.index for picture in pictures} == {0, 1, 2} - made
+
+
+def test_many_clients_at_once_are_all_answered(tmp_path: Path) -> None:
+    keys = [f"sk-{number}" for number in range(4)]
+    with running(make_settings(tmp_path, api_keys=",".join(keys), queue=100)) as server:
+
+        def draw(number: int) -> int:
+            headers = {"authorization": f"Bearer {keys[number % 4]}"}
+            body = {"prompt": "a cat", "size": "256x256", "n": number % 3 + 1}
+            answer = httpx2.post(server.url + GENERATIONS, json=body, headers=headers, timeout=60)
+            return len(answer.json()["data"])
+
+        with ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(draw, range(24))) == [number % 3 + 1 for number in range(24)]
+        assert server.service.workers["testcard"].n_waiting == 0

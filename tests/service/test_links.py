@@ -1,0 +1,188 @@
+"""Addresses of pictures: who gets them, how long, and what the host in them is."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from limner.service.links import PASSING, LinkGone, Links
+from limner.storage.blobs.store import Folder
+from limner.storage.db.database import Database
+from limner.storage.db.keys import signing_key
+from tests.server.helpers import (
+    GENERATIONS,
+    Server,
+    assert_openai_error,
+    make_settings,
+    open_picture,
+    running,
+    wait_until,
+)
+
+ADDRESS = re.compile(
+    r"/v1/images/files/(img-[A-Za-z0-9]{24}\.(?:png|jpg|webp))\?se=(\d+)&sig=([0-9a-f]{64})"
+)
+
+
+class Clock:
+    """A clock that goes when told to."""
+
+    now_s = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+KEY = b"of the tests"
+
+
+def _find(links: Links, address: str) -> bytes | None:
+    match = ADDRESS.fullmatch(address)
+    assert match
+    found = links.find(*match.groups())
+    if found is None:
+        return None
+    path, seen = found
+    coming = links.read(path, (0, seen.n_bytes))
+    return coming.read() if coming else None
+
+
+def _url(server: Server, **body: object) -> str:
+    return str(server.generate(**body, response_format="url").json()["data"][0]["url"])
+
+
+@pytest.mark.parametrize(
+    ("format", "ending", "kind"),
+    [("png", ".png", "image/png"), ("jpeg", ".jpg", "image/jpeg"), ("webp", ".webp", "image/webp")],
+)
+def test_picture_is_fetched_by_its_address_alone(
+    server: Server, format: str, ending: str, kind: str
+) -> None:
+    url = _url(server, output_format=format)
+    assert urlsplit(url).path.endswith(ending)
+    assert url.startswith(f"{server.url}/v1/images/files/img-")
+    response = server.http.get(url, headers={"authorization": "Bearer of something else"})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == kind
+    assert response.headers["cache-control"] == "private, max-age=3600"
+    assert open_picture(response.content).size == (256, 256)
+    head = server.http.head(url)
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) == len(response.content)
+
+
+def test_changed_address_is_refused(server: Server) -> None:
+    url = _url(server)
+    end = int(re.search(r"se=(\d+)", url)[1])  # type: ignore[index]
+    for changed in (
+        url.replace(f"se={end}", f"se={end + 9}"),
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
+        url.split("?")[0],
+        url + "é",
+        re.sub("se=[0-9]+", "se=x", url),
+    ):
+        assert_openai_error(server.http.get(changed), 403, "link_expired")
+    folder = server.url + "/v1/images/files"
+    for path in ("", "/", "/link.key", "/..%2flink.key", "/%2e%2e/link.key", "/img-.png"):
+        assert_openai_error(server.http.get(folder + path), 404, "unknown_url")
+
+
+def test_address_ends_after_its_time_and_the_picture_goes(tmp_path: Path) -> None:
+    clock = Clock()
+    links = Links(Folder(tmp_path), KEY, 3600, clock)
+    name = links.store(b"picture", "png")
+    path = tmp_path / PASSING / name
+    address = links.address(name)
+    assert _find(links, address) == b"picture"
+    clock.now_s += 3599
+    assert _find(links, address) == b"picture"
+    clock.now_s += 1
+    with pytest.raises(LinkGone, match="expired"):
+        _find(links, address)
+    clock.now_s -= 1_000  # a clock that is set back makes no address longer than it was
+    assert _find(links, address) == b"picture"
+    clock.now_s = path.stat().st_mtime + 3599  # the system's clock stamps files
+    links.sweep()
+    assert path.exists()
+    clock.now_s += 2
+    links.sweep()
+    assert not path.exists()
+
+
+def test_address_works_after_a_restart_and_not_elsewhere(tmp_path: Path) -> None:
+    def open_links(home: Path) -> Links:
+        database = Database("", home)
+        key = signing_key(database)
+        database.close()
+        return Links(Folder(tmp_path / "store"), key, 3600)
+
+    first = open_links(tmp_path / "home")
+    name = first.store(b"picture", "png", keep=True)
+    address = first.address(name)
+    assert _find(open_links(tmp_path / "home"), address) == b"picture"
+    with pytest.raises(LinkGone, match="signature"):
+        _find(open_links(tmp_path / "elsewhere"), address)
+    first.discard(name)
+    assert _find(first, address) is None
+
+
+def test_addresses_cannot_be_guessed_from_each_other(tmp_path: Path) -> None:
+    links = Links(Folder(tmp_path), KEY, 60)
+    addresses = [links.address(links.store(b"same", "png")) for _ in range(20)]
+    assert len({ADDRESS.fullmatch(a).groups()[2] for a in addresses}) == 20  # type: ignore[union-attr]
+
+
+def test_what_is_read_is_closed_whatever_becomes_of_the_reader(server: Server) -> None:
+    url = _url(server, size="1024x1024")
+    for _ in range(3):
+        with server.http.stream("GET", url) as response:
+            assert response.status_code == 200
+            next(response.iter_raw())
+    assert server.http.head(url).status_code == 200
+    folder = str(server.service.settings.home)
+    wait_until(lambda: not [path for path in _open_files() if path.startswith(f"{folder}/history")])
+
+
+def _open_files() -> list[str]:
+    paths = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            paths.append(str(handle.readlink()))
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("headers", "start"),
+    [
+        ({"host": "pictures.local:9"}, "http://pictures.local:9/v1/"),
+        ({"x-forwarded-proto": "https", "host": "inner"}, "https://inner/v1/"),
+        (
+            {"x-forwarded-proto": "https, http", "x-forwarded-host": "outer.org, inner"},
+            "https://outer.org/v1/",
+        ),
+        ({"x-forwarded-host": "[::1]:80"}, "http://[::1]:80/v1/"),
+        ({"x-forwarded-host": "a b/<script>", "host": "inner"}, "http://inner/v1/"),
+        ({"x-forwarded-proto": "javascript", "host": "inner"}, "http://inner/v1/"),
+        ({"host": "x/../y"}, "http://127.0.0.1:"),
+    ],
+)
+def test_host_of_the_address(server: Server, headers: dict[str, str], start: str) -> None:
+    body = {"prompt": "a cat", "size": "256x256"}
+    response = server.http.post(GENERATIONS, json=body, headers=headers)
+    assert response.json()["data"][0]["url"].startswith(start)
+
+
+def test_public_url_wins(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, public_url="https://example.org/limner/")
+    with running(settings) as server:
+        response = server.http.post(
+            GENERATIONS,
+            json={"prompt": "a cat", "size": "256x256"},
+            headers={"x-forwarded-host": "other"},
+        )
+    url = response.json()["data"][0]["url"]
+    assert url.startswith("https://example.org/limner/v1/images/files/img-")

@@ -1,0 +1,323 @@
+"""Requests that outlive their client and their server, and are the same bytes all the same."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from limner.cli.serve import DRAIN_S
+from limner.storage.db import maintenance
+from tests.s3 import S3Server
+from tests.server.helpers import (
+    BODY,
+    EDITS,
+    GENERATIONS,
+    HISTORY,
+    JOBS,
+    GatedEngine,
+    Server,
+    assert_openai_error,
+    make_settings,
+    picture_file,
+    running,
+    wait_until,
+)
+from tests.server.processes import check_whole, serving
+
+MINE = {"x-limner-resume": "true", "x-client-request-id": "mine"}
+LARGE: dict[str, Any] = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store
+EVENTS_A_PICTURE = 5  # of the gated engine, without previews
+
+
+def _begin(url: str, answers: list[httpx2.Response] | None = None, **body: Any) -> None:
+    """Ask for pictures under the id "mine", and do not wait for them."""
+
+    def draw() -> None:
+        with suppress(httpx2.HTTPError):
+            answer = httpx2.post(url + GENERATIONS, json=BODY | body, headers=MINE, timeout=60)
+            if answers is not None:
+                answers.append(answer)
+
+    threading.Thread(target=draw, daemon=True).start()
+    wait_until(lambda: httpx2.get(f"{url}{JOBS}mine").status_code == 200)
+
+
+def _job(url: str) -> dict[str, Any]:
+    job: dict[str, Any] = httpx2.get(f"{url}{JOBS}mine", timeout=60).json()
+    return job
+
+
+def _hashes(job: dict[str, Any]) -> dict[int, str]:
+    return {picture["index"]: picture["sha256"] for picture in job["pictures"]}
+
+
+def _n_drawn(url: str) -> int:
+    """How many pictures the server has drawn since its start."""
+    lines = httpx2.get(f"{url}/metrics").text.splitlines()
+    drawn = [line for line in lines if line.startswith("limner_pictures_total{")]
+    return int(sum(float(line.split()[-1]) for line in drawn))
+
+
+def _check_whole(url: str, job: dict[str, Any], **body: Any) -> None:
+    """All ten pictures of `job` are what they would have been at once, and can be fetched."""
+    row = httpx2.get(f"{url}{HISTORY}/{job['id']}").json()
+    assert row["status"] == "done"
+    for picture in job["pictures"]:
+        data = httpx2.get(picture["url"]).content
+        assert hashlib.sha256(data).hexdigest() == picture["sha256"]
+    again = BODY | {"n": 10, "seed": row["parameters"]["seed"]} | body
+    answer = httpx2.post(url + GENERATIONS, json=again, timeout=90)
+    whole = httpx2.get(f"{url}{HISTORY}/{answer.headers['x-request-id']}").json()
+    assert sorted(_hashes(job)) == list(range(10))
+    assert _hashes(job) == _hashes(whole)
+
+
+def _kill_and_draw_on(home: Path, values: dict[str, Any], **body: Any) -> None:
+    with serving(home, **values) as (process, url):
+        _begin(url, n=10, **body)
+        wait_until(lambda: len(_job(url)["pictures"]) >= 2, timeout_s=60)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(10)
+    with serving(home, **values) as (_, url):
+        wait_until(lambda: _job(url)["status"] == "done", timeout_s=90)
+        assert _n_drawn(url) <= 8  # what was kept was not drawn again
+        _check_whole(url, _job(url), **body)
+
+
+def test_killed_server_draws_on_at_its_next_start(tmp_path: Path) -> None:
+    _kill_and_draw_on(tmp_path, {"engine": "testcard"}, **LARGE)
+
+
+@pytest.mark.slow
+def test_killed_server_draws_on_with_the_model(tmp_path: Path) -> None:
+    _kill_and_draw_on(tmp_path, {"engine": "onnx"}, quality="low")
+
+
+@pytest.mark.slow
+def test_killed_server_draws_on_into_its_bucket(
+    tmp_path: Path, s3_server: S3Server, bucket: str
+) -> None:
+    values: dict[str, Any] = {"engine": "testcard"} | s3_server.settings(bucket)
+    _kill_and_draw_on(tmp_path, values, **LARGE)
+    check_whole(tmp_path, [], **values)
+
+
+# Its regular work comes often, and who says nothing is given up soon.
+_HURRIED = """
+from limner.cli import main
+from limner.storage import maintenance
+maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
+    tmp_path: Path, postgres: str, end: signal.Signals
+) -> None:
+    values: dict[str, Any] = {
+        "engine": "testcard",
+        "database": postgres,
+        "store": tmp_path / "store",
+    }
+    with (
+        serving(tmp_path / "one", program=_HURRIED, **values) as (process, one),
+        serving(tmp_path / "two", program=_HURRIED, **values) as (_, two),
+        serving(tmp_path / "three", program=_HURRIED, **values) as (_, three),
+    ):
+        _begin(one, n=10, **LARGE)
+        wait_until(lambda: len(_job(two)["pictures"]) >= 2, timeout_s=60)
+        process.send_signal(end)
+        wait_until(lambda: _n_drawn(two) + _n_drawn(three) > 0, timeout_s=60)
+        wait_until(lambda: _job(two)["status"] == "done", timeout_s=60)
+        assert _n_drawn(two) + _n_drawn(three) <= 8
+        assert 0 in (_n_drawn(two), _n_drawn(three))  # one of them alone
+        if end == signal.SIGSTOP:
+            process.send_signal(signal.SIGCONT)  # and finds its request taken
+            wait_until(lambda: _job(one)["status"] not in ("drawing", "queued"))
+        _check_whole(two, _job(two), **LARGE)
+        process.kill()
+    check_whole(tmp_path / "two", [], **values)
+
+
+@pytest.mark.slow
+def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) -> None:
+    answers: list[httpx2.Response] = []
+    with serving(tmp_path, engine="onnx") as (process, url):
+        for _ in range(5):  # each takes some seconds
+            _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
+        wait_until(lambda: (_job(url)["position"] or 0) >= 3)
+        started_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        assert DRAIN_S - 1 < time.monotonic() - started_s < DRAIN_S + 10
+    wait_until(lambda: len(answers) == 5)
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert_openai_error(answers[-1], 503, "server_is_overloaded")
+    with serving(tmp_path, engine="onnx") as (_, url):
+        assert _job(url)["status"] in ("queued", "drawing")  # the last of them
+        assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
+
+
+def test_cancelling_what_is_drawn_on_is_no_warning(
+    tmp_path: Path, engine: GatedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url, n=10)
+        server.service.interrupt()
+        wait_until(lambda: _job(server.url)["status"] == "interrupted")
+        engine.gate.release(EVENTS_A_PICTURE)  # for the one under way, and no more of them
+    with running(settings) as server, caplog.at_level(logging.INFO, logger="limner.server"):
+        assert httpx2.delete(f"{server.url}{JOBS}mine").json()["status"] == "cancelled"
+        engine.let_all_go()
+        wait_until(lambda: "could not be drawn on" in caplog.text)
+    [record] = [r for r in caplog.records if "could not be drawn on" in r.getMessage()]
+    assert record.levelno == logging.INFO
+
+
+def test_interrupted_request_is_drawn_on_but_for_what_it_has(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    answers: list[httpx2.Response] = []
+    with running(settings) as server:
+        _begin(server.url, answers, n=3, output_format="webp", output_compression=40)
+        engine.gate.release(EVENTS_A_PICTURE + 1)
+        wait_until(lambda: len(_job(server.url)["pictures"]) == 1)
+        server.service.interrupt()
+        wait_until(lambda: answers)
+        assert_openai_error(answers[0], 503, "server_is_overloaded")
+        wait_until(lambda: _job(server.url)["status"] == "interrupted")
+        first = _job(server.url)
+        row = server.http.get(f"{HISTORY}/{first['id']}")
+        wait_until(lambda: row.json()["status"] == "interrupted")
+        engine.let_all_go()
+    with running(settings) as server:
+        wait_until(lambda: _job(server.url)["status"] == "done")
+        job = _job(server.url)
+        assert job["id"] == first["id"]
+        assert job["progress"] == {"done": 8, "total": 8, "stage": "drawing"}  # of two pictures
+        assert [picture["index"] for picture in job["pictures"]] == [0, 1, 2]
+        assert job["pictures"][0]["sha256"] == first["pictures"][0]["sha256"]
+        again: dict[str, Any] = {"n": 3, "output_format": "webp", "output_compression": 40}
+        seed = server.http.get(f"{HISTORY}/{job['id']}").json()["parameters"]["seed"]
+        whole = server.generate(seed=seed, **again).headers["x-request-id"]
+        assert _hashes(job) == _hashes(server.http.get(f"{HISTORY}/{whole}").json())
+    with running(settings) as server:  # nothing is left to draw
+        assert _job(server.url)["status"] == "done"
+    assert len(engine.started) == 2 + 2 + 3  # begun before the stop, drawn on, drawn whole
+
+
+def test_without_the_header_a_request_stays_interrupted(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    settings = make_settings(tmp_path, engine="gated")
+    ids = []
+    with running(settings) as server:
+        thread = threading.Thread(target=lambda: ids.append(server.generate()))
+        thread.start()
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+        thread.join(20)
+    with running(settings) as server:
+        job = server.http.get(JOBS + ids[0].headers["x-request-id"]).json()
+        assert (job["status"], job["pictures"]) == ("interrupted", [])
+    assert engine.started == ["a cat"]
+
+
+def test_request_outlives_its_client(gated: Server, engine: GatedEngine) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(
+            gated.url + GENERATIONS,
+            json=BODY,
+            headers=MINE,
+            timeout=0.3,
+        )
+    wait_until(lambda: engine.started)
+    engine.let_all_go()
+    wait_until(lambda: _job(gated.url)["status"] == "done")
+    assert len(_job(gated.url)["pictures"]) == 1
+
+
+def test_other_model_leaves_it_interrupted(
+    tmp_path: Path, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(make_settings(tmp_path, engine="gated")) as server:
+        _begin(server.url)
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    with running(make_settings(tmp_path)) as server:
+        assert _job(server.url)["status"] == "interrupted"
+        assert server.generate().status_code == 200
+
+
+def test_running_server_takes_up_what_another_left_when_it_stopped(
+    tmp_path: Path, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "EVERY_S", 0.2)
+    settings = make_settings(tmp_path, engine="gated")
+    with running(make_settings(tmp_path, engine="testcard")) as other, running(settings) as two:
+        with running(settings) as one:
+            _begin(one.url, n=2)
+            wait_until(lambda: engine.started)
+            one.service.interrupt()
+            engine.gate.release(1)
+            wait_until(lambda: len(engine.started) == 2)
+        engine.let_all_go()
+        wait_until(lambda: _job(two.url)["status"] == "done")
+        assert len(_job(two.url)["pictures"]) == 2
+        assert _n_drawn(other.url) == 0  # it has another model
+
+
+def test_request_that_is_sent_again_is_drawn_once(
+    tmp_path: Path, engine: GatedEngine, database_url: str
+) -> None:
+    settings = make_settings(tmp_path, engine="gated", database=database_url)
+    again = {"idempotency-key": "key", "x-limner-resume": "true"}
+    answers: list[httpx2.Response] = []
+    with running(settings) as two:
+        with running(settings) as one:
+            one.begin(answers, again)
+            wait_until(lambda: engine.started)
+            one.service.interrupt()
+            engine.let_all_go()
+        wait_until(lambda: answers)
+        assert_openai_error(two.ask(again, n=2), 400, "idempotency_key_reused")
+        assert two.ask(again).status_code == 200  # before anyone drew on
+    assert len(engine.started) == 2
+    with running(settings) as server:  # which finds nothing to draw on
+        time.sleep(0.2)
+        rows = server.http.get(HISTORY).json()["data"]
+    assert [row["status"] for row in rows] == ["done", "interrupted"]
+    assert len(engine.started) == 2
+
+
+def test_what_cannot_be_resumed_is_refused(server: Server, tmp_path: Path) -> None:
+    resume = {"x-limner-resume": "true"}
+    response = server.http.post(
+        EDITS,
+        data={"prompt": "a hat", "size": "256x256"},
+        files={"image": ("a.png", picture_file(256), "image/png")},
+        headers=resume,
+    )
+    message = assert_openai_error(response, 400, "unsupported_operation", "x-limner-resume")
+    assert "Leave the header out" in message
+    response = server.ask({"x-limner-resume": "yes"})
+    assert_openai_error(response, 400, "invalid_value", "x-limner-resume")
+    with running(make_settings(tmp_path, history="off")) as other:
+        response = other.ask(resume)
+        assert_openai_error(response, 400, "no_history", "x-limner-resume")
