@@ -104,8 +104,11 @@ def train(
 )
 @click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
 @click.option("--px", type=int, help="Side of the pictures that the transformer draws.")
+@click.option("--layouts", is_flag=True, help="Draw things in boxes (preset nano-192).")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
-def begin(run: str, source: str, parts: tuple[str, ...], px: int | None, home: Path | None) -> None:
+def begin(
+    run: str, source: str, parts: tuple[str, ...], px: int | None, layouts: bool, home: Path | None
+) -> None:
     """Start RUN from weights that draw, for `limner train` to go on with.
 
     With all stages taken, `limner train generator --name RUN --data FOLDER` teaches the model
@@ -117,7 +120,7 @@ def begin(run: str, source: str, parts: tuple[str, ...], px: int | None, home: P
     from limner.training.init_from_weights import begin_run
 
     folder = run_folder(settings.load({"home": home}).home, run)
-    click.echo(begin_run(weights.find(source), folder, parts, px))
+    click.echo(begin_run(weights.find(source), folder, parts, px, layouts))
 
 
 @click.command()

@@ -50,6 +50,8 @@ class TransformerConfig:
     table_seed: int = 0  # of the random blocks
     embedding: int = 128  # dimensions of the contrastive space
     dropout: float = 0.0
+    # Whether it draws layouts; `grid` then is the side of the tables of places, not of pictures.
+    layouts: bool = False
 
     @property
     def n_cells(self) -> int:

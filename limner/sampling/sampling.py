@@ -34,18 +34,19 @@ class SamplingConfig:
     revise_detail_temperature: float = 0.2
 
 
-def spread_order(grid: int) -> Ints:
-    """All cells of a grid × grid square, spread first: (grid * grid,) row-major indices.
+def spread_order(columns: int, rows: int | None = None) -> Ints:
+    """All cells of a rectangle, a square by default, spread first: (n_cells,) row-major indices.
 
     A Halton sequence in bases 2 and 3 (Halton order: arXiv 2503.17076) covers the square evenly
     from the start, so any first part of the order is a thumbnail of the whole.
     """
+    rows = columns if rows is None else rows
     seen: dict[int, None] = {}
     i = 0
-    while len(seen) < grid * grid:
+    while len(seen) < columns * rows:
         i += 1
-        row, column = int(_van_der_corput(i, 2) * grid), int(_van_der_corput(i, 3) * grid)
-        seen.setdefault(row * grid + column)
+        row, column = int(_van_der_corput(i, 2) * rows), int(_van_der_corput(i, 3) * columns)
+        seen.setdefault(row * columns + column)
     return np.fromiter(seen, dtype=np.int64)
 
 

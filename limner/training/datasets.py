@@ -98,10 +98,10 @@ class LibrarySet:
         ]
         s2 = [i for i, e in entries if splits.belongs("S2", e.drawing.artist, e.concept)]
         # Shapes hold nothing out: what is reported of them is how well they are known.
-        self._held_out, self._tested = (s2, "S3") if s2 else (self.singles, "train")
+        self._held_out, self.tested = (s2, "S3") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
-        self._artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
+        self.artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
         self.styles = [_style(a, a == _FAVOURITE) for a in artists if a in STYLES]
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
@@ -133,9 +133,9 @@ class LibrarySet:
         config = self.config
         singles = [self._alone(i) for i in self.singles]
         scenes = self._scenes("train", config.mix, config.n_scenes, seed=0)
-        weights = np.array([self._weight(i) for i in self.singles] + [1.0] * len(scenes))
+        weights = np.array([self.weight(i) for i in self.singles] + [1.0] * len(scenes))
         train = self._encoded([*singles, *scenes], weights, "train", tokenizer, kept, report)
-        tested = self._scenes(self._tested, None, config.n_held_out, seed=5)
+        tested = self._scenes(self.tested, None, config.n_held_out, seed=5)
         uniform = np.ones(len(tested))
         return train, self._encoded(tested, uniform, "held-out", tokenizer, kept, report)
 
@@ -148,19 +148,19 @@ class LibrarySet:
         item = ObjectSpec(entry.drawing.id, entry.concept.key)
         return SceneSpec((item,), artist=entry.drawing.artist)
 
-    def _weight(self, index: int) -> float:
+    def weight(self, index: int) -> float:
         """How often a drawing is wanted, by whose it is and by what it shows."""
         entry = self.library.entries[index]
-        artist = self._artist_weights[entry.drawing.artist]
+        artist = self.artist_weights[entry.drawing.artist]
         return entry.weight * artist * _GROUP_WEIGHTS.get(entry.concept.group, 1.0)
 
     def _scenes(self, split: str, mix: Mix | None, n: int, seed: int) -> list[SceneSpec]:
         rng = np.random.default_rng(seed)
-        most = max(self._artist_weights.values())
+        most = max(self.artist_weights.values())
         scenes: list[SceneSpec] = []
         while len(scenes) < n:
             spec = random_spec(rng, self.library, split, mix)
-            if split != "train" or rng.random() < self._artist_weights.get(spec.artist, 1.0) / most:
+            if split != "train" or rng.random() < self.artist_weights.get(spec.artist, 1.0) / most:
                 scenes.append(spec)
                 if split == "train" and rng.random() < self.config.swapped:
                     other = swapped(rng, spec, self.library)
@@ -182,7 +182,7 @@ class LibrarySet:
         content = "\n".join(spec.to_json() for spec in specs)
         place = kept / f"codes-{name}.npy"
         codes = encoded(picture, len(specs), tokenizer, place, report, content)
-        split = "train" if name == "train" else self._tested
+        split = "train" if name == "train" else self.tested
         return SceneExamples(specs, codes, weights, self.library, split)
 
 

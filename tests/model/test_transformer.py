@@ -32,7 +32,7 @@ CONFIG = TransformerConfig(
 KINDS = ["dense", "scattered", "alternate"]
 
 
-def make(kind: str = "alternate", **changes: int) -> Transformer:
+def make(kind: str = "alternate", **changes: Any) -> Transformer:
     """A random transformer whose code heads, which start at zero, have values."""
     torch.manual_seed(1)
     model = Transformer(replace(CONFIG, attention=kind, **changes)).eval()

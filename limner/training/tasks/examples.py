@@ -91,6 +91,11 @@ def _shown(spec: SceneSpec) -> str:
     return f"{items}{spec.relation}{spec.background}"
 
 
+def shown_number(spec: SceneSpec) -> int:
+    """Equal where two scenes show the same, whoever drew it."""
+    return _number(_shown(spec))
+
+
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
