@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from limner.engines.base import Picture
+from limner.engines.transformer.layout_backend import OnnxLayoutNetwork
+from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.request import ImageRequest, Size
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +86,16 @@ def test_a_run_goes_on_from_weights_that_ship_at_more_pixels(
     assert '"looks"' in (trained / "image-tokenizer" / "log.jsonl").read_text(encoding="utf-8")
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert config["model"]["transformer"]["grid"] == 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_layouts_are_learned_from_weights_that_draw(tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "weights"
+    script = ROOT / "runs" / "cpu_nano_192.sh"
+    _bash(script, OUT=str(out), FROM=str(tiny_weights), NAME="boxes", LAYOUTS="tiny-layouts")
+    assert json.loads((out / "config.json").read_text(encoding="utf-8"))["name"] == "boxes"
+    assert OnnxLayoutNetwork(OnnxNetwork(out, threads=1)).shape.side == 4
 
 
 def _packed(folder: Path) -> Path:

@@ -7,8 +7,8 @@ import torch
 
 from limner.engines.transformer.export import export
 from limner.model.bundle import Bundle, BundleConfig
-from limner.model.text_tokenizer import TextTokenizer
 from limner.storage.checkpoints import quantised, weights
+from limner.text.text_tokenizer import TextTokenizer
 from limner.training.presets import TINY
 from limner.training.tasks.text_tokenizer import TextTokenizerConfig, train
 

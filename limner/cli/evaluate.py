@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from limner.evaluation.judge.judge import Judge
     from limner.evaluation.measures.edits import Drawn
+    from limner.evaluation.things.report import ThingsReport
     from limner.request import ImageRequest
     from limner.settings import Settings
 
 _SPLITS = "S5,S1,S3,S4"
-_PARTS = "edits,variations,words"
+_PARTS = "edits,variations,words,things"
+_THINGS = "things"  # measured by limner.evaluation
 
 
 @click.command()
@@ -47,6 +50,19 @@ _PARTS = "edits,variations,words"
     default=_PARTS,
     show_default=True,
     help='What else is measured, of these and qualities (each one\'s time and worth); "" for none.',
+)
+@click.option(
+    "--only",
+    metavar="PARTS",
+    help="Only figures about single things: compositions, masks, looks, edges, variety; or things "
+    "for all of these.",
+)
+@click.option(
+    "--purpose",
+    type=click.Choice(["report", "choose"]),
+    default="report",
+    show_default=True,
+    help="Questions about things: those of the report, or others to choose settings by.",
 )
 @click.option("--languages", default="en,zh", show_default=True, help="Languages of the prompts.")
 @click.option(
@@ -97,6 +113,8 @@ def evaluate(
     n: int,
     splits: str,
     parts: str,
+    only: str | None,
+    purpose: str,
     languages: str,
     best_of: int,
     seed: int,
@@ -111,17 +129,21 @@ def evaluate(
 
     Needs the extras train and evaluate, and the art of `limner data build`. The judge is trained
     on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn for
-    the splits, 1,200 for edits, 800 for variations and 600 for words.
+    the splits, 1,200 for edits, 800 for variations, 600 for words and 1,100 for things.
     """
     loaded = settings.load({"home": home, "engine": engine, "weights": weights})
     for path in (json_path, sheet):
         _check_folder_of(path)
+    asked_splits, asked_parts = _names(splits), _names(parts)
+    if only is not None:
+        asked_splits, asked_parts = (), (_THINGS,)
+    old_parts = tuple(part for part in asked_parts if part != _THINGS)
     stage = _stage(loaded.threads)
     config = stage.EvaluateConfig(
         n=n,
-        splits=_names(splits),
+        splits=asked_splits,
         languages=_names(languages),
-        parts=_names(parts),
+        parts=old_parts,
         quality=quality,
         best_of=best_of,
         seed=seed,
@@ -130,16 +152,47 @@ def evaluate(
     )
     studio = Studio(loaded)
     draw, folder, progress = drawer(studio, quality), data or loaded.home / "data", _Progress()
-    judge = _judge(loaded, folder, progress)
-    trained = None if run is None else run_folder(loaded.home, run)
     name = f"{loaded.engine} {loaded.weights}, {quality}"
-    report = stage.main(draw, folder, judge, config, trained, progress, name, asker(studio))
-    click.echo(report.markdown(), nl=False)
+    figures: dict[str, Any] = {}
+    seconds = 0.0
+    if asked_splits or old_parts or run is not None:
+        judge = _judge(loaded, folder, progress)
+        trained = None if run is None else run_folder(loaded.home, run)
+        report = stage.main(draw, folder, judge, config, trained, progress, name, asker(studio))
+        click.echo(report.markdown(), nl=False)
+        figures, seconds = json.loads(report.to_json()), report.seconds
+    if _THINGS in asked_parts:
+        found = _things(
+            studio, folder, _names(only or _THINGS), n, purpose, seed, quality, name, progress
+        )
+        click.echo(found.markdown(), nl=False)
+        figures["things"], seconds = found.to_dict(), seconds + found.seconds
     if json_path is not None:
         from limner.storage.files import write_whole
 
-        write_whole(json_path, report.to_json().encode())
-    click.echo(f"evaluated in {report.seconds:.0f} s", err=True)
+        text = json.dumps(figures, indent=2, ensure_ascii=False) + "\n"
+        write_whole(json_path, text.encode())
+    click.echo(f"evaluated in {seconds:.0f} s", err=True)
+
+
+def _things(
+    studio: Studio,
+    data: Path,
+    parts: tuple[str, ...],
+    n: int,
+    purpose: str,
+    seed: int,
+    quality: Quality,
+    name: str,
+    progress: _Progress,
+) -> ThingsReport:
+    """The figures about single things."""
+    from limner.evaluation.things import run
+
+    cache = studio.settings.home / "evaluation"
+    chosen = run.PARTS if parts == (_THINGS,) else parts
+    config = run.ThingsConfig(n, purpose, seed, quality, chosen, cache)
+    return run.main(studio, data, config, name, progress)
 
 
 def _names(listed: str) -> tuple[str, ...]:

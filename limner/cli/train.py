@@ -15,7 +15,7 @@ import click
 from limner import settings
 from limner.errors import MissingExtra, SettingsError
 
-STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -104,8 +104,11 @@ def train(
 )
 @click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
 @click.option("--px", type=int, help="Side of the pictures that the transformer draws.")
+@click.option("--layouts", is_flag=True, help="Draw things in boxes (preset nano-192).")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
-def begin(run: str, source: str, parts: tuple[str, ...], px: int | None, home: Path | None) -> None:
+def begin(
+    run: str, source: str, parts: tuple[str, ...], px: int | None, layouts: bool, home: Path | None
+) -> None:
     """Start RUN from weights that draw, for `limner train` to go on with.
 
     With all stages taken, `limner train generator --name RUN --data FOLDER` teaches the model
@@ -117,7 +120,7 @@ def begin(run: str, source: str, parts: tuple[str, ...], px: int | None, home: P
     from limner.training.init_from_weights import begin_run
 
     folder = run_folder(settings.load({"home": home}).home, run)
-    click.echo(begin_run(weights.find(source), folder, parts, px))
+    click.echo(begin_run(weights.find(source), folder, parts, px, layouts))
 
 
 @click.command()
@@ -158,7 +161,8 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
     about = {"name": name or run, "version": __version__, **stages.generation_config(folder)}
     if preset is not None:
         about["sampling"] = presets.preset(preset).sampling_table()
-    click.echo(write(bundle, tokenizer, output, about).path)
+    planner = stages.load_planner(folder)
+    click.echo(write(bundle, tokenizer, output, about, planner).path)
 
 
 def run_folder(home: Path, name: str) -> Path:

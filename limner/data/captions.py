@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from limner.data import sentences
 from limner.data.emoji import splits, words
 from limner.data.emoji.concepts import Concept
 from limner.data.scenes import ObjectSpec, SceneSpec
+from limner.data.sentences import Forms
 
 # An artist as style words; said in 70 % of the captions of one artist's pictures.
 STYLES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -33,7 +35,28 @@ STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "fxemoji": {"en": ("Firefox OS style",), "zh": ("Firefox OS 风格",)},
     "noto-v1": {"en": ("old Noto style", "blob style"), "zh": ("旧版 Noto 风格",)},
 }
+# Words for an artist's way of drawing that are true of other artists, too. Where there are none,
+# the drawings are nothing that one word says.
+PLAIN_STYLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "twemoji": {"en": ("flat", "flat style", "in flat style"), "zh": ("扁平", "扁平风格")},
+    "fluent-emoji": {
+        "en": ("3D", "3D style", "in 3D", "glossy"),
+        "zh": ("3D", "3D 风格", "立体", "立体风格"),
+    },
+    "fluent-emoji-flat": {
+        "en": ("flat", "flat style", "in flat style"),
+        "zh": ("扁平", "扁平风格"),
+    },
+    "streamline-emojis": {
+        "en": ("outlined", "outline style", "outlined style", "with outlines"),
+        "zh": ("描边", "描边风格", "有轮廓线"),
+    },
+    "flat-color-icons": {"en": ("flat", "flat icon", "flat style"), "zh": ("扁平", "扁平风格")},
+}
 _STYLE_SHARE = 0.7
+_PLAIN_STYLE_SHARE = 0.5  # of the training captions that say a style
+_FREE_SHARE = 0.5  # of the training captions of scenes: said as people write
+_REQUEST_SHARE = 0.15  # of the training captions: a request, "please draw …"
 _CHINESE_SHARE = 0.45
 _EMOJI_SHARE = 0.04  # of the plain scenes: the character alone is the prompt
 _BAG_SHARE = 0.25  # of the plain scenes: a list of keywords
@@ -74,7 +97,8 @@ def caption(
     if is_plain(spec):
         text = _plain(rng, spec, concepts, chosen, split)
     else:
-        text = _with_style(rng, _composed(rng, spec, concepts, chosen), spec.artist, chosen)
+        text = _composed(rng, spec, concepts, chosen, split)
+        text = _with_style(rng, text, spec.artist, chosen, split)
     # Questions do not say it: the judge's captions have no words for nothing.
     if split == "train" and spec.background == "transparent" and rng.random() < _CLEAR_SHARE:
         text += _pick(rng, _CLEAR[chosen])
@@ -112,7 +136,8 @@ def _plain(
         text = _bag(rng, concept, lang)
     else:
         text = _phrase(rng, concept, concepts, lang)
-    return _with_style(rng, text, spec.artist, lang)
+        text = _requested(rng, text, lang, split, _noun(concept, lang))
+    return _with_style(rng, text, spec.artist, lang, split)
 
 
 def _phrase(
@@ -210,15 +235,51 @@ def _held_out_words(
 
 
 def _composed(
-    rng: np.random.Generator, spec: SceneSpec, concepts: Mapping[str, Concept], lang: str
+    rng: np.random.Generator,
+    spec: SceneSpec,
+    concepts: Mapping[str, Concept],
+    lang: str,
+    split: str,
 ) -> str:
     language = _two(lang)
     parts = [_object(rng, item, concepts[item.concept], language) for item in spec.objects]
-    if spec.relation != "none":
+    if split == "train" and rng.random() < _FREE_SHARE:
+        text = _free(rng, spec, parts, language)
+    elif spec.relation != "none":
         text = _relation(rng, spec.relation, parts[0], parts[1], language)
+        text = _list(rng, [text, *parts[2:]], language, in_order=True)
     else:
         text = _list(rng, parts, language)
-    return _with_background(rng, text, spec.background, language)
+    text = _with_background(rng, text, spec.background, language)
+    return _requested(rng, text, language, split)
+
+
+def _free(rng: np.random.Generator, spec: SceneSpec, parts: list[str], lang: str) -> str:
+    """As people write it: many sentence forms, and articles and counts of one left out."""
+    forms = Forms(lang, still=True)
+    if rng.random() < 0.3:
+        parts = [_without_article(part, lang) for part in parts]
+    if spec.relation == "none":
+        return sentences.listed(rng, forms, [parts[int(i)] for i in rng.permutation(len(parts))])
+    many = spec.objects[0].count > 1
+    text = sentences.related(rng, forms, spec.relation, parts[:2], plural=many)
+    return sentences.listed(rng, forms, [text, *parts[2:]])
+
+
+def _without_article(part: str, lang: str) -> str:
+    """ "a red cat" -> "red cat", 一只猫 -> 猫."""
+    if lang == "zh":
+        return part[2:] if part.startswith("一") and len(part) > 2 else part
+    return part.removeprefix("a ").removeprefix("an ")
+
+
+def _requested(
+    rng: np.random.Generator, text: str, lang: str, split: str, noun: str | None = None
+) -> str:
+    """Now and then, in training, a caption as a request: "please draw a cat"."""
+    if split != "train" or rng.random() >= _REQUEST_SHARE:
+        return text
+    return sentences.wrapped(rng, Forms(_two(lang), still=True), text, noun)
 
 
 def _object(rng: np.random.Generator, item: ObjectSpec, concept: Concept, lang: str) -> str:
@@ -288,8 +349,10 @@ def _relation(rng: np.random.Generator, relation: str, first: str, second: str, 
     return _pick(rng, table[relation]).format(first, second)
 
 
-def _list(rng: np.random.Generator, parts: list[str], lang: str) -> str:
-    ordered = [parts[int(place)] for place in rng.permutation(len(parts))]
+def _list(rng: np.random.Generator, parts: list[str], lang: str, in_order: bool = False) -> str:
+    ordered = parts
+    if not in_order:
+        ordered = [parts[int(place)] for place in rng.permutation(len(parts))]
     if len(ordered) == 1:
         return ordered[0]
     if lang == "zh":
@@ -313,17 +376,20 @@ def _with_background(rng: np.random.Generator, text: str, background: str, lang:
     if background == "transparent":
         return text
     if lang == "zh":
-        options = (
-            _BACKGROUND_ZH[1:] if "在" in text or "有" in text or "着" in text else _BACKGROUND_ZH
-        )
+        options = _BACKGROUND_ZH[1:] if any(verb in text for verb in "在有着是") else _BACKGROUND_ZH
         return _pick(rng, options).format(text, words.table("zh")["colours"][background])
     return _pick(rng, _BACKGROUND_EN).format(text, background, words.article(background))
 
 
-def _with_style(rng: np.random.Generator, text: str, artist: str, lang: str) -> str:
+def _with_style(rng: np.random.Generator, text: str, artist: str, lang: str, split: str) -> str:
     if rng.random() >= _STYLE_SHARE or artist not in STYLES:
         return text
-    style = _pick(rng, STYLES[artist][_two(lang)])
+    known = STYLES[artist][_two(lang)]
+    # Questions keep the artist's name, so that figures of before and after can be compared.
+    if split == "train" and artist in PLAIN_STYLES and rng.random() < _PLAIN_STYLE_SHARE:
+        known = PLAIN_STYLES[artist][_two(lang)]
+    style = _pick(rng, known)
     if lang == "zh":
         return f"{text}，{style}" if rng.random() < 0.6 else f"{style}，{text}"
-    return f"{text} {style}" if style.startswith("in ") else f"{text}, {style}"
+    joined = style.startswith(("in ", "with "))
+    return f"{text} {style}" if joined else f"{text}, {style}"

@@ -1,4 +1,4 @@
-"""The compositor: scenes of one to four drawings, described exactly and drawn fast.
+"""The compositor: scenes of one to six drawings, described exactly and drawn fast.
 
 A scene is data (`SceneSpec`): which drawings stand where, in which colour, before what background.
 The same spec gives the same picture at any size, and its captions are made from the spec alone.
@@ -10,7 +10,7 @@ it; with free places and sizes it would have to learn dozens (docs/experiments.m
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from limner.data.colours import recolour
 from limner.data.emoji import splits
 from limner.data.emoji.library import Entry, Library
 from limner.data.emoji.words import noun_without_colour
+from limner.data.sentences import natural_size
 from limner.errors import DataError
+from limner.planning.placing import Item, place
 
 RELATIONS = ("none", "left of", "right of", "above", "below", "on", "next to")
 BACKGROUNDS = ("transparent", *colours.NAMES)
@@ -34,7 +36,7 @@ Placement = tuple[
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One kind of object: a drawing, placed once or up to four times."""
+    """One kind of object: a drawing, placed once or up to five times."""
 
     drawing: str  # "noto/red-apple"
     concept: str  # "1F34E"
@@ -92,6 +94,7 @@ class Mix:
     counted: float = 0.13  # two to four of one object
     related: float = 0.16  # two objects in a relation
     listed: float = 0.04  # two or three kinds of object, in no stated relation
+    crowded: float = 0.0  # three to six objects of two to four kinds, in their natural sizes
     one_artist: float = 0.92  # of the scenes with several objects
     relations: dict[str, float] = field(
         default_factory=lambda: {
@@ -100,7 +103,7 @@ class Mix:
     )  # fmt: skip
 
     def kinds(self) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-        names = ("plain", "painted", "counted", "related", "listed")
+        names = ("plain", "painted", "counted", "related", "listed", "crowded")
         shares = np.array([getattr(self, name) for name in names], np.float64)
         return names, np.cumsum(shares / shares.sum())
 
@@ -419,12 +422,71 @@ def _listed(rng: np.random.Generator, library: Library, split: str, mix: Mix) ->
     return _scene(rng, entries, said, places, "none")
 
 
+def _crowded(rng: np.random.Generator, library: Library, split: str, mix: Mix) -> SceneSpec | None:
+    """Three to six objects as the planner would place them; half of the time in a relation."""
+    n_kinds = int(rng.integers(2, 5))
+    made = _several(rng, library, split, mix, n_kinds)
+    if made is None:
+        return None
+    entries, said = made
+    counts = [1] * n_kinds
+    for _ in range(int(rng.integers(max(3, n_kinds), _MOST_PLACES + 1)) - n_kinds):
+        counts[int(rng.integers(n_kinds))] += 1
+    names = [name for name in mix.relations if name != "on"]
+    relation = names[int(rng.integers(len(names)))] if rng.random() < 0.5 else "none"
+    items = [Item(natural_size(entry.concept)) for entry in entries]
+    groups = np.repeat(np.arange(n_kinds), counts)
+    pairs = [
+        (int(a), *_AS_PLACED[relation], int(b))
+        for a in np.flatnonzero(groups == 0)
+        for b in np.flatnonzero(groups == 1)
+        if relation != "none"
+    ]
+    turned = [(b, name, a) if swap else (a, name, b) for a, name, swap, b in pairs]
+    boxes, _ = place([items[g] for g in groups], turned, _PLACED_CELLS, _PLACED_CELLS, rng)
+    spots: list[list[Placement]] = [[] for _ in entries]
+    for group, box in zip(groups, boxes, strict=True):
+        centre = (box.x + box.width / 2, box.y + box.height / 2, box.width)
+        x, y, side = (_round(part / _PLACED_CELLS) for part in centre)
+        spots[group].append((x, y, side))
+    return _scene(rng, entries, said, [tuple(spot) for spot in spots], relation)
+
+
+_MOST_PLACES = 6
+_PLACED_CELLS = 24
+# A relation as `place` knows it, and whether the two are exchanged.
+_AS_PLACED = {
+    "left of": ("left of", False),
+    "right of": ("left of", True),
+    "above": ("above", False),
+    "below": ("above", True),
+    "next to": ("next to", False),
+}
+
+
+def swapped(rng: np.random.Generator, spec: SceneSpec, library: Library) -> SceneSpec | None:
+    """The scene of two in which each has the other's place, so that its relation is turned round.
+
+    None if there is no such scene: more or fewer things, or a relation that has no sides.
+    """
+    both = len(spec.objects) == 2 and all(item.count == 1 for item in spec.objects)
+    if not both or spec.relation in ("none", "next to"):
+        return None
+    first, second = spec.objects[::-1]
+    places = _PLACERS[spec.relation](rng, library[first.drawing], library[second.drawing])
+    objects = tuple(
+        replace(item, places=(where,)) for item, where in zip((first, second), places, strict=True)
+    )
+    return replace(spec, objects=objects)
+
+
 _MAKERS: dict[str, Callable[..., SceneSpec | None]] = {
     "plain": _plain,
     "painted": _painted,
     "counted": _counted,
     "related": _related,
     "listed": _listed,
+    "crowded": _crowded,
 }
 
 

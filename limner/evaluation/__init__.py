@@ -1,1 +1,1 @@
-"""Measure what the model draws: questions, judges, measures and the report."""
+"""Figures that look at single things in a picture; above the studio, which draws the pictures."""

@@ -43,7 +43,7 @@ from limner.evaluation.samples import (
 from limner.request import Quality
 from limner.training.tasks.backbone import Backbone, pooled_features
 
-PARTS = ("edits", "variations", "words", "qualities")
+PARTS = ("edits", "variations", "words", "qualities")  # "things" is limner.evaluation's
 _TOKENIZER_PICTURES = 256
 
 

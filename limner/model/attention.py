@@ -19,11 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limner.model import block_sparse
-from limner.model.block_sparse import block_count, block_size
+from limner.sampling import block_sparse
+from limner.sampling.block_sparse import block_count, block_size
 
 # Up to here gathering blocks costs more than the pairs it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196
+# Pairs up to which marked attention is faster spelled out (forth and back, float32, a Xeon).
+_MARKED_SPELLED_OUT_UP_TO = 20_000
 _SPELLED_OUT_UP_TO = 256  # keys; see _is_faster_spelled_out
 # Keys gathered at a time, in numbers a thread: 1 MiB of float32, about a core's own cache.
 _TILE = 2**18
@@ -63,6 +65,27 @@ def dense_attention(
             mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
         return _spelled_out(q, k, v, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+
+def marked_attention(
+    q: Tensor, k: Tensor, v: Tensor, marks: tuple[Tensor, Tensor], mask: Tensor | None = None
+) -> Tensor:
+    """softmax(q k^T / sqrt(E) + m n^T + mask) v: what queries m and keys n are marked with counts.
+
+    marks: m (B, A or 1, N, F) and n (B, 1, n, F). mask: booleans or numbers to add, as in
+    `dense_attention`; every query must see some key.
+    """
+    of_queries, of_keys = (part.type_as(q) for part in marks)
+    heads, width = q.shape[1], q.shape[-1]
+    q = torch.cat([q * width**-0.5, of_queries.expand(-1, heads, -1, -1)], dim=-1)
+    k = torch.cat([k, of_keys.expand(-1, heads, -1, -1)], dim=-1)
+    if q.shape[2] * k.shape[2] > _MARKED_SPELLED_OUT_UP_TO:
+        v = F.pad(v, (0, of_keys.shape[-1]))  # the fused form wants one width
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)[..., :width]
+    scores = q @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1) @ v
 
 
 def _is_faster_spelled_out(q: Tensor, k: Tensor) -> bool:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
+from limner.model.layout_transformer import LayoutTransformer
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
 
@@ -46,7 +47,8 @@ class Bundle(nn.Module):
         super().__init__()
         self.config = config
         self.image_tokenizer = ImageTokenizer(config.image_tokenizer)
-        self.transformer = Transformer(config.transformer)
+        kind = LayoutTransformer if config.transformer.layouts else Transformer
+        self.transformer: Transformer = kind(config.transformer)
         self.upscalers = upscalers(config.upscaler)
 
     def float_arrays(self) -> dict[str, NDArray[np.float32]]:

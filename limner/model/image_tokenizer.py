@@ -79,7 +79,11 @@ class FSQ(nn.Module):
 
     def values(self, codes: Tensor, grid: int) -> Tensor:
         """Quantised values (B, C, grid, grid) of codes (B, grid * grid, n_groups)."""
-        code = codes.transpose(1, 2).reshape(codes.shape[0], self.n_groups, 1, grid, grid)
+        return self.values_of_rows(codes.unflatten(1, (grid, grid)))
+
+    def values_of_rows(self, codes: Tensor) -> Tensor:
+        """Quantised values (B, C, rows, columns) of codes (B, rows, columns, n_groups)."""
+        code = codes.permute(0, 3, 1, 2)[:, :, None]
         level = torch.div(code, self.radices, rounding_mode="floor") % self.levels
         return level.flatten(1, 2).float() / self.steps * 2 - 1
 
@@ -131,6 +135,10 @@ class ImageTokenizer(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, n_cells, n_groups) to premultiplied RGBA (B, 4, px, px), about [0, 1]."""
         return self.decode_values(self.fsq.values(codes, self.config.grid))
+
+    def decode_rows(self, codes: Tensor) -> Tensor:
+        """Codes (B, rows, columns, n_groups) of a canvas of any sides to its picture."""
+        return self.decode_values(self.fsq.values_of_rows(codes))
 
     def decode_values(self, values: Tensor) -> Tensor:
         """Pictures of quantised values (B, C, grid, grid) in [-1, 1]."""

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limner.model.attention import dense_attention, scattered_attention
+from limner.model.attention import dense_attention, marked_attention, scattered_attention
 
 Rotary = tuple[Tensor, Tensor]  # cosines and sines, (B or 1, T, D_head / 2) each
 Keys = tuple[Tensor, Tensor]  # keys and values, (B, H, T, D_head) each
+Marks = tuple[Tensor, Tensor]  # of queries and of keys, see `marked_attention`
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -28,8 +29,38 @@ class Stack(nn.ModuleList, Generic[Layer]):
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn the pairs of x (B, H, T, D_head) by their positions (RoPE, arXiv 2104.09864, 3.2.2)."""
     cos, sin = (part[:, None] for part in rotary)
+    if torch.is_grad_enabled() and x.requires_grad and x.dtype == cos.dtype:
+        turned: Tensor = _Turn.apply(x, cos, sin)
+        return turned
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).type_as(x)
+
+
+class _Turn(torch.autograd.Function):
+    """Pairs (a, b) turned by angles; the way back turns gradients by the opposite ones.
+
+    In half the time of what PyTorch derives: nothing is joined or split on the way back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grad, cos, -sin), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    a, b = x.chunk(2, dim=-1)
+    left, right = out.chunk(2, dim=-1)
+    torch.mul(a, cos, out=left).addcmul_(b, sin, value=-1)
+    torch.mul(a, sin, out=right).addcmul_(b, cos)
+    return out
 
 
 class RMSNorm(nn.RMSNorm):
@@ -115,16 +146,20 @@ class Attend(nn.Module):
         mask: Tensor | None = None,
         causal: bool = False,
         table: Tensor | None = None,
+        marks: Marks | None = None,
     ) -> Tensor:
         """x (B, T, D) attends to keys; returns (B, T, D).
 
         mask: booleans that broadcast to (B, H, T, T_keys), True where a key may be seen. Without
         one: everything, or keys 0 .. t for x[t] if causal; a table of blocks makes it scattered.
+        With `marks` it is `marked_attention`, under the mask alone.
         """
         q = self.norm(split_heads(self.project(x), self.n_heads))
         q = rotate(q, rotary) if rotary else q
         k, v = (part.type_as(q) for part in keys)
-        if table is not None:
+        if marks is not None:
+            mixed = marked_attention(q, k, v, marks, mask)
+        elif table is not None:
             mixed = scattered_attention(q, k, v, table, causal)
         else:
             mixed = dense_attention(q, k, v, causal=causal, mask=mask)

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.model.attention import dense_mask
-from limner.model.block_sparse import block_table
 from limner.model.layers import (
     Attend,
     Keys,
@@ -29,6 +28,7 @@ from limner.model.layers import (
     Stack,
     SwiGLU,
 )
+from limner.sampling.block_sparse import block_table
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class TransformerConfig:
     table_seed: int = 0  # of the random blocks
     embedding: int = 128  # dimensions of the contrastive space
     dropout: float = 0.0
+    # Whether it draws layouts; `grid` then is the side of the tables of places, not of pictures.
+    layouts: bool = False
 
     @property
     def n_cells(self) -> int:

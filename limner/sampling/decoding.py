@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.model.block_sparse import step_mask
+from limner.sampling.block_sparse import step_mask
 from limner.sampling.sampling import (
     Floats,
     Ints,
@@ -108,7 +108,7 @@ def draw_codes(
     `allowed_codes` (P, n_groups) a cell's codes are those of one of its rows.
     """
     shape = network.shape
-    run = _Run(network, conditional, unconditional, allowed_codes)
+    state = DecodeState(network, conditional, unconditional, allowed_codes)
     codes = np.zeros((len(conditional), shape.n_cells, shape.n_groups), np.int64)
     drawn = np.zeros(shape.n_cells, bool)
     order = spread_order(shape.grid)
@@ -116,7 +116,7 @@ def draw_codes(
         drawn |= known.mask
         codes[:, drawn] = known.codes[drawn]
         places = order[drawn[order]]
-        run.read(codes[:, places], places)
+        state.read(codes[:, places], places)
         order = order[~drawn[order]]
     n_known = shape.n_cells - len(order)
     sizes = step_sizes(len(order), count_steps(config, len(order), shape.n_cells))
@@ -124,7 +124,7 @@ def draw_codes(
     for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
         places = order[end - size : end]
         scale = guidance_at(config, int(n_known + end - size), shape.n_cells)
-        codes[:, places] = run.draw(places, uniforms[:, places], scale, config)
+        codes[:, places] = state.draw(places, uniforms[:, places], scale, config)
         drawn[places] = True
         yield Partial(i + 1, len(sizes), codes.copy(), drawn.copy())
 
@@ -148,65 +148,104 @@ def filled_in(partial: Partial, columns: int) -> Ints:
     return partial.codes[:, known[np.argmin(down**2 + right**2, axis=1)]]
 
 
-class _Run:
-    """The state of one drawing: what was read, and what is known but not read yet."""
+class DecodeState:
+    """The state of one drawing: what was read, and what is known but not read yet.
+
+    B pictures are drawn from one or two texts each, R rows in all. Places are (n,), the same for
+    all pictures, or (B, n).
+    """
 
     def __init__(
         self,
         network: Network,
         conditional: Ints,
         unconditional: Ints | None,
-        allowed_codes: Ints | None,
+        allowed_codes: Ints | None = None,
     ) -> None:
+        """The arguments are those of `draw_codes`."""
         self.network, self.shape, self.allowed_codes = network, network.shape, allowed_codes
         texts = [conditional] if unconditional is None else [conditional, unconditional]
-        self.n_texts, n_rows = len(texts), len(texts) * len(conditional)
+        self.n_texts, self.n_pictures = len(texts), len(conditional)
         self.memory = network.encode_prompt(np.concatenate(texts))
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget every cell; the texts stay."""
         layers, two, heads, d_head = self.shape.cache
+        n_rows = self.n_texts * self.n_pictures
         self.cache: Floats = np.zeros((n_rows, layers, two, heads, 0, d_head), np.float32)
         # [BEGIN] is the code after the last one, at the place after the last cell.
         self.known: Ints = np.full((n_rows, 1, self.shape.n_groups), self.shape.n_codes)
-        self.known_places: Ints = np.array([self.shape.n_cells])
+        self.known_places: Ints = np.full((n_rows, 1), self.shape.n_cells)
 
     def read(self, codes: Ints, places: Ints) -> None:
-        """Take codes (B, K, n_groups) at `places` (K,) for known from the next step on."""
+        """Take codes (B, K, n_groups) at `places` (K) for known from the next step on."""
         self.known = np.concatenate([self.known, self._of_all_texts(codes)], axis=1)
-        self.known_places = np.concatenate([self.known_places, places])
+        rows = self._of_all_texts(self._of_all_pictures(places))
+        self.known_places = np.concatenate([self.known_places, rows], axis=1)
 
     def draw(self, places: Ints, uniforms: Floats, scale: float, config: SamplingConfig) -> Ints:
-        """Draw the cells at `places` (Q,): their codes (B, Q, n_groups)."""
-        rows = len(self.known)
+        """Draw the cells at `places` (Q), which are then known: their codes (B, Q, n_groups)."""
+        hidden, scores = self._step(places)
+        codes = np.zeros((self.n_pictures, places.shape[-1], 0), np.int64)
+        for group in range(self.shape.n_groups):
+            guided_scores = self._guided(hidden, scores, codes, scale)
+            if self.allowed_codes is not None:
+                allowed = _is_allowed(self.allowed_codes, codes, self.shape.n_codes)
+                guided_scores = np.where(allowed, guided_scores, -np.inf)
+            temperature = config.detail_temperature if group else config.temperature
+            code = draw(guided_scores, uniforms[..., group], temperature, config.top_p)
+            codes = np.concatenate([codes, code[..., None]], axis=-1)
+        self.known = self._of_all_texts(codes)
+        self.known_places = self._of_all_texts(self._of_all_pictures(places))
+        return codes
+
+    def log_likelihood(self, places: Ints, codes: Ints, scale: float) -> Floats:
+        """How likely the cells at `places` (Q) are to have codes (B, Q, n_groups): nats (B, Q).
+
+        What is known was read before; the cells asked for do not see each other.
+        """
+        hidden, scores = self._step(places)
+        total = np.zeros(codes.shape[:2])
+        for group in range(self.shape.n_groups):
+            found = self._guided(hidden, scores, codes[..., :group], scale).astype(np.float64)
+            found -= found.max(axis=-1, keepdims=True)
+            chosen = np.take_along_axis(found, codes[..., group, None], axis=-1)[..., 0]
+            total += chosen - np.log(np.exp(found).sum(axis=-1))
+        return total
+
+    def _step(self, places: Ints) -> tuple[Any, Floats]:
+        """Read what is known and look at `places`: what the network gives of all rows."""
         hidden, scores, fresh = self.network.step(
             self.memory,
             self.cache,
             self.known,
-            np.repeat(self.known_places[None], rows, 0),
-            np.repeat(places[None], rows, 0),
+            self.known_places,
+            self._of_all_texts(self._of_all_pictures(places)),
             self._masks(),
         )
         self.cache = np.concatenate([self.cache, fresh], axis=4)
-        codes = np.zeros((rows // self.n_texts, len(places), 0), np.int64)
-        for group in range(self.shape.n_groups):
-            if group:
-                scores = self.network.later_scores(hidden, self._of_all_texts(codes))
-            if self.n_texts == 2:
-                scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
-            if self.allowed_codes is not None:
-                allowed = _is_allowed(self.allowed_codes, codes, self.shape.n_codes)
-                scores = np.where(allowed, scores, -np.inf)
-            temperature = config.detail_temperature if group else config.temperature
-            code = draw(scores, uniforms[..., group], temperature, config.top_p)
-            codes = np.concatenate([codes, code[..., None]], axis=-1)
-        self.known, self.known_places = self._of_all_texts(codes), places
-        return codes
+        return hidden, scores
 
-    def _of_all_texts(self, codes: Ints) -> Ints:
-        """Codes of pictures as rows: the same ones with and without the prompt."""
-        return np.concatenate([codes] * self.n_texts)
+    def _guided(self, hidden: Any, first: Floats, codes: Ints, scale: float) -> Floats:
+        """Scores (B, Q, V) of the code after codes (B, Q, g); `first` are those of all rows."""
+        scores = first
+        if codes.shape[-1]:
+            scores = self.network.later_scores(hidden, self._of_all_texts(codes))
+        if self.n_texts == 1:
+            return scores
+        return guided(scores[: self.n_pictures], scores[self.n_pictures :], scale)
+
+    def _of_all_texts(self, values: Ints) -> Ints:
+        """Values of pictures (B, …) as rows: the same ones with and without the prompt."""
+        return np.concatenate([values] * self.n_texts)
+
+    def _of_all_pictures(self, places: Ints) -> Ints:
+        return np.broadcast_to(places, (self.n_pictures, places.shape[-1]))
 
     def _masks(self) -> Bools:
         """What each cell that is read now may see, (n_content_layers, K, P + K)."""
-        past, now = self.cache.shape[4], len(self.known_places)
+        past, now = self.cache.shape[4], self.known_places.shape[1]
         filled = past + now
         positions: Sequence[int] = range(past, filled)
         dense = np.arange(filled) <= np.arange(past, filled)[:, None]

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
+DRAWING, REVISING = 0, 1  # purposes of `uniforms`
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -26,20 +28,25 @@ class SamplingConfig:
     top_p: float = 0.95
     detail_temperature: float = 0.7  # of a cell's codes after the first
     n_candidates: int = 1  # pictures drawn for each one asked for; the best scored is kept
+    revise_share: float = 0.0  # of the drawn cells, the least likely, drawn once more; 0 = none
+    revise_steps: int = 6  # decoder passes that draw them
+    revise_temperature: float = 0.3
+    revise_detail_temperature: float = 0.2
 
 
-def spread_order(grid: int) -> Ints:
-    """All cells of a grid × grid square, spread first: (grid * grid,) row-major indices.
+def spread_order(columns: int, rows: int | None = None) -> Ints:
+    """All cells of a rectangle, a square by default, spread first: (n_cells,) row-major indices.
 
     A Halton sequence in bases 2 and 3 (Halton order: arXiv 2503.17076) covers the square evenly
     from the start, so any first part of the order is a thumbnail of the whole.
     """
+    rows = columns if rows is None else rows
     seen: dict[int, None] = {}
     i = 0
-    while len(seen) < grid * grid:
+    while len(seen) < columns * rows:
         i += 1
-        row, column = int(_van_der_corput(i, 2) * grid), int(_van_der_corput(i, 3) * grid)
-        seen.setdefault(row * grid + column)
+        row, column = int(_van_der_corput(i, 2) * rows), int(_van_der_corput(i, 3) * columns)
+        seen.setdefault(row * columns + column)
     return np.fromiter(seen, dtype=np.int64)
 
 
@@ -65,10 +72,16 @@ def step_sizes(n_cells: int, n_steps: int) -> list[int]:
     return np.diff(ends, prepend=0).tolist()
 
 
-def uniforms(seed: int, picture: int, candidate: int, n_cells: int, n_codes: int) -> Floats:
-    """The random numbers of one candidate picture: (n_cells, n_codes a cell) in [0, 1)."""
-    # Philox is counter-based: the same key gives the same numbers on every machine.
-    key = (seed & (2**64 - 1)) | (picture << 64) | (candidate << 96)
+def uniforms(
+    seed: int, picture: int, candidate: int, n_cells: int, n_codes: int, purpose: int = DRAWING
+) -> Floats:
+    """The random numbers of one candidate picture: (n_cells, n_codes a cell) in [0, 1).
+
+    `purpose` is DRAWING or REVISING; each has numbers of its own.
+    """
+    # Philox is counter-based: the same key gives the same numbers on every machine. Bits 126 and
+    # 127 of keys belong to `canvas.kept` and `styles.in_style`.
+    key = (seed & (2**64 - 1)) | (picture << 64) | (candidate << 96) | (purpose << 120)
     return np.random.Generator(np.random.Philox(key=key)).random((n_cells, n_codes))
 
 

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.captions import STYLES, caption
+from limner.data import stories
+from limner.data.captions import PLAIN_STYLES, STYLES, caption
 from limner.data.emoji import splits
 from limner.data.emoji.library import Library
 from limner.data.scenes import (
@@ -18,13 +19,14 @@ from limner.data.scenes import (
     SceneSpec,
     random_spec,
     render_scene,
+    swapped,
 )
 from limner.data.sources import shapes
 from limner.data.sources.base import Sample, Source
 from limner.data.sources.folder import FolderSource
 from limner.data.sources.shards import ShardSource
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.sampling.styles import Style
+from limner.text.styles import Style
 from limner.training.tasks.examples import (
     Report,
     SceneExamples,
@@ -50,6 +52,9 @@ class SetConfig:
     mix: Mix = field(
         default_factory=lambda: Mix(plain=0, painted=0.32, counted=0.22, related=0.38, listed=0.08)
     )
+    # Scenes of a relation after which comes the one in which the two are exchanged: a third of the
+    # rest makes half of all such scenes one of a pair.
+    swapped: float = 1 / 3
     n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
     n_held_out: int = 64  # scenes that the generator is tested on as it trains
 
@@ -76,6 +81,9 @@ class TrainingSet(Protocol):
     ) -> tuple[Examples, Examples]:
         """The generator's examples, and some to test it on; codes are kept in the folder."""
 
+    def nouns(self, lang: str) -> stories.Nouns:
+        """The words of a language that the planner's stories are made of."""
+
 
 class LibrarySet:
     """A library's drawings, and scenes composed of them."""
@@ -90,10 +98,10 @@ class LibrarySet:
         ]
         s2 = [i for i, e in entries if splits.belongs("S2", e.drawing.artist, e.concept)]
         # Shapes hold nothing out: what is reported of them is how well they are known.
-        self._held_out, self._tested = (s2, "S3") if s2 else (self.singles, "train")
+        self._held_out, self.tested = (s2, "S3") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
-        self._artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
+        self.artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
         self.styles = [_style(a, a == _FAVOURITE) for a in artists if a in STYLES]
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
@@ -125,32 +133,39 @@ class LibrarySet:
         config = self.config
         singles = [self._alone(i) for i in self.singles]
         scenes = self._scenes("train", config.mix, config.n_scenes, seed=0)
-        weights = np.array([self._weight(i) for i in self.singles] + [1.0] * len(scenes))
+        weights = np.array([self.weight(i) for i in self.singles] + [1.0] * len(scenes))
         train = self._encoded([*singles, *scenes], weights, "train", tokenizer, kept, report)
-        tested = self._scenes(self._tested, None, config.n_held_out, seed=5)
+        tested = self._scenes(self.tested, None, config.n_held_out, seed=5)
         uniform = np.ones(len(tested))
         return train, self._encoded(tested, uniform, "held-out", tokenizer, kept, report)
+
+    def nouns(self, lang: str) -> stories.Nouns:
+        """See `TrainingSet`."""
+        return stories.nouns(list(self.library.concepts.values()), lang)
 
     def _alone(self, index: int) -> SceneSpec:
         entry = self.library.entries[index]
         item = ObjectSpec(entry.drawing.id, entry.concept.key)
         return SceneSpec((item,), artist=entry.drawing.artist)
 
-    def _weight(self, index: int) -> float:
+    def weight(self, index: int) -> float:
         """How often a drawing is wanted, by whose it is and by what it shows."""
         entry = self.library.entries[index]
-        artist = self._artist_weights[entry.drawing.artist]
+        artist = self.artist_weights[entry.drawing.artist]
         return entry.weight * artist * _GROUP_WEIGHTS.get(entry.concept.group, 1.0)
 
     def _scenes(self, split: str, mix: Mix | None, n: int, seed: int) -> list[SceneSpec]:
         rng = np.random.default_rng(seed)
-        most = max(self._artist_weights.values())
+        most = max(self.artist_weights.values())
         scenes: list[SceneSpec] = []
         while len(scenes) < n:
             spec = random_spec(rng, self.library, split, mix)
-            if split != "train" or rng.random() < self._artist_weights.get(spec.artist, 1.0) / most:
+            if split != "train" or rng.random() < self.artist_weights.get(spec.artist, 1.0) / most:
                 scenes.append(spec)
-        return scenes
+                if split == "train" and rng.random() < self.config.swapped:
+                    other = swapped(rng, spec, self.library)
+                    scenes += [] if other is None else [other]
+        return scenes[:n]
 
     def _encoded(
         self,
@@ -167,14 +182,17 @@ class LibrarySet:
         content = "\n".join(spec.to_json() for spec in specs)
         place = kept / f"codes-{name}.npy"
         codes = encoded(picture, len(specs), tokenizer, place, report, content)
-        split = "train" if name == "train" else self._tested
+        split = "train" if name == "train" else self.tested
         return SceneExamples(specs, codes, weights, self.library, split)
 
 
 def _style(artist: str, is_default: bool) -> Style:
     """An artist's style, as captions say it."""
     said = STYLES[artist]
-    words = tuple(words.lower() for lang in _LANGUAGES for words in said[lang])
+    tables = [said, PLAIN_STYLES[artist]] if artist in PLAIN_STYLES else [said]
+    words = tuple(words.lower() for table in tables for lang in _LANGUAGES for words in table[lang])
+    # "flat" alone may be said of a shoe: only where a comma stands before it, it is the style.
+    words = tuple(f", {word}" if word == "flat" else word for word in words)
     return Style(en=said["en"][0], zh=said["zh"][0], words=words, is_default=is_default)
 
 
@@ -217,6 +235,10 @@ class SourceSet:
             SourceExamples(_Part(self.source, self._train), train),
             SourceExamples(_Part(self.source, self._held_out), tested),
         )
+
+    def nouns(self, lang: str) -> stories.Nouns:
+        """None: free captions do not say which of their words are things."""
+        return stories.Nouns(lang)
 
     def _content(self) -> str:
         """A digest of all training pictures, so that an edited one is not taken for the old one."""

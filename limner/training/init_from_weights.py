@@ -14,23 +14,32 @@ from torch import Tensor
 from limner.errors import SettingsError
 from limner.model.bundle import BundleConfig
 from limner.model.contrastive import ContrastiveLoss
+from limner.model.layout_transformer import LayoutTransformer
 from limner.storage.checkpoints import quantised, weights
 from limner.storage.files import wrap_os_errors, write_whole
 from limner.training import checkpoint
 from limner.training.resize_positions import at_px, on_grid
 
-STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler")
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
 _PREFIXES = {
+    "planner": ("planner.", ""),
     "image-tokenizer": ("image_tokenizer.", ""),
     "generator": ("transformer.", "transformer."),
     "upscaler": ("upscalers.", ""),
 }
 
 
-def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | None = None) -> Path:
+def begin_run(
+    source: Path,
+    run: Path,
+    stages: tuple[str, ...] = (),
+    px: int | None = None,
+    layouts: bool = False,
+) -> Path:
     """Make the run at `run` of the weights folder `source`, or of some of its stages only.
 
-    With `px`, its pictures have that side before they are enlarged, and as many more cells.
+    With `px`, its pictures have that side before they are enlarged, and as many more cells. With
+    `layouts`, its transformer draws things in boxes on any canvas, each as it draws one alone now.
     Raises WeightsError if the weights are missing or damaged, SettingsError if the run has one of
     those stages already or px does not fit, OutputError if it cannot be written.
     """
@@ -46,6 +55,8 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | N
     tensors = _tensors(found)
     if px is not None:
         tensors, shapes = _at_px(tensors, shapes, px)
+    if layouts:
+        tensors, shapes = _with_layouts(tensors, shapes)
     if "text-tokenizer" in wanted:
         text = found.file("text_tokenizer.json").read_bytes()
         with wrap_os_errors(run):
@@ -61,6 +72,8 @@ def begin_run(source: Path, run: Path, stages: tuple[str, ...] = (), px: int | N
         },
         "upscaler": {"model": asdict(shapes.upscaler)},
     }
+    if "planner" in found.config["model"]:  # older weights have none
+        about["planner"] = {"model": found.config["model"]["planner"]}
     for stage, described in about.items():
         if stage in wanted:
             _save(run / stage, _of(stage, tensors), described)
@@ -76,6 +89,21 @@ def _at_px(
     own, transformer = on_grid(own, shapes.transformer, image_tokenizer.grid)
     tensors = tensors | {before + name: t for name, t in own.items()}
     return tensors, replace(shapes, image_tokenizer=image_tokenizer, transformer=transformer)
+
+
+def _with_layouts(
+    tensors: dict[str, Tensor], shapes: BundleConfig
+) -> tuple[dict[str, Tensor], BundleConfig]:
+    """The same weights in a transformer that draws layouts; what is new starts as it is made."""
+    transformer = replace(shapes.transformer, layouts=True, attention="dense")
+    fresh = LayoutTransformer(transformer).state_dict()
+    added = {
+        f"transformer.{name}": value
+        for name, value in fresh.items()
+        if f"transformer.{name}" not in tensors
+    }
+    kept = {name: value for name, value in tensors.items() if not name.endswith(".table")}
+    return kept | added, replace(shapes, transformer=transformer)
 
 
 def _tensors(found: weights.Checkpoint) -> dict[str, Tensor]:

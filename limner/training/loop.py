@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from limner.errors import LimnerError, WeightsError
 from limner.storage.files import wrap_os_errors
 from limner.training import checkpoint
+from limner.training.muon import Muon
 from limner.training.plot import plot_log
 
 
@@ -97,6 +98,12 @@ def autocast(config: LoopConfig) -> torch.autocast:
     return torch.autocast(device, torch.bfloat16, enabled=enabled)
 
 
+def muon_kind(config: LoopConfig) -> type[torch.optim.Muon]:
+    """Muon in float32 on a CPU that trains in float32, else PyTorch's, which is in bfloat16."""
+    is_cpu = torch.device(config.device).type == "cpu"
+    return Muon if is_cpu and not autocast(config)._enabled else torch.optim.Muon
+
+
 def optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """AdamW for everything, or Muon for the hidden matrices and AdamW for the rest."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -113,7 +120,7 @@ def optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimiz
     ]
     if hidden:
         found.append(
-            torch.optim.Muon(
+            muon_kind(config)(
                 hidden,
                 lr=config.muon_lr,
                 weight_decay=config.weight_decay,
@@ -203,8 +210,15 @@ class Loop:
             rows.append(self.train_step())
             if self.step % self.config.log_every == 0:
                 now = time.monotonic()
-                means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-                self._log({"steps_per_s": len(rows) / (now - clock), **means})
+                names = dict.fromkeys(name for row in rows for name in row)
+                means = {
+                    name: float(np.mean([row[name] for row in rows if name in row]))
+                    for name in names
+                }
+                rates = {"steps_per_s": len(rows) / (now - clock)}
+                if "pictures" in means:
+                    rates["pictures_per_s"] = means.pop("pictures") * rates["steps_per_s"]
+                self._log({**rates, **means})
                 show(f"loss {means['loss']:.4f}")
                 rows, clock = [], now
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:

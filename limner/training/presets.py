@@ -5,6 +5,7 @@ from typing import Any
 
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
+from limner.model.planner import PlannerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
 from limner.sampling.sampling import SamplingConfig
@@ -12,6 +13,10 @@ from limner.training.datasets import SetConfig
 from limner.training.loop import LoopConfig
 from limner.training.tasks.generator import GeneratorTraining
 from limner.training.tasks.image_tokenizer import ImageTokenizerTraining
+from limner.training.tasks.layout_examples import SceneMix
+from limner.training.tasks.layout_generator import LayoutTraining
+from limner.training.tasks.planner import PlannerTraining
+from limner.training.tasks.tiles import TileConfig
 from limner.training.tasks.upscaler import UpscalerTraining
 
 
@@ -23,8 +28,12 @@ class Preset:
     image_tokenizer: ImageTokenizerTraining
     generator: GeneratorTraining
     upscaler: UpscalerTraining
+    planner: PlannerTraining = field(default_factory=PlannerTraining)
     set: SetConfig = field(default_factory=SetConfig)
     sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
+    # What the generator learns in a run that draws layouts (limner begin --layouts), and from what.
+    layouts: LayoutTraining | None = None
+    tiles: TileConfig = field(default_factory=TileConfig)
 
     def sampling_table(self) -> dict[str, dict[str, Any]]:
         """How each quality is drawn, as it is kept with the weights."""
@@ -85,11 +94,24 @@ NANO_96 = replace(
     ),
     set=SetConfig(n_scenes=120_000),
     # Half the steps, and no choosing, draw as well; with less heat in the detail edges are calmer.
+    # A second look takes half of the specks away (docs/experiments.md, 2026-11-26).
     sampling={
         "low": replace(_STEADY, n_steps=16, detail_temperature=0.5),
-        "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5),
-        "high": replace(_STEADY, n_steps=64, detail_temperature=0.5, n_candidates=4),
+        "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5, revise_share=0.3),
+        "high": replace(
+            _STEADY, n_steps=64, detail_temperature=0.5, n_candidates=4, revise_share=0.3
+        ),
     },
+)
+
+# Layouts on 24 × 24 cells (192 px), from the weights of nano-96: limner begin --layouts.
+NANO_192 = replace(
+    NANO_96,
+    layouts=LayoutTraining(
+        loop=LoopConfig(
+            steps=6000, lr=1e-3, muon_lr=1e-3, ema=0.997, weight_decay=0.02, report_every=250
+        ),
+    ),
 )
 
 # A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
@@ -174,6 +196,12 @@ TINY = Preset(
         crop=8,
         n_pictures=8,
     ),
+    planner=PlannerTraining(
+        model=PlannerConfig(d=32, n_heads=2, n_layers=1, d_embedding=16, d_relation=8),
+        loop=LoopConfig(steps=20, lr=3e-3, warmup=2, report_every=20),
+        batch=8,
+        n_held_out=8,
+    ),
     set=SetConfig(n_scenes=64, n_captions=400, n_held_out=8),
     sampling={
         "low": SamplingConfig(n_steps=4),
@@ -194,12 +222,38 @@ TINY_48 = replace(
     ),
 )
 
+# As nano-192 is to nano-96; boxes of 4 cells on a canvas of 8.
+TINY_LAYOUTS = replace(
+    TINY,
+    layouts=LayoutTraining(
+        loop=LoopConfig(
+            steps=20, lr=3e-3, muon_lr=3e-3, warmup=5, report_every=20, precision="float32"
+        ),
+        canvas=8,
+        mix=SceneMix(
+            sides=((4, 1.0), (3, 0.3)), single_sides=((8, 0.5), (6, 0.2), (4, 0.3)), coloured=0.3
+        ),
+        batch=4,
+        single_batch=4,
+        n_asked=16,
+        n_held_out=4,
+    ),
+    tiles=TileConfig(
+        clear=((3, 8), (4, 12), (6, 8), (8, 8)),
+        coloured=((4, 4),),
+        every_single=4,
+        sides=(3, 4, 6, 8),
+    ),
+)
+
 PRESETS = {
     "nano": NANO,
     "nano-96": NANO_96,
+    "nano-192": NANO_192,
     "small": SMALL,
     "tiny": TINY,
     "tiny-48": TINY_48,
+    "tiny-layouts": TINY_LAYOUTS,
 }
 
 

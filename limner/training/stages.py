@@ -1,11 +1,12 @@
 """The stages of a run, in their order, each a short function over the one loop.
 
-A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/` and `upscaler/`, each with
-its checkpoint, its log and its contact sheets.
+A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/`, `upscaler/` and `planner/`,
+each with its checkpoint, its log and its contact sheets.
 """
 
 import fcntl
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,20 +19,27 @@ import torch
 from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
-from limner.model.text_tokenizer import TextTokenizer
+from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
-from limner.sampling.styles import in_style
+from limner.storage.checkpoints import weights
 from limner.storage.files import wrap_os_errors, write_whole
-from limner.training import checkpoint
+from limner.text.styles import in_style
+from limner.text.text_tokenizer import TextTokenizer
+from limner.training import checkpoint, precision
 from limner.training.budget import steps_until
-from limner.training.datasets import TrainingSet
+from limner.training.datasets import LibrarySet, TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
 from limner.training.tasks import text_tokenizer
 from limner.training.tasks.examples import Report
 from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.layout_examples import TileExamples
+from limner.training.tasks.layout_generator import LayoutGenerator, LayoutTask, LayoutTraining
+from limner.training.tasks.layout_sheet import SheetOfLayouts
+from limner.training.tasks.planner import PlannerTask
+from limner.training.tasks.tiles import choose_tiles, encode_tiles
 from limner.training.tasks.upscaler import UpscalerTask, make_pairs
 
 PROMPTS = (
@@ -107,7 +115,10 @@ def train_image_tokenizer(run: Run, report: Report) -> None:
 
 
 def train_generator(run: Run, report: Report) -> None:
-    """Captions to codes."""
+    """Captions to codes, or layouts to codes if the preset says so."""
+    if run.preset.layouts is not None:
+        _train_layouts(run, run.preset.layouts, report)
+        return
     tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
     image_tokenizer.to(run.device)
     train, held_out = run.data.examples(image_tokenizer, run.part("generator"), report)
@@ -137,6 +148,55 @@ def train_generator(run: Run, report: Report) -> None:
     )
 
 
+def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
+    """Scenes composed of tiles; the run must be one of weights that draw layouts."""
+    if not isinstance(run.data, LibrarySet):
+        raise SettingsError(
+            "Layouts are learned from drawings that scenes are composed of, not from pictures",
+            hint="take --data art or --data shapes",
+        )
+    begun = _load(run.folder, "generator")
+    model = TransformerConfig(**begun["about"]["model"])
+    if not model.layouts:
+        raise SettingsError(
+            f"The generator of the run {run.folder} does not draw layouts",
+            hint="begin the run from weights that draw: limner begin --layouts",
+        )
+    tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
+    library, wanted_of = run.data.library, run.data.artist_weights
+    tiles = choose_tiles(library, run.preset.tiles, run.data.weight)
+    folder = run.part("generator")
+    bank = encode_tiles(
+        tiles, library, image_tokenizer, folder, lambda _what, done, n: report(done, n)
+    )
+    train, held_out = (
+        TileExamples(
+            library,
+            bank,
+            wanted_of,
+            wanted.canvas,
+            run.preset.tiles.every_single,
+            wanted.mix,
+            split,
+        )
+        for split in ("train", run.data.tested)
+    )
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    sheet = SheetOfLayouts(image_tokenizer, run.preset.sampling["medium"])
+    about = {
+        "model": asdict(model),
+        "styles": begun["about"]["styles"],
+        "sampling": run.preset.sampling_table(),
+    }
+    _train(
+        run,
+        "generator",
+        lambda loop: LayoutTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        config.loop,
+        about,
+    )
+
+
 def train_upscaler(run: Run, report: Report) -> None:
     """Small pictures, as the image tokenizer rebuilds them, to large ones."""
     config = replace(run.preset.upscaler, loop=run.loop(run.preset.upscaler.loop))
@@ -154,11 +214,27 @@ def train_upscaler(run: Run, report: Report) -> None:
     )
 
 
+def train_planner(run: Run, report: Report) -> None:
+    """Prompts to layouts, from the words of the training set alone."""
+    tokenizer, wanted = load_text_tokenizer(run.folder), run.preset.planner
+    model = replace(wanted.model, n_vocab=tokenizer.n_vocab)
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    nouns = [run.data.nouns(lang) for lang in ("en", "zh")]
+    _train(
+        run,
+        "planner",
+        lambda loop: PlannerTask(replace(config, loop=loop), nouns, tokenizer),
+        config.loop,
+        {"model": asdict(model)},
+    )
+
+
 STAGES: dict[str, Callable[[Run, Report], None]] = {
     "text-tokenizer": train_text_tokenizer,
     "image-tokenizer": train_image_tokenizer,
     "generator": train_generator,
     "upscaler": train_upscaler,
+    "planner": train_planner,
 }
 
 
@@ -170,6 +246,8 @@ def _train(
     about: dict[str, Any],
 ) -> None:
     ends_at = math.inf if run.ends_at is None else run.ends_at
+    config, why = precision.chosen(config, _precision_before(run.part(stage)))
+    print(why, file=sys.stderr)
     if run.ends_at is not None and run.steps is None:
         config = replace(config, steps=steps_until(make, config, run.part(stage), run.ends_at))
     with _alone(run.part(stage)):
@@ -178,6 +256,14 @@ def _train(
         loop = Loop(make(config), config, run.part(stage), about)
         loop.resume()
         loop.run(ends_at=ends_at)
+
+
+def _precision_before(folder: Path) -> str | None:
+    """What a stage that goes on was trained in; None if it begins."""
+    if not weights.exists(folder / "checkpoint"):
+        return None
+    loop = weights.read(folder / "checkpoint").config.get("loop", {})
+    return str(loop["precision"]) if "precision" in loop else None
 
 
 @contextmanager
@@ -238,13 +324,24 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     )
     bundle = Bundle(config)
     bundle.image_tokenizer.load_state_dict(image.state_dict())
-    generator = Generator(config.transformer)
+    kind = LayoutGenerator if config.transformer.layouts else Generator
+    generator: Generator | LayoutGenerator = kind(config.transformer)
     generator.load_state_dict(generated["average"])
     bundle.transformer.load_state_dict(generator.transformer.state_dict())
     passes = upscalers(config.upscaler)
     passes.load_state_dict(enlarged["average"])
     bundle.upscalers.load_state_dict(passes.state_dict())
     return bundle.eval(), text
+
+
+def load_planner(folder: Path) -> Planner | None:
+    """The planner of a run, averaged weights; None if the run has not trained one."""
+    state = checkpoint.load(folder / "planner" / "checkpoint")
+    if state is None:
+        return None
+    planner = Planner(PlannerConfig(**state["about"]["model"]))
+    planner.load_state_dict(state["average"])
+    return planner.eval()
 
 
 def _load(folder: Path, stage: str) -> dict[str, Any]:

@@ -30,6 +30,15 @@ def test_an_unknown_engine_is_refused_before_anything_is_trained(run: Run) -> No
     assert "testcard" in result.stderr
 
 
+def test_an_unknown_part_is_refused_before_anything_is_drawn(run: Run) -> None:
+    result = run("evaluate", "--engine", "testcard", "--only", "compositions,taste")
+    assert result.returncode == 5
+    assert "'taste'" in result.stderr
+    assert result.stdout == ""
+    result = run("evaluate", "--engine", "testcard", "--purpose", "please")
+    assert result.returncode == 2
+
+
 def test_what_could_not_be_drawn_or_written_is_refused_at_once(run: Run) -> None:
     result = run("evaluate", "--engine", "testcard", "--json", "nowhere/figures.json")
     assert result.returncode == 4

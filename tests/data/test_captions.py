@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from limner.data.captions import STYLES, caption
+from limner.data.captions import PLAIN_STYLES, STYLES, caption
 from limner.data.emoji import art, splits
 from limner.data.emoji.concepts import Concept
 from limner.data.emoji.library import Library
@@ -14,6 +14,7 @@ from limner.data.scenes import (
     SceneSpec,
     random_spec,
 )
+from limner.data.sentences import Forms
 
 IDEOGRAPH = re.compile(r"[\u4e00-\u9fff]")
 
@@ -86,7 +87,7 @@ def test_every_artist_has_a_style_in_both_languages() -> None:
 
 
 def test_counts_and_colours_are_exact() -> None:
-    assert all(text.startswith("two blue apples") for text in _said(APPLES, "en"))
+    assert all("two blue apples" in text for text in _said(APPLES, "en"))
     assert all("两个蓝色的苹果" in text for text in _said(APPLES, "zh"))
     assert all("white background" in text for text in _said(APPLES, "en"))
     assert all("白色背景" in text for text in _said(APPLES, "zh"))
@@ -107,6 +108,42 @@ def test_a_relation_is_said_from_both_sides() -> None:
         "一只猫左边有一个绿色的苹果",
         "一只猫在一个绿色的苹果的右边",
     }
+
+
+def test_training_says_a_relation_as_people_write_it() -> None:
+    english, chinese = _said(PAIR, "en"), _said(PAIR, "zh")
+    assert english > ENGLISH_PAIR
+    assert {"green apple to the left of cat", "a cat with a green apple to its left"} <= english
+    assert {"please draw a cat right of a green apple"} & english
+    assert "绿色的苹果在猫左边" in chinese
+    held_out = {*Forms("en", held_out=True).of("relations", "left of")}
+    said = {form.format("a green apple", "a cat") for form in held_out}
+    assert len(english) > 60
+    assert not said & english
+
+
+def test_training_never_says_that_one_thing_does_something_to_the_other() -> None:
+    beside = SceneSpec(PAIR.objects, relation="next to")
+    said = " ".join(_said(beside, "en") | _said(beside, "zh"))
+    assert not [act for act in ("eating", "holding", "chasing", "抱着", "追着") if act in said]
+
+
+@pytest.mark.parametrize("artist", PLAIN_STYLES)
+def test_style_words_are_said_alone_in_training_and_not_in_questions(artist: str) -> None:
+    spec = SceneSpec((_item("1F408"),), artist=artist)
+    for lang in ("en", "zh"):
+        plain = PLAIN_STYLES[artist][lang]
+        alone = [word for word in plain if not any(word in said for said in STYLES[artist][lang])]
+        assert any(text.endswith(word) for text in _said(spec, lang) for word in plain)
+        asked = _said(spec, lang, split="S5")
+        assert not any(text.endswith(word) for text in asked for word in alone)
+
+
+def test_a_third_thing_is_listed_after_a_relation() -> None:
+    spec = SceneSpec((*PAIR.objects, _item("1F347")), relation="left of")
+    for split in ("train", "S5"):
+        assert all("grapes" in text for text in _said(spec, "en", split=split))
+    assert "a green apple to the left of a cat and grapes" in _said(spec, "en", split="S5")
 
 
 def test_sizes_are_adjectives() -> None:

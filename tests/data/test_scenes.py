@@ -11,10 +11,12 @@ from limner.data.scenes import (
     Mix,
     ObjectSpec,
     SceneSpec,
+    is_allowed,
     is_held_out_composition,
     may_train_on_spec,
     random_spec,
     render_scene,
+    swapped,
 )
 from limner.errors import DataError
 
@@ -164,3 +166,67 @@ def test_no_object_hides_in_its_background(library: Library) -> None:
     for spec in _scenes(library, 80, Mix(plain=0, painted=1, counted=1, related=1)):
         own = [item.colour or library[item.drawing].tint.natural for item in spec.objects]
         assert spec.background not in own
+
+
+CROWDED = Mix(plain=0, painted=0, counted=0, related=0, listed=0, crowded=1)
+
+
+def test_a_crowded_scene_has_three_to_six_things_apart_from_each_other(library: Library) -> None:
+    rng = np.random.default_rng(0)
+    numbers = set()
+    for _ in range(60):
+        spec = random_spec(rng, library, "train", CROWDED)
+        squares = [place for item in spec.objects for place in item.places]
+        numbers.add(len(squares))
+        for x, y, side in squares:
+            assert -1e-3 <= x - side / 2 <= x + side / 2 <= 1.001
+            assert -1e-3 <= y - side / 2 <= y + side / 2 <= 1.001
+        for i, (x, y, side) in enumerate(squares):
+            for other_x, other_y, other in squares[i + 1 :]:
+                apart = max(abs(x - other_x), abs(y - other_y))
+                assert apart > (side + other) / 2 - 2 / 24
+        assert render_scene(spec, library, 48).shape == (48, 48, 4)
+    assert numbers == {3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("name", ["left of", "above", "next to"])
+def test_the_relation_of_a_crowded_scene_is_seen(library: Library, name: str) -> None:
+    rng = np.random.default_rng(0)
+    mix = replace(CROWDED, relations={name: 1.0})
+    found = [random_spec(rng, library, "train", mix) for _ in range(60)]
+    related = [spec for spec in found if spec.relation == name]
+    assert len(related) > 15
+    if name == "next to":
+        return
+    axis = 0 if name == "left of" else 1
+    seen = [
+        first[axis] < second[axis]
+        for spec in related
+        for first in spec.objects[0].places
+        for second in spec.objects[1].places
+    ]
+    assert np.mean(seen) > 0.95
+
+
+@pytest.mark.parametrize("relation", ["left of", "right of", "above", "below", "on"])
+def test_an_exchanged_scene_shows_the_same_things_the_other_way_round(
+    library: Library, relation: str
+) -> None:
+    rng = np.random.default_rng(1)
+    mix = Mix(plain=0, painted=0, counted=0, related=1, listed=0, relations={relation: 1.0})
+    spec = random_spec(rng, library, "train", mix)
+    other = swapped(rng, spec, library)
+    assert other is not None
+    assert [o.drawing for o in other.objects] == [o.drawing for o in spec.objects[::-1]]
+    assert [o.colour for o in other.objects] == [o.colour for o in spec.objects[::-1]]
+    assert (other.relation, other.background) == (relation, spec.background)
+    (a, b), (c, d) = ([o.places[0][:2] for o in one.objects] for one in (spec, other))
+    axis = 0 if relation in ("left of", "right of") else 1
+    assert (a[axis] < b[axis]) == (c[axis] < d[axis])
+    assert is_allowed(other, library, "train")
+
+
+def test_only_a_scene_of_two_with_sides_can_be_exchanged(library: Library) -> None:
+    rng = np.random.default_rng(1)
+    for mix in (Mix(plain=1, painted=0, counted=0, related=0, listed=0), CROWDED):
+        assert swapped(rng, random_spec(rng, library, "train", mix), library) is None

@@ -15,7 +15,7 @@ from limner.model.attention import (
     scattered_step,
     scattered_table,
 )
-from limner.model.block_sparse import (
+from limner.sampling.block_sparse import (
     block_count,
     block_size,
     pair_mask,

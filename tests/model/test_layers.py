@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from limner.model.attention import dense_mask, scattered_table
-from limner.model.block_sparse import step_mask
 from limner.model.layers import (
     Attend,
     KeyValue,
@@ -13,6 +12,7 @@ from limner.model.layers import (
     Rotary,
     rotate,
 )
+from limner.sampling.block_sparse import step_mask
 
 D, HEADS, N = 48, 3, 100
 

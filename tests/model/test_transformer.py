@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.model.block_sparse import pair_mask
 from limner.model.bundle import BundleConfig
 from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.layers import rotate
 from limner.model.transformer import Transformer, TransformerConfig, axial_rotary
+from limner.sampling.block_sparse import pair_mask
 
 CONFIG = TransformerConfig(
     n_vocab=50,
@@ -32,7 +32,7 @@ CONFIG = TransformerConfig(
 KINDS = ["dense", "scattered", "alternate"]
 
 
-def make(kind: str = "alternate", **changes: int) -> Transformer:
+def make(kind: str = "alternate", **changes: Any) -> Transformer:
     """A random transformer whose code heads, which start at zero, have values."""
     torch.manual_seed(1)
     model = Transformer(replace(CONFIG, attention=kind, **changes)).eval()

@@ -16,10 +16,10 @@ from limner.data.sources.base import Sample
 from limner.engines.transformer.torch_backend import TorchNetwork
 from limner.errors import DataError, SettingsError, WeightsError
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.model.text_tokenizer import NULL
 from limner.model.upscaler import UpscalerConfig
 from limner.sampling.decoding import draw_codes, last
 from limner.sampling.sampling import SamplingConfig, uniforms
+from limner.text.text_tokenizer import NULL
 from limner.training import stages
 from limner.training.datasets import (
     LibrarySet,
@@ -286,7 +286,9 @@ def test_two_processes_do_not_train_the_same(finished: stages.Run) -> None:
 def test_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="'huge' is not known") as caught:
         preset("huge")
-    assert caught.value.hint == "presets: nano, nano-96, small, tiny, tiny-48"
+    assert (
+        caught.value.hint == "presets: nano, nano-96, nano-192, small, tiny, tiny-48, tiny-layouts"
+    )
     with pytest.raises(SettingsError, match="depth is 33; it must be 1 to 32"):
         preset("nano", 33)
     assert preset("nano", 2).generator.model.n_query_layers == 2
@@ -388,6 +390,7 @@ class Kinds:
         self.weights: NDArray[np.floating[Any]] = np.array([1.0] * 7 + [3.0])
         self.is_scene: NDArray[np.bool_] = np.arange(8) > 4
         self.concepts: NDArray[np.integer[Any]] = np.arange(8)
+        self.partners: NDArray[np.integer[Any]] = np.full(8, -1)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         return f"number {index}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.errors import DataError, OutputError, SettingsError
-from limner.model.text_tokenizer import (
+from limner.text.text_tokenizer import (
     FIRST_CHARACTER,
     TextTokenizer,
     normalise,

@@ -22,7 +22,6 @@ from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.engines.transformer.postprocess import picture, picture_in
 from limner.imaging import codec
-from limner.model.text_tokenizer import NULL
 from limner.request import (
     Edit,
     ImageRequest,
@@ -38,13 +37,17 @@ from limner.sampling.decoding import (
     draw_codes,
     filled_in,
 )
+from limner.sampling.revising import count_revise_steps, revise_codes
 from limner.sampling.sampling import (
+    DRAWING,
+    REVISING,
     Floats,
     Ints,
     SamplingConfig,
     uniforms,
 )
-from limner.sampling.styles import Style, in_style
+from limner.text.styles import Style, in_style
+from limner.text.text_tokenizer import NULL
 
 _FACTOR = 4  # of one pass of the upscalers
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
@@ -73,8 +76,16 @@ class _Job:
         """Decoder passes."""
         return sum(
             count_steps(self.config, int(window.hidden.sum()), len(window.hidden))
-            for window in self.windows
+            + (count_revise_steps(self.config, int(window.hidden.sum())) if self.is_told(i) else 0)
+            for i, window in enumerate(self.windows)
         )
+
+    def is_told(self, i: int) -> bool:
+        """Whether window `i` is drawn by the prompt: a further square of a wide picture is not.
+
+        Told the prompt, or nothing, it would draw its subject once more.
+        """
+        return i == 0 or self.one.request.source is not None
 
 
 class OnnxEngine(Engine):
@@ -134,9 +145,12 @@ class OnnxEngine(Engine):
             least = job.one.request.retry_below
             if least is not None and job.score < least and not job.one.is_dropped():
                 yield from self._try_again(job)
+        yield from self._revise(jobs, 0)
+        for job in jobs:
             for i in range(1, len(job.windows)):
                 if not job.one.is_dropped():
                     yield from self._draw_window([job], i)
+                    yield from self._revise([job], i)
             if not job.one.is_dropped():
                 finished = self._finish(job)
                 yield job.one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
@@ -185,17 +199,52 @@ class OnnxEngine(Engine):
     def _draw_window(self, jobs: list[_Job], i: int) -> Iterator[tuple[ImageTask, Event]]:
         """Draw window `i` of jobs; the last step leaves it in their codes."""
         for partial in self._partials(jobs, i):
-            parts = np.split(partial.codes, len(jobs))
-            for job, codes in zip(jobs, parts, strict=True):
-                job.n_done += 1
-                yield job.one, Progress(job.n_done, job.n_steps + 1, "drawing")
-                if job.n_done in _preview_steps(job.n_steps, job.one.request.previews):
-                    seen = self._preview(job, i, replace(partial, codes=codes))
-                    yield job.one, Preview(job.one.index, seen, job.n_done, job.n_steps)
+            yield from self._told(jobs, i, partial)
+        parts = np.split(partial.codes, len(jobs))
         for job, codes in zip(jobs, parts, strict=True):
             best = self._choose(job, codes) if i == 0 and not job.one.is_dropped() else 0
             places = job.windows[i].places
             job.codes[places], job.drawn[places] = codes[best], True
+
+    def _revise(self, jobs: list[_Job], i: int) -> Iterator[tuple[ImageTask, Event]]:
+        """Look at window `i` of jobs once more, and draw its least likely cells anew."""
+        first = jobs[0]
+        n_steps = count_revise_steps(first.config, int(first.windows[i].hidden.sum()))
+        if not n_steps or not first.is_told(i):
+            return
+        places = [job.windows[i].places for job in jobs]
+        prompt, nothing = self._texts(jobs)
+        partials = revise_codes(
+            self.network,
+            prompt,
+            nothing,
+            np.stack([job.codes[own] for job, own in zip(jobs, places, strict=True)]),
+            first.windows[i].hidden,
+            np.stack(
+                [
+                    self._numbers(job, 0, REVISING)[own]
+                    for job, own in zip(jobs, places, strict=True)
+                ]
+            ),
+            first.config,
+        )
+        for partial in partials:
+            yield from self._told(jobs, i, partial)
+        for job, own, codes in zip(jobs, places, partial.codes, strict=True):
+            job.codes[own] = codes
+            if i == 0:
+                job.score = float(self._scores(job, codes[None])[0])
+
+    def _told(
+        self, jobs: list[_Job], i: int, partial: Partial
+    ) -> Iterator[tuple[ImageTask, Event]]:
+        """A step of window `i` of jobs, whose candidates are the rows of `partial`."""
+        for job, codes in zip(jobs, np.split(partial.codes, len(jobs)), strict=True):
+            job.n_done += 1
+            yield job.one, Progress(job.n_done, job.n_steps + 1, "drawing")
+            if job.n_done in _preview_steps(job.n_steps, job.one.request.previews):
+                seen = self._preview(job, i, replace(partial, codes=codes))
+                yield job.one, Preview(job.one.index, seen, job.n_done, job.n_steps)
 
     def _choose(self, job: _Job, candidates: Ints) -> int:
         """The place of the best scored candidate (N, n_cells, n_groups), whose score is kept."""
@@ -226,14 +275,10 @@ class OnnxEngine(Engine):
             for job in jobs
             for k in range(rows)
         ]
-        prompt, nothing, allowed_codes = np.concatenate([job.prompt for job in jobs]), None, None
-        if i and first.one.request.source is None:
-            # Told the prompt, or nothing, a further square would draw its subject once more.
-            prompt = self.nothing
+        (prompt, nothing), allowed_codes = self._texts(jobs), None
+        if not first.is_told(i):
+            prompt, nothing = self.nothing, None
             allowed_codes = _corners(first.codes[first.windows[0].places], shape.grid)
-        elif first.one.request.prompt:
-            nothing = np.zeros_like(prompt)
-            nothing[:, 0] = NULL
         return draw_codes(
             self.network,
             prompt.repeat(rows, axis=0),
@@ -244,9 +289,18 @@ class OnnxEngine(Engine):
             allowed_codes,
         )
 
-    def _numbers(self, job: _Job, candidate: int) -> Floats:
-        one, n_cells = job.one, job.start.canvas.n_cells
-        return uniforms(one.seed, one.index, candidate, n_cells, self.network.shape.n_groups)
+    def _texts(self, jobs: list[_Job]) -> tuple[Ints, Ints | None]:
+        """What jobs draw, (B, T), and no prompt beside it for guidance, if there is a prompt."""
+        prompt = np.concatenate([job.prompt for job in jobs])
+        if not jobs[0].one.request.prompt:
+            return prompt, None
+        nothing = np.zeros_like(prompt)
+        nothing[:, 0] = NULL
+        return prompt, nothing
+
+    def _numbers(self, job: _Job, candidate: int, purpose: int = DRAWING) -> Floats:
+        one, n_cells, n_groups = job.one, job.start.canvas.n_cells, self.network.shape.n_groups
+        return uniforms(one.seed, one.index, candidate, n_cells, n_groups, purpose)
 
     def _prompt(self, one: ImageTask) -> Ints:
         """What is drawn, as tokens (1, T)."""

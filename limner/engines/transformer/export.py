@@ -8,7 +8,7 @@ import hashlib
 import io
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from limner.engines.transformer import planner_export
 from limner.engines.transformer.torch_backend import shape_of
 from limner.model.bundle import Bundle
-from limner.model.text_tokenizer import TextTokenizer
+from limner.model.layout_transformer import (
+    Elements,
+    LayoutTransformer,
+    Told,
+    token_marks,
+)
+from limner.model.planner import Planner
 from limner.model.transformer import EncodedText
+from limner.sampling.cells import Places
 from limner.storage.checkpoints import quantised, weights
+from limner.text.text_tokenizer import TextTokenizer
 
 KIND = "limner-onnx"
 _LARGE = 256  # bytes; smaller constants stay in the graph
@@ -135,18 +144,75 @@ class UpscaleGraph(nn.Module):
         return larger.clamp(0, 1)
 
 
+class LayoutStepGraph(nn.Module):
+    """`LayoutTransformer.step_layout`, all inputs as tensors, and the first code's scores."""
+
+    def __init__(self, model: Bundle) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        memory: Tensor,
+        told: Tensor,
+        cache: Tensor,
+        seen: Tensor,
+        codes: Tensor,
+        known: list[Tensor],
+        asked: list[Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Read cells and look at the next ones; known, asked: the fields of `Elements`."""
+        transformer = self.model.transformer
+        assert isinstance(transformer, LayoutTransformer)
+        keys = [(memory[:, i, 0], memory[:, i, 1]) for i in range(memory.shape[1])]
+        hidden, fresh = transformer.step_layout(
+            Told(keys, token_marks(told)), cache, seen, codes, Elements(*known), Elements(*asked)
+        )
+        return hidden, transformer.head.first(hidden), fresh
+
+
+class LayoutImageGraph(nn.Module):
+    """Codes (B, n, n_groups) of cells, and their places, to unit vectors (B, E)."""
+
+    def __init__(self, model: Bundle) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, codes: Tensor, places: list[Tensor]) -> Tensor:
+        """Embed pictures."""
+        transformer = self.model.transformer
+        assert isinstance(transformer, LayoutTransformer)
+        return transformer.embed_cells(codes, Elements(*places))
+
+
+class RowsGraph(nn.Module):
+    """Codes (B, rows, columns, n_groups) to premultiplied RGBA of eight pixels a cell."""
+
+    def __init__(self, model: Bundle) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Decode canvases of any sides."""
+        return self.model.image_tokenizer.decode_rows(codes).clamp(0, 1)
+
+
 @dataclass(frozen=True)
 class Graph:
     """What is exported: a module, example inputs, and which of their dimensions vary."""
 
     module: nn.Module
-    inputs: dict[str, Tensor]
-    varying: dict[str, Dims]
+    inputs: dict[str, Any]  # tensors and lists of them
+    varying: dict[str, Any]  # Dims of each input, or a list of them for a list
     outputs: tuple[str, ...]
 
 
 def export(
-    bundle: Bundle, text_tokenizer: TextTokenizer, folder: Path, about: dict[str, Any]
+    bundle: Bundle,
+    text_tokenizer: TextTokenizer,
+    folder: Path,
+    about: dict[str, Any],
+    planner: Planner | None = None,
 ) -> weights.Checkpoint:
     """Write a folder that `OnnxEngine` draws from; returns it.
 
@@ -158,13 +224,18 @@ def export(
     packed = quantised.pack(bundle.float_arrays())
     tables = {name: value.numpy() for name, value in bundle.state_dict().items() if "table" in name}
     bundle.load_arrays({**quantised.unpack(packed), **tables})
-    exported = {name: _exported(graph) for name, graph in graphs(bundle).items()}
+    wanted, shapes = graphs(bundle), bundle.config.to_dict()
+    if planner is not None:
+        packed |= planner_export.pack(planner)
+        wanted["planner"] = Graph(*planner_export.graph(planner))
+        shapes["planner"] = asdict(planner.config)
+    exported = {name: _exported(graph) for name, graph in wanted.items()}
     contents = {f"{name}.onnx": model for name, (model, _) in exported.items()}
     contents["text_tokenizer.json"] = text_tokenizer.to_json().encode()
     config = {
         "kind": KIND,
         **about,
-        "model": bundle.config.to_dict(),
+        "model": shapes,
         "graphs": {name: wanted for name, (_, wanted) in exported.items()},
     }
     parts = quantised.shards({**packed, **tables}, _SHARD_BYTES)
@@ -174,6 +245,8 @@ def export(
 
 def graphs(bundle: Bundle) -> dict[str, Graph]:
     """All graphs by the name of their file."""
+    if bundle.config.transformer.layouts:
+        return _layout_graphs(bundle)
     config, shape = bundle.config.transformer, shape_of(bundle.transformer)
     layers, two, heads, d_head = shape.cache
     n_text_layers = config.n_content_layers + config.n_query_layers
@@ -208,6 +281,12 @@ def graphs(bundle: Bundle) -> dict[str, Graph]:
         "image": Graph(ImageGraph(bundle), {"codes": codes}, {"codes": {0: "n"}}, ("unit_vector",)),
         "pixels": Graph(PixelsGraph(bundle), {"codes": codes}, {"codes": {0: "n"}}, ("pictures",)),
     }
+    return found | _later_graphs(bundle) | _picture_graphs(bundle)
+
+
+def _later_graphs(bundle: Bundle) -> dict[str, Graph]:
+    """Scores of a cell's codes after the first, and enlarging."""
+    found, rows, asked, config = {}, 2, 4, bundle.config.transformer
     for group in range(1, config.n_groups):
         later = {
             "hidden": torch.zeros(rows, asked, config.d),
@@ -216,25 +295,99 @@ def graphs(bundle: Bundle) -> dict[str, Graph]:
         varies = {name: {0: "rows", 1: "asked"} for name in later}
         found[f"code{group}"] = Graph(LaterGraph(bundle), later, varies, ("scores",))
     px = bundle.config.image_tokenizer.image_px
-    picture = torch.zeros(pictures, 4, px, px)
-    found["codes"] = Graph(
-        CodesGraph(bundle), {"pictures": picture}, {"pictures": {0: "n"}}, ("codes",)
-    )
     for i in range(len(bundle.upscalers)):
         found[f"upscale{i + 1}"] = Graph(
             UpscaleGraph(bundle, i),
-            {"pictures": picture},
+            {"pictures": torch.zeros(2, 4, px, px)},
             {"pictures": {0: "n", 2: "height", 3: "width"}},
             ("larger",),
         )
     return found
 
 
+def _picture_graphs(bundle: Bundle) -> dict[str, Graph]:
+    """Pictures of the one size to codes."""
+    px = bundle.config.image_tokenizer.image_px
+    picture = {"pictures": torch.zeros(2, 4, px, px)}
+    return {"codes": Graph(CodesGraph(bundle), picture, {"pictures": {0: "n"}}, ("codes",))}
+
+
+def _layout_graphs(bundle: Bundle) -> dict[str, Graph]:
+    """The graphs of weights that draw layouts; canvases and pictures are of any sides."""
+    config = bundle.config.transformer
+    n_text_layers = config.n_content_layers + config.n_query_layers
+    heads, d_head = config.n_heads, config.d // config.n_heads
+    rows, text, past, now, asked, n = 2, 5, 6, 3, 4, 7
+    known, now_asked = _places(rows, now), _places(rows, asked)
+    step = {
+        "memory": torch.zeros(rows, n_text_layers, 2, heads, text, d_head),
+        "told": torch.zeros(rows, text, dtype=torch.long),
+        "cache": torch.zeros(rows, config.n_content_layers + 1, 2, heads, past, d_head),
+        "seen": torch.zeros(rows, past, dtype=torch.long),
+        "codes": torch.zeros(rows, now, config.n_groups, dtype=torch.long),
+        "known": known,
+        "asked": now_asked,
+    }
+    step_varies = {
+        "memory": {0: "rows", 4: "text"},
+        "told": {0: "rows", 1: "text"},
+        "cache": {0: "rows", 4: "past"},
+        "seen": {0: "rows", 1: "past"},
+        "codes": {0: "rows", 1: "now"},
+        "known": [{0: "rows", 1: "now"}] * len(known),
+        "asked": [{0: "rows", 1: "asked"}] * len(now_asked),
+    }
+    image = {"codes": torch.zeros(rows, n, config.n_groups, dtype=torch.long)}
+    image_varies = {0: "rows", 1: "n"}
+    canvas = torch.zeros(rows, n, n + 1, config.n_groups, dtype=torch.long)
+    px = bundle.config.image_tokenizer.image_px
+    found = {
+        "text": Graph(
+            TextGraph(bundle),
+            {"text": torch.ones(rows, text, dtype=torch.long)},
+            {"text": {0: "rows", 1: "text"}},
+            ("memory_out", "mask_out", "unit_vector"),
+        ),
+        "step": Graph(LayoutStepGraph(bundle), step, step_varies, ("hidden", "scores", "fresh")),
+        "image": Graph(
+            LayoutImageGraph(bundle),
+            {**image, "places": _places(rows, n)},
+            {"codes": image_varies, "places": [image_varies] * len(fields(Places))},
+            ("unit_vector",),
+        ),
+        "pixels": Graph(
+            RowsGraph(bundle),
+            {"codes": canvas},
+            {"codes": {0: "n", 1: "rows", 2: "columns"}},
+            ("pictures",),
+        ),
+        "codes": Graph(
+            CodesGraph(bundle),
+            {"pictures": torch.zeros(rows, 4, px, px + 8)},
+            {"pictures": {0: "n", 2: "height", 3: "width"}},
+            ("codes",),
+        ),
+    }
+    return found | _later_graphs(bundle)
+
+
+def _places(rows: int, n: int) -> list[Tensor]:
+    """Example inputs of the fields of `Elements`."""
+    places = Places(*_NO_PLACES).take(np.zeros((rows, n), np.int64))
+    return [torch.from_numpy(getattr(places, field.name)) for field in fields(Places)]
+
+
+_NO_PLACES = (
+    np.zeros(1, np.int64),
+    *(np.zeros((1, 4), np.int64), np.zeros((1, 4), np.float32)) * 2,
+    np.zeros((1, 2), np.float32),
+    np.zeros((1, 2), np.int64),
+)
+
+
 def _exported(graph: Graph) -> tuple[bytes, list[str]]:
     """A graph without its weights, and the names of the weights that it wants."""
-    dims = {
-        name: dict.fromkeys(graph.varying[name], torch.export.Dim.DYNAMIC) for name in graph.inputs
-    }
+    dims = {name: _dynamic(graph.varying[name]) for name in graph.inputs}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -242,7 +395,7 @@ def _exported(graph: Graph) -> tuple[bytes, list[str]]:
             graph.module,
             kwargs=graph.inputs,
             dynamic_shapes=dims,
-            input_names=list(graph.inputs),
+            input_names=[name for part in graph.inputs.items() for name in _names(*part)],
             output_names=list(graph.outputs),
             dynamo=True,
             optimize=True,
@@ -252,6 +405,19 @@ def _exported(graph: Graph) -> tuple[bytes, list[str]]:
     buffer = io.BytesIO()
     onnx.save(program.model_proto, buffer)
     return _without_weights(onnx.load_model_from_string(buffer.getvalue()), graph.module)
+
+
+def _names(name: str, value: Tensor | list[Tensor]) -> list[str]:
+    """Names of a graph's inputs: those of a list are the fields of `Places` after its own."""
+    if isinstance(value, Tensor):
+        return [name]
+    return [f"{name}_{field.name}" for field in fields(Places)]
+
+
+def _dynamic(varying: Any) -> Any:
+    if isinstance(varying, list):
+        return [_dynamic(part) for part in varying]
+    return dict.fromkeys(varying, torch.export.Dim.DYNAMIC)
 
 
 def _without_weights(model: onnx.ModelProto, module: nn.Module) -> tuple[bytes, list[str]]:

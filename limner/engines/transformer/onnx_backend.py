@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from limner.engines import cores
 from limner.engines.transformer.tiling import in_bands
 from limner.errors import WeightsError
-from limner.model.text_tokenizer import TextTokenizer
 from limner.sampling.decoding import Bools, Shape
 from limner.sampling.sampling import Floats, Ints
 from limner.storage.checkpoints import quantised, weights
+from limner.text.text_tokenizer import TextTokenizer
 
 KIND = "limner-onnx"
 TURNED = "^T"  # a weight's name in a graph that wants it transposed

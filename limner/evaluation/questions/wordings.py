@@ -31,7 +31,7 @@ from limner.evaluation.samples import (
     Rebuild,
     draw_all,
 )
-from limner.training.tasks.backbone import SOURCE_PX, pooled_features
+from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
 # A look, whose hands have it, and the word that people say for it. Training captions say these
 # words within longer ones only: "outlined Streamline style", "flat Fluent style", "soft 3D look".
@@ -71,7 +71,7 @@ class Hands:
     """Tells whose hand drew a picture, by least squares on the training drawings' features."""
 
     def __init__(
-        self, memory: TrainingIndex, library: Library, judge: Judge, without: set[str]
+        self, memory: TrainingIndex, library: Library, backbone: Backbone, without: set[str]
     ) -> None:
         """`without` are keys of concepts whose drawings are not looked at.
 
@@ -86,7 +86,7 @@ class Hands:
                 "Hands cannot be told apart: the library has drawings of fewer than two artists",
                 hint="build the library with all artists, `limner data build`, or leave out words",
             )
-        self._backbone = judge.backbone
+        self._backbone = backbone
         features = memory.features[known].astype(np.float64)
         owners = np.array([self.artists.index(names[row]) for row in np.flatnonzero(known)])
         # Each artist counts alike, whoever drew more.
@@ -100,10 +100,15 @@ class Hands:
             spread + ridge * np.eye(len(spread)), (x * weights[:, None]).T @ targets
         )
 
-    def of(self, pictures: Pixels) -> list[str]:
-        """The artist of each premultiplied picture (N, SOURCE_PX, SOURCE_PX, 4)."""
+    def of(self, pictures: Pixels, among: Sequence[str] | None = None) -> list[str]:
+        """The artist of each premultiplied picture (N, SOURCE_PX, SOURCE_PX, 4).
+
+        One of all artists, or one of those named in `among`.
+        """
         features = unit(pooled_features(self._backbone, pictures, GROUND))
         scores = (features - self._mean) @ self._map
+        if among is not None:
+            scores[:, [name not in among for name in self.artists]] = -np.inf
         return [self.artists[int(best)] for best in scores.argmax(1)]
 
 
@@ -215,7 +220,7 @@ def word_rows(
 ) -> list[RuleRow]:
     """The true pictures, the engine's in each language, and its English ones without the words."""
     questions = ask_words(library, n, seed)
-    hands = Hands(memory, library, judge, {q.spec.objects[0].concept for q in questions})
+    hands = Hands(memory, library, judge.backbone, {q.spec.objects[0].concept for q in questions})
     true = np.stack([render_scene(q.spec, library, SOURCE_PX) for q in questions])
     found = {(TRUE, ""): true}
     if rebuild is not None:

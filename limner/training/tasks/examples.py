@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class SceneExamples:
         self.specs, self.codes, self.weights = specs, codes, weights
         self.is_scene: NDArray[np.bool_] = np.array([not is_plain(spec) for spec in specs])
         self.library, self.split = library, split
+        self.partners: NDArray[np.integer[Any]] = _partners(specs)
         self.concepts: NDArray[np.integer[Any]] = np.array(
             [_number(_shown(spec)) for spec in specs]
         )
@@ -56,6 +58,7 @@ class SourceExamples:
         self.codes = codes
         self.weights: NDArray[np.floating[Any]] = np.ones(len(codes))
         self.is_scene: NDArray[np.bool_] = np.zeros(len(codes), bool)
+        self.partners: NDArray[np.integer[Any]] = np.full(len(codes), -1)
         self._captions = [
             [text for texts in source.get(i, px=8).captions.values() for text in texts]
             for i in range(len(codes))
@@ -70,10 +73,27 @@ class SourceExamples:
         return captions[int(rng.integers(len(captions)))]
 
 
+def _partners(specs: Sequence[SceneSpec]) -> NDArray[np.integer[Any]]:
+    """For each scene the neighbour that shows its two things exchanged, or -1."""
+    found = np.full(len(specs), -1)
+    for i, (one, other) in enumerate(pairwise(specs)):
+        things = [item.drawing for item in one.objects]
+        turned = [item.drawing for item in other.objects[::-1]]
+        is_pair = one.relation == other.relation != "none" and things == turned
+        if is_pair and len(things) == 2 and found[i] < 0:
+            found[i], found[i + 1] = i + 1, i
+    return found
+
+
 def _shown(spec: SceneSpec) -> str:
     """What a scene shows, the same whoever drew it."""
     items = [f"{item.concept}*{item.count}{item.colour or ''}" for item in spec.objects]
     return f"{items}{spec.relation}{spec.background}"
+
+
+def shown_number(spec: SceneSpec) -> int:
+    """Equal where two scenes show the same, whoever drew it."""
+    return _number(_shown(spec))
 
 
 def _number(text: str) -> int:

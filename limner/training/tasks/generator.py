@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from limner.engines.transformer.torch_backend import TorchNetwork
 from limner.model.contrastive import ContrastiveLoss
 from limner.model.image_tokenizer import ImageTokenizer
-from limner.model.text_tokenizer import NULL, TextTokenizer
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.sampling.decoding import draw_codes, last
 from limner.sampling.sampling import SamplingConfig, spread_order, uniforms
+from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.loop import LoopConfig
 from limner.training.tasks.image_tokenizer import to_pixels
 from limner.training.tasks.sheet import write_sheet
@@ -57,6 +57,7 @@ class Examples(Protocol):
     weights: NDArray[np.floating[Any]]  # (N,), how often each is wanted among its kind
     is_scene: NDArray[np.bool_]  # (N,), the one kind: composed; the other: as the artist drew it
     concepts: NDArray[np.integer[Any]]  # (N,), equal where two pictures show the same thing
+    partners: NDArray[np.integer[Any]]  # (N,), the picture with its two things exchanged, or -1
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """One of the captions of example `index`."""
@@ -111,6 +112,11 @@ class GeneratorTask:
             sums = np.cumsum(self.examples.weights[members])
             places = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
             chosen[rows] = members[np.minimum(places, len(members) - 1)]
+        # "A left of B" beside "B left of A": only the order of the words tells them apart.
+        for i in range(0, int(self.config.batch * self.config.paired) - 1, 2):
+            partner = self.examples.partners[chosen[i]]
+            if partner >= 0:
+                chosen[i + 1] = partner
         return chosen
 
     def _at(self, share: tuple[float, float], step: int) -> float:

@@ -16,7 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from limner.errors import DataError, SettingsError
-from limner.model.text_tokenizer import (
+from limner.storage.files import check_writable, write_whole
+from limner.text.text_tokenizer import (
     FIRST_CHARACTER,
     TextTokenizer,
     id_from_character,
@@ -24,7 +25,6 @@ from limner.model.text_tokenizer import (
     normalise,
     split,
 )
-from limner.storage.files import check_writable, write_whole
 
 _GAP = -1  # stands for a character without a token: no merge crosses it
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.sampling.styles import Style, in_style
+from limner.text.styles import Style, in_style
 
 NOTO = Style("Noto style", "Noto 风格", ("noto",), is_default=True)
 FLAT = Style("flat Fluent style", "扁平风格", ("flat fluent", "扁平"), is_default=True)

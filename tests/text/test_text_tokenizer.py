@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from limner.errors import InvalidRequest, OutputError, WeightsError
-from limner.model.text_tokenizer import (
+from limner.text.text_tokenizer import (
     EOS,
     FIRST_BYTE,
     FIRST_CHARACTER,
@@ -276,5 +276,5 @@ def test_one_endless_word_is_encoded_in_good_time() -> None:
 
 
 def test_drawing_needs_no_torch_for_its_text() -> None:
-    code = "import sys, limner.model.text_tokenizer; sys.exit('torch' in sys.modules)"
+    code = "import sys, limner.text.text_tokenizer; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

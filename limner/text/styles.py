@@ -24,13 +24,21 @@ class Style:
     is_default: bool  # whether a seed may choose it
 
 
+def _names(prompt: str, word: str) -> bool:
+    """Whether a prompt says a style's word; English ones as whole words: flatbread is not flat."""
+    if not word.isascii():
+        return word in prompt
+    start = r"(?<!\w)" if word[0].isalnum() else ""
+    return re.search(rf"{start}{re.escape(word)}(?!\w)", prompt) is not None
+
+
 def in_style(prompt: str, styles: Sequence[Style], seed: int, picture: int) -> str:
     """The prompt, with one of the default styles said after it unless it names any style.
 
     Which one depends on (seed, picture) alone.
     """
     lowered = prompt.lower()
-    if any(word in lowered for style in styles for word in style.words):
+    if any(_names(lowered, word) for style in styles for word in style.words):
         return prompt
     choices = [style for style in styles if style.is_default]
     if not choices:

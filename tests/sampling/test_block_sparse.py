@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from limner.model.block_sparse import (
+from limner.sampling.block_sparse import (
     block_count,
     block_size,
     block_table,
@@ -25,7 +25,7 @@ from limner.model.block_sparse import (
 GOLDEN = "8dc60b5b188291f1"
 DIGEST = """
 import hashlib, sys
-from limner.model.block_sparse import block_table
+from limner.sampling.block_sparse import block_table
 tables = [
     block_table(n, r, seed, layer, causal, window)
     for n in (1, 2, 16, 64, 250, 1024)

@@ -1,0 +1,1 @@
+"""Compositions judged thing by thing: cut at connected areas, each crop named."""

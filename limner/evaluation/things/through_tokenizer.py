@@ -1,0 +1,33 @@
+"""True pictures to codes and back, by the weights that draw: what no transformer can better."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.engines.transformer.conditioning import start
+from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.postprocess import picture
+from limner.request import ImageRequest, Variation, size_of
+from limner.studio import Studio
+
+Pixels = NDArray[np.uint8]
+
+
+class ThroughTokenizer:
+    """Encodes and decodes straight RGBA pictures (H, W, 4) as the engine's own drawings are."""
+
+    def __init__(self, engine: OnnxEngine) -> None:
+        self._network = engine.network
+
+    @classmethod
+    def of(cls, studio: Studio) -> "ThroughTokenizer | None":
+        """That of the studio's engine; None if it has no image tokenizer."""
+        engine = studio.engine()
+        return cls(engine) if isinstance(engine, OnnxEngine) else None
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """The picture as it comes back, at its own size."""
+        size = size_of(pixels)
+        begun = start(self._network, ImageRequest("", size=size, source=Variation(pixels)))
+        px = self._network.config["model"]["image_tokenizer"]["image_px"]
+        n_passes = 1 if min(size.width, size.height) <= px * 4 else 2
+        return picture(self._network, begun.codes, begun.canvas, n_passes)

@@ -1,0 +1,1 @@
+"""From a prompt to a layout: which things a picture has, and where."""

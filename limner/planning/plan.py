@@ -1,0 +1,220 @@
+"""Planning: from a prompt and a canvas to a layout, in NumPy.
+
+The planner's network (planner.py, exported to ONNX) reads the prompt; what it says is taken apart
+here and placed by placing.py. A prompt that names one thing, or none, has one box: the canvas.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.planning import placing
+from limner.planning.layout import MAX_THINGS, Layout, Thing
+from limner.planning.placing import Item
+from limner.text import phrases
+from limner.text.prompt_units import Units, padded, units_of
+from limner.text.text_tokenizer import TextTokenizer
+
+TAGS = ("", "B-thing", "I-thing", "B-ground", "I-ground", "B-style", "I-style")
+COUNTS = MAX_THINGS  # 1 to so many; the last means "so many or more"
+SIZE_NAMES = ("tiny", "small", "medium", "large", "huge")
+PLACE_NAMES = ("", *placing.PLACES)
+RELATION_NAMES = ("", *placing.RELATIONS)
+MAX_TOKENS = 96  # of a prompt that are read
+
+Scores = Sequence[NDArray[np.floating]]  # as planner.PlannerScores, of one prompt or more
+Ints = NDArray[np.int64]
+Score = Callable[[Ints], Scores]  # tokens (B, T) to scores: the network
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something that a prompt names."""
+
+    words: str  # "three red apples", a part of the normalised prompt
+    count: int = 1
+    size: int = 2  # index into SIZE_NAMES
+    place: str = ""  # one of PLACE_NAMES
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a prompt says: things, how they stand, what is behind them, and whose style."""
+
+    things: tuple[Named, ...] = ()
+    relations: tuple[tuple[int, str, int], ...] = ()
+    ground: str = ""
+    style: str = ""
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether it names more than one thing."""
+        return sum(thing.count for thing in self.things) > 1
+
+
+def plan(
+    prompt: str,
+    columns: int,
+    rows: int,
+    seed: int,
+    *,
+    tokenizer: TextTokenizer,
+    score: Score,
+    picture: int = 0,
+    boxes: Sequence[Thing] = (),
+) -> Layout:
+    """The layout of a prompt on a canvas of columns x rows cells.
+
+    The same seed and picture give the same layout; others place the same things otherwise. `boxes`
+    are people's own and replace what is planned; one with an empty phrase takes the phrase of the
+    thing that the prompt names at its place in the list. ValueError if a box is not on the canvas.
+    """
+    reading = read([prompt], tokenizer, score)[0]
+    if boxes:
+        return _as_given(prompt, columns, rows, reading, boxes)
+    if not reading.is_scene:
+        single = Layout.single(prompt, columns, rows)
+        return replace(single, ground=reading.ground)
+    return laid_out(reading, columns, rows, _rng(seed, picture))
+
+
+def _rng(seed: int, picture: int) -> np.random.Generator:
+    # The high bits keep these draws apart from those of `sampling.uniforms` and `styles.in_style`.
+    key = (seed & (2**64 - 1)) | ((picture & (2**32 - 1)) << 64) | (3 << 126)
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def laid_out(reading: Reading, columns: int, rows: int, rng: np.random.Generator) -> Layout:
+    """A reading's things in boxes; MAX_THINGS of them at most."""
+    counts = _within_limit([thing.count for thing in reading.things])
+    groups: list[list[int]] = []
+    items: list[Item] = []
+    said: list[str] = []
+    for thing, count in zip(reading.things, counts, strict=False):
+        groups.append(list(range(len(items), len(items) + count)))
+        items += [Item(thing.size, thing.place)] * count
+        said += [_phrase(thing, reading)] * count
+    relations = _of_each(reading.relations, groups)
+    found, paint = placing.place(items, relations, columns, rows, rng)
+    things = tuple(Thing(said[i], found[i]) for i in paint)
+    return Layout(columns, rows, things, reading.ground)
+
+
+def _within_limit(counts: list[int]) -> list[int]:
+    """Counts whose sum a layout can hold: the first things, the largest counts made smaller."""
+    kept = counts[:MAX_THINGS]
+    while sum(kept) > MAX_THINGS:
+        kept[kept.index(max(kept))] -= 1
+    return kept
+
+
+def _of_each(
+    relations: Sequence[tuple[int, str, int]], groups: list[list[int]]
+) -> list[tuple[int, str, int]]:
+    """Relations of single things, from those of "three cats" and "two chairs"."""
+    found = []
+    for first, name, second in relations:
+        if max(first, second) >= len(groups):
+            continue
+        for n, one in enumerate(groups[first]):
+            others = groups[second]
+            if name in ("on", "inside", "in front of"):  # one cat a chair
+                others = [others[n % len(others)]]
+            found += [(one, name, other) for other in others]
+    return found
+
+
+def _phrase(thing: Named, reading: Reading) -> str:
+    """A thing as a caption says it alone, with the background and the style of the prompt."""
+    text = phrases.one_of(thing.words, thing.count)
+    is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
+    if _is_background(reading.ground):
+        article = "an" if reading.ground[:1] in "aeiou" else "a"
+        text += f"，{reading.ground}" if is_chinese else f" on {article} {reading.ground}"
+    if reading.style:
+        joint = "，" if is_chinese else " " if reading.style.startswith("in ") else ", "
+        text += f"{joint}{reading.style}"
+    return text
+
+
+def _is_background(ground: str) -> bool:
+    """Whether a ground is a plain one, which a single drawing can have as well."""
+    return "backgr" in ground or "backdrop" in ground or "背景" in ground
+
+
+def _as_given(
+    prompt: str, columns: int, rows: int, reading: Reading, boxes: Sequence[Thing]
+) -> Layout:
+    counted = [_phrase(thing, reading) for thing in reading.things for _ in range(thing.count)]
+    things = [
+        replace(box, phrase=box.phrase or (counted[i] if i < len(counted) else prompt))
+        for i, box in enumerate(boxes)
+    ]
+    return Layout(columns, rows, tuple(things), reading.ground)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def read(prompts: Sequence[str], tokenizer: TextTokenizer, score: Score) -> list[Reading]:
+    """What prompts say. A prompt without any token says nothing."""
+    cut = [units_of(prompt, tokenizer, MAX_TOKENS) for prompt in prompts]
+    scores = score(padded(cut))
+    return [_reading(units, [part[i] for part in scores]) for i, units in enumerate(cut)]
+
+
+def _reading(units: Units, scores: Scores) -> Reading:
+    tags, counts, sizes, places, relations = scores
+    found = _tagged(units, tags)
+    things, firsts = [], []
+    for start, end in found["thing"]:
+        token = units.first[start]
+        firsts.append(token)
+        things.append(
+            Named(
+                _text(units, start, end),
+                int(counts[token].argmax()) + 1,
+                int(sizes[token].argmax()),
+                PLACE_NAMES[int(places[token].argmax())],
+            )
+        )
+    between = [
+        (i, RELATION_NAMES[int(relations[:, a, b].argmax())], j)
+        for i, a in enumerate(firsts)
+        for j, b in enumerate(firsts)
+        if i != j
+    ]
+    ground, style = (
+        "".join(_text(units, *span) for span in found[kind][:1]) for kind in ("ground", "style")
+    )
+    return Reading(tuple(things), tuple(_once(between)), ground, style)
+
+
+def _tagged(units: Units, scores: NDArray[np.floating]) -> dict[str, list[tuple[int, int]]]:
+    """Spans of units by what they are; end is exclusive."""
+    found: dict[str, list[tuple[int, int]]] = {"thing": [], "ground": [], "style": []}
+    before = ""
+    for i, token in enumerate(units.first):
+        tag = TAGS[int(scores[token].argmax())]
+        begins, _, kind = tag.partition("-")
+        if kind and begins == "I" and kind == before:
+            found[kind][-1] = found[kind][-1][0], i + 1
+        elif kind:
+            found[kind].append((i, i + 1))
+        before = kind
+    return found
+
+
+def _once(relations: Sequence[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
+    """Relations that are said, "next to" in one direction only."""
+    kept: list[tuple[int, str, int]] = []
+    for first, name, second in relations:
+        if name and not (name == "next to" and (second, name, first) in kept):
+            kept.append((first, name, second))
+    return kept
+
+
+def _text(units: Units, start: int, end: int) -> str:
+    return units.text[units.units[start].start : units.units[end - 1].end]

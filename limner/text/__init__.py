@@ -1,0 +1,1 @@
+"""Prompts as tokens and words: the text tokenizer, style words, phrases."""
