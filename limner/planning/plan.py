@@ -86,6 +86,11 @@ def _rng(seed: int, picture: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key))
 
 
+def lay_out(reading: Reading, columns: int, rows: int, seed: int, picture: int = 0) -> Layout:
+    """Things of a reading in boxes; the same seed and picture give the same layout."""
+    return laid_out(reading, columns, rows, _rng(seed, picture))
+
+
 def laid_out(reading: Reading, columns: int, rows: int, rng: np.random.Generator) -> Layout:
     """A reading's things in boxes; MAX_THINGS of them at most."""
     counts = _within_limit([thing.count for thing in reading.things])

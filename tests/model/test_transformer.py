@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest

@@ -118,14 +118,22 @@ def test_faults_are_told_in_the_order_of_the_original(server: Server) -> None:
         b'{"prompt": "a cat", "n": Infinity}',
         b'{"prompt": "\xff"}',
         b'{"prompt": "a cat", "n": ' + b"9" * 10_000 + b"}",
-        b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
-    ids=["empty", "cut", "nan", "infinity", "latin-1", "giant number", "deep"],
+    ids=["empty", "cut", "nan", "infinity", "latin-1", "giant number"],
 )
 def test_unparsable_json(server: Server, data: bytes) -> None:
     headers = {"content-type": "application/json"}
     response = server.http.post(GENERATIONS, content=data, headers=headers)
     assert "could not parse" in assert_openai_error(response, 400, None)
+
+
+@pytest.mark.parametrize("depth", [100, 100_000])
+def test_deep_json(server: Server, depth: int) -> None:
+    data = b'{"prompt": ' + b"[" * depth + b"]" * depth + b"}"
+    response = server.http.post(
+        GENERATIONS, content=data, headers={"content-type": "application/json"}
+    )
+    assert_openai_error(response, 400, "json_too_complex")
 
 
 @pytest.mark.parametrize("value", [[], "text", 3, None, True])

@@ -19,8 +19,10 @@ from limner.engines.base import (
     Progress,
 )
 from limner.engines.transformer.conditioning import Start, start
+from limner.engines.transformer.image_codes import cell_px
 from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.postprocess import picture, picture_in
+from limner.engines.transformer.postprocess import picture, picture_in, scene_picture
+from limner.engines.transformer.scenes import Scene, SceneDrawer, draws_scenes
 from limner.imaging import codec
 from limner.request import (
     Edit,
@@ -104,9 +106,8 @@ class OnnxEngine(Engine):
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
         self.network = OnnxNetwork(folder, threads)
         self.model = str(self.network.config["name"])
-        self.max_concurrency = min(
-            self.network.threads, _MAX_CONCURRENCY
-        )  # a step runs on one core
+        # A step runs on one core.
+        self.max_concurrency = min(self.network.threads, _MAX_CONCURRENCY)
         self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in self.network.config.get("styles", ())
@@ -114,6 +115,9 @@ class OnnxEngine(Engine):
         # Only weights that say so: a photograph would fall into blotches.
         self.draws_flat_art = self.network.config.get("art") == "flat"
         self.nothing = np.array([[NULL]])  # the text of any picture
+        self._scenes = (
+            SceneDrawer(self.network, self.styles) if draws_scenes(self.network) else None
+        )
         self._batch = batch
         self._text = lru_cache(_MAX_TEXTS)(self._read_text)
         self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
@@ -128,7 +132,7 @@ class OnnxEngine(Engine):
 
     def batch_key(self, one: ImageTask) -> BatchKey:
         """Pictures from text share by quality and length of text, whatever their sizes."""
-        if one.request.source is not None:
+        if one.request.source is not None or self.scene(one) is not None:
             return BatchKey(one, 1)
         config = self._config(one.request)
         key = config, self._prompt(one).shape[1]
@@ -136,6 +140,9 @@ class OnnxEngine(Engine):
 
     def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that share; see `engines.base.Engine`."""
+        if len(wanted) == 1 and (scene := self.scene(wanted[0])):
+            yield from self._draw_scene(wanted[0], scene)
+            return
         jobs = [self._job(one) for one in wanted]
         for job in jobs:
             if job.one.index == 0:
@@ -155,6 +162,54 @@ class OnnxEngine(Engine):
                 finished = self._finish(job)
                 yield job.one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
                 yield job.one, finished
+
+    def scene(self, one: ImageTask) -> Scene | None:
+        """The scene that a picture from text shows, if it names several things."""
+        if self._scenes is None or one.request.source is not None:
+            return None
+        return self._scenes.scene(one)
+
+    def _draw_scene(self, one: ImageTask, scene: Scene) -> Iterator[tuple[ImageTask, Event]]:
+        """Draw a scene by itself; one candidate unless the request asks for more."""
+        assert self._scenes
+        request, config = one.request, self.sampling(one.request.quality)
+        if one.index == 0:
+            yield from ((one, Notice(text)) for text in self._cut(request.prompt))
+        n, n_steps, best, tries = request.best_of or 1, scene.n_steps(config), -2.0, 0
+        while tries == 0 or (
+            tries == 1 and request.retry_below is not None and best < request.retry_below
+        ):
+            stage = "trying again" if tries else "drawing"
+            for partial in self._scenes.draw(scene, one, config, range(tries * n, (tries + 1) * n)):
+                done = n_steps if tries else partial.done
+                yield one, Progress(done, n_steps + 1, stage)
+                if not tries and done in _preview_steps(n_steps, request.previews):
+                    seen = self._scene_picture(scene, partial.codes[0], request.size, 0, False)
+                    yield one, Preview(one.index, _on(seen, scene, request), done, n_steps)
+            scores = self._scenes.scores(scene, partial.codes)
+            if scores.max() > best:
+                best, codes = float(scores.max()), partial.codes[scores.argmax()]
+            tries += 1
+        if one.is_dropped():
+            return
+        px, shorter = (
+            min(scene.layout.columns, scene.layout.rows) * 8,
+            min(request.size.width, request.size.height),
+        )
+        n_passes = 1 if shorter <= px * _FACTOR else 2
+        whole = self._scene_picture(scene, codes, request.size, n_passes, self.draws_flat_art)
+        yield one, Progress(n_steps + 1, n_steps + 1, "drawing")
+        whole = _on(whole, scene, request)
+        yield one, Picture(whole, request.prompt, one.seed, one.index, self.model, best)
+
+    def _scene_picture(
+        self, scene: Scene, codes: Ints, size: Size, n_passes: int, is_flat: bool
+    ) -> codec.Pixels:
+        assert self._scenes
+        small, px = self._scenes.pixels(scene, codes), cell_px(self.network)
+        left, top, right, bottom = scene.box
+        box = left * px, top * px, right * px, bottom * px
+        return scene_picture(self.network, small, box, size, n_passes, is_flat=is_flat)
 
     def sampling(self, quality: str) -> SamplingConfig:
         """How a quality is drawn; chosen for the weights, and stored with them."""
@@ -184,17 +239,20 @@ class OnnxEngine(Engine):
 
     def _remarks(self, job: _Job) -> Iterator[str]:
         request = job.one.request
-        if n_cut := self._text(request.prompt)[1]:
-            yield (
-                f"The prompt is longer than the {self.network.max_text - 1} tokens that "
-                f"{self.model} reads; its last {n_cut} were not read"
-            )
+        yield from self._cut(request.prompt)
         if (
             isinstance(request.source, Edit)
             and request.source.given_mask is None
             and job.start.placed
         ):
             yield "No mask was given: what is clear in the picture was drawn, the rest kept"
+
+    def _cut(self, prompt: str) -> Iterator[str]:
+        if n_cut := self._text(prompt)[1]:
+            yield (
+                f"The prompt is longer than the {self.network.max_text - 1} tokens that "
+                f"{self.model} reads; its last {n_cut} were not read"
+            )
 
     def _draw_window(self, jobs: list[_Job], i: int) -> Iterator[tuple[ImageTask, Event]]:
         """Draw window `i` of jobs; the last step leaves it in their codes."""
@@ -351,6 +409,16 @@ class OnnxEngine(Engine):
         if job.one.request.background == "opaque":
             whole = codec.over(whole, np.full_like(whole, 255))
         return whole
+
+
+def _on(whole: codec.Pixels, scene: Scene, request: ImageRequest) -> codec.Pixels:
+    """A scene's picture on the ground that its prompt names, or that the request asks for."""
+    ground = scene.ground or ((255, 255, 255) if request.background == "opaque" else None)
+    if ground is None or request.background == "transparent":
+        return whole
+    behind = np.empty_like(whole)
+    behind[:] = (*ground, 255)
+    return codec.over(whole, behind)
 
 
 def _corners(codes: Ints, grid: int) -> Ints:

@@ -244,9 +244,11 @@ def export(
 
 
 def graphs(bundle: Bundle) -> dict[str, Graph]:
-    """All graphs by the name of their file."""
-    if bundle.config.transformer.layouts:
-        return _layout_graphs(bundle)
+    """All graphs by the name of their file.
+
+    Weights that draw layouts have the graphs of a square too: single things, edits and
+    variations are drawn by these.
+    """
     config, shape = bundle.config.transformer, shape_of(bundle.transformer)
     layers, two, heads, d_head = shape.cache
     n_text_layers = config.n_content_layers + config.n_query_layers
@@ -281,7 +283,8 @@ def graphs(bundle: Bundle) -> dict[str, Graph]:
         "image": Graph(ImageGraph(bundle), {"codes": codes}, {"codes": {0: "n"}}, ("unit_vector",)),
         "pixels": Graph(PixelsGraph(bundle), {"codes": codes}, {"codes": {0: "n"}}, ("pictures",)),
     }
-    return found | _later_graphs(bundle) | _picture_graphs(bundle)
+    found |= _later_graphs(bundle) | _picture_graphs(bundle)
+    return found | _layout_graphs(bundle) if config.layouts else found
 
 
 def _later_graphs(bundle: Bundle) -> dict[str, Graph]:
@@ -313,7 +316,7 @@ def _picture_graphs(bundle: Bundle) -> dict[str, Graph]:
 
 
 def _layout_graphs(bundle: Bundle) -> dict[str, Graph]:
-    """The graphs of weights that draw layouts; canvases and pictures are of any sides."""
+    """What layouts need beside the graphs of a square; canvases are of any sides."""
     config = bundle.config.transformer
     n_text_layers = config.n_content_layers + config.n_query_layers
     heads, d_head = config.n_heads, config.d // config.n_heads
@@ -340,35 +343,23 @@ def _layout_graphs(bundle: Bundle) -> dict[str, Graph]:
     image = {"codes": torch.zeros(rows, n, config.n_groups, dtype=torch.long)}
     image_varies = {0: "rows", 1: "n"}
     canvas = torch.zeros(rows, n, n + 1, config.n_groups, dtype=torch.long)
-    px = bundle.config.image_tokenizer.image_px
-    found = {
-        "text": Graph(
-            TextGraph(bundle),
-            {"text": torch.ones(rows, text, dtype=torch.long)},
-            {"text": {0: "rows", 1: "text"}},
-            ("memory_out", "mask_out", "unit_vector"),
+    return {
+        "layout_step": Graph(
+            LayoutStepGraph(bundle), step, step_varies, ("hidden", "scores", "fresh")
         ),
-        "step": Graph(LayoutStepGraph(bundle), step, step_varies, ("hidden", "scores", "fresh")),
-        "image": Graph(
+        "layout_image": Graph(
             LayoutImageGraph(bundle),
             {**image, "places": _places(rows, n)},
             {"codes": image_varies, "places": [image_varies] * len(fields(Places))},
             ("unit_vector",),
         ),
-        "pixels": Graph(
+        "layout_pixels": Graph(
             RowsGraph(bundle),
             {"codes": canvas},
             {"codes": {0: "n", 1: "rows", 2: "columns"}},
             ("pictures",),
         ),
-        "codes": Graph(
-            CodesGraph(bundle),
-            {"pictures": torch.zeros(rows, 4, px, px + 8)},
-            {"pictures": {0: "n", 2: "height", 3: "width"}},
-            ("codes",),
-        ),
     }
-    return found | _later_graphs(bundle)
 
 
 def _places(rows: int, n: int) -> list[Tensor]:

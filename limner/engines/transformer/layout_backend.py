@@ -45,7 +45,7 @@ class OnnxLayoutNetwork:
     ) -> tuple[NDArray[Any], Floats, Floats]:
         """Read cells and look at the next ones."""
         hidden, scores, fresh = self.network.run(
-            "step",
+            "layout_step",
             memory=told[0],
             told=told[1],
             cache=cache,
@@ -60,19 +60,17 @@ class OnnxLayoutNetwork:
         """Scores of the next code, given those before it."""
         return self.network.later_scores(hidden, codes)
 
-    def pixels(self, codes: Ints, layout: Layout, n_passes: int = 0) -> NDArray[np.float32]:
+    def pixels(self, codes: Ints, layout: Layout) -> NDArray[np.float32]:
         """Premultiplied RGBA (B, 4, H, W) in [0, 1] of codes (B, n_cells, n_groups)."""
         rows = codes.reshape(len(codes), layout.rows, layout.columns, -1)
-        drawn: NDArray[np.float32] = self.network.run("pixels", codes=rows)[0]
-        return self.network.enlarged(drawn, n_passes)
-
-    def codes(self, pictures: NDArray[np.float32]) -> Ints:
-        """Codes (B, n_cells, n_groups) of premultiplied RGBA (B, 4, H, W) in [0, 1]."""
-        return self.network.codes(pictures)
+        drawn: NDArray[np.float32] = self.network.run("layout_pixels", codes=rows)[0]
+        return drawn
 
     def embed_cells(self, codes: Ints, places: Places) -> Floats:
         """Unit vectors (B, E) of pictures of which cells (B, n, n_groups) are given."""
-        embedding: Floats = self.network.run("image", codes=codes, **_inputs("places", places))[0]
+        embedding: Floats = self.network.run(
+            "layout_image", codes=codes, **_inputs("places", places)
+        )[0]
         return embedding
 
 

@@ -11,6 +11,7 @@ from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
 from limner.imaging import codec
+from limner.request import Size
 from limner.sampling import inpainting
 from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
@@ -84,6 +85,26 @@ def picture_in(
             drawn, here, canvas.cell_px, None if behind is None else behind[where]
         )
     return whole
+
+
+def scene_picture(
+    network: OnnxNetwork, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
+) -> codec.Pixels:
+    """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
+
+    box: the picture's place on the canvas in pixels of `small`. is_flat: as for `picture`.
+    """
+    if is_flat:
+        side = min(small.shape[1:])
+        return codec.unpremultiply(_flat(small, side, size.width, size.height, box))
+    large = _whole_numbers(network.enlarged(small[None], n_passes)[0])
+    scale = _FACTOR**n_passes
+    method: codec.Method = "area" if large.shape[0] > size.height else "bicubic"
+    return codec.unpremultiply(
+        codec.resize(
+            large, size.width, size.height, method, premultiplied=True, box=_scaled(box, scale)
+        )
+    )
 
 
 def _flat(small: Array, side: int, width: int, height: int, box: Box) -> codec.Pixels:

@@ -1,0 +1,112 @@
+"""Prompts of several things: planned, drawn as a layout, right in number, place and colour."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from limner.engines.base import ImageTask, Picture, Preview, Progress
+from limner.engines.transformer.engine import OnnxEngine
+from limner.imaging.codec import Pixels
+from limner.request import ImageRequest, Size
+from limner.storage.checkpoints.weights import find
+
+SMALL = Size(256, 256)
+
+
+@pytest.fixture(scope="module")
+def engine() -> OnnxEngine:
+    """The weights that ship: what is tested here is learned."""
+    return OnnxEngine(find("nano"), threads=1)
+
+
+def _draw(engine: OnnxEngine, prompt: str, **changes: Any) -> Picture:
+    values: dict[str, Any] = {"size": SMALL, "quality": "low", "seed": 1} | changes
+    events = engine.generate(ImageRequest(prompt, **values))
+    [picture] = [event for event in events if isinstance(event, Picture)]
+    return picture
+
+
+def _hue(pixels: Pixels) -> NDArray[np.float64]:
+    """Mean colour of what is drawn, RGB."""
+    hue: NDArray[np.float64] = pixels[pixels[..., 3] > 128][:, :3].mean(0)
+    return hue
+
+
+def _halves(pixels: Pixels) -> tuple[Pixels, Pixels]:
+    middle = pixels.shape[1] // 2
+    return pixels[:, :middle], pixels[:, middle:]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_red_first"),
+    [
+        ("a red apple to the left of a blue car", True),
+        ("a blue car to the left of a red apple", False),
+    ],
+)
+def test_left_and_right_both_ways_round(
+    engine: OnnxEngine, prompt: str, is_red_first: bool
+) -> None:
+    left, right = _halves(_draw(engine, prompt).pixels)
+    red, blue = (left, right) if is_red_first else (right, left)
+    assert _hue(red)[0] > _hue(red)[2] + 60
+    assert _hue(blue)[2] > _hue(blue)[0] + 60
+
+
+@pytest.mark.parametrize("prompt", ["three carrots", "三根胡萝卜"])
+def test_as_many_things_as_are_asked_for(engine: OnnxEngine, prompt: str) -> None:
+    scene = engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0))
+    assert scene is not None
+    assert len(scene.layout.things) == 3
+
+
+@pytest.mark.parametrize("prompt", ["a rocket", "火箭", "a red apple on a blue background"])
+def test_one_thing_is_no_scene(engine: OnnxEngine, prompt: str) -> None:
+    assert engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0)) is None
+
+
+def test_the_same_seed_draws_the_same_bytes_alone_and_in_company(engine: OnnxEngine) -> None:
+    request = ImageRequest("a cat and a dog", n=2, size=SMALL, quality="low", seed=3)
+    both = [event for event in engine.generate(request) if isinstance(event, Picture)]
+    alone = _draw(engine, "a cat and a dog", seed=3)
+    assert np.array_equal(alone.pixels, both[0].pixels)
+    assert not np.array_equal(both[0].pixels, both[1].pixels)
+    assert _draw(engine, "a cat and a dog", seed=3, best_of=2).score is not None
+
+
+def test_a_plain_ground_is_painted_behind(engine: OnnxEngine) -> None:
+    prompt = "a cat and a dog on a blue background"
+    painted = _draw(engine, prompt).pixels
+    assert (painted[..., 3] == 255).all()
+    assert painted[2, 2, 2] > painted[2, 2, 0] + 60
+    clear = _draw(engine, prompt, background="transparent").pixels
+    assert clear[2, 2, 3] == 0
+    opaque = _draw(engine, "a cat and a dog", background="opaque").pixels
+    assert tuple(opaque[2, 2]) == (255, 255, 255, 255)
+
+
+@pytest.mark.parametrize("size", [Size(512, 256), Size(256, 768), Size(400, 272)])
+def test_sizes_are_exact(engine: OnnxEngine, size: Size) -> None:
+    pixels = _draw(engine, "a sun above a mountain", size=size).pixels
+    assert pixels.shape == (size.height, size.width, 4)
+    assert 0.02 < (pixels[..., 3] > 128).mean() < 0.98
+
+
+def test_progress_and_previews_are_told(engine: OnnxEngine) -> None:
+    request = ImageRequest("two stars", size=SMALL, quality="low", seed=1, previews=2)
+    events = list(engine.generate(request))
+    steps = [event for event in events if isinstance(event, Progress)]
+    assert [step.done for step in steps] == list(range(1, steps[0].total + 1))
+    previews: Sequence[Preview] = [event for event in events if isinstance(event, Preview)]
+    assert [preview.pixels.shape for preview in previews] == [(256, 256, 4)] * 2
+
+
+def test_six_things_have_room(engine: OnnxEngine) -> None:
+    request = ImageRequest("six stars", size=SMALL, seed=1)
+    scene = engine.scene(ImageTask(request, 0))
+    assert scene is not None
+    assert scene.layout.columns == 36
+    assert len({(thing.box.x, thing.box.y) for thing in scene.layout.things}) == 6
