@@ -1,7 +1,7 @@
 # The few verbs of the house; people and CI call the same ones. `make` alone lists them.
 #
 # Everything is installed into .venv by Python's own venv and pip. The stamps .venv/.base,
-# .venv/.dev and .venv/.bench say what is in it: a verb reinstalls only after pyproject.toml
+# .venv/.docs, .venv/.dev and .venv/.bench say what is in it: a verb reinstalls only after pyproject.toml
 # has changed, and so needs the network only once.
 
 PYTHON ?= python3
@@ -27,7 +27,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help draw serve test test-all compat check format bench clean
+.PHONY: help draw serve test test-all compat docs check format bench clean
 
 help:  ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -48,6 +48,11 @@ test-all: .venv/.dev  ## run all tests, the slow ones included
 
 compat: .venv/.dev  ## try every client of the API and write docs/compatibility.md
 	$(BIN)/python -m tests.compat.report
+
+docs: .venv/.docs  ## write the generated pages and build docs/ into build/docs; fails on a broken link
+	@$(BIN)/python -m tests.docs.reference
+	@$(BIN)/properdocs build --quiet
+	@echo build/docs/index.html
 
 check: .venv/.dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check
@@ -84,10 +89,15 @@ clean:  ## remove .venv, caches and built packages (never a picture)
 .venv/.dev: pyproject.toml | .venv/.made
 	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
 	@$(PIP_INSTALL) torch==2.13.0
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,dev]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,docs,dev]'
+	@touch .venv/.base .venv/.docs $@
+
+.venv/.docs: pyproject.toml | .venv/.made
+	@echo "installing limner and the tools of the documentation into .venv" >&2
+	@$(PIP_INSTALL) --editable '.[docs]'
 	@touch .venv/.base $@
 
 .venv/.bench: pyproject.toml .venv/.dev
 	@echo "installing the peers of the benchmarks into .venv" >&2
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,dev,bench]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,docs,dev,bench]'
 	@touch $@

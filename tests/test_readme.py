@@ -1,4 +1,4 @@
-"""Every command and program in the README is run as it stands there, docs/api.md's with them."""
+"""Every command and program in the README is run as it stands there; tests/docs has the others."""
 
 import io
 import os
@@ -61,11 +61,10 @@ def test_the_readme_shows_every_way_in() -> None:
     assert _blocks("sh")
     assert _blocks("python")
     assert f"`pip install {LEGACY}`" in (ROOT / "README.md").read_text(encoding="utf-8")
-    for document in ("README.md", "docs/api.md"):
-        calls = _calls(document)
-        assert [name for name, _ in calls].count("python") == 2
-        assert any("openai.Image.create" in code for _, code in calls)
-        assert any(code.startswith("curl") for _, code in calls)
+    calls = _calls("README.md")
+    assert [name for name, _ in calls].count("python") == 2
+    assert any("openai.Image.create" in code for _, code in calls)
+    assert any(code.startswith("curl") for _, code in calls)
 
 
 @pytest.mark.parametrize("code", _blocks("sh"))
@@ -95,9 +94,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.timeout(600)  # openai-python 0.28 may have to be installed
-@pytest.mark.parametrize(
-    ("language", "code"), [call for name in ("README.md", "docs/api.md") for call in _calls(name)]
-)
+@pytest.mark.parametrize(("language", "code"), _calls("README.md"))
 def test_calls_of_a_server(language: str, code: str, address: str, tmp_path: Path) -> None:
     command, variables = ["sh", "-eu", "-c"], environments.clean_environment(tmp_path)
     if language == "python":

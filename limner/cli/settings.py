@@ -13,7 +13,7 @@ from limner.cli.table import print_table
 def settings(markdown: bool) -> None:
     """Show each setting and where it comes from."""
     if markdown:
-        click.echo(_markdown(), nl=False)
+        click.echo(markdown_table(), nl=False)
         return
     loaded = settings_module.load()
     print_table(
@@ -24,7 +24,7 @@ def settings(markdown: bool) -> None:
         click.echo(f"note: {name} is set, but no setting has that name", err=True)
 
 
-def _markdown() -> str:
+def markdown_table() -> str:
     """Every setting there is, as a table."""
     default = settings_module.Settings()
     lines = ["| setting | variable | default | takes | what for |", "|---|---|---|---|---|"]

@@ -19,9 +19,13 @@ PAGE = ROOT / "docs" / "compatibility.md"
 
 _HEAD = """# Compatibility
 
-Programs written for the OpenAI Images API, each in the version that is named, as its users call it: installed alone, given the base address of a `limner serve` that draws with the model that ships, and run through the cases below. Every picture was fetched or unpacked and decoded; size, format and number were compared with what was asked for, and every refusal with the code or the words that the client's users see. Of programs that cannot be installed here their requests were sent as they were seen on the wire, and it was checked that they would accept the answer: they are called replayed.
+Programs written for the OpenAI Images API, tried with limner.
 
-This page is made by `make compat` and not by hand. The cases are `tests/compat/cases.py`, the versions `tests/compat/clients.toml`, the programs `tests/compat/clients/`. What takes seconds is a part of `make test`, all of it of `make test-all`.
+- **How**: each program is installed alone, in the version named, and gets the base URL of a `limner serve` with the model that ships. It runs the cases below as its users would.
+- **Checked**: every picture is fetched or unpacked and decoded. Size, format and number are compared with the request, and refusals with the code or words that users see.
+- **Replayed**: programs that cannot be installed here. Their requests were recorded and are sent again; the answers are checked against what the programs read.
+
+`make compat` writes this page. The cases are in `tests/compat/cases.py`, the versions in `tests/compat/clients.toml`, the programs in `tests/compat/clients/`. The quick ones are part of `make test`, all of them of `make test-all`.
 """  # noqa: E501  (a paragraph is a line, as in every document)
 
 
@@ -33,13 +37,13 @@ def page(results: dict[str, trial.Result], date: str) -> str:
     for client in clients:
         result = results[client.name]
         wrong = [f"{CASES[name].words}: {fault}" for name, fault in result.faults.items() if fault]
-        told = "; ".join(wrong) or f"all {len(result.faults)} cases as they should be"
+        told = "; ".join(wrong) or f"all {len(result.faults)} cases pass"
         lines.append(f"| {client.title} | `{client.name}` | {result.version} | {told} |")
     lines += [
         "",
         "## Cases",
         "",
-        "✓ as it should be, ✗ not, empty: not tried with this client.",
+        "✓ passes, ✗ fails, empty: not tried with this client.",
         "",
     ]
     lines.append("| case | " + " | ".join(f"`{client.name}`" for client in clients) + " |")
@@ -68,7 +72,7 @@ def main() -> int:
                 print(f"error: {client.name} cannot be tried: {error}", file=sys.stderr)
                 return 1
             faults = [name for name, fault in results[client.name].faults.items() if fault]
-            print(f"{client.name} {results[client.name].version}: {faults or 'as it should be'}")
+            print(f"{client.name} {results[client.name].version}: {faults or 'all cases pass'}")
     PAGE.write_text(page(results, datetime.date.today().isoformat()), encoding="utf-8")
     print(PAGE.relative_to(ROOT))
     return 0
