@@ -3,10 +3,10 @@
     python benchmarks/_attacks_database.py http://127.0.0.1:8000 --lock ~/.limner/limner.db
     python benchmarks/_attacks_database.py http://127.0.0.1:8000 --stop PID   # of PostgreSQL
 
-`freeze` is the section that benchmarks/attack.py prints. SQLite is locked by a transaction of this
-program; PostgreSQL is stopped with SIGSTOP, all of its processes. Sixty clients draw meanwhile. The
-answers that need no database are timed apart from those that do: /health, /ready, the description
-of the API, and a picture by its address.
+`sqlite_locked` is the section of benchmarks/attack.py. Alone, this file says more: SQLite is locked
+by a transaction of this program; PostgreSQL is stopped with SIGSTOP, all of its processes. Sixty
+clients draw meanwhile. The answers that need no database are timed apart from those that do:
+/health, /ready, the description of the API, and a picture by its address.
 """
 
 import argparse
@@ -25,6 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from _target import Target
 
 N_CLIENTS = 60
 FROZEN_S = 45.0
@@ -50,6 +52,20 @@ class Watch:
             self.statuses[status] += 1
             self.longest_s = max(self.longest_s, seconds)
             self.n_without_retry_after += status == "503" and not says_when
+
+
+def sqlite_locked(target: Target) -> None:
+    """SQLite is locked for 45 s while 60 clients draw."""
+    stop, host = threading.Event(), urlsplit(target.url).netloc
+    draw = partial(_draw_until, stop, host, {}, Watch())
+    threads = [threading.Thread(target=draw) for _ in range(N_CLIENTS)]
+    with locked(target.home / "limner.db"):
+        for thread in threads:
+            thread.start()
+        time.sleep(FROZEN_S * target.scale)
+    stop.set()
+    for thread in threads:
+        thread.join()
 
 
 def freeze(
@@ -213,6 +229,9 @@ def _memory_peak(pid: int | None) -> Iterator[Callable[[], int]]:
     finally:
         over.set()
         thread.join()
+
+
+ATTACKS = {"database": (sqlite_locked,)}
 
 
 def main() -> None:

@@ -11,22 +11,23 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "attack.py"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_server_stands_the_attacks_on_its_connections(
-    tiny_weights: Path, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(900)
+def test_the_server_stands_the_attacks(tiny_weights: Path, tmp_path: Path) -> None:
     target = tmp_path / "attack.json"
+    wanted = ["headers", "trailers", "idle", "slow_chunks", "nested_json", "unfinished_bodies"]
+    wanted += ["scans", "sqlite_locked"]
     command: list[str | Path] = [sys.executable, BENCHMARK, "--json", target]
-    command += ["--only", "headers,trailers,idle,slow_chunks", "--weights", tiny_weights]
+    command += ["--only", ",".join(wanted), "--weights", tiny_weights]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     rows = json.loads(target.read_text())["rows"]
-    assert [row["attack"] for row in rows] == ["headers", "trailers", "idle", "slow_chunks"]
+    assert [row["attack"] for row in rows] == wanted
     for row in rows:
         assert row["peak_mb"] < 500, row
         assert row["recovered_s"] is not None, row
         assert row["recovered_s"] < 60, row
         assert row["log_kb"] < 500, row
+        assert row["loop_ran_s"] < 1, row  # of the longest wait; a busy machine adds to the rest
     assert "| longest /health |" in run.stdout
 
 

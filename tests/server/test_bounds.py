@@ -34,6 +34,7 @@ from limner.imaging.decode_upload import MAX_JPEG_SCANS, MAX_PIXELS
 from limner.server.bodies import decoders
 from limner.server.bodies.decoders import Decoder
 from limner.server.http import delivery, middleware
+from limner.server.openai import moderations
 from limner.storage.db.keys import KeyStore, Limits
 from tests.hostile import many_scans
 from tests.server.helpers import (
@@ -52,6 +53,7 @@ from tests.server.helpers import (
 )
 
 PNG = picture_file()
+MODERATIONS = "/v1/moderations"
 _NAMED = {"model": "gpt-image-1", "size": "1024x1024", "seed": "7"}
 
 
@@ -171,6 +173,28 @@ def test_limits_of_a_key_come_before_its_body(
     kind = "multipart/form-data; boundary=b"
     with _begun(small, EDITS, kind, b"--b\r\n", 50_000_000, authorization) as connection:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 429")
+
+
+def test_pictures_of_a_day_come_before_a_body(
+    small: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "DRAIN_S", 0.1)
+    key = KeyStore(small.service.database).create("one", ("draw",), Limits(pictures_per_day=1))
+    small.service.keys.read()
+    authorization = f"authorization: Bearer {key}"
+    headers = {"authorization": f"Bearer {key}"}
+    assert small.http.post(GENERATIONS, json=BODY, headers=headers).status_code == 200
+    kind = "multipart/form-data; boundary=b"
+    with _begun(small, EDITS, kind, b"--b\r\n", 50_000_000, authorization) as connection:
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 429")
+
+
+def test_moderation_takes_few_characters(server: Server) -> None:
+    most = moderations.MAX_CHARS
+    assert server.http.post(MODERATIONS, json={"input": "\ufdfa" * most}).status_code == 200
+    halves = ["\ufdfa" * (most // 2), "x" * (most // 2 + 1)]
+    response = server.http.post(MODERATIONS, json={"input": halves})
+    assert_openai_error(response, 400, "string_above_max_length", "input")
 
 
 def test_uploads_lie_in_the_home(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:

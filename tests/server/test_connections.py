@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -201,6 +202,26 @@ def test_who_takes_nothing_of_an_answer_is_cut(impatient: Server) -> None:
         send(connection, f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert connection.recv(12) == b"HTTP/1.1 200"
         state = impatient.uvicorn.server_state
+        wait_until(lambda: not state.connections and not state.tasks, 30)
+
+
+def test_who_takes_an_answer_too_slowly_is_cut(
+    impatient: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "UNREAD_S", 2.0)
+    monkeypatch.setattr(protocol, "MIN_ANSWER_BYTES_PER_S", 1_000_000)
+    links = impatient.service.links
+    address = links.address(links.store(os.urandom(30_000_000), "png", keep=False))
+    state = impatient.uvicorn.server_state
+    with connect(impatient.url) as connection:
+        connection.settimeout(30)
+        send(connection, f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        n_read = 0
+        with suppress(ConnectionResetError):
+            while part := connection.recv(2_000):
+                n_read += len(part)
+                time.sleep(0.01)
+        assert 0 < n_read < 30_000_000
         wait_until(lambda: not state.connections and not state.tasks, 30)
 
 

@@ -123,7 +123,7 @@ def test_killed_server_draws_on_into_its_bucket(
 _HURRIED = """
 from limner.cli import main
 from limner.engines.testcard import CardEngine
-from limner.storage import maintenance
+from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
 from limner.storage.blobs.store import open_store

@@ -32,10 +32,11 @@ MAX_SENT_AHEAD = 16  # requests whose heads came before the answer to the first 
 MAX_LINGER_BYTES = 16_000_000  # thrown away after a refusal, so that the client reads it
 
 HEAD_S = 20.0  # from the connection, or the first byte of a request, to the end of its headers
-UNREAD_S = 30.0  # while the client takes nothing of an answer
+UNREAD_S = 30.0  # in which the client takes less of an answer than MIN_ANSWER_BYTES_PER_S
 LINGER_S = 2.0
 SLOW_AFTER_S = 0.1  # then a body that comes too slowly makes room for others
 MIN_BODY_BYTES_PER_S = 2_000
+MIN_ANSWER_BYTES_PER_S = 1_000
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -51,14 +52,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._n_body = 0
         self._n_lingering = 0
         self._since_s = 0.0  # of the state that it is in
-        self._n_unsent = 0
-        self._moved_s = 0.0  # when the client last took something of an answer
+        self._n_unsent = 0  # bytes of answers, when last looked at
+        self._n_taken = 0  # by the client since `_kept_up_s`
+        self._kept_up_s = 0.0  # when the client last had taken as much as it must
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._since_s = self._moved_s = self.loop.time()
+        self._since_s = self._kept_up_s = self.loop.time()
         if not self._connections.admit(self):
             self._refuse(errors.too_many_connections())
 
@@ -80,8 +82,12 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._refusal or errors.not_http())
 
+    def pause_writing(self) -> None:
+        self._count_taken()
+        super().pause_writing()
+
     def resume_writing(self) -> None:
-        self._moved_s = self.loop.time()
+        self._count_taken()
         super().resume_writing()
 
     # What the parser calls.
@@ -149,18 +155,23 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def look(self, now_s: float) -> None:
         """End the connection if its client is overdue. Called every second."""
-        n_unsent = self.transport.get_write_buffer_size()
-        if n_unsent == 0 or n_unsent < self._n_unsent:
-            self._moved_s = now_s
-        self._n_unsent = n_unsent
+        self._count_taken()
+        if self._n_unsent == 0 or self._n_taken >= UNREAD_S * MIN_ANSWER_BYTES_PER_S:
+            self._kept_up_s, self._n_taken = now_s, 0
         waited_s = now_s - self._since_s
-        if now_s - self._moved_s > UNREAD_S or (self._refusal and waited_s > LINGER_S):
+        if now_s - self._kept_up_s > UNREAD_S or (self._refusal and waited_s > LINGER_S):
             self.end()
         elif self._is_in_head and not self._is_answering and waited_s > HEAD_S:
             if self._n_loose:
                 self._refuse(errors.head_stalled(HEAD_S))
             else:  # nothing was begun, so nothing is answered
                 self.end()
+
+    def _count_taken(self) -> None:
+        """See by how much the bytes that wait to be sent have become less."""
+        n_unsent = self.transport.get_write_buffer_size()
+        self._n_taken += max(0, self._n_unsent - n_unsent)
+        self._n_unsent = n_unsent
 
     def end(self) -> None:
         """Cut the connection."""

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _MINUTE_S = 60.0
 _DAY_S = 86_400
+_DAY_KNOWN_S = 5.0  # for so long the pictures of a day are taken for what they were
 _BUSY_S = 1  # when to ask again if too many requests of one's own are under way
 
 
@@ -102,6 +103,7 @@ class Meter:
             if limit is not None
         }
         self.n_running = 0
+        self.day = ("", 0, 0.0)  # which, its pictures so far, and when that was seen
 
     def read(self, counts: Counts) -> None:
         """See what all servers have counted."""
@@ -223,7 +225,9 @@ class Limiter:
                 self._count_minute(holder, meter, n)
                 ticket.undo.append(partial(self._give_back, holder, meter, n))
             if holder.limits.pictures_per_day is not None:
-                ticket.undo.append(self._count_day(holder, n, holder.limits.pictures_per_day))
+                ticket.undo.append(
+                    self._count_day(holder, meter, n, holder.limits.pictures_per_day)
+                )
         except BaseException:
             ticket.refund()
             raise
@@ -233,7 +237,7 @@ class Limiter:
     def reading(self, holder: Holder) -> Iterator[None]:
         """Count a request as under way while its body is read; a 429 if it is sure to be refused.
 
-        What other servers counted is not looked up: `admit` has the last word.
+        What other servers counted is not looked up: `acquire` has the last word.
         """
         with self.lock:
             meter = self._meter(holder)
@@ -244,6 +248,7 @@ class Limiter:
                     used = window.used(now_s)
                     what = f"{kind} per minute"
                     raise RateLimited(what, holder.name, window.limit, used, 1, wait_s)
+            self._check_day(holder, meter, now_s)
             meter.n_running += 1
         try:
             yield
@@ -256,6 +261,13 @@ class Limiter:
         if most is not None and meter.n_running >= most:
             what = "requests at once"
             raise RateLimited(what, holder.name, most, meter.n_running, 1, _BUSY_S)
+
+    def _check_day(self, holder: Holder, meter: Meter, now_s: float) -> None:
+        limit = holder.limits.pictures_per_day
+        day, used, seen_s = meter.day
+        is_known = day == _day(now_s) and 0 <= now_s - seen_s < _DAY_KNOWN_S
+        if limit is not None and is_known and used >= limit:
+            raise RateLimited("images per day", holder.name, limit, used, 1, _day_left_s(now_s))
 
     def headers(self, holder: Holder) -> dict[str, str]:
         """The x-ratelimit-… headers for `holder`; none without limits."""
@@ -288,15 +300,31 @@ class Limiter:
                 window.give_back(1 if kind == "requests" else n)
             meter.write(counts)
 
-    def _count_day(self, holder: Holder, n: int, limit: int) -> Callable[[], object]:
+    def _count_day(self, holder: Holder, meter: Meter, n: int, limit: int) -> Callable[[], object]:
         """Count `n` pictures of today, or refuse them; returns what undoes it."""
         now_s = self._now()
-        day = datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%d")
+        day = _day(now_s)
         used = self._store.count_pictures(holder.name, day, n, limit)
-        if used + n > limit:
-            wait_s = math.inf if n > limit else _DAY_S - now_s % _DAY_S
+        is_refused = used + n > limit
+        with self.lock:
+            meter.day = day, used if is_refused else used + n, now_s
+        if is_refused:
+            wait_s = math.inf if n > limit else _day_left_s(now_s)
             raise RateLimited("images per day", holder.name, limit, used, n, wait_s)
-        return partial(self._store.count_pictures, holder.name, day, -n, limit)
+        return partial(self._give_back_day, meter, holder.name, day, n, limit)
+
+    def _give_back_day(self, meter: Meter, name: str, day: str, n: int, limit: int) -> None:
+        self._store.count_pictures(name, day, -n, limit)
+        with self.lock:
+            meter.day = "", 0, 0.0
+
+
+def _day(now_s: float) -> str:
+    return datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%d")
+
+
+def _day_left_s(now_s: float) -> float:
+    return _DAY_S - now_s % _DAY_S
 
 
 def duration(seconds: float) -> str:
