@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,11 +69,12 @@ def test_graph_equals_its_module(
     network: OnnxNetwork, bundle: Bundle, name: str, sizes: dict[str, int]
 ) -> None:
     sizes = {**sizes, "height": 32, "width": 32 if sizes["n"] == 3 else 20}
-    given = inputs(name, bundle, sizes)
+    given: dict[str, Any] = inputs(name, bundle, sizes)
     with torch.no_grad():
         expected = graphs(bundle)[name].module(**given)
     expected = expected if isinstance(expected, tuple) else (expected,)
-    got = network.run(name, **{key: value.numpy() for key, value in given.items()})
+    arrays: dict[str, Any] = {key: value.numpy() for key, value in given.items()}
+    got = network.run(name, **arrays)
     assert len(got) == len(expected)
     for one, other in zip(got, expected, strict=True):
         assert one.shape == tuple(other.shape)

@@ -74,5 +74,5 @@ class OnnxLayoutNetwork:
         return embedding
 
 
-def _inputs(name: str, places: Places) -> dict[str, NDArray[Any]]:
+def _inputs(name: str, places: Places) -> dict[str, Any]:
     return {f"{name}_{field.name}": getattr(places, field.name) for field in fields(Places)}
