@@ -51,7 +51,7 @@ def place(pixels: px.Pixels, masked: Bools, size: Size) -> Placed:
     fitted_w, fitted_h = _fitted(width, height, scale, size)
     is_own = np.array_equal(masked, pixels[..., 3] == 0)  # laid over what is drawn, it stays clear
     if scale > 1 and masked.any() and not is_own:
-        pixels = _without(pixels, masked)  # a pixel of a larger picture is made of several
+        pixels = erased(pixels, masked)  # a pixel of a larger picture is made of several
     resized = px.resize(pixels, fitted_w, fitted_h, "area" if scale < 1 else "bicubic")
     seen = _averaged(1 - masked.astype(np.float32), fitted_w, fitted_h)
     top, left = (size.height - fitted_h) // 2, (size.width - fitted_w) // 2
@@ -253,7 +253,7 @@ def _averaged(plane: Array, width: int, height: int) -> Array:
     return np.asarray(resized)
 
 
-def _without(pixels: px.Pixels, masked: Bools) -> px.Pixels:
+def erased(pixels: px.Pixels, masked: Bools) -> px.Pixels:
     """A picture whose masked parts continue what is around them."""
     values = px.premultiply(pixels).astype(np.float32)
     values[masked] = 0

@@ -18,6 +18,7 @@ from limner.engines.base import (
     Preview,
     Progress,
 )
+from limner.engines.transformer.close_up import CloseUp, close_up
 from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.image_codes import cell_px
 from limner.engines.transformer.onnx_backend import OnnxNetwork
@@ -121,6 +122,7 @@ class OnnxEngine(Engine):
         self._batch = batch
         self._text = lru_cache(_MAX_TEXTS)(self._read_text)
         self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
+        self._parts: WeakKeyDictionary[ImageRequest, CloseUp | None] = WeakKeyDictionary()
 
     def count_cells(self, size: Size) -> int:
         """Cells of a picture of `size`."""
@@ -143,6 +145,9 @@ class OnnxEngine(Engine):
         if len(wanted) == 1 and (scene := self.scene(wanted[0])):
             yield from self._draw_scene(wanted[0], scene)
             return
+        if len(wanted) == 1 and (part := self._close_up(wanted[0].request)):
+            yield from self._draw_part(wanted[0], part)
+            return
         jobs = [self._job(one) for one in wanted]
         for job in jobs:
             if job.one.index == 0:
@@ -162,6 +167,24 @@ class OnnxEngine(Engine):
                 finished = self._finish(job)
                 yield job.one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
                 yield job.one, finished
+
+    def _close_up(self, request: ImageRequest) -> CloseUp | None:
+        """The part of an edit that is drawn by itself; the same for all pictures of a request."""
+        if request not in self._parts:
+            self._parts[request] = close_up(request)
+        return self._parts[request]
+
+    def _draw_part(self, one: ImageTask, part: CloseUp) -> Iterator[tuple[ImageTask, Event]]:
+        """Draw a part of an edit, and set it into the whole."""
+        task = ImageTask(part.request, one.index, one.is_dropped)
+        for _, event in self.draw([task]):
+            if isinstance(event, Picture | Preview):
+                whole = part.pasted(event.pixels)
+                if one.request.background == "opaque":
+                    whole = codec.over(whole, np.full_like(whole, 255))
+                yield one, replace(event, pixels=whole)
+            else:
+                yield one, event
 
     def scene(self, one: ImageTask) -> Scene | None:
         """The scene that a picture from text shows, if it names several things."""

@@ -1,0 +1,61 @@
+"""Edits of a small part: what the prompt names is drawn by itself, and laid into the mask.
+
+The network knows a thing at one size, the whole canvas. So a square at the middle of the mask is
+drawn as a picture of its own, at its full detail and with a clear ground. Below it, the mask
+continues what is around it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from limner.imaging.codec import Pixels
+from limner.request import MIN_SIDE, SIDE_STEP, Edit, ImageRequest, Size
+from limner.sampling import inpainting
+from limner.sampling.decoding import Bools
+
+_MOST = 0.6  # of the picture's pixels; with a larger square the picture is edited as a whole
+
+
+@dataclass(frozen=True, eq=False)
+class CloseUp:
+    """A part of an edit, and where it belongs."""
+
+    request: ImageRequest  # of the part alone, a picture from text
+    whole: Pixels  # (H, W, 4), the picture at the size that is asked for, what is masked erased
+    masked: Bools  # (H, W)
+    where: tuple[slice, slice]  # of the part in the whole: rows, columns
+
+    def pasted(self, part: Pixels) -> Pixels:
+        """The whole picture with the drawn part laid into the mask; all else is kept exactly."""
+        whole, masked = self.whole.copy(), self.masked[self.where]
+        under = whole[self.where]
+        laid = Image.alpha_composite(Image.fromarray(under), Image.fromarray(part))
+        under[masked] = np.asarray(laid)[masked]
+        return whole
+
+
+def close_up(request: ImageRequest) -> CloseUp | None:
+    """The part of an edit in its mask; None for other requests, and for masks that are most of
+    the picture or too small to draw in.
+    """
+    source = request.source
+    if not isinstance(source, Edit) or source.given_mask is None:
+        return None
+    if request.background == "transparent":  # the ground of the whole picture goes
+        return None
+    placed = inpainting.place(source.pixels, inpainting.mask_of(source), request.size)
+    masked = placed.masked
+    rows, columns = (np.flatnonzero(masked.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    ends = [(int(lines[0]), int(lines[-1]) + 1) for lines in (rows, columns)]
+    side = min(end - start for start, end in ends) // SIDE_STEP * SIDE_STEP
+    if side < MIN_SIDE or side**2 > _MOST * masked.size:
+        return None
+    down, across = (slice((a + b - side) // 2, (a + b + side) // 2) for a, b in ends)
+    part = replace(request, source=None, size=Size(side, side), background="auto")
+    whole = placed.pixels.copy()
+    whole[masked] = inpainting.erased(placed.pixels, masked)[masked]
+    return CloseUp(part, whole, masked, (down, across))

@@ -1,0 +1,92 @@
+"""Edits under a mask: the thing is drawn at its full detail, and nothing else changes."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from limner.engines.base import Picture
+from limner.engines.transformer.close_up import close_up
+from limner.engines.transformer.engine import OnnxEngine
+from limner.imaging.codec import Pixels
+from limner.request import Edit, ImageRequest, Size, size_of
+from limner.storage.checkpoints.weights import find
+
+Mask = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def engine() -> OnnxEngine:
+    """The weights that ship: what is tested here is learned."""
+    return OnnxEngine(find("nano"), threads=1)
+
+
+def _photo(width: int = 256, height: int = 256) -> Pixels:
+    pixels: Pixels = np.random.default_rng(1).integers(0, 256, (height, width, 4)).astype(np.uint8)
+    pixels[..., 3] = 255
+    return pixels
+
+
+def _mask(pixels: Pixels, rows: slice, columns: slice) -> Mask:
+    mask = np.full(pixels.shape[:2], 255, np.uint8)
+    mask[rows, columns] = 0
+    return mask
+
+
+def _draw(engine: OnnxEngine, request: ImageRequest) -> Picture:
+    [picture] = [event for event in engine.generate(request) if isinstance(event, Picture)]
+    return picture
+
+
+def _request(pixels: Pixels, mask: Mask, prompt: str = "a red apple") -> ImageRequest:
+    edit = Edit(pixels, mask)
+    return ImageRequest(prompt, size=size_of(pixels), quality="low", seed=1, source=edit)
+
+
+def test_a_thing_fills_the_mask_and_all_else_is_kept_exactly(engine: OnnxEngine) -> None:
+    pixels = np.full((256, 256, 4), 255, np.uint8)
+    mask = _mask(pixels, slice(0, 256), slice(0, 128))
+    drawn = _draw(engine, _request(pixels, mask)).pixels
+    assert np.array_equal(drawn[mask > 0], pixels[mask > 0])
+    square = drawn[64:192, :128].astype(int)
+    is_red = (square[..., 0] > 180) & (square[..., 1] < 110)
+    assert is_red.mean() > 0.3
+    assert (drawn[:60, :128, :3] > 245).all()  # the ground goes on above and below
+    assert (drawn[200:, :128, :3] > 245).all()
+
+
+def test_a_mask_of_any_shape_is_kept_to(engine: OnnxEngine) -> None:
+    pixels = _photo()
+    y, x = np.mgrid[:256, :256]
+    mask = np.where((y - 120) ** 2 + (x - 140) ** 2 < 60**2, 0, 255).astype(np.uint8)
+    drawn = _draw(engine, _request(pixels, mask)).pixels
+    assert np.array_equal(drawn[mask > 0], pixels[mask > 0])
+    assert not np.array_equal(drawn[mask == 0], pixels[mask == 0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [(slice(10, 40), slice(10, 40)), (slice(0, 256), slice(0, 256))],
+    ids=["too small", "all of it"],
+)
+def test_other_masks_are_no_part(rows: slice, columns: slice) -> None:
+    pixels = _photo()
+    assert close_up(_request(pixels, _mask(pixels, rows, columns))) is None
+
+
+@pytest.mark.parametrize("size", [Size(512, 256), Size(256, 256)])
+def test_a_part_lies_within_the_picture(size: Size) -> None:
+    pixels = _photo(size.width, size.height)
+    mask = _mask(pixels, slice(100, 256), slice(size.width - 100, size.width))
+    part = close_up(_request(pixels, mask))
+    assert part is not None
+    assert part.request.size == Size(96, 96)
+    down, across = part.where
+    assert 0 <= down.start < down.stop <= size.height
+    assert 0 <= across.start < across.stop <= size.width
+
+
+def test_clear_pixels_of_the_picture_itself_are_no_mask_beside_it() -> None:
+    pixels = _photo()
+    pixels[:, :128, 3] = 0
+    request = ImageRequest("a hat", size=size_of(pixels), seed=1, source=Edit(pixels))
+    assert close_up(request) is None
