@@ -12,7 +12,7 @@ DAY_S = 86_400.0
 
 def test_one_reading_of_the_clock_makes_no_key_too_old(tmp_path: Path) -> None:
     now_s = believed_s = 1_000_000.0
-    claims = Claims(Database(None, tmp_path), lambda: believed_s, lambda: now_s)
+    claims = Claims(Database("", tmp_path), lambda: believed_s, lambda: now_s)
     name = ("phone", "key")
     assert claims.claim(name, "a", "req_1", DAY_S) is None
     now_s += 31 * DAY_S
