@@ -94,7 +94,9 @@ class Service:
         self.jobs = Jobs()
         # A store that does not answer must not take the threads that check keys and write rows.
         self.readers = CapacityLimiter(16)
-        self.claims = Claims(self.database) if settings.history else None
+        self.claims = (
+            Claims(self.database, lambda: self._clock.believed_s) if settings.history else None
+        )
         self.moderator: Moderator = moderator or WordList()
         self.picture_moderator = picture_moderator
         if settings.safety:

@@ -278,5 +278,5 @@ def test_a_thousand_that_leave_leave_nothing(tmp_path: Path) -> None:
         assert threading.active_count() <= threads + 40  # as many as the server's pool has
         assert _resident_mb() - resident_mb < 30
         left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
-        assert all(re.match(r"img-|limner\.db", name) for name in left), left
+        assert all(re.match(r"img-|limner\.db|place$", name) for name in left), left
         assert server.generate().status_code == 200

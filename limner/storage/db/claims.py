@@ -28,20 +28,30 @@ class Claim:
 class Claims:
     """The Idempotency-Keys in a database."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._database, self._clock = database, clock
+    def __init__(
+        self,
+        database: Database,
+        believed_s: Callable[[], float],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`believed_s` gives the Unix time to which ages are counted (`ClockWatch`)."""
+        self._database, self._believed_s, self._clock = database, believed_s, clock
 
     def claim(
         self, name: tuple[str, str], fingerprint: str, request_id: str, lifetime_s: float
     ) -> Claim | None:
         """Be the first of `name`, (key of the API, Idempotency-Key), or learn who was: None is we.
 
-        One that failed, was never admitted, or is older than `lifetime_s` is no longer the first.
+        One that failed, was never admitted, or is older than `lifetime_s` is no longer the first;
+        no single reading of the clock makes one too old.
         Nor is one that was interrupted, unless it is drawn on already; after this it is not.
         """
         now_s = self._clock()
         with self._database.transaction() as run:
-            run("DELETE FROM idempotency_keys WHERE created_s < ?", [now_s - lifetime_s])
+            run(
+                "DELETE FROM idempotency_keys WHERE created_s < ?",
+                [self._believed_s() - lifetime_s],
+            )
             if run(
                 "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (key_name, key) DO NOTHING RETURNING request_id",
