@@ -18,7 +18,7 @@ from limner import __version__
 from limner.errors import LimnerError
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.bodies.decoders import DecoderPool
-from limner.server.http import scope
+from limner.server.http import credentials, scope
 from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
@@ -87,6 +87,7 @@ def create_app(
         traces=serving.traces,
         guard=Guard(settings, serving.keys, serving.metrics),
         proxies=Proxies(settings.proxies),
+        settings=settings,
     )
     app.add_middleware(
         CORSMiddleware,
@@ -176,9 +177,8 @@ async def _is_admin(request: Request) -> None:
 
 async def _check_key(request: Request) -> None:
     serving = scope.service(request)
-    holder = await serving.keys.holder(
-        request.headers.get("authorization"), serving.database_threads
-    )
+    authorization = credentials.authorization(request.headers)
+    holder = await serving.keys.holder(authorization, serving.database_threads)
     request.state.holder = holder
     request.state.headers = serving.limiter.headers(holder)
 

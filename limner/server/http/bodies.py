@@ -71,7 +71,15 @@ async def read_json(request: Request) -> Fields:
         raise errors.unsupported_content_type(request.headers["content-type"], JSON)
     with scope.body_budget(request).hold() as held:
         parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
-    return Fields(_object(parsed))
+    return _fields(request, _object(parsed))
+
+
+def _fields(request: Request, values: dict[str, Any], *, is_form: bool = False) -> Fields:
+    """`values`; without a model in them, with the one that the path names."""
+    deployment = scope.deployment(request)
+    if deployment is not None and values.get("model") in (None, ""):
+        values = {**values, "model": deployment}
+    return Fields(values, is_form=is_form)
 
 
 def _object(parsed: Parsed) -> dict[str, Any]:
@@ -99,7 +107,7 @@ async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> A
             raise errors.unsupported_content_type(given, FORM)
         form = await forms.read(given, chunks_of(request, held, max_bytes), folder)
         files.callback(form.close)
-        yield _parts_of_form(form.items)
+        yield _parts_of_form(request, form.items)
 
 
 async def _read_json_parts(
@@ -109,10 +117,10 @@ async def _read_json_parts(
     parsed = await json_body.read(chunks, _MAX_INLINE_BYTES, folder)
     with ExitStack() as texts:
         texts.callback(parsed.close)
-        return await run_in_threadpool(_parts_of_json, parsed, folder, files)
+        return await run_in_threadpool(_parts_of_json, request, parsed, folder, files)
 
 
-def _parts_of_form(items: list[tuple[str, str | RawFile]]) -> Parts:
+def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> Parts:
     values: dict[str, Any] = {}
     images: list[RawFile] = []
     mask: RawFile | None = None
@@ -134,10 +142,10 @@ def _parts_of_form(items: list[tuple[str, str | RawFile]]) -> Parts:
             )
         else:
             values[name] = f.FilePart()
-    return Parts(Fields(values, is_form=True), images, mask)
+    return Parts(_fields(request, values, is_form=True), images, mask)
 
 
-def _parts_of_json(parsed: Parsed, folder: Path, files: ExitStack) -> Parts:
+def _parts_of_json(request: Request, parsed: Parsed, folder: Path, files: ExitStack) -> Parts:
     """Takes time: not on the loop. What is opened is closed by `files`."""
     sent = _object(parsed)
     values = {name: _short(value, name, parsed) for name, value in sent.items()}
@@ -167,7 +175,7 @@ def _parts_of_json(parsed: Parsed, folder: Path, files: ExitStack) -> Parts:
     if mask is not None:
         mask = _referenced(mask, "mask", parsed, folder, files)
     # An edit in JSON is of the GPT era, whatever it names.
-    return Parts(Fields(values), images, mask)
+    return Parts(_fields(request, values), images, mask)
 
 
 def _short(value: Any, name: str, parsed: Parsed) -> Any:
