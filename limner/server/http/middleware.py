@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import LimnerError
 from limner.server.http import urls
+from limner.server.http.content_encoding import Decoding, encoding_of, without_encoding
 from limner.server.http.guard import Guard
 from limner.server.http.paths import meant
 from limner.server.http.proxies import Proxies
@@ -117,8 +118,12 @@ class _RequestScope:
         self._waited_s, self._n_bytes_before = 0.0, 0  # of the time that SLOW_S measures
         self._declared_bytes = _declared(headers)
         self._body_pending = self._declared_bytes > 0 or "transfer-encoding" in headers
+        self.receive: Receive = self._receive_sent
+        if encoding := encoding_of(headers):
+            self.scope = without_encoding(self.scope)
+            self.receive = Decoding(encoding, self._receive_sent, max_body_bytes).receive
 
-    async def receive(self) -> Message:
+    async def _receive_sent(self) -> Message:
         """The next part of the body, within the limits; after it, word that the client left."""
         if not self._body_pending:
             return await self._receive()
