@@ -109,7 +109,10 @@ class _RequestScope:
             "trace": self.trace,
             "deployment": deployment,
         }
-        self.scope = dict(scope) | {"path": path, "state": {**scope.get("state", {}), **state}}
+        self.scope: Scope = dict(scope) | {
+            "path": path,
+            "state": {**scope.get("state", {}), **state},
+        }
         self.status = 0
         self._receive, self._send = receive, send
         self._max_body_bytes = max_body_bytes
