@@ -139,16 +139,19 @@ def read_edit(
     mask: RawFile | None,
     catalogue: Catalogue,
     decoder: Decoder,
+    image_field: str = "image",
 ) -> Call:
-    """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them."""
+    """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them.
+
+    `image_field` is the name that the pictures were sent by.
+    """
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     # Neither several pictures nor a body in JSON were there before the GPT image models.
     target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
     fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
-    name = "image" if fields.is_form else "images"
     fit = partial(_size_if_valid, fields, target)
-    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=name)
+    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=image_field)
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
     n_more = sources.n_images - 1
