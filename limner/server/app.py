@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -25,7 +25,7 @@ from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
 from limner.server.idempotency import Answers, once
 from limner.server.openai import answers, errors
-from limner.server.openai.profiles import Catalogue
+from limner.server.openai.profiles import Catalogue, Container
 from limner.server.openapi import describe, docs_page
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
@@ -72,7 +72,10 @@ def create_app(
     )
     app.state.service = serving
     app.state.catalogue = Catalogue(
-        settings.engine, serving.engine_from_model, is_lenient=not settings.strict
+        settings.engine,
+        serving.engine_from_model,
+        is_lenient=not settings.strict,
+        own_container=cast("Container", settings.response_format),
     )
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from limner.errors import LimnerError
 from limner.request import (
@@ -30,11 +30,9 @@ from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
 from limner.server.openai.images import Decoder, Sources, read_sources
-from limner.server.openai.profiles import Catalogue, Target, read_quality
+from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
-
-Container = Literal["url", "b64_json"]
 
 # Not of OpenAI's API; these change what is drawn here.
 OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
@@ -288,7 +286,7 @@ def _check_transparency(background: Background, format: Format) -> None:
 def _read_container(fields: Fields, target: Target) -> Container:
     value = fields.text("response_format")
     if value is None:
-        return "b64_json" if target.is_gpt else "url"
+        return target.container
     if value not in ("url", "b64_json"):
         message = f"{f.shown(value)!r} is not one of ['b64_json', 'url'] - 'response_format'"
         raise f.wrong_value("response_format", message)
