@@ -31,6 +31,7 @@ from limner.server.replay import REPLAYED
 from limner.server.routes import (
     files,
     history,
+    home,
     images,
     jobs,
     models,
@@ -129,6 +130,7 @@ def _open() -> APIRouter:
     picture = links.ROUTE + "{name}"
     add(picture, files.picture, methods=["GET"], **describe.PICTURE)
     add(picture, files.picture, methods=["HEAD"], include_in_schema=False)
+    add("/", home.home, methods=["GET", "HEAD"], include_in_schema=False)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
     add("/metrics", models.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
