@@ -205,7 +205,18 @@ class Settings:
         metadata=_about(_whole_number(1, 100_000), "how many of them one address may have"),
     )
     strict: bool = field(
-        default=True, metadata=_about(SWITCH, "refuse parameters that the API does not have")
+        default=True,
+        metadata=_about(
+            SWITCH,
+            "off: sizes are rounded, unknown parameters and models passed over, with a notice",
+        ),
+    )
+    response_format: str = field(
+        default="url",
+        metadata=_about(
+            _choice("url", "b64_json"),
+            "how own names, and requests without a model, answer when the request does not say",
+        ),
     )
     moderation: bool = field(
         default=True, metadata=_about(SWITCH, "refuse prompts with words of the blocked list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from limner.cli import drawing
 from limner.cli.output import slug
+from limner.errors import InvalidRequest
 from limner.request import (
     SIZES,
     ImageRequest,
@@ -22,9 +24,11 @@ _SIZE = str(SIZES[-1])
 
 @click.command()
 @click.argument("prompt")
+@click.argument("rest", nargs=-1, metavar="")
 @drawing.options(size=_SIZE)
 def draw(
     prompt: str,
+    rest: tuple[str, ...],
     size: str | None,
     output: str | None,
     engine: str | None,
@@ -32,6 +36,12 @@ def draw(
     **how: Any,  # the other fields of ImageRequest, which checks them and says what it takes
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
+    if rest:
+        raise InvalidRequest(
+            "The prompt is several words, and not in quotes",
+            param="prompt",
+            hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
+        )
     request = ImageRequest(prompt, size=Size.parse(size or _SIZE), **how)
     drawing.run(request, output, engine, show)
 

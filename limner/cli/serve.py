@@ -73,7 +73,9 @@ def serve(
             timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S,
         )
         listener.listen(_BACKLOG)  # whoever reads the next line and calls is answered
-        _announce(f"limner is at http://{_address(listener)}/v1", settings.log)
+        address = _address(listener)
+        _announce(f"limner is at http://{address}/v1", settings.log)
+        _announce(f"a browser shows how to use it at http://{address}/", settings.log)
         say = partial(_announce, form=settings.log)
         app.state.service.open()  # here, where a failure is an error with its exit code
         server = Server(config, app.state.service, DRAIN_S, say)

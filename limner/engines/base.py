@@ -64,6 +64,11 @@ class Picture:
     model: str
     score: float | None = None  # how well it matches the prompt, higher is better; None: unjudged
 
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        about = f"prompt={self.prompt!r}, seed={self.seed}, index={self.index}"
+        return f"Picture({width}x{height}, {about}, model={self.model!r}, score={self.score})"
+
     def text(self) -> dict[str, str]:
         """What is written into the file beside the pixels."""
         from limner import __version__

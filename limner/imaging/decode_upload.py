@@ -30,6 +30,7 @@ MAX_JPEG_PIXELS = 120_000_000
 MAX_JPEG_SCANS = 100  # cameras write 1, programs up to about 20; each goes over the whole picture
 MAX_JPEG_COEFFICIENT_BYTES = 160_000_000  # held at once where there are several scans
 FORMATS = ("PNG", "JPEG", "WEBP")
+_MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<svg")
 
 _JPEG = b"\xff\xd8\xff"
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -129,6 +130,15 @@ def read_file(path: str | Path) -> DecodedImage:
         raise DataError(f"{path}: {error.message}", hint=error.hint) from error
 
 
+def not_a_picture(head: bytes) -> str:
+    """What a file is, by its first bytes, that people send for a picture; empty if unknown."""
+    if not head:
+        return "The file is empty: it has 0 bytes"
+    if head.lstrip().lower().startswith(_MARKUP):
+        return "The file is a page of text (HTML or XML), whatever its name says"
+    return ""
+
+
 @contextmanager
 def _reported(file: BinaryIO) -> Iterator[None]:
     """Turn what Pillow raises at a header into a DataError."""
@@ -138,8 +148,10 @@ def _reported(file: BinaryIO) -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         n_bytes = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        what = not_a_picture(file.read(64))
         raise DataError(
-            f"The picture is damaged, or none that is read ({n_bytes:,} bytes)",
+            what or f"The picture is damaged, or none that is read ({n_bytes:,} bytes)",
             hint=f"formats read are {', '.join(FORMATS)}",
         ) from error
     except Image.DecompressionBombError as error:

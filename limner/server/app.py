@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -18,19 +18,20 @@ from limner import __version__
 from limner.errors import LimnerError
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.bodies.decoders import DecoderPool
-from limner.server.http import scope
+from limner.server.http import credentials, scope
 from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
 from limner.server.idempotency import Answers, once
 from limner.server.openai import answers, errors
-from limner.server.openai.profiles import Catalogue
+from limner.server.openai.profiles import Catalogue, Container
 from limner.server.openapi import describe, docs_page
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
     files,
     history,
+    home,
     images,
     jobs,
     models,
@@ -72,7 +73,10 @@ def create_app(
     )
     app.state.service = serving
     app.state.catalogue = Catalogue(
-        settings.engine, serving.engine_from_model, is_lenient=not settings.strict
+        settings.engine,
+        serving.engine_from_model,
+        is_lenient=not settings.strict,
+        own_container=cast("Container", settings.response_format),
     )
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
@@ -87,6 +91,7 @@ def create_app(
         traces=serving.traces,
         guard=Guard(settings, serving.keys, serving.metrics),
         proxies=Proxies(settings.proxies),
+        settings=settings,
     )
     app.add_middleware(
         CORSMiddleware,
@@ -125,6 +130,7 @@ def _open() -> APIRouter:
     picture = links.ROUTE + "{name}"
     add(picture, files.picture, methods=["GET"], **describe.PICTURE)
     add(picture, files.picture, methods=["HEAD"], include_in_schema=False)
+    add("/", home.home, methods=["GET", "HEAD"], include_in_schema=False)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
     add("/metrics", models.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
@@ -176,9 +182,8 @@ async def _is_admin(request: Request) -> None:
 
 async def _check_key(request: Request) -> None:
     serving = scope.service(request)
-    holder = await serving.keys.holder(
-        request.headers.get("authorization"), serving.database_threads
-    )
+    authorization = credentials.authorization(request.headers)
+    holder = await serving.keys.holder(authorization, serving.database_threads)
     request.state.holder = holder
     request.state.headers = serving.limiter.headers(holder)
 

@@ -239,7 +239,10 @@ async def _read(request: Request) -> bytes:
 
 async def _fingerprint(request: Request, body: bytes) -> str:
     kind = request.headers.get("content-type", "")
-    return await run_in_threadpool(fingerprint, request.url.path, kind, body)
+    path = request.url.path
+    if deployment := scope.deployment(request):  # another model than without it
+        path += f"?deployment={deployment}"
+    return await run_in_threadpool(fingerprint, path, kind, body)
 
 
 def _base(request: Request) -> str:

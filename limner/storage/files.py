@@ -203,7 +203,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "choose a folder that you may write to"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-        hint = f"{path.parent} is not a folder"
+        folders = (path, *path.parents)
+        in_the_way = next((one for one in folders if one.exists() and not one.is_dir()), path)
+        hint = f"{in_the_way} is a file where a folder must be"
     return OutputError(f"Cannot write {path}: {reason}", hint=hint)
 
 

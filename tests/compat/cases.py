@@ -24,7 +24,7 @@ class Expected(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """`n` square pictures of a format, a file of its own each, each fetched or unpacked, and decoded."""
+    """`n` square pictures of a format, each in a file of its own, fetched or unpacked."""
 
     n: int = 1
     side: int = 256

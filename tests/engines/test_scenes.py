@@ -108,5 +108,5 @@ def test_six_things_have_room(engine: OnnxEngine) -> None:
     request = ImageRequest("six stars", size=SMALL, seed=1)
     scene = engine.scene(ImageTask(request, 0))
     assert scene is not None
-    assert scene.layout.columns == 40
+    assert scene.layout.columns == 44
     assert len({(thing.box.x, thing.box.y) for thing in scene.layout.things}) == 6

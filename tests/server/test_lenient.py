@@ -92,6 +92,51 @@ def test_model_names_are_understood_in_any_dress(drawing: Server, name: str) -> 
     assert response.status_code == 200, response.text
 
 
+@pytest.mark.parametrize(
+    ("setting", "body", "by"),
+    [
+        ("b64_json", {}, "b64_json"),
+        ("b64_json", {"model": ""}, "b64_json"),
+        ("b64_json", {"model": "testcard"}, "b64_json"),
+        ("b64_json", {"model": "default"}, "b64_json"),
+        ("b64_json", {"model": "dall-e-2"}, "url"),
+        ("b64_json", {"model": "dall-e-2", "response_format": "b64_json"}, "b64_json"),
+        ("b64_json", {"response_format": "url"}, "url"),
+        ("url", {}, "url"),
+        ("url", {"model": "testcard"}, "url"),
+        ("url", {"model": "gpt-image-2", "size": "1024x1024"}, "b64_json"),
+    ],
+)
+def test_how_pictures_are_answered_by_default(
+    tmp_path: Path, setting: str, body: dict[str, str], by: str
+) -> None:
+    with running(make_settings(tmp_path, response_format=setting)) as server:
+        assert by in server.generate(**body).json()["data"][0]
+        edited = server.edit([("image", ("a.png", picture_file()))], **body)
+        if body.get("model") != "dall-e-2":  # which takes no further size
+            assert by in edited.json()["data"][0]
+
+
+# As Open WebUI sends them with the settings it comes with, apart from the address and the key.
+_OPEN_WEBUI = [
+    {"model": "", "size": "512x512", "response_format": "b64_json"},
+    {"model": "dall-e-2", "size": "512x512", "response_format": "b64_json"},
+    {"model": "gpt-image-1", "size": "512x512"},
+    {"model": "gpt-image-1", "size": "auto"},
+    {"model": "nano", "size": "512x512", "response_format": "b64_json"},
+]
+
+
+@pytest.mark.parametrize("values", _OPEN_WEBUI)
+def test_open_webui_with_its_own_defaults(drawing: Server, values: dict[str, str]) -> None:
+    asked = {"prompt": "a red apple", "n": 1, **values}
+    drawn = drawing.http.post(GENERATIONS, json=asked)
+    assert min(_picture(drawn).size) >= 512
+    parts = [("image", ("a.png", picture_file(80, 60, mode="RGB"), "image/png"))]
+    if values["model"] != "dall-e-2":  # its rules are those of DALL·E 2: square, with alpha
+        assert _picture(drawing.edit(parts, n="1", **values)).size[0] >= 512
+
+
 def test_an_unknown_model_is_refused_with_the_list(drawing: Server) -> None:
     message = assert_openai_error(
         drawing.generate(model="midjourney"), 400, "invalid_value", "model"

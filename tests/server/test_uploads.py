@@ -228,15 +228,15 @@ def _url(data: bytes = PNG) -> dict[str, str]:
         ({"images": [_url()] * 2, "mask": _url()}, ACCEPTED, None),
         ({}, "missing_required_parameter", "images"),
         ({"images": []}, "empty_array", "images"),
-        ({"images": None}, "invalid_type", "images"),
-        ({"images": ["x"]}, "invalid_type", "images[0]"),
+        ({"images": None}, "missing_required_parameter", "images"),
+        ({"images": ["x"]}, "invalid_value", "images[0]"),
         ({"images": [{}]}, "missing_required_parameter", "images[0].image_url"),
         ({"images": [{"file_id": "file-1"}]}, "invalid_value", "images[0]"),
         ({"images": [{"image_url": "http://127.0.0.1/a.png"}]}, "invalid_value", None),
         ({"images": [{"image_url": "data:image/png;base64,@"}]}, "invalid_value", None),
         ({"images": [_url(b"no")]}, "unsupported_file_mimetype", "images"),
         ({"images": [_url()] * 17}, "array_above_max_length", "images"),
-        ({"image": _url()}, "invalid_value", "image"),
+        ({"image": _url()}, ACCEPTED, None),
     ],
 )
 def test_edit_in_json(server: Server, body: Any, code: str | None, param: str | None) -> None:

@@ -31,6 +31,7 @@ from limner.request import (
     Size,
     Variation,
 )
+from limner.sampling import ground, inpainting
 from limner.sampling.canvas import Canvas, Window, plan
 from limner.sampling.decoding import (
     Bools,
@@ -57,6 +58,11 @@ _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about 
 _MAX_ROWS = 16  # of a batch, candidates counted: with more, a step takes as much longer
 _MAX_CONCURRENCY = 4  # each holds a batch and a picture that is enlarged in memory
 _MAX_TEXTS = 256  # that are remembered as tokens
+_GROUND_STAYS = (
+    "The background could not be told from the subject, so it was left as it is: it must be of "
+    "one colour, or change smoothly, at the border of the picture"
+)
+_NOTHING_DRAWN = "The prompt asks only for a clear background: the picture was not drawn anew"
 
 
 @dataclass(eq=False)
@@ -73,6 +79,7 @@ class _Job:
     n_done: int = 0  # steps
     score: float = 0.0  # of the best candidate so far
     n_tried: int = 0  # candidates that are drawn
+    remark: str = ""  # what is to be said of the finished picture
 
     @cached_property
     def n_steps(self) -> int:
@@ -142,6 +149,12 @@ class OnnxEngine(Engine):
 
     def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that share; see `engines.base.Engine`."""
+        if cut_outs := [one for one in wanted if _is_cut_out(one.request)]:
+            for one in cut_outs:
+                yield from self._cut_out(one)
+            wanted = [one for one in wanted if one not in cut_outs]
+            if not wanted:
+                return
         if len(wanted) == 1 and (scene := self.scene(wanted[0])):
             yield from self._draw_scene(wanted[0], scene)
             return
@@ -166,6 +179,8 @@ class OnnxEngine(Engine):
             if not job.one.is_dropped():
                 finished = self._finish(job)
                 yield job.one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
+                if job.remark:
+                    yield job.one, Notice(job.remark)
                 yield job.one, finished
 
     def _close_up(self, request: ImageRequest) -> CloseUp | None:
@@ -215,11 +230,8 @@ class OnnxEngine(Engine):
             tries += 1
         if one.is_dropped():
             return
-        px, shorter = (
-            min(scene.layout.columns, scene.layout.rows) * 8,
-            min(request.size.width, request.size.height),
-        )
-        n_passes = 1 if shorter <= px * _FACTOR else 2
+        px = min(scene.layout.columns, scene.layout.rows) * cell_px(self.network)
+        n_passes = 1 if min(request.size.width, request.size.height) <= px * _FACTOR else 2
         whole = self._scene_picture(scene, codes, request.size, n_passes, self.draws_flat_art)
         yield one, Progress(n_steps + 1, n_steps + 1, "drawing")
         whole = _on(whole, scene, request)
@@ -416,7 +428,20 @@ class OnnxEngine(Engine):
         shorter = min(one.request.size.width, one.request.size.height)
         n_passes = 1 if shorter <= px * _FACTOR else 2
         finished = self._picture(job.codes, job, n_passes, is_flat=self.draws_flat_art)
+        if one.request.source is not None and one.request.background == "transparent":
+            finished, job.remark = _without_ground(finished)
         return Picture(finished, one.request.prompt, one.seed, one.index, self.model, job.score)
+
+    def _cut_out(self, one: ImageTask) -> Iterator[tuple[ImageTask, Event]]:
+        """The picture that was sent, without its ground."""
+        request = one.request
+        assert request.source is not None
+        nowhere = np.zeros(request.source.pixels.shape[:2], bool)
+        pixels = inpainting.place(request.source.pixels, nowhere, request.size).pixels
+        pixels, remark = _without_ground(pixels)
+        yield one, Progress(1, 1, "drawing")
+        yield one, Notice(remark or _NOTHING_DRAWN)
+        yield one, Picture(pixels, request.prompt, one.seed, one.index, self.model)
 
     def _picture(
         self, codes: Ints, job: _Job, n_passes: int, *, is_flat: bool = False
@@ -442,6 +467,23 @@ def _on(whole: codec.Pixels, scene: Scene, request: ImageRequest) -> codec.Pixel
     behind = np.empty_like(whole)
     behind[:] = (*ground, 255)
     return codec.over(whole, behind)
+
+
+def _is_cut_out(request: ImageRequest) -> bool:
+    """Whether a picture is to be given back without its ground, and nothing drawn."""
+    source = request.source
+    return (
+        isinstance(source, Edit)
+        and source.given_mask is None
+        and request.background != "opaque"
+        and ground.asks_only_to_clear(request.prompt)
+    )
+
+
+def _without_ground(pixels: codec.Pixels) -> tuple[codec.Pixels, str]:
+    """A picture with its ground clear; else the same picture, and what to say of it."""
+    found = ground.cleared(pixels)
+    return (pixels, _GROUND_STAYS) if found is None else (found, "")
 
 
 def _corners(codes: Ints, grid: int) -> Ints:

@@ -28,8 +28,8 @@ from limner.sampling.sampling import Floats, Ints, SamplingConfig, step_sizes, u
 from limner.text.styles import Style, in_style
 from limner.text.text_tokenizer import NULL
 
-_SIDE = 26  # cells on the shorter side of a canvas: four boxes with two cells between them
-_CROWDED_SIDE = 40  # with more things than fit in four boxes
+_SIDE = 28  # cells on the shorter side of a canvas: four boxes with four cells between them
+_CROWDED_SIDE = 44  # with more things than fit in four boxes
 # The weights learned things of 12 x 12 cells; at other sizes they lose detail
 # (docs/experiments.md, 2026-11-26), so every thing gets such a box around its planned centre.
 _THING = 12

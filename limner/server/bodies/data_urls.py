@@ -1,4 +1,4 @@
-"""Pictures in JSON: `data:` URLs, short ones as text and long ones in files, decoded to files."""
+"""Pictures as text: `data:` URLs and bare base64, short or in a file, decoded to files."""
 
 from __future__ import annotations
 
@@ -18,34 +18,42 @@ from limner.server.openai.errors import ApiError
 MAX_CHARS = 20_971_520
 _HEAD = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*);base64,", re.ASCII | re.I)
 _MAX_HEAD_CHARS = 1000
+_WHITE = b" \t\r\n\v\f"  # base64 comes in lines, too
+_OF_ADDRESSES = bytes.maketrans(b"-_", b"+/")  # base64 as it may stand in an address
 
 
-def read(address: str | LongText, name: str, folder: Path) -> RawFile:
-    """The file in a `data:` URL; it lies in `folder`. Takes time: not on the loop.
+def read(text: str | LongText, name: str, folder: Path) -> RawFile:
+    """The file in a `data:` URL or in base64; it lies in `folder`. Takes time: not on the loop.
 
     Raises ApiError for any other URL, one that is too long and what is not base64.
     """
     file = uploads.temporary_file(folder)
     try:
-        pieces = iter([address]) if isinstance(address, str) else json_body.pieces(address)
+        pieces = iter([text]) if isinstance(text, str) else json_body.pieces(text)
         return _decoded(pieces, name, file)
     except ValueError:  # binascii.Error, and bad escapes, too
         file.close()
-        raise f.wrong_value(name, f"Invalid '{name}': it is not valid base64.") from None
+        raise refused(name, "it is not valid base64") from None
     except BaseException:
         file.close()
         raise
 
 
+def refused(name: str, reason: str) -> ApiError:
+    """`name` is no picture that can be read, with what is taken instead."""
+    return f.wrong_value(
+        name,
+        f"Invalid '{name}': {reason}. Expected data:image/png;base64,…, bare base64, or the "
+        "address of a picture of this server. Nothing is fetched from other addresses.",
+    )
+
+
 def _decoded(pieces: Iterator[str], name: str, file: IO[bytes]) -> RawFile:
     first = next(pieces)
-    match = _HEAD.match(first[:_MAX_HEAD_CHARS])
-    if match is None:
-        raise f.wrong_value(
-            name, f"Invalid '{name}': expected data:image/png;base64,…; nothing is fetched here."
-        )
-    n_chars, n_bytes, rest, is_over = len(first), 0, first[match.end() :], False
+    n_chars = len(first)
     _check_length(n_chars, name)
+    content_type, rest = _begun(first.lstrip(), name)
+    n_bytes, is_over = 0, False
     while True:
         more = next(pieces, None)
         # All but the last piece are cut where a group of four characters ends.
@@ -53,14 +61,29 @@ def _decoded(pieces: Iterator[str], name: str, file: IO[bytes]) -> RawFile:
         if is_over and end:
             raise ValueError("there is something after the padding")
         data = binascii.a2b_base64(rest[:end], strict_mode=True)
-        is_over = rest[:end].endswith("=")
+        is_over = rest[:end].endswith(b"=")
         uploads.write_all(file, data)
         n_bytes += len(data)
         if more is None:
-            return RawFile(match[1] or "", n_bytes, file)
+            return RawFile(content_type, n_bytes, file)
         n_chars += len(more)
         _check_length(n_chars, name)
-        rest = rest[end:] + more
+        rest = rest[end:] + _base64_of(more)
+
+
+def _begun(text: str, name: str) -> tuple[str, bytes]:
+    """The declared type at the begin of a picture, if there is one, and the base64 after it."""
+    head = text[:_MAX_HEAD_CHARS]
+    if match := _HEAD.match(head):
+        return match[1] or "", _base64_of(text[match.end() :])
+    if head[:5].lower() == "data:" or "://" in head:
+        raise refused(name, "it is another kind of address")
+    return "", _base64_of(text)
+
+
+def _base64_of(text: str) -> bytes:
+    """Without white space, in the usual alphabet; a ValueError where it is not ASCII."""
+    return text.encode("ascii").translate(_OF_ADDRESSES, _WHITE)
 
 
 def _check_length(n_chars: int, name: str) -> None:

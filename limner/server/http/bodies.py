@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from anyio import from_thread, to_thread
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 
-from limner.server.bodies import data_urls, forms, json_body
+from limner.server.bodies import forms, json_body, json_pictures
 from limner.server.bodies.body_memory import FREE_BYTES, Held, chunks_of
-from limner.server.bodies.json_body import LongText, Parsed
+from limner.server.bodies.json_body import Parsed
 from limner.server.http import scope
 from limner.server.http.uploads import RawFile
 from limner.server.openai import errors
@@ -44,6 +50,7 @@ class Parts:
     fields: Fields
     images: list[RawFile] = field(default_factory=list)
     mask: RawFile | None = None
+    image_field: str = "image"  # the name that the pictures were sent by
 
 
 def media_type(request: Request) -> str:
@@ -71,7 +78,15 @@ async def read_json(request: Request) -> Fields:
         raise errors.unsupported_content_type(request.headers["content-type"], JSON)
     with scope.body_budget(request).hold() as held:
         parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
-    return Fields(_object(parsed))
+    return _fields(request, _object(parsed))
+
+
+def _fields(request: Request, values: dict[str, Any], *, is_form: bool = False) -> Fields:
+    """`values`; without a model in them, with the one that the path names."""
+    deployment = scope.deployment(request)
+    if deployment is not None and values.get("model") in (None, ""):
+        values = {**values, "model": deployment}
+    return Fields(values, is_form=is_form)
 
 
 def _object(parsed: Parsed) -> dict[str, Any]:
@@ -99,7 +114,7 @@ async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> A
             raise errors.unsupported_content_type(given, FORM)
         form = await forms.read(given, chunks_of(request, held, max_bytes), folder)
         files.callback(form.close)
-        yield _parts_of_form(form.items)
+        yield _parts_of_form(request, form.items)
 
 
 async def _read_json_parts(
@@ -107,12 +122,18 @@ async def _read_json_parts(
 ) -> Parts:
     chunks = chunks_of(request, held, max_bytes)
     parsed = await json_body.read(chunks, _MAX_INLINE_BYTES, folder)
-    with ExitStack() as texts:
-        texts.callback(parsed.close)
-        return await run_in_threadpool(_parts_of_json, parsed, folder, files)
+    serving = scope.service(request)
+
+    def count(n_bytes: int) -> None:
+        from_thread.run_sync(held.add, n_bytes)
+
+    with closing(parsed):
+        pictures = json_pictures.Reader(parsed, serving.links, folder, files, count)
+        # The store may not answer: its readers wait in threads of their own.
+        return await to_thread.run_sync(_parts_of_json, request, pictures, limiter=serving.readers)
 
 
-def _parts_of_form(items: list[tuple[str, str | RawFile]]) -> Parts:
+def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> Parts:
     values: dict[str, Any] = {}
     images: list[RawFile] = []
     mask: RawFile | None = None
@@ -134,40 +155,30 @@ def _parts_of_form(items: list[tuple[str, str | RawFile]]) -> Parts:
             )
         else:
             values[name] = f.FilePart()
-    return Parts(Fields(values, is_form=True), images, mask)
+    return Parts(_fields(request, values, is_form=True), images, mask)
 
 
-def _parts_of_json(parsed: Parsed, folder: Path, files: ExitStack) -> Parts:
-    """Takes time: not on the loop. What is opened is closed by `files`."""
+def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:
+    """Takes time: not on the loop."""
+    parsed = pictures.parsed
     sent = _object(parsed)
-    values = {name: _short(value, name, parsed) for name, value in sent.items()}
-    for name in ("image", "image[]"):
-        if name in values:
-            raise ApiError(
-                f"Unknown parameter: '{name}'. For application/json on /v1/images/edits, "
-                "use 'images' (array).",
-                param=name,
-                code="invalid_value",
-            )
-    references = values.pop("images", [])
-    if not isinstance(references, list):
-        raise f.wrong_type("images", "an array of objects", references)
-    if "images" in sent and not references:
-        raise ApiError(
-            "Invalid 'images': empty array. Expected an array with minimum length 1, "
-            "but got an empty array instead.",
-            param="images",
-            code="empty_array",
-        )
-    images = [
-        _referenced(value, f"images[{index}]", parsed, folder, files)
-        for index, value in enumerate(references[: MAX_IMAGES + 1])
-    ]
+    read_apart = (*json_pictures.NAMES, "mask")
+    values = {
+        name: value if name in read_apart else _short(value, name, parsed)
+        for name, value in sent.items()
+    }
+    field, images = pictures.pictures(values, MAX_IMAGES + 1)
+    for name in json_pictures.NAMES:
+        values.pop(name, None)
     mask = values.pop("mask", None)
-    if mask is not None:
-        mask = _referenced(mask, "mask", parsed, folder, files)
+    is_masked = mask not in (None, "")
     # An edit in JSON is of the GPT era, whatever it names.
-    return Parts(Fields(values), images, mask)
+    return Parts(
+        _fields(request, values),
+        images,
+        pictures.picture(mask, "mask") if is_masked else None,
+        field,
+    )
 
 
 def _short(value: Any, name: str, parsed: Parsed) -> Any:
@@ -186,21 +197,3 @@ def _short(value: Any, name: str, parsed: Parsed) -> Any:
         return "".join(json_body.pieces(text))
     except ValueError:
         raise errors.unparsable_json() from None
-
-
-def _referenced(
-    value: object, name: str, parsed: Parsed, folder: Path, files: ExitStack
-) -> RawFile:
-    if not isinstance(value, Mapping):
-        raise f.wrong_type(name, "an object", value)
-    if value.get("file_id") is not None:
-        raise f.wrong_value(name, f"'{name}.file_id' cannot be used: this server stores no files.")
-    address = value.get("image_url")
-    if address is None:
-        raise f.missing(f"{name}.image_url")
-    if not isinstance(address, str):
-        raise f.wrong_type(f"{name}.image_url", "a string", address)
-    sent: str | LongText = parsed.texts.get(address, address)
-    raw = data_urls.read(sent, f"{name}.image_url", folder)
-    files.callback(raw.file.close)
-    return raw

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import secrets
 import time
 from collections.abc import MutableMapping
+from dataclasses import astuple
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import LimnerError
+from limner.server.http import urls
+from limner.server.http.content_encoding import Decoding, encoding_of, without_encoding
 from limner.server.http.guard import Guard
+from limner.server.http.paths import meant
 from limner.server.http.proxies import Proxies
 from limner.server.openai import errors
 from limner.server.openai.answers import dump
 from limner.server.transport.protocol import MIN_BODY_BYTES_PER_S
 from limner.service.telemetry.logs import current_request
 from limner.service.telemetry.traces import Traces
+from limner.settings import Settings
 
 log = logging.getLogger("limner.server")
 
@@ -32,17 +36,22 @@ log = logging.getLogger("limner.server")
 SLOW_S = 20.0
 DRAIN_S = 10.0
 _ROUTINE = frozenset({"/health", "/ready", "/metrics"})
-_SLASHES = re.compile("/{2,}")
-_WITHOUT_V1 = re.compile(r"/(images|models|moderations)(/|$)")
 
 
 class RequestMiddleware:
     """Wraps `app`; no body may be larger than `max_body_bytes`, and `guard` lets requests in."""
 
     def __init__(
-        self, app: ASGIApp, max_body_bytes: int, traces: Traces, guard: Guard, proxies: Proxies
+        self,
+        app: ASGIApp,
+        max_body_bytes: int,
+        traces: Traces,
+        guard: Guard,
+        proxies: Proxies,
+        settings: Settings,
     ) -> None:
         self.app = app
+        self.settings = settings
         self.max_body_bytes = max_body_bytes
         self.traces = traces
         self.guard = guard
@@ -54,7 +63,8 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         believed = self.proxies.believed(scope)
-        visit = _RequestScope(believed, receive, send, self.max_body_bytes, self.traces)
+        prefix = urls.prefix(Headers(scope=believed), self.settings)
+        visit = _RequestScope(believed, prefix, receive, send, self.max_body_bytes, self.traces)
         current_request.set(visit.request_id)
         try:
             if await self._lets_in(visit):
@@ -82,14 +92,27 @@ class _RequestScope:
     """One request and its answer."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int, traces: Traces
+        self,
+        scope: Scope,
+        prefix: str,
+        receive: Receive,
+        send: Send,
+        max_body_bytes: int,
+        traces: Traces,
     ) -> None:
-        path = canonical_path(scope["path"])
+        path, deployment = astuple(meant(scope["path"], prefix))
         headers = Headers(scope=scope)
         self.request_id = f"req_{secrets.token_hex(16)}"
         self.trace = traces.begin(scope["method"], path, self.request_id, headers)
-        state = {"request_id": self.request_id, "trace": self.trace}
-        self.scope = dict(scope) | {"path": path, "state": {**scope.get("state", {}), **state}}
+        state = {
+            "request_id": self.request_id,
+            "trace": self.trace,
+            "deployment": deployment,
+        }
+        self.scope: Scope = dict(scope) | {
+            "path": path,
+            "state": {**scope.get("state", {}), **state},
+        }
         self.status = 0
         self._receive, self._send = receive, send
         self._max_body_bytes = max_body_bytes
@@ -98,8 +121,12 @@ class _RequestScope:
         self._waited_s, self._n_bytes_before = 0.0, 0  # of the time that SLOW_S measures
         self._declared_bytes = _declared(headers)
         self._body_pending = self._declared_bytes > 0 or "transfer-encoding" in headers
+        self.receive: Receive = self._receive_sent
+        if encoding := encoding_of(headers):
+            self.scope = without_encoding(self.scope)
+            self.receive = Decoding(encoding, self._receive_sent, max_body_bytes).receive
 
-    async def receive(self) -> Message:
+    async def _receive_sent(self) -> Message:
         """The next part of the body, within the limits; after it, word that the client left."""
         if not self._body_pending:
             return await self._receive()
@@ -195,16 +222,6 @@ class _RequestScope:
         headers["x-content-type-options"] = "nosniff"
         # What a route wants on its answer, be it a refusal.
         headers.update(self.scope["state"].get("headers", {}))
-
-
-def canonical_path(path: str) -> str:
-    """The path a client meant: slashes doubled, left out or at the end, and /v1 left out."""
-    path = _SLASHES.sub("/", path)
-    if path.startswith("/v1images"):
-        path = "/v1/images" + path.removeprefix("/v1images")
-    if _WITHOUT_V1.match(path):
-        path = "/v1" + path
-    return path.rstrip("/") or "/"
 
 
 def _declared(headers: Headers) -> int:

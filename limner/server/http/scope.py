@@ -47,3 +47,8 @@ def trace(request: Request) -> Trace:
 def request_id(request: Request) -> str:
     """The id that the middleware gave `request`."""
     return str(request.state.request_id)
+
+
+def deployment(request: Request) -> str | None:
+    """The model that the path of `request` names, as Azure's do."""
+    return cast("str | None", request.state.deployment)

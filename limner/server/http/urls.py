@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from limner.settings import Settings
 
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
-_PAIR = re.compile(r'\s*(proto|host)="?([^";,\s]+)"?\s*', re.I)  # of Forwarded (RFC 7239)
+_PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
+# One of the pairs of Forwarded (RFC 7239), and what separates it from the next one.
+_PAIR = re.compile(r'\s*([\w.-]+)=("(?:[^"\\]|\\.)*"|[^";,\s]*)\s*(;|,|$)', re.ASCII)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def base(request: HTTPConnection, settings: Settings) -> str:
     """`http://host:port`: as set, as a proxy says, as the client called it, or as it listens.
 
-    What a proxy says is in the headers only if it is trusted (limner/server/http/proxies.py).
+    A path that stands before /v1 comes after it. What a proxy says is in the headers only if it is
+    trusted (limner/server/http/proxies.py).
     """
     if settings.public_url:
-        return settings.public_url
+        return _public(settings)
     headers = request.headers
-    forwarded = _forwarded(headers.get("forwarded"))
+    forwarded = _forwarded(headers.get("forwarded", ""))
     scheme = _first(headers.get("x-forwarded-proto")) or forwarded.get("proto", "")
-    if scheme not in ("http", "https"):
+    if scheme not in _DEFAULT_PORTS:
         scheme = str(request.scope["scheme"])
+    path = prefix(headers, settings)
     outer = _first(headers.get("x-forwarded-host")) or forwarded.get("host", "")
     for said in (outer, headers.get("host", "")):
         # It comes from the client and goes into an address, so it must look like a host.
-        if _HOST.fullmatch(said):
-            return f"{scheme}://{said}"
+        if match := _HOST.fullmatch(said):
+            port = "" if match[2] else _port(headers, scheme)
+            return f"{scheme}://{said}{port}{path}"
     host, port = request.scope["server"]
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
+
+
+def prefix(headers: Headers, settings: Settings) -> str:
+    """The path before /v1 by which clients call this server; empty if there is none."""
+    if settings.public_url:
+        return urlsplit(_public(settings)).path
+    said = _first(headers.get("x-forwarded-prefix")).rstrip("/")
+    return said if _PREFIX.fullmatch(said) else ""
+
+
+def _public(settings: Settings) -> str:
+    """The address that is set; people copy the one that they enter in programs, /v1 included."""
+    return settings.public_url.removesuffix("/v1")
+
+
+def _port(headers: Headers, scheme: str) -> str:
+    """`:port` as a proxy says; empty if it is the usual one of `scheme`."""
+    said = _first(headers.get("x-forwarded-port"))
+    is_port = said.isascii() and said.isdigit() and len(said) <= 5 and 0 < int(said) < 65_536
+    return f":{int(said)}" if is_port and said != _DEFAULT_PORTS[scheme] else ""
 
 
 def _first(value: str | None) -> str:
@@ -38,7 +66,12 @@ def _first(value: str | None) -> str:
     return (value or "").split(",")[0].strip()
 
 
-def _forwarded(value: str | None) -> dict[str, str]:
-    """`proto` and `host` of the first element of a Forwarded header."""
-    pairs = (_PAIR.fullmatch(pair) for pair in _first(value).split(";"))
-    return {pair[1].lower(): pair[2] for pair in pairs if pair}
+def _forwarded(value: str) -> dict[str, str]:
+    """The pairs of the first element of a Forwarded header, by name."""
+    pairs, at = {}, 0
+    while match := _PAIR.match(value, at):
+        pairs[match[1].lower()] = match[2].strip('"')
+        if match[3] != ";":
+            break
+        at = match.end()
+    return pairs

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from limner.errors import LimnerError
 from limner.request import (
@@ -30,11 +30,9 @@ from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
 from limner.server.openai.images import Decoder, Sources, read_sources
-from limner.server.openai.profiles import Catalogue, Target, read_quality
+from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
-
-Container = Literal["url", "b64_json"]
 
 # Not of OpenAI's API; these change what is drawn here.
 OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
@@ -139,16 +137,19 @@ def read_edit(
     mask: RawFile | None,
     catalogue: Catalogue,
     decoder: Decoder,
+    image_field: str = "image",
 ) -> Call:
-    """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them."""
+    """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them.
+
+    `image_field` is the name that the pictures were sent by.
+    """
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     # Neither several pictures nor a body in JSON were there before the GPT image models.
     target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
     fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
-    name = "image" if fields.is_form else "images"
     fit = partial(_size_if_valid, fields, target)
-    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=name)
+    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=image_field)
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
     n_more = sources.n_images - 1
@@ -285,7 +286,7 @@ def _check_transparency(background: Background, format: Format) -> None:
 def _read_container(fields: Fields, target: Target) -> Container:
     value = fields.text("response_format")
     if value is None:
-        return "b64_json" if target.is_gpt else "url"
+        return target.container
     if value not in ("url", "b64_json"):
         message = f"{f.shown(value)!r} is not one of ['b64_json', 'url'] - 'response_format'"
         raise f.wrong_value("response_format", message)

@@ -263,6 +263,26 @@ def unsupported_content_type(given: str, accepted: str) -> ApiError:
     )
 
 
+def unsupported_content_encoding(given: str) -> ApiError:
+    """The body is encoded in a way that is not read."""
+    return ApiError(
+        f"Unsupported content encoding: {given[:80]!a}. Bodies are read as they are, or with "
+        "'Content-Encoding: gzip' or 'deflate'.",
+        status=415,
+        code="unsupported_content_encoding",
+        headers={"accept-encoding": "gzip, deflate"},
+    )
+
+
+def undecodable_body(encoding: str) -> ApiError:
+    """The body is damaged, or not encoded as its header says."""
+    return ApiError(
+        f"The body of your request cannot be decoded: it is not one complete {encoding} stream, "
+        "as its header 'Content-Encoding' says.",
+        code="invalid_content_encoding",
+    )
+
+
 def body_too_large(limit_bytes: int) -> ApiError:
     """The body is larger than `limit_bytes`. 400, as old clients garble the text of a 413."""
     return ApiError(

@@ -107,6 +107,13 @@ def _check_dalle_file(raw: RawFile, field: str) -> None:
 
 def _check_file(raw: RawFile, field: str) -> None:
     mime = raw.mime()
+    if what := decode_upload.not_a_picture(raw.head()):
+        raise ApiError(
+            f"Invalid file '{field}': {what}. "
+            f"Supported file formats are {f.listed(FORMATS, 'and')}.",
+            param=field,
+            code="unsupported_file_mimetype",
+        )
     if mime not in FORMATS or uploads.sniff(raw.head()) is None:
         raise ApiError(
             f"Invalid file '{field}': unsupported mimetype ('{f.shown(mime)}'). "

@@ -17,6 +17,7 @@ from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
 
 Profile = Literal["gpt", "dalle3", "dalle2"]
+Container = Literal["url", "b64_json"]  # of a picture in an answer
 
 PUBLISHED = (
     "dall-e-2",
@@ -81,6 +82,7 @@ class Target:
     engine: str
     model: str | None  # as the request named it
     own: bool = False  # one of this server's own names: anything it can draw may be asked for
+    container: Container = "url"  # of its pictures when the request says nothing of it
 
     @property
     def is_gpt(self) -> bool:
@@ -110,6 +112,7 @@ class Catalogue:
     default_engine: str
     own: Mapping[str, str]  # model id → engine
     is_lenient: bool = False  # what is not known is passed over, with a notice
+    own_container: Container = "url"  # for its own names, and for requests without a model
 
     def ids(self) -> list[str]:
         """Every id, its own first."""
@@ -122,8 +125,9 @@ class Catalogue:
         """
         asked = (fields.text("model") or "").strip()
         if not asked:  # absent, null, or an empty field
-            is_gpt = is_gpt or _has_gpt_signal(fields)
-            return Target("gpt" if is_gpt else "dalle2", self.default_engine, None)
+            if is_gpt or _has_gpt_signal(fields):
+                return Target("gpt", self.default_engine, None, container="b64_json")
+            return Target("dalle2", self.default_engine, None, container=self.own_container)
         found = self._find(asked)
         if found is None and fields.is_lenient:
             found = self._default
@@ -137,9 +141,10 @@ class Catalogue:
                 code="invalid_value",
             )
         if found in self.own:
-            return Target("dalle2", self.own[found], found, own=True)
+            engine = self.own[found]
+            return Target("dalle2", engine, found, own=True, container=self.own_container)
         if found.startswith(_GPT_PREFIXES):
-            return Target("gpt", self.default_engine, found)
+            return Target("gpt", self.default_engine, found, container="b64_json")
         profile: Profile = "dalle3" if found == "dall-e-3" else "dalle2"
         return Target(profile, self.default_engine, found)
 

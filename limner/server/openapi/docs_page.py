@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from limner.server.http import scope, urls
+
 Json = Mapping[str, Any]
 
 # The page may load nothing; its style stands in it.
@@ -35,7 +37,8 @@ td:first-child {{ white-space: nowrap }}
 
 async def docs(request: Request) -> HTMLResponse:
     """The description of this server, to be read in a browser."""
-    address = f"{request.scope.get('root_path', '')}/openapi.json"
+    prefix = urls.prefix(request.headers, scope.service(request).settings)
+    address = f"{prefix}/openapi.json"
     page = render(request.app.openapi(), address)
     return HTMLResponse(page, headers={"content-security-policy": _POLICY})
 

@@ -65,7 +65,9 @@ async def edits(request: Request) -> Response:
     catalogue = scope.catalogue(request)
 
     def read(parts: Parts, decoder: Decoder) -> Call:
-        return calls.read_edit(parts.fields, parts.images, parts.mask, catalogue, decoder)
+        return calls.read_edit(
+            parts.fields, parts.images, parts.mask, catalogue, decoder, parts.image_field
+        )
 
     return await _with_pictures(request, read, takes_json=True)
 
