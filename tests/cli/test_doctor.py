@@ -62,7 +62,7 @@ def test_home_that_is_a_file(failed: Doctor, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = failed(home=str(tmp_path / "file"))
     assert set(found) == {"Home", "Database", "Store"}
-    assert "is not a folder" in found["Home"]
+    assert "is a file" in found["Home"]
 
 
 def test_damaged_database_and_unknown_setting(failed: Doctor, tmp_path: Path) -> None:
