@@ -22,6 +22,8 @@ from limner.sampling.sampling import SamplingConfig
 from limner.text.text_tokenizer import NULL
 from tests import tiny
 
+pytestmark = pytest.mark.timeout(900)  # exporting takes minutes on a busy machine
+
 LAYOUT = Layout(
     9, 7, (Thing("a red apple", Box(0, 1, 4, 4)), Thing("a blue star", Box(3, 2, 5, 5))), "nothing"
 )

@@ -89,7 +89,7 @@ def test_picture_sent_as_a_field_for_every_byte_is_answered_fast(server: Server)
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        (b"", "unsupported_file_mimetype", "octet-stream"),
+        (b"", "unsupported_file_mimetype", "The file is empty"),
         (b"hello", "unsupported_file_mimetype", "Supported file formats are 'image/jpeg'"),
         (picture_file(format="GIF", mode="P"), "unsupported_file_mimetype", "'image/gif'"),
         (PNG[:60], "invalid_image", "damaged"),

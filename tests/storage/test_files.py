@@ -104,7 +104,7 @@ def test_device_is_written_into_and_never_replaced() -> None:
     ("name", "words", "hint"),
     [
         ("missing/file", "no such file or directory", "mkdir -p"),
-        ("plain/file", "not a directory", "is not a folder"),
+        ("plain/file", "not a directory", "is a file where a folder must be"),
         ("x" * 300, "file name too long", None),
     ],
 )
