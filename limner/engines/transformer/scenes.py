@@ -51,13 +51,13 @@ class Scene:
     box: Box  # of the picture on the canvas, in cells: left, top, right, bottom
 
     @property
-    def n_things(self) -> int:
-        """Cells that belong to a thing."""
+    def n_drawn(self) -> int:
+        """Cells that the network draws: those of things, not of the ground."""
         return sum(index != GROUND for index in owner(self.layout))
 
     def n_steps(self, config: SamplingConfig) -> int:
         """Decoder passes: the ground takes none."""
-        return len(step_sizes(self.n_things, config.n_steps))
+        return len(step_sizes(self.n_drawn, config.n_steps))
 
 
 class SceneDrawer:
