@@ -187,6 +187,7 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
         "model": asdict(model),
         "styles": begun["about"]["styles"],
         "sampling": run.preset.sampling_table(),
+        "art": run.data.art,
     }
     _train(
         run,
