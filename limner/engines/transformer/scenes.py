@@ -25,7 +25,7 @@ from limner.sampling.canvas import Box
 from limner.sampling.decoding import Partial
 from limner.sampling.layout_decoding import CAPTION, draw_layout
 from limner.sampling.sampling import Floats, Ints, SamplingConfig, step_sizes, uniforms
-from limner.text.styles import Style, in_style
+from limner.text.styles import Style, chosen, in_style, with_style
 from limner.text.text_tokenizer import NULL
 
 _SIDE = 28  # cells on the shorter side of a canvas: four boxes with four cells between them
@@ -77,9 +77,10 @@ class SceneDrawer:
         columns, rows, box = _canvas(one.request.size, _SIDE if n_things <= 4 else _CROWDED_SIDE)
         # The phrases name no ground, as it is painted.
         layout = plan.lay_out(replace(reading, ground=""), columns, rows, one.seed, one.index)
+        style = chosen(one.request.prompt, self._styles, one.seed, one.index)
         things = tuple(
             Thing(
-                in_style(thing.phrase, self._styles, one.seed, one.index),
+                with_style(thing.phrase, style, self._styles),
                 _of_known_size(thing.box, columns, rows),
             )
             for thing in layout.things
