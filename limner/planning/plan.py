@@ -16,6 +16,7 @@ from limner.planning.placing import Item
 from limner.text import phrases
 from limner.text.prompt_units import Units, padded, units_of
 from limner.text.text_tokenizer import TextTokenizer
+from limner.text.wording import as_captions_say
 
 TAGS = ("", "B-thing", "I-thing", "B-ground", "I-ground", "B-style", "I-style")
 COUNTS = MAX_THINGS  # 1 to so many; the last means "so many or more"
@@ -133,7 +134,7 @@ def _of_each(
 
 def _phrase(thing: Named, reading: Reading) -> str:
     """A thing as a caption says it alone, with the background and the style of the prompt."""
-    text = phrases.one_of(thing.words, thing.count)
+    text = as_captions_say(phrases.one_of(thing.words, thing.count))
     is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
     if _is_background(reading.ground):
         article = "an" if reading.ground[:1] in "aeiou" else "a"

@@ -27,18 +27,13 @@ from limner.sampling.layout_decoding import CAPTION, draw_layout
 from limner.sampling.sampling import Floats, Ints, SamplingConfig, step_sizes, uniforms
 from limner.text.styles import Style, chosen, in_style, with_style
 from limner.text.text_tokenizer import NULL
+from limner.text.wording import colour_of_ground
 
 _SIDE = 28  # cells on the shorter side of a canvas: four boxes with four cells between them
 _CROWDED_SIDE = 44  # with more things than fit in four boxes
 # The weights learned things of 12 x 12 cells; at other sizes they lose detail
 # (docs/experiments.md, 2026-11-26), so every thing gets such a box around its planned centre.
 _THING = 12
-# What stands for scenery until the model draws it.
-_SCENERY = {"grass": "green", "meadow": "green", "lawn": "green", "sea": "blue", "sky": "blue"}
-_CHINESE = {"红": "red", "橙": "orange", "黄": "yellow", "绿": "green", "蓝": "blue"}
-_CHINESE |= {"紫": "purple", "粉": "pink", "棕": "brown", "黑": "black", "白": "white"}
-_CHINESE |= {"灰": "grey", "草": "green", "海": "blue", "天空": "blue"}
-
 Colour = tuple[int, int, int]
 
 
@@ -176,10 +171,5 @@ def _canvas(size: Size, shorter: int) -> tuple[int, int, Box]:
 
 
 def _colour(ground: str) -> Colour | None:
-    """The colour that a ground's words name, in English or Chinese; None if they name none."""
-    words = ground.lower().replace("-", " ").split()
-    for word in words:
-        name = _SCENERY.get(word, "grey" if word == "gray" else word)
-        if name in RGB_FROM_NAME:
-            return RGB_FROM_NAME[name]
-    return next((RGB_FROM_NAME[name] for sign, name in _CHINESE.items() if sign in ground), None)
+    name = colour_of_ground(ground)
+    return None if name is None else RGB_FROM_NAME[name]
