@@ -1,4 +1,4 @@
-"""Whose style a picture is drawn in: that of the prompt, one with the look that it says, or a default.
+"""Whose style a picture has: the prompt's, one with the look that it says, or a default.
 
 The training art is by several artists, and a caption without a style is true of all of them. Asked
 for a mere "fox", a small model wavers between their foxes within one picture; told one artist, it

@@ -13,9 +13,14 @@ from typing import Any
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _SIZES = r"(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+)*"
 _SHADES = r"(?:(?:light|dark|bright|pale|deep)\s+)?"
-_NUMBER = r"(?:[一1这那][个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件顶台部间栋扇盏口幅瓶枚粒束株位名串份封轮面双]?)?"
+_MEASURES = (
+    "个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件顶台部间栋扇盏口幅瓶枚粒束株位名串份封轮面双"
+)
+_NUMBER = rf"(?:[一1这那][{_MEASURES}]?)?"
 _NO_ARTICLE = re.compile(r"(?:[^s]s|people|men|women|children|hair|bread|money|rice)$")
-_HEAD_ENDS = re.compile(r"\s(?:with|without|of|in|on|from|at|for|to|and|wearing|holding|full|made)\s")
+_HEAD_ENDS = re.compile(
+    r"\s(?:with|without|of|in|on|from|at|for|to|and|wearing|holding|full|made)\s"
+)
 
 
 def as_captions_say(words: str) -> str:
@@ -98,9 +103,7 @@ def _chinese_colour() -> re.Pattern[str]:
 
 
 def _name_of(said: str, lang: str) -> str:
-    return next(
-        name for name, words in _table()["names"].items() if said.lower() in words[lang]
-    )
+    return next(name for name, words in _table()["names"].items() if said.lower() in words[lang])
 
 
 def _colours(lang: str) -> list[str]:

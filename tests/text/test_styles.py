@@ -1,4 +1,4 @@
-"""A prompt without a style gets one by its look, or by seed and picture; one with a style keeps it."""
+"""A prompt without a style gets one by its look, or by seed; one with a style keeps it."""
 
 from collections import Counter
 

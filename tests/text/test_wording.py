@@ -27,8 +27,10 @@ def test_a_colour_is_said_as_captions_say_it(words: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["guitar", "blackboard", "red", "orange", "red apples", "a black guitar", "红酒", "一杯红酒"]
-    + ["红色", "橙子", "黄瓜", "红心", "猫"],
+    [
+        *("guitar", "blackboard", "red", "orange", "red apples", "a black guitar"),
+        *("红酒", "一杯红酒", "红色", "橙子", "黄瓜", "红心", "猫"),
+    ],
 )
 def test_other_words_stay(words: str) -> None:
     assert as_captions_say(words) == words
@@ -36,8 +38,10 @@ def test_other_words_stay(words: str) -> None:
 
 @pytest.mark.parametrize(
     ("ground", "name"),
-    [("a light gray backdrop", "grey"), ("on the grass", "green"), ("blue sky", "blue")]
-    + [("蓝色背景", "blue"), ("草地", "green"), ("天空", "blue"), ("forest", None), ("", None)],
+    [
+        *(("a light gray backdrop", "grey"), ("on the grass", "green"), ("blue sky", "blue")),
+        *(("蓝色背景", "blue"), ("草地", "green"), ("天空", "blue"), ("forest", None), ("", None)),
+    ],
 )
 def test_a_ground_names_its_colour(ground: str, name: str | None) -> None:
     assert colour_of_ground(ground) == name
