@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from limner.evaluation.judge.judge import Judge
-    from limner.evaluation.measures.edits import Drawn
+    from limner.evaluation.measures.edits import DrawnRequest
     from limner.evaluation.things.report import ThingsReport
     from limner.request import ImageRequest
     from limner.settings import Settings
@@ -250,12 +250,12 @@ def drawer(
     return draw
 
 
-def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
+def asker(studio: Studio) -> Callable[[ImageRequest], DrawnRequest]:
     """Whole requests to pictures, steps and seconds, by the studio's engine."""
     from limner.engines.base import Picture, Progress
-    from limner.evaluation.measures.edits import Drawn
+    from limner.evaluation.measures.edits import DrawnRequest
 
-    def ask(request: ImageRequest) -> Drawn:
+    def ask(request: ImageRequest) -> DrawnRequest:
         started = time.perf_counter()
         pictures, n_steps = {}, 0
         for event in studio.draw(request):
@@ -264,7 +264,7 @@ def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
             elif isinstance(event, Progress):
                 n_steps = event.total
         seconds = time.perf_counter() - started
-        return Drawn([pictures[index] for index in sorted(pictures)], n_steps, seconds)
+        return DrawnRequest([pictures[index] for index in sorted(pictures)], n_steps, seconds)
 
     return ask
 

@@ -66,7 +66,7 @@ def create_app(
         summary="The OpenAI Images API, drawn on this machine",
         lifespan=_lifespan,
         redirect_slashes=False,
-        # The doorway traces: it knows the path that was meant, and the id of the request.
+        # The middleware traces: it knows the path that was meant, and the id of the request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
@@ -189,7 +189,7 @@ async def _check_key(request: Request) -> None:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Everything that goes wrong below the doorway, in the one envelope."""
+    """Everything that goes wrong below the middleware, in the one envelope."""
 
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:

@@ -10,23 +10,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
 from limner.evaluation.baselines import Retrieval, TrainingIndex, training_singles
-from limner.evaluation.measures.edits import Drawn
+from limner.evaluation.measures.edits import DrawnRequest
 from limner.evaluation.measures.metrics import on_white
 from limner.evaluation.questions.prompts import Question, ask
 from limner.evaluation.report import MatchRow, Report
 from limner.evaluation.run import EvaluateConfig, Evaluation
-from limner.evaluation.samples import (
-    RETRIEVAL,
-    TRUE,
-    Answers,
-    Draw,
-    Pixels,
-    Scores,
-)
+from limner.evaluation.samples import RETRIEVAL, TRUE, Draw, Scores, SplitPictures
 from limner.imaging import codec
 from limner.request import ImageRequest
 from limner.training.tasks.backbone import SOURCE_PX, through_source_px
@@ -184,7 +178,7 @@ def test_prompts_that_a_language_lacks_are_left_out() -> None:
         asked.extend(zip(prompts, seeds, strict=True))
         return np.zeros((len(prompts), 8, 8, 4), np.uint8), None
 
-    answers = Answers("S5", questions)
+    answers = SplitPictures("S5", questions)
     answers.add_drawn(draw, "engine", "zh", 1, lambda *_: None)
     assert asked == [("圆环", 2)]
     assert answers.rows["engine", "zh"] == [1]
@@ -205,8 +199,8 @@ def test_an_unknown_part_is_refused_with_those_there_are() -> None:
 
 
 def test_parts_can_be_measured_without_any_split(library: Library, oracle: Oracle) -> None:
-    def ask(request: ImageRequest) -> Drawn:
-        return Drawn([np.zeros((256, 256, 4), np.uint8)] * request.n, 4, 0.1)
+    def ask(request: ImageRequest) -> DrawnRequest:
+        return DrawnRequest([np.zeros((256, 256, 4), np.uint8)] * request.n, 4, 0.1)
 
     config = EvaluateConfig(n=3, splits=(), parts=("edits", "variations", "qualities"))
     report = evaluated(painter(library, [], ()), library, oracle, config, ask=ask)

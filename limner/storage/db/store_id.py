@@ -10,12 +10,7 @@ from pathlib import Path
 
 from limner.errors import SettingsError
 from limner.storage import files
-from limner.storage.blobs.store import (
-    HISTORY,
-    MARKER,
-    PASSING,
-    Store,
-)
+from limner.storage.blobs.store import HISTORY, MARKER, PASSING, Store
 from limner.storage.db.database import Database
 
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
