@@ -117,7 +117,7 @@ class Folder:
             path.chmod(files.PRIVATE_FOLDER)
 
     def _check_root(self) -> None:
-        """Refuse to go on where the root, or the mark in it, was there once and is no more."""
+        """Raise StoreError if the root or its marker file has disappeared since the start."""
         for path in (self.root, self.root / MARKER):
             if path.exists():
                 self._seen.add(path)

@@ -19,7 +19,7 @@ Part = tuple[int, int]  # the first byte, and the one after the last
 
 @dataclass(frozen=True)
 class Seen:
-    """What a store tells of a picture that it does not hand out."""
+    """Metadata of a stored picture."""
 
     n_bytes: int
     tag: str  # another one if the bytes are others
@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass
 class Found:
-    """A picture, or a part of it, that is being read; `close` it, read or not."""
+    """A picture, or a part of it, opened for reading. Always call `close`."""
 
     chunks: Iterator[bytes]
     close: Callable[[], None] = field(default=lambda: None)
@@ -43,16 +43,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Entry:
-    """One name of a listing."""
+    """One entry of a listing."""
 
     file: str  # without its folder
     changed_s: float  # Unix time by the clock of the store
 
 
 class Store(Protocol):
-    """A place for pictures; safe to share by threads.
+    """Stores pictures by name; thread-safe.
 
-    What cannot be written, read or reached is a StoreError, or an OutputError of this disk.
+    Failures raise StoreError, or OutputError for the local disk.
     """
 
     name: str  # as people may read it
@@ -60,16 +60,16 @@ class Store(Protocol):
     is_local: bool  # whether to ask takes no network
 
     def put(self, name: str, data: bytes) -> None:
-        """Store `data`, whole or not at all; it is safe once this returns."""
+        """Store `data`, whole or not at all. It survives a power cut once this returns."""
 
     def look(self, name: str) -> Seen | None:
-        """What is there, unread; None if there is no such name."""
+        """Metadata of `name`; None if there is no such name."""
 
     def get(self, name: str, part: Part | None = None) -> Found | None:
-        """Begin to read, all of it or a part; None if there is no such name."""
+        """Open `name`, or a part of it, for reading; None if there is no such name."""
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete for good; a name that is not there is no failure."""
+        """Delete `names`; missing names are ignored."""
 
     def list(self, folder: str) -> Iterator[Entry]:
         """The files in `folder`, in any order; not links, and not what is in folders below it."""
@@ -81,10 +81,10 @@ class Store(Protocol):
         """The path or address of `name`, for people."""
 
     def reach(self) -> None:
-        """Raise the StoreError that the next call would raise, if it can be told."""
+        """Raise StoreError if the store is known to be unreachable."""
 
     def probe(self, n_bytes: int) -> None:
-        """Raise what storing `n_bytes` would raise, if it can be told without leaving a trace."""
+        """Raise what storing `n_bytes` would raise, where a check leaves no file behind."""
 
     def tighten(self, folder: str) -> None:
-        """Take from others the permissions that an earlier limner left on `folder`."""
+        """Remove group and world permissions that earlier versions left on `folder`."""

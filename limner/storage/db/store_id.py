@@ -1,4 +1,4 @@
-"""Who is who among servers that share: each LIMNER_HOME and each store has a name of its own."""
+"""Identities of servers and stores: each LIMNER_HOME and each store has a unique id."""
 
 from __future__ import annotations
 
