@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from limner.request import ImageRequest
     from limner.settings import Settings
 
-_SPLITS = "S5,S1,S3,S4"
+_SPLITS = "in_distribution,unseen_concept,compositional,paraphrase"
 _PARTS = "edits,variations,words,things"
 _THINGS = "things"  # measured by limner.evaluation
 
@@ -131,10 +131,13 @@ def evaluate(
     on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn for
     the splits, 1,200 for edits, 800 for variations, 600 for words and 1,100 for things.
     """
+    from limner.data.emoji import splits as split_names
+
     loaded = settings.load({"home": home, "engine": engine, "weights": weights})
     for path in (json_path, sheet):
         _check_folder_of(path)
-    asked_splits, asked_parts = _names(splits), _names(parts)
+    asked_splits = tuple(map(split_names.named, _names(splits)))
+    asked_parts = _names(parts)
     if only is not None:
         asked_splits, asked_parts = (), (_THINGS,)
     old_parts = tuple(part for part in asked_parts if part != _THINGS)

@@ -62,7 +62,7 @@ class EvaluateConfig:
         if unknown:
             raise DataError(
                 f"There are no questions of split {unknown[0]!r}",
-                hint=f"splits are {', '.join(SPLITS)}; S2 is for the image tokenizer",
+                hint=f"splits are {', '.join(SPLITS)}; unseen_artist is for the image tokenizer",
             )
         wrong = [name for name in self.parts if name not in PARTS]
         if wrong:
@@ -126,7 +126,7 @@ class Evaluation:
         for split in self.config.splits:
             answers, pool = self._answers(split, retrieval)
             report.match += self._match(answers, pool)
-            if split == "S3":
+            if split == "compositional":
                 report.rules += self._rules(answers)
             report.copies += self._copies(answers, self.memory)
             drawn.append(answers)
@@ -240,7 +240,7 @@ class Evaluation:
         return [*rows, _distance_row(halves, "", name, true[::2], true[1::2])]
 
     def _tokenizer(self, rebuild: Rebuilder) -> TokenizerRow:
-        """On the artist that the tokenizer never saw (S2)."""
+        """On the artist that the tokenizer never saw (unseen_artist)."""
         rows = [
             index
             for index, entry in enumerate(self.library.entries)

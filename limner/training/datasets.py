@@ -92,9 +92,9 @@ class LibrarySet:
         self.singles = [
             i for i, e in entries if splits.belongs("train", e.drawing.artist, e.concept)
         ]
-        s2 = [i for i, e in entries if splits.belongs("S2", e.drawing.artist, e.concept)]
+        s2 = [i for i, e in entries if splits.belongs("unseen_artist", e.drawing.artist, e.concept)]
         # Shapes hold nothing out: what is reported of them is how well they are known.
-        self._held_out, self.tested = (s2, "S3") if s2 else (self.singles, "train")
+        self._held_out, self.tested = (s2, "compositional") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
         self.artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}

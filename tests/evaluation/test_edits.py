@@ -184,9 +184,9 @@ def test_every_quality_answers_the_same_questions(library: Library, judge: Neare
     rows = quality_rows(ask, library, judge, 3, 0, lambda *_: None)
     assert [(row.split, row.quality, row.p50_s) for row in rows] == [
         (split, quality, seconds)
-        for split in ("S5", "S3")
+        for split in ("in_distribution", "compositional")
         for quality, seconds in (("low", 1.0), ("medium", 2.0), ("high", 4.0))
     ]
-    prompts = {question.prompts["en"] for question in ask_questions(library, "S5", 3)}
+    prompts = {question.prompts["en"] for question in ask_questions(library, "in_distribution", 3)}
     for quality in ("low", "medium", "high"):
         assert prompts <= {one.prompt for one in asked if one.quality == quality}

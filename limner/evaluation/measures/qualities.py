@@ -21,7 +21,7 @@ from limner.progress import StageProgress
 from limner.request import SIZES, ImageRequest, Quality
 from limner.training.tasks.backbone import through_source_px
 
-SPLITS = ("S5", "S3")
+SPLITS = ("in_distribution", "compositional")
 
 
 def quality_rows(

@@ -158,7 +158,7 @@ def _background(rng: np.random.Generator, library: Library, is_clear: bool) -> W
 def _entry(rng: np.random.Generator, library: Library, artist: str | None) -> Entry | None:
     """A drawing that the generator learned from, with words for it in both languages."""
     for _ in range(_TRIES):
-        index = library.choose(rng, "S5", "any", artist)
+        index = library.choose(rng, "in_distribution", "any", artist)
         if index is None:
             return None
         entry = library.entries[index]
