@@ -101,7 +101,7 @@ def laid_out(reading: Reading, columns: int, rows: int, rng: np.random.Generator
     for thing, count in zip(reading.things, counts, strict=False):
         groups.append(list(range(len(items), len(items) + count)))
         items += [Item(thing.size, thing.place)] * count
-        said += [_phrase(thing, reading)] * count
+        said += [phrase(thing, reading)] * count
     relations = _of_each(reading.relations, groups)
     found, paint = placing.place(items, relations, columns, rows, rng)
     things = tuple(Thing(said[i], found[i]) for i in paint)
@@ -132,7 +132,7 @@ def _of_each(
     return found
 
 
-def _phrase(thing: Named, reading: Reading) -> str:
+def phrase(thing: Named, reading: Reading) -> str:
     """A thing as a caption says it alone, with the background and the style of the prompt."""
     text = as_captions_say(phrases.one_of(thing.words, thing.count))
     is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
@@ -153,7 +153,7 @@ def _is_background(ground: str) -> bool:
 def _as_given(
     prompt: str, columns: int, rows: int, reading: Reading, boxes: Sequence[Thing]
 ) -> Layout:
-    counted = [_phrase(thing, reading) for thing in reading.things for _ in range(thing.count)]
+    counted = [phrase(thing, reading) for thing in reading.things for _ in range(thing.count)]
     things = [
         replace(box, phrase=box.phrase or (counted[i] if i < len(counted) else prompt))
         for i, box in enumerate(boxes)

@@ -24,6 +24,7 @@ from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.image_codes import cell_px
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.engines.transformer.postprocess import picture, picture_in, scene_picture
+from limner.engines.transformer.said import Colour, Said
 from limner.engines.transformer.scenes import Scene, SceneDrawer, draws_scenes
 from limner.imaging import codec
 from limner.request import (
@@ -37,7 +38,7 @@ from limner.sampling.canvas import Canvas, Window, plan
 from limner.sampling.decoding import Known, Partial, count_steps, draw_codes, filled_in
 from limner.sampling.revising import count_revise_steps, revise_codes
 from limner.sampling.sampling import DRAWING, REVISING, SamplingConfig, uniforms
-from limner.text.styles import Style, in_style
+from limner.text.styles import Style, chosen, with_style
 from limner.text.text_tokenizer import NULL
 
 _FACTOR = 4  # of one pass of the upscalers
@@ -210,7 +211,7 @@ class OnnxEngine(Engine):
                 yield one, Progress(done, n_steps + 1, stage)
                 if not tries and done in _preview_steps(n_steps, request.previews):
                     seen = self._scene_picture(scene, partial.codes[0], request.size, 0, False)
-                    yield one, Preview(one.index, _on(seen, scene, request), done, n_steps)
+                    yield one, Preview(one.index, _on(seen, scene.ground, request), done, n_steps)
             scores = self._scenes.scores(scene, partial.codes)
             if scores.max() > best:
                 best, codes = float(scores.max()), partial.codes[scores.argmax()]
@@ -221,7 +222,7 @@ class OnnxEngine(Engine):
         n_passes = 1 if min(request.size.width, request.size.height) <= px * _FACTOR else 2
         whole = self._scene_picture(scene, codes, request.size, n_passes, self.draws_flat_art)
         yield one, Progress(n_steps + 1, n_steps + 1, "drawing")
-        whole = _on(whole, scene, request)
+        whole = _on(whole, scene.ground, request)
         yield one, Picture(whole, request.prompt, one.seed, one.index, self.model, best)
 
     def _scene_picture(
@@ -386,7 +387,14 @@ class OnnxEngine(Engine):
         """What is drawn, as tokens (1, T)."""
         if not one.request.prompt:
             return self.nothing
-        return self._text(in_style(one.request.prompt, self.styles, one.seed, one.index))[0]
+        style = chosen(one.request.prompt, self.styles, one.seed, one.index)
+        return self._text(with_style(self._said(one.request).words, style, self.styles))[0]
+
+    def _said(self, request: ImageRequest) -> Said:
+        """What is drawn of a request for one thing; of an edit it is the whole prompt."""
+        if self._scenes is None or request.source is not None:
+            return Said(request.prompt)
+        return self._scenes.said(request.prompt)
 
     def _read_text(self, prompt: str) -> tuple[Ints, int]:
         """Tokens (1, T), T decided by the prompt alone, and how many more there were."""
@@ -439,14 +447,12 @@ class OnnxEngine(Engine):
             whole = picture(self.network, codes, start.canvas, n_passes, is_flat=is_flat)
             if start.behind is not None:
                 whole = codec.over(whole, start.behind)
-        if job.one.request.background == "opaque":
-            whole = codec.over(whole, np.full_like(whole, 255))
-        return whole
+        return _on(whole, self._said(job.one.request).ground, job.one.request)
 
 
-def _on(whole: Pixels, scene: Scene, request: ImageRequest) -> Pixels:
-    """A scene's picture on the ground that its prompt names, or that the request asks for."""
-    ground = scene.ground or ((255, 255, 255) if request.background == "opaque" else None)
+def _on(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pixels:
+    """A picture on the ground that its prompt names, or that the request asks for."""
+    ground = ground or ((255, 255, 255) if request.background == "opaque" else None)
     if ground is None or request.background == "transparent":
         return whole
     behind = np.empty_like(whole)

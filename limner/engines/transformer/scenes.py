@@ -7,16 +7,17 @@ names is painted behind the picture.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
 
 from limner.arrays import Floats, Ints
-from limner.data.colours import RGB_FROM_NAME
 from limner.engines.base import ImageTask
 from limner.engines.transformer.layout_backend import OnnxLayoutNetwork
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.engines.transformer.onnx_planner import OnnxPlanner
+from limner.engines.transformer.said import Colour, Said, painted, said_of_one
 from limner.planning import layout as layouts
 from limner.planning import plan
 from limner.planning.layout import GROUND, Layout, Thing, owner
@@ -28,15 +29,13 @@ from limner.sampling.layout_decoding import CAPTION, draw_layout
 from limner.sampling.sampling import SamplingConfig, step_sizes, uniforms
 from limner.text.styles import Style, chosen, in_style, with_style
 from limner.text.text_tokenizer import NULL
-from limner.text.wording import colour_of_ground
 
 _SIDE = 28  # cells on the shorter side of a canvas: four boxes with four cells between them
 _CROWDED_SIDE = 44  # with more things than fit in four boxes
 # The weights learned things of 12 x 12 cells; at other sizes they lose detail
 # (docs/experiments.md, 2026-11-26), so every thing gets such a box around its planned centre.
 _THING = 12
-Colour = tuple[int, int, int]
-
+_MAX_READ = 256  # prompts that are remembered as read
 
 @dataclass(frozen=True)
 class Scene:
@@ -63,10 +62,15 @@ class SceneDrawer:
         self._network, self._styles = network, styles
         self._layouts, self._planner = OnnxLayoutNetwork(network), OnnxPlanner(network)
         self._clear: Ints | None = None
+        self._read = lru_cache(_MAX_READ)(lambda prompt: self._planner.read([prompt])[0])
+
+    def said(self, prompt: str) -> Said:
+        """What is drawn of a prompt that is no scene."""
+        return said_of_one(prompt, self._read(prompt))
 
     def scene(self, one: ImageTask) -> Scene | None:
         """The scene that a picture shows, or None if its prompt does not name several things."""
-        reading = self._planner.read([one.request.prompt])[0]
+        reading = self._read(one.request.prompt)
         if not reading.is_scene:
             return None
         n_things = sum(thing.count for thing in reading.things)
@@ -81,7 +85,7 @@ class SceneDrawer:
             )
             for thing in layout.things
         )
-        return Scene(replace(layout, things=things), _colour(reading.ground), box)
+        return Scene(replace(layout, things=things), painted(reading.ground), box)
 
     def draw(
         self, scene: Scene, one: ImageTask, config: SamplingConfig, candidates: Sequence[int]
@@ -169,8 +173,3 @@ def _canvas(size: Size, shorter: int) -> tuple[int, int, Box]:
     columns, rows = (ceil(side / cell_px - 1e-6) for side in (size.width, size.height))
     left, top = (columns - size.width / cell_px) / 2, (rows - size.height / cell_px) / 2
     return columns, rows, (left, top, columns - left, rows - top)
-
-
-def _colour(ground: str) -> Colour | None:
-    name = colour_of_ground(ground)
-    return None if name is None else RGB_FROM_NAME[name]
