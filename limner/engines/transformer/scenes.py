@@ -37,6 +37,7 @@ _CROWDED_SIDE = 44  # with more things than fit in four boxes
 _THING = 12
 _MAX_READ = 256  # prompts that are remembered as read
 
+
 @dataclass(frozen=True)
 class Scene:
     """A prompt with several things, laid out on a canvas for one picture."""
