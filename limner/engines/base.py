@@ -16,6 +16,7 @@ from limner.request import (
     ImageRequest,
     Size,
 )
+from limner.settings import EARLIER_ENGINES
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -258,10 +259,8 @@ class EngineInfo:
     build: Callable[[Any, Settings], Engine]  # (module, settings)
 
 
-def _onnx(module: Any, settings: Settings) -> Engine:
-    from limner.storage.checkpoints.weights import find
-
-    engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
+def _transformer(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.build(settings)
     return engine
 
 
@@ -274,11 +273,11 @@ ENGINES = {
     info.name: info
     for info in (
         EngineInfo(
-            "onnx",
-            "limner's own transformer on the CPU, no network",
+            "transformer",
+            "limner's own transformer, on the CPU or a GPU, no network",
             "limner.engines.transformer.engine",
             None,
-            _onnx,
+            _transformer,
         ),
         EngineInfo(
             "testcard",
@@ -293,6 +292,7 @@ ENGINES = {
 
 def engine_info(name: str) -> EngineInfo:
     """The row of engine `name`; an unknown name is an EngineError that lists the known ones."""
+    name = EARLIER_ENGINES.get(name, name)
     if name not in ENGINES:
         raise EngineError(f"Engine {name!r} is not known", hint=f"engines are {', '.join(ENGINES)}")
     return ENGINES[name]

@@ -16,7 +16,7 @@ from limner.engines.base import (
     check_able,
 )
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.request import (
     SIZES,
     Edit,
@@ -28,11 +28,11 @@ from limner.request import (
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
 
 
-@pytest.fixture(scope="module", params=["testcard", "onnx"])
+@pytest.fixture(scope="module", params=["testcard", "transformer"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "testcard":
         return CardEngine()
-    return OnnxEngine(request.getfixturevalue("tiny_weights"), threads=1)
+    return TransformerEngine.load(request.getfixturevalue("tiny_weights"), threads=1)
 
 
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)

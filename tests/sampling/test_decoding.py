@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.sampling.decoding import (
     Known,
