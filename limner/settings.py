@@ -124,7 +124,7 @@ def _read_credentials(value: Any) -> str:
 
 
 TEXT = Kind(_read_text, "some text")
-ENGINE = Kind(_read_engine, "the name of an engine")
+ENGINE = Kind(_read_engine, "some text")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")

@@ -1,1 +1,1 @@
-"""What runs the networks: ONNX Runtime or PyTorch; `load` chooses one."""
+"""What runs the networks: ONNX Runtime or PyTorch; `choose.load` takes one of them."""
