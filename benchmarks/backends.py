@@ -21,11 +21,11 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.engines.base import Event, Picture, Preview
 from limner.engines.transformer.backends import choose
 from limner.engines.transformer.backends.graphs import GraphBackend
 from limner.engines.transformer.engine import TransformerEngine
-from limner.imaging.codec import Pixels
 from limner.request import Edit, ImageRequest, Size, Variation
 from limner.storage.checkpoints.weights import find
 

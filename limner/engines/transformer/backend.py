@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Ints
 from limner.planning.layout import Layout
 from limner.planning.plan import Scores
 from limner.sampling.cells import Places
 from limner.sampling.decoding import Network
 from limner.sampling.layout_decoding import LayoutNetwork
-from limner.sampling.sampling import Floats, Ints
 from limner.text.text_tokenizer import TextTokenizer
 
 Pictures = NDArray[np.float32]  # premultiplied RGBA (B, 4, H, W) in [0, 1]

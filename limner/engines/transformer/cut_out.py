@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from limner.arrays import Pixels
 from limner.engines.base import Event, ImageTask, Notice, Picture, Progress
-from limner.imaging.codec import Pixels
 from limner.request import Edit, ImageRequest
 from limner.sampling import ground, inpainting
 

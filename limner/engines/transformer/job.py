@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from limner.arrays import Bools, Floats, Ints, Pixels
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend
 from limner.engines.transformer.conditioning import Start
@@ -13,9 +14,9 @@ from limner.engines.transformer.pixels.postprocess import picture, picture_in
 from limner.imaging import codec
 from limner.request import Edit
 from limner.sampling.canvas import Window
-from limner.sampling.decoding import Bools, Partial, count_steps, filled_in
+from limner.sampling.decoding import Partial, count_steps, filled_in
 from limner.sampling.revising import count_revise_steps
-from limner.sampling.sampling import DRAWING, Floats, Ints, SamplingConfig, uniforms
+from limner.sampling.sampling import DRAWING, SamplingConfig, uniforms
 
 
 @dataclass(eq=False)
@@ -61,7 +62,7 @@ class Job:
         if isinstance(source, Edit) and source.given_mask is None and self.start.placed:
             yield "No mask was given: what is clear in the picture was drawn, the rest kept"
 
-    def preview(self, backend: Backend, i: int, partial: Partial) -> codec.Pixels:
+    def preview(self, backend: Backend, i: int, partial: Partial) -> Pixels:
         """The picture with window `i` as it stands now, first candidate."""
         positions = self.windows[i].positions
         codes, drawn = self.codes.copy(), self.drawn.copy()
@@ -71,7 +72,7 @@ class Job:
 
     def picture(
         self, backend: Backend, codes: Ints, n_passes: int, *, is_flat: bool = False
-    ) -> codec.Pixels:
+    ) -> Pixels:
         """Codes (n_cells, n_groups) of the canvas as the picture that was asked for."""
         start = self.start
         if start.placed is not None:

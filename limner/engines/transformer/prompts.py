@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, max_text
-from limner.sampling.sampling import Ints
 from limner.text.styles import Style, in_style
 from limner.text.text_tokenizer import NULL
 

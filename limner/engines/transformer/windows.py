@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from limner.arrays import Floats, Ints
 from limner.engines.base import Event, ImageTask, Preview, Progress
 from limner.engines.transformer.backend import Backend
 from limner.engines.transformer.job import Job
@@ -17,7 +18,7 @@ from limner.engines.transformer.qualities import preview_steps
 from limner.request import Variation
 from limner.sampling.decoding import Known, Partial, draw_codes
 from limner.sampling.revising import count_revise_steps, revise_codes
-from limner.sampling.sampling import REVISING, Floats, Ints
+from limner.sampling.sampling import REVISING
 
 Events = Iterator[tuple[ImageTask, Event]]
 

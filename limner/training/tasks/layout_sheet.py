@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from limner.arrays import Ints
 from limner.engines.transformer.backends.graphs import GraphLayouts
 from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.image_tokenizer import ImageTokenizer
@@ -14,7 +15,7 @@ from limner.model.layout_transformer import LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
 from limner.sampling import cells
 from limner.sampling.layout_decoding import CAPTION, draw_layout
-from limner.sampling.sampling import Ints, SamplingConfig, uniforms
+from limner.sampling.sampling import SamplingConfig, uniforms
 from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.tasks.image_tokenizer import to_pixels
 from limner.training.tasks.sheet import write_sheet

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Bools, Floats, Ints
 from limner.engines.transformer.backend import Pictures
 from limner.engines.transformer.backends.tiling import MOST_PX, in_bands
 from limner.engines.transformer.backends.weights_folder import Weights
 from limner.planning.layout import Layout
 from limner.planning.plan import Scores
 from limner.sampling.cells import Places
-from limner.sampling.decoding import Bools, Shape
+from limner.sampling.decoding import Shape
 from limner.sampling.layout_decoding import LayoutShape
-from limner.sampling.sampling import Floats, Ints
 from limner.text.text_tokenizer import TextTokenizer
 
 _FACTOR = 4  # of one pass of the upscalers

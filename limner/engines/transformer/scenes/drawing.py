@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from limner.arrays import Floats, Ints, Pixels
 from limner.engines.base import Event, ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.backend import (
     Backend,
@@ -27,7 +28,7 @@ from limner.request import ImageRequest, Size
 from limner.sampling import cells
 from limner.sampling.decoding import Partial
 from limner.sampling.layout_decoding import CAPTION, draw_layout
-from limner.sampling.sampling import Floats, Ints, SamplingConfig, uniforms
+from limner.sampling.sampling import SamplingConfig, uniforms
 
 
 class SceneDrawer:
@@ -135,7 +136,7 @@ class SceneDrawer:
 
     def _picture(
         self, scene: Scene, codes: Ints, size: Size, n_passes: int, *, is_flat: bool = False
-    ) -> codec.Pixels:
+    ) -> Pixels:
         """Codes (n_cells, n_groups) of a scene's canvas as a picture of `size`, without ground."""
         small, px = self._layouts.pixels(codes[None], scene.layout)[0], cell_px(self._backend)
         left, top, right, bottom = scene.box
@@ -151,7 +152,7 @@ class SceneDrawer:
         return clear
 
 
-def _on(whole: codec.Pixels, scene: Scene, request: ImageRequest) -> codec.Pixels:
+def _on(whole: Pixels, scene: Scene, request: ImageRequest) -> Pixels:
     """A scene's picture on the ground that its prompt names, or that the request asks for."""
     ground = scene.ground or ((255, 255, 255) if request.background == "opaque" else None)
     if ground is None or request.background == "transparent":
