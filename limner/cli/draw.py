@@ -14,8 +14,6 @@ from limner.errors import InvalidRequest
 from limner.request import (
     SIZES,
     ImageRequest,
-    Size,
-    size_like,
 )
 from limner.studio import edit_of, variation_of
 
@@ -42,8 +40,7 @@ def draw(
             param="prompt",
             hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
         )
-    request = ImageRequest(prompt, size=Size.parse(size or _SIZE), **how)
-    drawing.run(request, output, engine, show)
+    drawing.run(ImageRequest(prompt, **how), size, output, engine, show)
 
 
 @click.command()
@@ -71,9 +68,8 @@ def edit(
     Without a mask and without transparency in IMAGE, all of it is drawn anew in its layout.
     """
     source = edit_of(image, mask)
-    wanted = Size.parse(size) if size else size_like(source.pixels)
-    request = ImageRequest(prompt, size=wanted, source=source, **how)
-    drawing.run(request, output, engine, show)
+    request = ImageRequest(prompt, source=source, **how)
+    drawing.run(request, size, output, engine, show)
 
 
 @click.command()
@@ -84,5 +80,5 @@ def vary(
 ) -> None:
     """Draw pictures like IMAGE, without a prompt, and print the path of each."""
     source = variation_of(image)
-    request = ImageRequest("", size=Size.parse(size or _SIZE), source=source, **how)
-    drawing.run(request, output, engine, show, name=f"{slug(Path(image).stem)}-variation")
+    request = ImageRequest("", source=source, **how)
+    drawing.run(request, size, output, engine, show, name=f"{slug(Path(image).stem)}-variation")

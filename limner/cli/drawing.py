@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from limner.request import (
     SIDE_STEP,
     SIZES,
     ImageRequest,
+    Size,
 )
 from limner.studio import Studio
 
@@ -91,16 +93,22 @@ def options(size: str) -> Callable[[Any], Any]:
 
 def run(
     request: ImageRequest,
+    size: str | None,
     output: str | None,
     engine: str | None,
     show: bool,
     name: str | None = None,
 ) -> None:
-    """Draw `request` and print the path of each picture; `name` is for files without another."""
+    """Draw `request` and print the path of each picture; `name` is for files without another.
+
+    `size` is what was asked for; without one, the engine's own takes the place of the request's.
+    """
     started_s = time.monotonic()
+    request = replace(request, size=Size.parse(size)) if size else request
     request = request.with_seed()
     targets = plan(output, request, name or slug(request.prompt))
     studio = Studio(settings.load({"engine": engine}))
+    request = request if size else studio.sized(request)
     with progress.reporter() as report:
         for event in studio.draw(request):
             if isinstance(event, Picture):

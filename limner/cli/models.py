@@ -6,7 +6,7 @@ import click
 
 from limner import settings
 from limner.cli.table import print_table
-from limner.engines.base import ENGINES
+from limner.engines.registry import engines
 from limner.errors import WeightsError
 
 
@@ -18,7 +18,7 @@ def models() -> None:
     loaded = settings.load()
     rows = [
         ["engine", _starred(info.name, loaded.engine), "", info.summary]
-        for info in ENGINES.values()
+        for info in engines().values()
     ]
     damaged = None
     for name in weights.shipped():

@@ -34,7 +34,7 @@ async def draw_on(service: Service) -> None:
         return
     run = service.database_threads.run
     own = service.engine_from_model.items()
-    models = [model for model, name in own if service.workers[name].engine.repeatable]
+    models = [model for model, name in own if service.workers[name].engine.capabilities.repeatable]
     for row, record in await run(service.history.take_interrupted, models):
         try:
             submission = _submission(service, row)

@@ -63,8 +63,10 @@ async def submit(
 ) -> Job:
     """Queue `submission` as request `id` of `holder`.
 
-    Raises RateLimited, QueueFull, ShuttingDown, CannotResume, or DatabaseError.
+    Raises InvalidRequest for what the engine cannot draw, RateLimited, QueueFull, ShuttingDown,
+    CannotResume, or DatabaseError.
     """
+    service.worker(submission).engine.check(submission.request)
     resume = _kept_for_resuming(service, submission)
     ticket = await service.limiter.admitted(holder, submission.request.n)
     try:
@@ -109,7 +111,7 @@ def _kept_for_resuming(service: Service, submission: Submission) -> dict[str, An
             "unsupported_operation",
         )
     engine = service.worker(submission).engine
-    if not engine.repeatable:
+    if not engine.capabilities.repeatable:
         raise CannotResume(
             f"Engine {engine.name} may not draw a picture twice, so its requests cannot be "
             "resumed. Leave 'resume' out.",

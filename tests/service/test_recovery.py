@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -412,7 +413,7 @@ def test_engine_that_may_not_draw_again_is_not_asked_to(
         wait_until(lambda: engine.started)
         server.service.interrupt()
         engine.let_all_go()
-    engine.repeatable = False
+    engine.capabilities = replace(engine.capabilities, repeatable=False)
     with running(settings) as server:
         assert _job(server.url)["status"] == "interrupted"
         refused = server.ask({"x-limner-resume": "true"})

@@ -19,7 +19,6 @@ from limner.engines.base import (
     Notice,
     Picture,
     Preview,
-    check_able,
 )
 from limner.errors import LimnerError
 from limner.server import replay
@@ -118,7 +117,6 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
         return await replay.answer(request, call, drawn_as)
     request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    check_able(serving.worker(submission).engine, call.request)
     if len(call.request.prompt) <= MAX_QUICK_CHARS:
         serving.check_prompt(submission)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections import OrderedDict, deque
@@ -95,9 +96,8 @@ class Job:
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # of the status, which lanes and the loop both change
         self._begin_lock = threading.Lock()
-        self._left = deque(
-            ImageTask(self.request, index, self._cancelled.is_set) for index in request.indexes
-        )
+        id = id or secrets.token_hex(8)
+        self._left = deque(ImageTask(self.request, index, id) for index in request.indexes)
         self._is_closed = self._is_aborted = self._is_interrupted = False
 
     @property

@@ -67,6 +67,16 @@ class _Clock:
                 metrics.worked(model, stage, self.seconds[stage] / len(pictures))
 
 
+class _Waited:
+    """The cancel token of a batch: a picture is cancelled with its job."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def is_cancelled(self, task: ImageTask) -> bool:
+        return self._batch[task].is_cancelled
+
+
 class Worker:
     """Draws for the server with one engine of `studio`."""
 
@@ -238,7 +248,8 @@ class Worker:
         clock = _Clock()
         self._metrics.began(self.engine.model, len(batch))
         try:
-            with closing(self._studio.draw_together(list(batch), engine=self._name)) as events:
+            drawing = self._studio.draw_together(list(batch), _Waited(batch), engine=self._name)
+            with closing(drawing) as events:
                 for one, event in events:
                     clock.note(one, event)
                     self._tell(batch[one], one, event)
@@ -258,7 +269,7 @@ class Worker:
             for one, job in left.items():
                 if job.is_cancelled:
                     continue
-                if self.engine.repeatable:
+                if self.engine.capabilities.repeatable:
                     self._draw({one: job})
                 else:
                     job.fail(error)
