@@ -57,6 +57,13 @@ class Studio:
                 self._engines[name] = load(name, self.settings)
             return self._engines[name]
 
+    def close(self) -> None:
+        """Close its engines; a second call does nothing. Nothing may be drawn any more."""
+        with self._lock:
+            engines, self._engines = list(self._engines.values()), {}
+        for engine in engines:
+            engine.close()
+
     def draw(self, request: ImageRequest, *, engine: str | None = None) -> Iterator[Event]:
         """Draw `request` and yield what happens as it happens.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -108,8 +109,8 @@ def run(
     request = request.with_seed()
     targets = plan(output, request, name or slug(request.prompt))
     studio = Studio(settings.load({"engine": engine}))
-    request = request if size else studio.sized(request)
-    with progress.reporter() as report:
+    with closing(studio), progress.reporter() as report:
+        request = request if size else studio.sized(request)
         for event in studio.draw(request):
             if isinstance(event, Picture):
                 written = targets[event.index].write(event)

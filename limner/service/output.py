@@ -5,18 +5,15 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from limner.engines.base import Picture, Preview
 from limner.errors import LimnerError
 from limner.imaging import codec
 from limner.request import Format
+from limner.service.context import Service
+from limner.service.queue.jobs import Job
+from limner.service.submission import Submission
 from limner.storage.db import history
-
-if TYPE_CHECKING:
-    from limner.service.context import Service
-    from limner.service.queue.jobs import Job
-    from limner.service.submission import Submission
 
 
 @dataclass(frozen=True)

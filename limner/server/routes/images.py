@@ -34,7 +34,8 @@ from limner.server.openai.errors import ApiError
 from limner.service import output
 from limner.service.context import Service
 from limner.service.queue.jobs import Job, Waiting
-from limner.service.submission import Submission, submit
+from limner.service.submission import Submission
+from limner.service.submit import submit
 
 log = logging.getLogger("limner.server")
 

@@ -13,7 +13,6 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 
 from limner.engines.base import (
@@ -27,12 +26,10 @@ from limner.engines.base import (
 )
 from limner.errors import LimnerError
 from limner.request import ImageRequest
-from limner.service.access.auth import ANYONE, Holder
 from limner.service.errors import MAX_RETRY_AFTER_S, QueueFull, ShuttingDown
 from limner.service.queue.fair_queue import Batch, FairQueue, has_room
-from limner.service.queue.jobs import Job
+from limner.service.queue.jobs import Job, JobContext
 from limner.service.telemetry.metrics import Metrics
-from limner.service.telemetry.traces import NO_TRACE, Trace
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -113,11 +110,16 @@ class Worker:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Interrupt everything, and wait for the lanes a while."""
+        """Interrupt everything, wait for the lanes a while, and close the engine.
+
+        An engine that is still drawing then is left to the end of the process.
+        """
         self.interrupt()
         for lane in self._threads:
             if lane.is_alive():
                 lane.join(_JOIN_S)
+        if not self.is_drawing:
+            self.engine.close()
 
     @property
     def is_ready(self) -> bool:
@@ -141,22 +143,17 @@ class Worker:
     def submit(
         self,
         request: ImageRequest,
-        holder: Holder = ANYONE,
-        id: str = "",
-        trace: Trace = NO_TRACE,
+        context: JobContext = JobContext(),  # noqa: B008  frozen
         *,
         is_stream: bool = False,
         is_bounded: bool = True,
-        begins: Callable[[], None] | None = None,
     ) -> Job:
         """Put `request` in the queue.
 
         With `is_bounded`, a queue that has no room for the key raises QueueFull. A worker thread
-        calls `begins` before it draws the first picture; if that fails, none is drawn.
+        calls `context.begins` before it draws the first picture; if that fails, none is drawn.
         """
-        job = Job(request, holder, id, trace, is_stream=is_stream)
-        job.begins = begins
-        job.sent_on = self._wake
+        job = Job(request, context, is_stream=is_stream, sent_on=self._wake)
         with self._changed:
             if self._is_closing:
                 raise ShuttingDown
@@ -165,7 +162,7 @@ class Worker:
                 return job
             self._drop_cancelled()
             n_waiting = self._n_waiting_by_key()
-            if is_bounded and not has_room(n_waiting, holder.name, self._n_waiting_max):
+            if is_bounded and not has_room(n_waiting, job.key_name, self._n_waiting_max):
                 raise QueueFull(n_waiting.total(), self._retry_after_s())
             self._waiting.append(job)
             self._tell_positions()
