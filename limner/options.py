@@ -30,7 +30,8 @@ class OptionSpec:
     low: float | None = None  # of a number, included
     high: float | None = None
     choices: tuple[str, ...] = ()  # of kind "choice"
-    default: Value | None = None  # None: it depends on other values, which `description` says
+    default: Value | None = None
+    unset: str = ""  # what holds without a value, in a word or two, if there is no default
 
     def check(self, value: object) -> None:
         """Raise InvalidRequest, which names this option, unless it takes `value`."""
@@ -78,7 +79,8 @@ class OptionSpec:
             schema["enum"] = [*self.choices, None]
         if self.default is not None:
             schema["default"] = self.default
-        return schema | {"description": self.description}
+        told = f" Left out: {self.unset}." if self.unset else ""
+        return schema | {"description": self.description + told}
 
     def _check_range(self, value: Any) -> None:
         if self.kind not in ("integer", "number"):

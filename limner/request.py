@@ -213,7 +213,13 @@ class ImageRequest:
     )
     seed: int | None = field(
         default=None,  # until with_seed() picks one
-        metadata=_spec("integer", "The same seed draws the same pictures.", low=0, high=MAX_SEED),
+        metadata=_spec(
+            "integer",
+            "The same seed draws the same pictures.",
+            low=0,
+            high=MAX_SEED,
+            unset="random",
+        ),
     )
     background: Background = field(
         default="auto",  # the engine decides by the prompt
@@ -228,6 +234,7 @@ class ImageRequest:
             "Draw so many for each picture, and keep the one that the model scores best.",
             low=1,
             high=MAX_BEST_OF,
+            unset="by quality",
         ),
     )
     retry_below: float | None = field(

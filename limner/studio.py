@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from limner.engines.base import (
 )
 from limner.engines.registry import load
 from limner.errors import EngineError
+from limner.options import Options, Value
 from limner.request import (
     SIZES,
     Background,
@@ -163,13 +164,15 @@ def generate(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
     picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
-    is kept; a score below `retry_below` (-1 to 1) is tried once more. Wrong values raise
+    is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
+    engine declares (`limner models NAME` lists them). Wrong values raise
     InvalidRequest, other failures the LimnerError that says what is the matter.
     """
     request = ImageRequest(
@@ -181,6 +184,7 @@ def generate(
         background,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
     )
     return _drawn(request, engine)
 
@@ -197,6 +201,7 @@ def edit(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
@@ -216,6 +221,7 @@ def edit(
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
     )
     return _drawn(request, engine, is_sized=bool(size))
 
@@ -230,6 +236,7 @@ def vary(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> list[Picture]:
     """Draw `n` pictures like `image`; all values are `generate`'s.
 
@@ -246,6 +253,7 @@ def vary(
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
     )
     return _drawn(request, engine)
 

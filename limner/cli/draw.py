@@ -31,6 +31,7 @@ def draw(
     output: str | None,
     engine: str | None,
     show: bool,
+    engine_options: tuple[str, ...],
     **how: Any,  # the other fields of ImageRequest, which checks them and says what it takes
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
@@ -40,7 +41,7 @@ def draw(
             param="prompt",
             hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
         )
-    drawing.run(ImageRequest(prompt, **how), size, output, engine, show)
+    drawing.run(ImageRequest(prompt, **how), size, output, engine, show, engine_options)
 
 
 @click.command()
@@ -61,6 +62,7 @@ def edit(
     output: str | None,
     engine: str | None,
     show: bool,
+    engine_options: tuple[str, ...],
     **how: Any,
 ) -> None:
     """Change the picture IMAGE by PROMPT and print the path of each result.
@@ -69,16 +71,23 @@ def edit(
     """
     source = edit_of(image, mask)
     request = ImageRequest(prompt, source=source, **how)
-    drawing.run(request, size, output, engine, show)
+    drawing.run(request, size, output, engine, show, engine_options)
 
 
 @click.command()
 @click.argument("image")
 @drawing.options(size=_SIZE)
 def vary(
-    image: str, size: str | None, output: str | None, engine: str | None, show: bool, **how: Any
+    image: str,
+    size: str | None,
+    output: str | None,
+    engine: str | None,
+    show: bool,
+    engine_options: tuple[str, ...],
+    **how: Any,
 ) -> None:
     """Draw pictures like IMAGE, without a prompt, and print the path of each."""
     source = variation_of(image)
     request = ImageRequest("", source=source, **how)
-    drawing.run(request, size, output, engine, show, name=f"{slug(Path(image).stem)}-variation")
+    name = f"{slug(Path(image).stem)}-variation"
+    drawing.run(request, size, output, engine, show, engine_options, name)

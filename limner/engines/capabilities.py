@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from limner.errors import InvalidRequest
-from limner.options import OptionSpec
+from limner.options import Options, OptionSpec, shown
 from limner.request import STANDARD_SIZES, Edit, ImageRequest, SizeRule, Variation
 
 _OTHER_ENGINE = "take another engine: `limner models` lists them"
@@ -43,13 +44,16 @@ class Capabilities:
         specs = {spec.name: spec for spec in self.options}
         for name, value in request.options.items():
             if name not in specs:
-                raise InvalidRequest(
-                    f"Engine {engine} has no option {name!r}",
-                    param=name,
-                    code="unknown_parameter",
-                    hint=f"its options are {', '.join(specs)}" if specs else _OTHER_ENGINE,
-                )
+                raise self._no_option(name, engine)
             specs[name].check(value)
+
+    def read_options(self, given: Mapping[str, str], engine: str) -> Options:
+        """Options whose values are spelled as text. Raises InvalidRequest as `check` does."""
+        specs = {spec.name: spec for spec in self.options}
+        for name in given:
+            if name not in specs:
+                raise self._no_option(name, engine)
+        return Options({name: specs[name].read(text) for name, text in given.items()})
 
     def unused(self, request: ImageRequest) -> list[str]:
         """What of a request that can be drawn changes nothing, in sentences for its sender."""
@@ -86,6 +90,15 @@ class Capabilities:
             **{name: getattr(self, name) for name in names},
             "options": {spec.name: spec.schema() for spec in self.options},
         }
+
+    def _no_option(self, name: str, engine: str) -> InvalidRequest:
+        names = ", ".join(spec.name for spec in self.options)
+        return InvalidRequest(
+            f"Engine {engine} has no option {shown(name)}",
+            param=name,
+            code="unknown_parameter",
+            hint=f"its options are {names}" if names else _OTHER_ENGINE,
+        )
 
     def _check_source(self, request: ImageRequest, engine: str) -> None:
         source = request.source

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner.options import Options
 from limner.request import Complexity, FileFormat, Format
@@ -61,6 +61,25 @@ class Usage:
     input_image: int = 0
     output_text: int = 0
     output_image: int = 0
+
+
+@dataclass(frozen=True)
+class Details:
+    """What whoever drew a picture said of it beside its pixels."""
+
+    usage: Usage | None = None
+    revised_prompt: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for the history."""
+        usage = {"usage": asdict(self.usage)} if self.usage else {}
+        return usage | ({"revised_prompt": self.revised_prompt} if self.revised_prompt else {})
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Details:
+        """What `as_json` kept."""
+        usage = kept.get("usage")
+        return cls(Usage(**usage) if usage else None, kept.get("revised_prompt"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +149,13 @@ class Picture:
         path = Path(path)
         files.write_whole(path, self.encode(files.format_from_path(path)))
         return path
+
+
+def details_of(picture: Picture) -> Details | None:
+    """The details of a picture, if it has any."""
+    if picture.usage is None and picture.revised_prompt is None:
+        return None
+    return Details(picture.usage, picture.revised_prompt)
 
 
 Event = Progress | Preview | Notice | Picture

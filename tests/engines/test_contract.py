@@ -7,10 +7,12 @@ import dataclasses
 import json
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from limner import settings
 from limner.engines.base import (
     Capabilities,
     CountsTokens,
@@ -33,14 +35,27 @@ from limner.request import (
     Size,
     Variation,
 )
+from tests.docs.blocks import blocks
 from tests.engines.cancelled import Cancelled
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
 
+
+def _sketch() -> Engine:
+    """The engine of docs/how-to/write-an-engine.md."""
+    [code] = [b.code for b in blocks(WRITE_AN_ENGINE) if "class SketchEngine" in b.code]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    engine: Engine = names["build"](settings.load())
+    return engine
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
     "onnx": lambda request: OnnxEngine(request.getfixturevalue("tiny_weights"), threads=1),
+    "sketch": lambda _: _sketch(),
 }
+WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)
 
 

@@ -20,6 +20,7 @@ from limner.engines.base import (
     Picture,
     Preview,
 )
+from limner.engines.events import Details
 from limner.errors import LimnerError
 from limner.server import replay
 from limner.server.bodies.decoders import Decoder
@@ -191,9 +192,10 @@ def _kept(
 ) -> Drawn:
     """A finished picture as a file, or its address below `base` if there is one. Blocks."""
     file = output.keep(serving, submission, job, picture, has_address=base is not None)
+    details = file.details or Details()
     if base is None or file.name is None:
-        return Drawn(file.data, file.is_transparent)
-    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name))
+        return Drawn(file.data, file.is_transparent, details=details)
+    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name), details)
 
 
 def _headers(call: Call, notices: list[str]) -> dict[str, str]:
