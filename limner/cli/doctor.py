@@ -114,7 +114,7 @@ def _database(settings: Settings) -> str:
 
 def _store(settings: Settings) -> str:
     """Store."""
-    from limner.storage.blobs.store import open_store
+    from limner.storage.blobs.opening import open_store
 
     store, name = open_store(settings), f"doctor-{secrets.token_hex(4)}"
     store.put(name, _PROBE)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from limner.arrays import Pixels
 from limner.engines.base import (
     NEVER,
     CancelToken,
@@ -104,7 +105,7 @@ class _Canvas:
         return ImageFont.load_default(self.at(share))
 
 
-def _draw(request: ImageRequest, seed: int, index: int) -> px.Pixels:
+def _draw(request: ImageRequest, seed: int, index: int) -> Pixels:
     # spawn_key keeps (seed, index) apart where plain joining of the numbers would not.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     hue = float(rng.random())
@@ -226,7 +227,7 @@ def _n_fitting(word: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return n_chars
 
 
-def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> px.Pixels:
+def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> Pixels:
     """`(H, W)` alpha of a card with round corners whose ramp fades in."""
     (above, below), (before, after) = beyond
     height, width = above + canvas.side + below, before + canvas.side + after
@@ -237,7 +238,7 @@ def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> 
     return alpha
 
 
-def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -> px.Pixels:
+def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -> Pixels:
     """`(height, width)` coverage of a square, unless a height is given, with round corners.
 
     A disc if the radius is half the side.
@@ -251,17 +252,17 @@ def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -
         )
     distance = np.hypot(beyond[0][:, None], beyond[1])
     coverage = np.clip(radius_px - distance + 0.5, 0, 1)
-    mask: px.Pixels = (coverage * 255).round().astype(np.uint8)
+    mask: Pixels = (coverage * 255).round().astype(np.uint8)
     return mask
 
 
-def _mosaic(pixels: px.Pixels, n_cells: int) -> px.Pixels:
+def _mosaic(pixels: Pixels, n_cells: int) -> Pixels:
     """`(H, W, 4)` in squares, `n_cells` along its shorter side, each the mean of what it covers."""
     height, width = pixels.shape[:2]
     rows, columns = (side * n_cells // min(height, width) for side in (height, width))
     small = px.resize(pixels, columns, rows, "area")
     tall = small[np.arange(height) * rows // height]
-    squares: px.Pixels = tall[:, np.arange(width) * columns // width]
+    squares: Pixels = tall[:, np.arange(width) * columns // width]
     return squares
 
 

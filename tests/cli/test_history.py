@@ -15,8 +15,9 @@ from limner import settings as settings_module
 from limner.cli import main
 from limner.imaging import codec as px
 from limner.request import Format
+from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.names import Names
-from limner.storage.blobs.store import Folder, open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import Asked, History, Made
 from limner.storage.db.keys import signing_key

@@ -29,7 +29,7 @@ from limner.engines.base import (
 )
 from limner.engines.testcard import CardEngine
 from limner.server.app import create_app
-from limner.server.transport.connections import uvicorn_config
+from limner.server.transport.configuration import uvicorn_config
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings

@@ -21,7 +21,7 @@ import pytest
 
 from limner.cli.serve import DRAIN_S
 from limner.engines.testcard import CardEngine
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
@@ -127,7 +127,7 @@ from limner.engines.testcard import CardEngine
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()
 """

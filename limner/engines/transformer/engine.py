@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from limner.arrays import Bools, Floats, Ints, Pixels
 from limner.engines.base import (
     NEVER,
     BatchKey,
@@ -36,23 +37,9 @@ from limner.request import (
 )
 from limner.sampling import ground, inpainting
 from limner.sampling.canvas import Canvas, Window, plan
-from limner.sampling.decoding import (
-    Bools,
-    Known,
-    Partial,
-    count_steps,
-    draw_codes,
-    filled_in,
-)
+from limner.sampling.decoding import Known, Partial, count_steps, draw_codes, filled_in
 from limner.sampling.revising import count_revise_steps, revise_codes
-from limner.sampling.sampling import (
-    DRAWING,
-    REVISING,
-    Floats,
-    Ints,
-    SamplingConfig,
-    uniforms,
-)
+from limner.sampling.sampling import DRAWING, REVISING, SamplingConfig, uniforms
 from limner.text.styles import Style, in_style
 from limner.text.text_tokenizer import NULL
 
@@ -263,7 +250,7 @@ class OnnxEngine(Engine):
 
     def _scene_picture(
         self, scene: Scene, codes: Ints, size: Size, n_passes: int, is_flat: bool
-    ) -> codec.Pixels:
+    ) -> Pixels:
         assert self._scenes
         small, px = self._scenes.pixels(scene, codes), cell_px(self.network)
         left, top, right, bottom = scene.box
@@ -440,7 +427,7 @@ class OnnxEngine(Engine):
         scores: Floats = self.network.embed_image(codes) @ wanted[0]
         return scores
 
-    def _preview(self, job: _Job, i: int, partial: Partial) -> codec.Pixels:
+    def _preview(self, job: _Job, i: int, partial: Partial) -> Pixels:
         """The canvas with window `i` as it stands now, first candidate."""
         places = job.windows[i].places
         codes, drawn = job.codes.copy(), job.drawn.copy()
@@ -468,9 +455,7 @@ class OnnxEngine(Engine):
         yield one, Notice(remark or _NOTHING_DRAWN)
         yield one, Picture(pixels, request.prompt, one.seed, one.index, self.model)
 
-    def _picture(
-        self, codes: Ints, job: _Job, n_passes: int, *, is_flat: bool = False
-    ) -> codec.Pixels:
+    def _picture(self, codes: Ints, job: _Job, n_passes: int, *, is_flat: bool = False) -> Pixels:
         """Codes (n_cells, n_groups) of the canvas as the picture that was asked for."""
         start = job.start
         if start.placed is not None:
@@ -484,7 +469,7 @@ class OnnxEngine(Engine):
         return whole
 
 
-def _on(whole: codec.Pixels, scene: Scene, request: ImageRequest) -> codec.Pixels:
+def _on(whole: Pixels, scene: Scene, request: ImageRequest) -> Pixels:
     """A scene's picture on the ground that its prompt names, or that the request asks for."""
     ground = scene.ground or ((255, 255, 255) if request.background == "opaque" else None)
     if ground is None or request.background == "transparent":
@@ -505,7 +490,7 @@ def _is_cut_out(request: ImageRequest) -> bool:
     )
 
 
-def _without_ground(pixels: codec.Pixels) -> tuple[codec.Pixels, str]:
+def _without_ground(pixels: Pixels) -> tuple[Pixels, str]:
     """A picture with its ground clear; else the same picture, and what to say of it."""
     found = ground.cleared(pixels)
     return (pixels, _GROUND_STAYS) if found is None else (found, "")

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Literal, Protocol
 
+from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import decode_upload
-from limner.imaging.codec import Pixels
 from limner.request import Edit, Size, Variation
 from limner.server.bodies.decoders import Header, OpaqueMask
 from limner.server.http import uploads

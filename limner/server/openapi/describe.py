@@ -57,6 +57,29 @@ _DRAWING: dict[str, Schema] = {
     "safety_identifier": {"type": ["string", "null"]},
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+_TEXT: Schema = {
+    "type": "string",
+    "description": "A data: URL, base64, or the address of a picture of this server",
+}
+_JSON_PICTURE: Schema = {
+    "anyOf": [
+        _TEXT,
+        {"type": "object", "properties": {"image_url": _TEXT}, "required": ["image_url"]},
+        {
+            "type": "object",
+            "properties": {
+                "image_url": {
+                    "type": "object",
+                    "properties": {"url": _TEXT},
+                    "required": ["url"],
+                }
+            },
+            "required": ["image_url"],
+        },
+        {"type": "object", "properties": {"b64_json": _TEXT}, "required": ["b64_json"]},
+    ]
+}
+_JSON_PICTURES: Schema = {"anyOf": [_JSON_PICTURE, {"type": "array", "items": _JSON_PICTURE}]}
 
 _IMAGES: Schema = {
     "type": "object",
@@ -140,11 +163,17 @@ EDITS = _route(
             "schema": _object({**_DRAWING, "image": _FILE, "mask": _FILE}, "prompt", "image")
         },
         **_json(
-            _object(
-                {**_DRAWING, "images": {"type": "array"}, "mask": {"type": ["object", "null"]}},
-                "prompt",
-                "images",
-            )
+            {
+                "type": "object",
+                "properties": {
+                    **_DRAWING,
+                    "images": _JSON_PICTURES,
+                    "image": _JSON_PICTURES,
+                    "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
+                },
+                "required": ["prompt"],
+                "anyOf": [{"required": ["images"]}, {"required": ["image"]}],
+            }
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""Rows for pictures that have none, as a request each whose owner is not known."""
+"""Adopt picture files that have no row: each becomes a request whose owner is unknown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def adopt(
     drawn_s: float,
     options: Mapping[str, object] | None = None,
 ) -> str | None:
-    """Make the rows of `file`, which has them not; returns the id of its request.
+    """Write the request row and picture row of `file`; returns the id of the request.
 
     None: it has its row, or is about to be deleted. `drawn_s` is a Unix time. The request belongs
     to no key, so with keys only one with the scope admin sees it.
