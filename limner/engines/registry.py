@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import EngineError, LimnerError, MissingExtra
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from limner.engines.base import Engine
     from limner.settings import Settings
 
@@ -140,6 +141,8 @@ def _broken(info: EngineInfo, why: str) -> EngineError:
 
 def _installed() -> Iterator[EngineInfo]:
     """The rows of entry points, in the order in which Python finds their packages."""
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
     for point in entry_points(group=GROUP):
         package = point.dist.name if point.dist else "an unnamed package"
         about: Mapping[str, Any] = point.dist.metadata.json if point.dist else {}

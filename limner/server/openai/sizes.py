@@ -63,7 +63,7 @@ def _other_size(fields: Fields, target: Target) -> str | None:
 
 def _left_to_server(target: Target, source: Size | None) -> Size:
     if source is None or target.model == "dall-e-2":
-        return DEFAULT
+        return target.sizes.nearest(DEFAULT)
     return target.sizes.nearest(source, keep=True) if target.own else _alike(source, _GPT)
 
 
