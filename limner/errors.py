@@ -100,6 +100,8 @@ class Refused(EngineError):
     ask again, None if that is not known. The request was not drawn, and cost nothing.
     """
 
+    code = "engine_refused"
+
     def __init__(
         self,
         message: str,
