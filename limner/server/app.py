@@ -78,6 +78,7 @@ def create_app(
         serving.engine_from_model,
         is_lenient=not settings.strict,
         own_container=cast("Container", settings.response_format),
+        capabilities={name: w.engine.capabilities for name, w in serving.workers.items()},
     )
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)

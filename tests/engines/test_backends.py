@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.backends import REQUESTS, Agreement, draw, request
 from limner import settings
-from limner.engines import base
+from limner.engines import registry
 from limner.engines.base import Event, Picture, Preview
 from limner.engines.transformer.backends import choose
 from limner.engines.transformer.backends.graphs import GraphLayouts
@@ -145,7 +145,7 @@ def test_the_backend_that_is_asked_for(
     tiny_weights: Path, name: str, device: str, kind: type
 ) -> None:
     values = {"weights": str(tiny_weights), "backend": name, "device": device, "threads": 1}
-    engine = base.load("transformer", settings.load(values))
+    engine = registry.load("transformer", settings.load(values))
     assert isinstance(engine, TransformerEngine)
     assert isinstance(engine.backend, kind)
 

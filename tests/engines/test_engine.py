@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from limner import settings
-from limner.engines import base
+from limner.engines import base, registry
 from limner.engines.base import (
     Notice,
     Picture,
@@ -258,7 +258,7 @@ def test_any_prompt_draws(engine: TransformerEngine, prompt: str) -> None:
 
 def test_the_settings_lead_to_it(tiny_weights: Path) -> None:
     values = {"weights": str(tiny_weights), "threads": 3, "batch": 5}
-    found = base.load("transformer", settings.load(values))
+    found = registry.load("transformer", settings.load(values))
     assert isinstance(found, TransformerEngine)
     assert found.backend.threads == 3
     low = dataclasses.replace(REQUEST, quality="low")
@@ -267,7 +267,7 @@ def test_the_settings_lead_to_it(tiny_weights: Path) -> None:
     assert isinstance(found, base.CountsTokens)
     assert [found.count_cells(size) for size in (SIZES[0], Size(1536, 1024))] == [16, 24]
     with pytest.raises(WeightsError, match="'no-such-weights'"):
-        base.load("transformer", settings.load({"weights": "no-such-weights"}))
+        registry.load("transformer", settings.load({"weights": "no-such-weights"}))
 
 
 # --- weights that cannot be drawn from ---

@@ -10,7 +10,18 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from limner.engines.base import BatchKey, Engine, ImageTask, Notice, Picture, Preview, Progress
+from limner.engines.base import (
+    NEVER,
+    BatchKey,
+    CancelToken,
+    Capabilities,
+    Engine,
+    ImageTask,
+    Notice,
+    Picture,
+    Preview,
+    Progress,
+)
 from limner.engines.transformer import qualities
 from limner.engines.transformer.backend import Backend, image_px
 from limner.engines.transformer.backends import choose
@@ -45,7 +56,6 @@ class TransformerEngine(Engine):
     """
 
     name = "transformer"
-    abilities = ("edit", "vary")
 
     def __init__(self, backend: Backend, batch: int = 8) -> None:
         """batch: pictures drawn together at most."""
@@ -55,6 +65,16 @@ class TransformerEngine(Engine):
         self.max_concurrency = min(backend.threads, _MAX_CONCURRENCY)
         # Only weights that say so: a photograph would fall into blotches.
         self.draws_flat_art = backend.config.get("art") == "flat"
+        self.capabilities = Capabilities(
+            edit=True,
+            vary=True,
+            mask=True,
+            max_batch=max(1, min(batch, _MAX_ROWS)),
+            previews=True,
+            transparent=True,
+            flat_art=self.draws_flat_art,
+            score=True,
+        )
         self._batch = batch
         self._prompts = Prompts(backend)
         self._windows = WindowDrawer(backend, self._prompts)
@@ -93,34 +113,34 @@ class TransformerEngine(Engine):
             return None
         return self._scenes.scene(one)
 
-    def batch_key(self, one: ImageTask) -> BatchKey:
+    def batch_key(self, task: ImageTask) -> BatchKey:
         """Pictures from text share by quality and length of text, whatever their sizes."""
-        if one.request.source is not None or self.scene(one) is not None:
-            return BatchKey(one, 1)
-        config = self._config(one.request)
-        key = config, self._prompts.tokens(one).shape[1]
+        if task.request.source is not None or self.scene(task) is not None:
+            return BatchKey(task, 1)
+        config = self._config(task.request)
+        key = config, self._prompts.tokens(task).shape[1]
         return BatchKey(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Events:
+    def draw(self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER) -> Events:
         """Draw pictures that share; see `engines.base.Engine`."""
-        cut_outs = [one for one in wanted if is_cut_out(one.request)]
-        for one in cut_outs:
-            yield from ((one, event) for event in cut_out(one, self.model))
-        wanted = [one for one in wanted if one not in cut_outs]
-        if len(wanted) == 1:
-            yield from self._draw_alone(wanted[0])
-        elif wanted:
-            yield from self._draw_squares(wanted)
+        cut_outs = [task for task in tasks if is_cut_out(task.request)]
+        for task in cut_outs:
+            yield from ((task, event) for event in cut_out(task, self.model))
+        tasks = [task for task in tasks if task not in cut_outs]
+        if len(tasks) == 1:
+            yield from self._draw_alone(tasks[0], cancel)
+        elif tasks:
+            yield from self._draw_squares(tasks, cancel)
 
-    def _draw_alone(self, one: ImageTask) -> Events:
+    def _draw_alone(self, one: ImageTask, cancel: CancelToken) -> Events:
         """Draw a picture that may be a scene, or an edit of a small part."""
         if (scene := self.scene(one)) and self._scenes:
-            drawn = self._scenes.draw(scene, one, self.sampling(one.request.quality))
+            drawn = self._scenes.draw(scene, one, self.sampling(one.request.quality), cancel)
             yield from ((one, event) for event in drawn)
         elif part := self._close_up(one.request):
-            yield from self._draw_part(one, part)
+            yield from self._draw_part(one, part, cancel)
         else:
-            yield from self._draw_squares([one])
+            yield from self._draw_squares([one], cancel)
 
     def _close_up(self, request: ImageRequest) -> CloseUp | None:
         """The part of an edit that is drawn by itself; the same for all pictures of a request."""
@@ -128,10 +148,10 @@ class TransformerEngine(Engine):
             self._parts[request] = close_up(request)
         return self._parts[request]
 
-    def _draw_part(self, one: ImageTask, part: CloseUp) -> Events:
+    def _draw_part(self, one: ImageTask, part: CloseUp, cancel: CancelToken) -> Events:
         """Draw a part of an edit, and set it into the whole."""
-        task = replace(one, request=part.request)
-        for _, event in self.draw([task]):
+        task = replace(one, request=part.request)  # equal to `one`, and cancelled with it
+        for _, event in self.draw([task], cancel):
             if isinstance(event, Picture | Preview):
                 whole = part.pasted(event.pixels)
                 if one.request.background == "opaque":
@@ -140,27 +160,27 @@ class TransformerEngine(Engine):
             else:
                 yield one, event
 
-    def _draw_squares(self, wanted: Sequence[ImageTask]) -> Events:
+    def _draw_squares(self, tasks: Sequence[ImageTask], cancel: CancelToken) -> Events:
         """Draw pictures square by square: the first one of all together, the others of each."""
-        jobs = [self._job(one) for one in wanted]
+        jobs = [self._job(task, cancel) for task in tasks]
         for job in jobs:
             if job.one.index == 0:
                 yield from ((job.one, Notice(text)) for text in self._remarks(job))
         yield from self._windows.draw(jobs, 0)
         for job in jobs:
             least = job.one.request.retry_below
-            if least is not None and job.score < least and not job.one.is_dropped():
+            if least is not None and job.score < least and not job.is_cancelled:
                 yield from self._windows.try_again(job)
         yield from self._windows.revise(jobs, 0)
         for job in jobs:
             for i in range(1, len(job.windows)):
-                if not job.one.is_dropped():
+                if not job.is_cancelled:
                     yield from self._windows.draw([job], i)
                     yield from self._windows.revise([job], i)
-            if not job.one.is_dropped():
+            if not job.is_cancelled:
                 yield from self._finish(job)
 
-    def _job(self, one: ImageTask) -> Job:
+    def _job(self, one: ImageTask, cancel: CancelToken) -> Job:
         request = one.request
         begun = self._starts.get(request)
         if begun is None:
@@ -168,6 +188,7 @@ class TransformerEngine(Engine):
         hidden = begun.hidden_of(one.seed, one.index)
         return Job(
             one,
+            cancel,
             begun,
             self._config(request),
             self._prompts.tokens(one),

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from limner.arrays import Bools, Floats, Ints, Pixels
-from limner.engines.base import ImageTask
+from limner.engines.base import CancelToken, ImageTask
 from limner.engines.transformer.backend import Backend
 from limner.engines.transformer.conditioning import Start
 from limner.engines.transformer.pixels.postprocess import picture, picture_in
@@ -24,6 +24,7 @@ class Job:
     """A picture that is drawn on squares."""
 
     one: ImageTask
+    cancel: CancelToken
     start: Start
     config: SamplingConfig
     prompt: Ints  # (1, T)
@@ -33,6 +34,11 @@ class Job:
     n_done: int = 0  # steps
     score: float = 0.0  # of the best candidate so far
     n_tried: int = 0  # candidates that are drawn
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.cancel.is_cancelled(self.one)
 
     @cached_property
     def n_steps(self) -> int:

@@ -35,7 +35,7 @@ class WindowDrawer:
             yield from self._told(jobs, i, partial)
         parts = np.split(partial.codes, len(jobs))
         for job, codes in zip(jobs, parts, strict=True):
-            best = self._choose(job, codes) if i == 0 and not job.one.is_dropped() else 0
+            best = self._choose(job, codes) if i == 0 and not job.is_cancelled else 0
             positions = job.windows[i].positions
             job.codes[positions], job.drawn[positions] = codes[best], True
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
-from limner.storage.db.history import History, Made
+from limner.storage.db.history import INSERT_PICTURE, History, Made
 
 
 def adopt(
-    history: History, made: Made, file: str, data: bytes, *, prompt: str, model: str, drawn_s: float
+    history: History,
+    made: Made,
+    file: str,
+    data: bytes,
+    *,
+    prompt: str,
+    model: str,
+    drawn_s: float,
+    options: Mapping[str, object] | None = None,
 ) -> str | None:
     """Write the request row and picture row of `file`; returns the id of the request.
 
@@ -23,6 +32,7 @@ def adopt(
         "seed": made.seed,
         "output_format": made.format,
         "recovered": True,
+        **({"options": dict(options)} if options else {}),
     }
     with history.database.transaction() as run:
         for table in ("pictures", "deletions"):
@@ -36,7 +46,7 @@ def adopt(
         ):
             return None
         run(
-            "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            INSERT_PICTURE,
             [
                 id,
                 made.number,
@@ -48,6 +58,7 @@ def adopt(
                 made.width,
                 made.height,
                 made.format,
+                None,
                 None,
             ],
         )

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from limner.arrays import Floats, Ints, Pixels
-from limner.engines.base import Event, ImageTask, Notice, Picture, Preview, Progress
+from limner.engines.base import CancelToken, Event, ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.backend import (
     Backend,
     LayoutBackend,
@@ -52,7 +52,9 @@ class SceneDrawer:
         """The scene that a picture shows, or None if its prompt does not name several things."""
         return scene_of(self._planner.read([one.request.prompt])[0], one, self._prompts)
 
-    def draw(self, scene: Scene, one: ImageTask, config: SamplingConfig) -> Iterator[Event]:
+    def draw(
+        self, scene: Scene, one: ImageTask, config: SamplingConfig, cancel: CancelToken
+    ) -> Iterator[Event]:
         """Draw a scene; one candidate unless the request asks for more."""
         request = one.request
         if one.index == 0 and (remark := self._prompts.remark(request.prompt)):
@@ -71,7 +73,7 @@ class SceneDrawer:
             others, score = self._best(scene, candidates)
             if score > best:
                 codes, best = others, score
-        if one.is_dropped():
+        if cancel.is_cancelled(one):
             return
         finished = self._finished(scene, one, codes, best)
         yield Progress(n_steps + 1, n_steps + 1, "drawing")
