@@ -153,7 +153,9 @@ def main() -> None:
     parser.add_argument("--weights", default="nano", help="shipped name or folder")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="of PyTorch: cpu or cuda")
-    parser.add_argument("--turns", type=int, default=3, help="after one warm-up (default: 3)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="after one warm-up (default: 3); 0: no times"
+    )
     options = parser.parse_args()
     folder = find(options.weights)
     devices = {"onnx": "cpu", "torch": options.device}
@@ -167,7 +169,9 @@ def main() -> None:
     for name, asked in REQUESTS.items():
         turns = [[draw(engine, asked) for engine in engines] for _ in range(options.turns + 1)]
         agreement = Agreement.of(*turns[0])
-        seconds = [statistics.median(turn[i].seconds for turn in turns[1:]) for i in range(2)]
+        seconds = [
+            statistics.median(turn[i].seconds for turn in turns[1:] or turns) for i in (0, 1)
+        ]
         found.append(agreement)
         times.append(seconds)
         print(

@@ -105,5 +105,5 @@ def test_a_name_that_is_taken_stays_with_its_owner(
     winner = found["pen"].package
     assert winner in ("limner-thief", "limner-zebra")
     loser = ({"limner-thief", "limner-zebra"} - {winner}).pop()
-    assert "engine 'onnx' of the package limner-thief is left out: limner has" in caplog.text
+    assert "engine 'transformer' of the package limner-thief is left out: limner has" in caplog.text
     assert f"engine 'pen' of the package {loser} is left out: {winner} has" in caplog.text
