@@ -48,10 +48,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_installed_package_adds_an_engine(folder: Path) -> None:
     code = MODULE.format(name="sketch")
-    install(folder, "limner-sketch", {"sketch": "limner_sketch:build"}, limner_sketch=code)
+    install(folder, "limner-ink", {"sketch": "limner_ink:build"}, limner_ink=code)
     info = registry.engines()["sketch"]
-    assert (info.summary, info.package) == ("Draws by limner-sketch.", "limner-sketch")
-    assert "limner_sketch" not in sys.modules  # listing imports nothing
+    assert (info.summary, info.package) == ("Draws by limner-ink.", "limner-ink")
+    assert "limner_ink" not in sys.modules  # listing imports nothing
     [picture] = Studio(settings.load({"engine": "sketch"})).pictures(
         ImageRequest("a fox", size=SIZES[0], seed=1)
     )
