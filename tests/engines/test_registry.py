@@ -58,7 +58,7 @@ def test_an_installed_package_adds_an_engine(folder: Path) -> None:
     assert picture.model == "sketch-1"
     with pytest.raises(EngineError) as caught:
         registry.engine_info("scetch")
-    assert caught.value.hint == "engines are onnx, testcard, sketch"
+    assert caught.value.hint == "engines are transformer, testcard, sketch"
 
 
 def test_the_command_line_lists_it(folder: Path) -> None:
