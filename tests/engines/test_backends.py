@@ -2,9 +2,10 @@
 
 The two round differently in the last bits of float32. That moves a code only where a random number
 falls within such a difference of the border between two codes: in the 32 requests of
-docs/experiments.md (2026-11-26) it did not once, among 23,200 codes. A machine with other kernels may differ at such a border, so a few
-codes may be others here. Where they are equal, pixels differ by rounding alone: a level, and more
-on the edges of flat areas, where the area that a pixel belongs to may change.
+docs/experiments.md (2026-11-26) it did not once, among 23,200 codes. A machine with other kernels
+may differ at such a border, so a few codes may be others here. Where they are equal, pixels differ
+by rounding alone: a level, and more on the edges of flat areas, where the area that a pixel
+belongs to may change.
 """
 
 import subprocess
