@@ -80,7 +80,7 @@ class Service:
                 settings.home,
                 _retention(settings),
                 names=self.links.names,
-                adopt=Recovery(self.history).adopt_all,
+                adopt=Recovery(self.history, self.links.names).adopt_all,
             )
         self._clock = self.maintenance.clock if self.maintenance else ClockWatch(self.database)
         self.room = Room(settings.home, store, self.database, self.maintenance)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from limner.errors import DataError
 from limner.imaging import codec
 from limner.request import Format
-from limner.storage.blobs.names import ENDINGS, PATTERN
+from limner.storage.blobs.names import ENDINGS, PATTERN, Names
 from limner.storage.db.adoption import adopt
 from limner.storage.db.history import FOLDER, History, Made
 
@@ -37,10 +37,14 @@ class _Carried:
 
 
 class Recovery:
-    """Makes rows for the files of a history. The owner of a picture is not in its file."""
+    """Makes rows for the files of a history.
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    A file that `names` made for a request of the database gets its row there. Of any other the
+    owner is not known, as it is not in the file.
+    """
+
+    def __init__(self, history: History, names: Names) -> None:
+        self._history, self._names = history, names
 
     def adopt_all(self, files: list[str]) -> None:
         """Adopt `files`, and say in the log how that went."""
@@ -50,7 +54,7 @@ class Recovery:
             log.info("adopted %d pictures without a row", len(adopted))
         for one in outcomes:
             if not one.id:
-                log.warning("%s has no row and is left as it is: %s", one.file, one.text)
+                log.warning("%s gets no row: %s", one.file, one.text)
 
     def adopt(self, files: list[str]) -> Iterator[Outcome]:
         """Make rows for each of `files` of the store's history, if it carries what they say."""
@@ -72,6 +76,8 @@ class Recovery:
             return Outcome(file, None, f"it has {seen.n_bytes:,} bytes, more than limner writes")
         data = found.read()
         carried = _carried(file, data)
+        is_known = self._names.owns(file)
+        number = carried.made.number
         id = adopt(
             self._history,
             carried.made,
@@ -80,9 +86,8 @@ class Recovery:
             prompt=carried.prompt,
             model=carried.model,
             drawn_s=seen.changed_s,
+            is_of=lambda id: is_known and self._names.is_of(file, id, number),
         )
-        if id is None:
-            return Outcome(file, None, "it is in the history, or about to be deleted")
         return Outcome(file, id, carried.prompt)
 
 

@@ -85,8 +85,10 @@ def _store(
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
     service.room.check()
-    name = service.links.store(data, format, keep=record is not None)
-    if record is not None:
+    if record is None:
+        name = service.links.store(data, format)
+    else:
+        name = service.links.keep(data, format, record.asked.id, picture.index)
         _write_row(service, record, picture, name, data, format)
         service.trim_history(len(data))
     service.metrics.worked(picture.model, "storing", time.monotonic() - started_s)

@@ -197,7 +197,7 @@ def test_a_body_in_time_is_read_however_long_it_takes(
 
 def test_who_takes_nothing_of_an_answer_is_cut(impatient: Server) -> None:
     links = impatient.service.links
-    address = links.address(links.store(os.urandom(30_000_000), "png", keep=False))
+    address = links.address(links.store(os.urandom(30_000_000), "png"))
     with connect(impatient.url) as connection:
         send(connection, f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert connection.recv(12) == b"HTTP/1.1 200"
@@ -211,7 +211,7 @@ def test_who_takes_an_answer_too_slowly_is_cut(
     monkeypatch.setattr(protocol, "UNREAD_S", 2.0)
     monkeypatch.setattr(protocol, "MIN_ANSWER_BYTES_PER_S", 1_000_000)
     links = impatient.service.links
-    address = links.address(links.store(os.urandom(30_000_000), "png", keep=False))
+    address = links.address(links.store(os.urandom(30_000_000), "png"))
     state = impatient.uvicorn.server_state
     with connect(impatient.url) as connection:
         connection.settimeout(30)
