@@ -23,10 +23,11 @@ from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
-from limner.server.idempotency import Answers, once
+from limner.server.idempotency import once
 from limner.server.openai import answers, errors
 from limner.server.openai.profiles import Catalogue, Container
 from limner.server.openapi import describe, docs_page
+from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
     files,

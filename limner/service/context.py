@@ -174,6 +174,10 @@ class Service:
         except LimnerError as error:
             log.error("the history is larger than it should be: %s", error.message)
 
+    def has_picture(self, name: str) -> bool:
+        """Whether the store has the file of a picture in the history."""
+        return self._store.look(f"{history.FOLDER}/{name}") is not None
+
     def kept_picture(self, name: str) -> bytes:
         """The file of a picture in the history; FileNotFoundError if the store has it not."""
         found = self._store.get(f"{history.FOLDER}/{name}")
