@@ -10,7 +10,6 @@ from anyio import CapacityLimiter
 
 from limner.errors import LimnerError
 from limner.imaging.codec import Pixels
-from limner.service import memory
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.disk_space import Room
@@ -149,7 +148,6 @@ class Service:
 
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
-        memory.give_back()
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:
                 self.maintenance.run_maintenance()
