@@ -188,6 +188,7 @@ def test_a_body_in_time_is_read_however_long_it_takes(
 ) -> None:
     """The rate is that of the last moments, over several times what a pause may be."""
     monkeypatch.setattr(middleware, "MIN_BODY_BYTES_PER_S", 100)
+    monkeypatch.setattr(protocol, "MIN_PART_BYTES", 10)  # as small beside what must come
     body = b'{"prompt": "a cat", "size": "256x256"}' + b" " * 4_000
     with connect(impatient.url) as connection:
         send(connection, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
