@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
+from limner.engines.events import Details
 from limner.imaging import decode_upload
 from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
@@ -43,8 +44,7 @@ async def answer(request: Request, call: Call, id: str) -> Response:
         held.add(sum(picture["n_bytes"] for picture in row["pictures"]) * 4 // 3)
     try:
         drawn = [
-            await run_in_threadpool(_read, serving, id, picture["file"], base)
-            for picture in row["pictures"]
+            await run_in_threadpool(_read, serving, picture, base) for picture in row["pictures"]
         ]
         body = answers.dump(answers.images(call, drawn, engine))
         response = Response(body, media_type="application/json", headers=headers)
@@ -58,7 +58,7 @@ async def answer(request: Request, call: Call, id: str) -> Response:
 async def _events(serving: Service, call: Call, row: Row, engine: Engine) -> AsyncIterator[bytes]:
     """One picture after the other, each read when it is its turn."""
     for picture in row["pictures"]:
-        drawn = await run_in_threadpool(_read, serving, row["id"], picture["file"], None)
+        drawn = await run_in_threadpool(_read, serving, picture, None)
         yield answers.completed(call, drawn, engine)
 
 
@@ -70,13 +70,14 @@ def _row(serving: Service, id: str) -> Row:
     return row
 
 
-def _read(serving: Service, id: str, name: str, base: str | None) -> Drawn:
+def _read(serving: Service, picture: Row, base: str | None) -> Drawn:
     """A picture as a file, or its address below `base` if there is one."""
     try:
-        data = serving.kept_picture(name)
+        data = serving.kept_picture(picture["file"])
     except FileNotFoundError:
-        raise errors.drawn_elsewhere(id) from None
+        raise errors.drawn_elsewhere(picture["request_id"]) from None
     is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
+    details = Details.from_json(picture["details"] or {})
     if base is None:
-        return Drawn(data, is_transparent)
-    return Drawn(b"", is_transparent, base + serving.links.address(name))
+        return Drawn(data, is_transparent, None, details)
+    return Drawn(b"", is_transparent, base + serving.links.address(picture["file"]), details)

@@ -20,7 +20,7 @@ from limner.engines.base import BatchKey, ImageTask, Picture
 from limner.request import SIZES, ImageRequest, Size
 from limner.service.access.auth import Holder
 from limner.service.queue.fair_queue import RETURN_S, FairQueue, has_room
-from limner.service.queue.jobs import Job
+from limner.service.queue.jobs import Job, JobContext
 from limner.service.queue.worker import Worker
 from limner.studio import Studio
 from tests.server.helpers import (
@@ -39,7 +39,7 @@ def _jobs(
 ) -> list[Job]:
     async def make() -> list[Job]:  # a job belongs to an event loop
         request = ImageRequest("a cat", n=n, size=size, seed=1)
-        return [Job(request, holder, id, is_stream=is_stream) for holder, id in named]
+        return [Job(request, JobContext(id, holder), is_stream=is_stream) for holder, id in named]
 
     return asyncio.run(make())
 
@@ -100,6 +100,10 @@ def test_as_many_pictures_of_each_key_are_under_way() -> None:
     assert _taken(turns, 8) == ["many"] * 8
 
 
+def _of(key: str) -> JobContext:
+    return JobContext(holder=Holder(key))
+
+
 async def _served(clients: dict[str, int], until_s: float) -> Counter[str]:
     """Pictures that so many clients get which ask again at once: two lanes, in simulated time."""
     now_s, got, free = 0.0, Counter[str](), 2
@@ -107,7 +111,7 @@ async def _served(clients: dict[str, int], until_s: float) -> Counter[str]:
     events: list[tuple[float, int, list[Job]]] = []  # ends of batches, and requests that come
     for name, n in clients.items():
         for _ in range(n):
-            turns.append(Job(ImageRequest("a cat", 1, SIZES[0], seed=1), Holder(name)))
+            turns.append(Job(ImageRequest("a cat", 1, SIZES[0], seed=1), _of(name)))
     order = count()
     while True:
         while free and (batch := turns.take(_batch_key(8), free)):
@@ -127,7 +131,7 @@ async def _served(clients: dict[str, int], until_s: float) -> Counter[str]:
             heappush(events, (now_s + 0.02, next(order), jobs))  # to the clients and back
         else:
             for job in jobs:
-                turns.append(Job(job.request, Holder(job.key_name)))
+                turns.append(Job(job.request, _of(job.key_name)))
 
 
 def test_one_client_beside_sixty_of_another_key_has_a_share_of_the_engine() -> None:
@@ -292,7 +296,7 @@ def test_one_picture_of_another_key_does_not_wait_for_ten(
 async def _drawn(
     worker: Worker, requests: list[tuple[Holder, ImageRequest]]
 ) -> list[list[Picture]]:
-    jobs = [worker.submit(request, holder) for holder, request in requests]
+    jobs = [worker.submit(request, JobContext(holder=holder)) for holder, request in requests]
 
     async def pictures(job: Job) -> list[Picture]:
         return [event async for event in job.events() if isinstance(event, Picture)]

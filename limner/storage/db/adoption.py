@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from limner.errors import DataError
 from limner.storage.db.database import Row
-from limner.storage.db.history import History, Made
+from limner.storage.db.history import INSERT_PICTURE, History, Made
 
 _Run = Callable[[str, Sequence[object]], list[Row]]
 
@@ -27,6 +27,7 @@ def adopt(
     prompt: str,
     model: str,
     drawn_s: float,
+    options: Mapping[str, object] | None = None,
     is_of: Callable[[str], bool] = lambda id: False,
 ) -> str:
     """Make the row of `file`, which has none; returns the id of the request that it is in now.
@@ -51,7 +52,7 @@ def adopt(
             id = (
                 owned["id"]
                 if owned
-                else _new_request(run, history, made, file, prompt, model, drawn_s)
+                else _new_request(run, history, made, file, prompt, model, drawn_s, options)
             )
             _add_picture(run, id, made, file, sha256, len(data))
             if owned:
@@ -84,7 +85,14 @@ def _twin(run: _Run, request: Row | None, made: Made) -> Row | None:
 
 
 def _new_request(
-    run: _Run, history: History, made: Made, file: str, prompt: str, model: str, drawn_s: float
+    run: _Run,
+    history: History,
+    made: Made,
+    file: str,
+    prompt: str,
+    model: str,
+    drawn_s: float,
+    options: Mapping[str, object] | None,
 ) -> str:
     id = f"req_{file.removeprefix('img-').partition('.')[0]}"
     parameters = {
@@ -93,6 +101,7 @@ def _new_request(
         "seed": made.seed,
         "output_format": made.format,
         "recovered": True,
+        **({"options": dict(options)} if options else {}),
     }
     if not run(
         "INSERT INTO requests (id, place, server, key_name, created_s, kind, model, prompt, "
@@ -107,7 +116,7 @@ def _new_request(
 def _add_picture(run: _Run, id: str, made: Made, file: str, sha256: str, n_bytes: int) -> None:
     parents = run("SELECT parent FROM pictures WHERE request_id = ? LIMIT 1", [id])
     run(
-        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        INSERT_PICTURE,
         [
             id,
             made.number,
@@ -120,6 +129,7 @@ def _add_picture(run: _Run, id: str, made: Made, file: str, sha256: str, n_bytes
             made.height,
             made.format,
             parents[0]["parent"] if parents else None,
+            None,
         ],
     )
 
