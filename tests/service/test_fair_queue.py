@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -85,23 +86,23 @@ def test_a_batch_goes_round_the_keys() -> None:
 def test_as_many_pictures_of_each_key_are_under_way() -> None:
     now_s = 0.0
     turns = FairQueue(lambda: now_s)
-    [*many, one] = _jobs(*[(A, "many")] * 20, (B, "one"))
+    [*many, one] = _jobs(*[(A, f"many-{number}") for number in range(20)], (B, "one"))
     for job in (*many, one):
         turns.append(job)
-    assert _taken(turns, 8) == ["many", "one"]
-    assert _taken(turns, 8) == ["many"]  # so that no lane is idle
+    assert _taken(turns, 8) == ["many-0", "one"]
+    assert _taken(turns, 8) == ["many-1"]  # so that no lane is idle
     turns.leave(one)
     now_s += RETURN_S / 2  # its client asks again before long
-    assert _taken(turns, 8) == ["many"]
+    assert _taken(turns, 8) == ["many-2"]
     turns.append(*_jobs((B, "again")))
     assert _taken(turns, 8) == ["again"]
     turns.leave(one)
     now_s += RETURN_S * 2  # nobody else is served any more
-    assert _taken(turns, 8) == ["many"] * 8
+    assert _taken(turns, 8) == [f"many-{number}" for number in range(3, 11)]
 
 
 def _of(key: str) -> JobContext:
-    return JobContext(holder=Holder(key))
+    return JobContext(secrets.token_hex(8), Holder(key))
 
 
 async def _served(clients: dict[str, int], until_s: float) -> Counter[str]:
