@@ -118,6 +118,7 @@ class ImageRequest:
     best_of: int | None = None  # drawn for each picture, the best scored is kept; None: by quality
     retry_below: float | None = None  # -1 to 1: a best score below it is tried once more
     made: frozenset[int] = frozenset()  # indexes of pictures that are there already: not drawn
+    mark: bool = False  # whether a visible "AI" is drawn into a corner of each file
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.source)
@@ -132,6 +133,12 @@ class ImageRequest:
             _check_whole_number("best_of", self.best_of, 1, MAX_BEST_OF)
         if self.retry_below is not None:
             _check_score("retry_below", self.retry_below)
+        if not isinstance(self.mark, bool):
+            raise InvalidRequest(
+                f"mark must be true or false, not {_kind(self.mark)}",
+                param="mark",
+                code="invalid_type",
+            )
 
     @property
     def indexes(self) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from limner.engines.base import (
     Event,
     ImageTask,
     Picture,
+    Preview,
     check_able,
     load,
 )
 from limner.errors import EngineError
+from limner.imaging.label import LabelPolicy, label_of, policy_of
 from limner.request import (
     Background,
     Edit,
@@ -41,7 +44,9 @@ class Studio:
     """Draws requests with the engines that the settings describe, each loaded once."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError if pictures are to be signed and cannot be."""
         self.settings = settings
+        self.labels = policy_of(settings)
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
 
@@ -62,7 +67,7 @@ class Studio:
         """
         loaded = self.engine(engine)
         check_able(loaded, request)
-        return _events(loaded, request.with_seed())
+        return _events(loaded, request.with_seed(), self.labels)
 
     def draw_together(
         self, wanted: Sequence[ImageTask], *, engine: str | None = None
@@ -71,7 +76,7 @@ class Studio:
 
         Every one that is not dropped is drawn, or this fails.
         """
-        return _together(self.engine(engine), wanted)
+        return _together(self.engine(engine), wanted, self.labels)
 
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
         """Draw `request` and return its pictures in the order of their indexes."""
@@ -80,27 +85,41 @@ class Studio:
         return sorted(pictures, key=lambda picture: picture.index)
 
 
-def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
+def _events(engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Iterator[Event]:
     n_drawn = 0
     with _room_for(engine, f"{request.n} x {request.size}"):
         for event in engine.generate(request):
             n_drawn += isinstance(event, Picture)
-            yield event
+            yield _labelled(event, engine, request, labels)
     n_wanted = len(request.indexes)
     if n_drawn != n_wanted:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
-def _together(engine: Engine, wanted: Sequence[ImageTask]) -> Generator[tuple[ImageTask, Event]]:
+def _together(
+    engine: Engine, wanted: Sequence[ImageTask], labels: LabelPolicy
+) -> Generator[tuple[ImageTask, Event]]:
     left = set(wanted)
     with _room_for(engine, f"{len(wanted)} x {wanted[0].request.size}"):
         for one, event in engine.draw(wanted):
             if isinstance(event, Picture):
                 left.discard(one)
-            yield one, event
+            yield one, _labelled(event, engine, one.request, labels)
     if n_left := sum(not one.is_dropped() for one in left):
         n = len(wanted)
         raise EngineError(f"Engine {engine.name} drew {n - n_left} of {n} pictures")
+
+
+def _labelled(event: Event, engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Event:
+    """`event`; if it is a picture or a preview, with what its file is told."""
+    if not isinstance(event, Picture | Preview):
+        return event
+    is_preview = isinstance(event, Preview)
+    model = engine.model if isinstance(event, Preview) else event.model
+    label = label_of(
+        request, event.index, model, labels, is_ai_engine=engine.is_ai, is_preview=is_preview
+    )
+    return replace(event, label=label)
 
 
 @contextmanager
@@ -124,14 +143,16 @@ def generate(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
     picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
-    is kept; a score below `retry_below` (-1 to 1) is tried once more. Wrong values raise
-    InvalidRequest, other failures the LimnerError that says what is the matter.
+    is kept; a score below `retry_below` (-1 to 1) is tried once more. With `mark`, files show "AI"
+    in a corner. Wrong values raise InvalidRequest, other failures the LimnerError that says what is
+    the matter.
     """
     request = ImageRequest(
         prompt,
@@ -142,6 +163,7 @@ def generate(
         background,
         best_of=best_of,
         retry_below=retry_below,
+        mark=mark,
     )
     return _drawn(request, engine)
 
@@ -158,6 +180,7 @@ def edit(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
@@ -178,6 +201,7 @@ def edit(
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        mark=mark,
     )
     return _drawn(request, engine)
 
@@ -192,6 +216,7 @@ def vary(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures like `image`; all values are `generate`'s.
 
@@ -208,6 +233,7 @@ def vary(
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        mark=mark,
     )
     return _drawn(request, engine)
 

@@ -71,6 +71,9 @@ def options(size: str) -> Callable[[Any], Any]:
             help="What is behind the subject.",
         ),
         click.option(
+            "--mark", is_flag=True, help='Draw a visible "AI" into the lower right corner.'
+        ),
+        click.option(
             "-o",
             "--output",
             metavar="PATH",

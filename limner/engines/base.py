@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.imaging.label import Label
     from limner.settings import Settings
 
 
@@ -44,6 +45,7 @@ class Preview:
     pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
     done: int
     total: int
+    label: Label | None = None  # what its file is told; the studio says it
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Picture:
     index: int  # 0 to n - 1, the place in the request
     model: str
     score: float | None = None  # how well it matches the prompt, higher is better; None: unjudged
+    label: Label | None = None  # what its file is told of its making; the studio says it
 
     def __repr__(self) -> str:
         height, width = self.pixels.shape[:2]
@@ -70,16 +73,17 @@ class Picture:
         return f"Picture({width}x{height}, {about}, model={self.model!r}, score={self.score})"
 
     def text(self) -> dict[str, str]:
-        """What is written into the file beside the pixels."""
+        """What is written into the file beside the pixels; the prompt only if its label has it."""
         from limner import __version__
 
-        return {
+        texts = {
             "prompt": self.prompt,
             "seed": str(self.seed),
             "index": str(self.index),
             "model": self.model,
             "Software": f"limner {__version__}",
         }
+        return self.label.texts(texts) if self.label else texts
 
     def svg(self, complexity: Complexity = "medium") -> str:
         """The picture as an SVG document: paths and gradients, no raster and no script.
@@ -88,15 +92,25 @@ class Picture:
         """
         from limner.finish import svg
 
-        return svg.trace(self.pixels, complexity, title=self.prompt, metadata=self.text()).decode()
+        text = self.text()
+        title = text.get("prompt", "")
+        document = svg.trace(self.pixels, complexity, title=title, metadata=text).decode()
+        if self.label and self.label.has_mark:
+            from limner.imaging import mark
+
+            document = mark.marked_svg(document)
+        return self.label.attach(document.encode()).decode() if self.label else document
 
     def encode(self, format: FileFormat) -> bytes:
-        """The picture as a file, with `text()` stored inside."""
+        """The picture as a file, with `text()` and its label inside, and the mark if it has one."""
         from limner.imaging import codec
 
         if format == "svg":
             return self.svg().encode()
-        return codec.encode(self.pixels, format, self.text())
+        if self.label is None:
+            return codec.encode(self.pixels, format, self.text())
+        pixels = self.label.marked(self.pixels)
+        return self.label.attach(codec.encode(pixels, format, self.text()))
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
@@ -147,6 +161,7 @@ class Engine(Protocol):
     name: str
     model: str
     max_concurrency: int = 1  # threads that may call `draw` at the same time
+    is_ai: bool = True  # whether what it draws is by AI, which the files say
     repeatable: bool = True
     """Whether a picture may be drawn again at no cost, with the same result.
 

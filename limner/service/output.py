@@ -68,9 +68,13 @@ def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
     size, pixels = submission.request.size, event.pixels
     if pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
         pixels = codec.resize(pixels, size.width, size.height)
+    if event.label:
+        pixels = event.label.marked(pixels)
     text = event.text() if isinstance(event, Picture) else None
     compression = None if submission.format == "png" else submission.compression
     data = codec.encode(pixels, submission.format, text, quality=compression)
+    if event.label:
+        data = event.label.attach(data)
     is_transparent = submission.format != "jpeg" and bool((pixels[..., 3] < 255).any())
     return OutputFile(data, is_transparent)
 

@@ -62,6 +62,7 @@ def _submission(service: Service, row: Row) -> Submission:
         best_of=parameters.get("best_of"),
         retry_below=parameters.get("retry_below"),
         made=frozenset(picture["number"] for picture in row["pictures"]),
+        mark=parameters.get("mark", False),
     )
     return Submission(
         request,

@@ -55,6 +55,7 @@ class Submission:
             "best_of": request.best_of,
             "retry_below": request.retry_below,
             "output_format": self.format,
+            **({"mark": True} if request.mark else {}),
         }
 
 

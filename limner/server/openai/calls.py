@@ -35,7 +35,7 @@ from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 
 # Not of OpenAI's API; these change what is drawn here.
-OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
+OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
 # Clients of other servers send these. They change nothing, and a notice says so.
 UNUSED_NAMES = frozenset(
     [
@@ -181,7 +181,7 @@ def read_variation(
         seed=seed,
         background="opaque" if target.is_dalle else "auto",
         source=sources.source,
-        **_read_choosing(fields),
+        **_read_own(fields),
     )
     return Call(
         target,
@@ -233,7 +233,7 @@ def _read_rest(
     source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
-        prompt, n, size, quality, seed, background, previews, source, **_read_choosing(fields)
+        prompt, n, size, quality, seed, background, previews, source, **_read_own(fields)
     )
     return Call(
         target,
@@ -254,11 +254,12 @@ def _read_seed(fields: Fields) -> int | None:
     return None if seed == -1 else seed
 
 
-def _read_choosing(fields: Fields) -> dict[str, Any]:
-    """How the best of several drawings is to be chosen, as fields of an ImageRequest."""
+def _read_own(fields: Fields) -> dict[str, Any]:
+    """How the best of several drawings is chosen, and the mark, as fields of an ImageRequest."""
     return {
         "best_of": fields.whole_number("best_of", 1, MAX_BEST_OF),
         "retry_below": fields.number("retry_below", -1, 1),
+        "mark": fields.flag("mark") or False,
     }
 
 

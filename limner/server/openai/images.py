@@ -91,7 +91,7 @@ def read_sources(
     if mask:
         _open_mask(decoder, mask, first)
     original = Size(first.width, first.height)
-    with _refused(field):
+    with refused(field):
         decode = decoder.edit if is_edit else decoder.variation
         return Sources(decode(fit(original)), original, len(images))
 
@@ -162,12 +162,12 @@ def _bad_mask(reason: str) -> ApiError:
 def _open(
     decoder: Decoder, name: Literal["image", "mask"], raw: RawFile, field: str, max_pixels: int
 ) -> Header:
-    with _refused(field):
+    with refused(field):
         return decoder.open(name, raw.file, max_pixels)
 
 
 @contextmanager
-def _refused(field: str) -> Iterator[None]:
+def refused(field: str) -> Iterator[None]:
     """Turn a DataError of the upload `field` into the refusal that clients know."""
     try:
         yield

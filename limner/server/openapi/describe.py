@@ -65,6 +65,12 @@ _COMMON: dict[str, Schema] = {
         "description": "A picture whose best score is below it is drawn once more, and the better "
         "one kept. An addition of limner's.",
     },
+    "mark": {
+        "type": ["boolean", "null"],
+        "default": False,
+        "description": 'Whether a visible "AI" is drawn into the lower right corner. An addition '
+        "of limner's.",
+    },
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},
@@ -176,6 +182,17 @@ VARIATIONS = _route(
     _json(_IMAGES),
     *_DRAW_CODES,
     body={"multipart/form-data": {"schema": _object({**_COMMON, "image": _FILE}, "image")}},
+)
+CHECK = _route(
+    "check",
+    "Say what a picture file carries of its making, and whether that holds",
+    _json({"type": "object"}),
+    400,
+    401,
+    408,
+    429,
+    503,
+    body={"multipart/form-data": {"schema": _object({"image": _FILE}, "image")}},
 )
 PICTURE = _route(
     "picture",
