@@ -7,6 +7,7 @@ of one file differ, so nothing is signed unless a certificate is set.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,8 @@ _SETTINGS = {
     # Nothing is fetched: a picture names addresses that its sender chose.
     "verify": {"ocsp_fetch": False, "remote_manifest_fetch": False},
 }
+# One PEM file may hold certificate and key.
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^-]*-----END \1-----\s*")
 _UNTRUSTED = "signingCredential.untrusted"  # by a list of signers, and there is none here
 
 
@@ -54,7 +57,8 @@ class Signer:
     def __init__(self, chain: bytes, key: bytes) -> None:
         """Raises SettingsError if the two cannot sign, and MissingExtra without the library."""
         _library("LIMNER_C2PA_CERT")
-        self._chain, self._key = chain, key
+        found = _PRIVATE_KEY.search(key)
+        self._chain, self._key = _PRIVATE_KEY.sub(b"", chain), found[0] if found else key
         self._algorithm = self._fitting()
 
     @classmethod

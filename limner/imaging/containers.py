@@ -325,10 +325,14 @@ def _end_of_blocks(data: bytes, at: int) -> int:
 def _with_gif_xmp(data: bytes, packet: bytes) -> bytes:
     block = b"\x21\xff\x0b" + _GIF_XMP + packet + _GIF_TRAILER
     found: list[bytes | memoryview] = []
+    is_in = False
     for part in split(data):
-        if part.role == "frame":
-            # The head, which must be of the version that has extensions; or the trailer.
-            found.append(b"GIF89a" if part.start == 0 else block + b"\x3b")
+        # Behind what else concerns the whole file, such as how often it repeats.
+        if not is_in and part.start > 6 and data[part.start : part.start + 2] != b"\x21\xff":
+            found.append(block)
+            is_in = True
+        if part.start == 0:
+            found.append(b"GIF89a")  # the version that has extensions
         elif part.role != "xmp":
             found.append(memoryview(data)[part.start : part.end])
     return b"".join(found)
@@ -366,13 +370,29 @@ def _split_svg(data: bytes) -> Iterator[Part]:
     for start, stop in _svg_metadata(data):
         if start > at:
             yield _svg_picture(view, at, start)
-        begin, end = data.find(b"<x:xmpmeta", start, stop), data.find(b"</x:xmpmeta>", start, stop)
-        if 0 <= begin < end:
-            yield Part("xmp", start, stop, view[begin : end + len(b"</x:xmpmeta>")])
-        else:
-            yield Part("aside", start, stop, view[start:stop])
+        at = start
+        if packet := _svg_packet(data, start, stop):
+            begin, end, element = packet
+            yield Part("aside", at, begin, view[at:begin])
+            yield Part("xmp", begin, end, view[element])
+            at = end
+        yield Part("aside", at, stop, view[at:stop])
         at = stop
     yield _svg_picture(view, at, len(data))
+
+
+def _svg_packet(data: bytes, start: int, stop: int) -> tuple[int, int, slice] | None:
+    """Where a packet begins and ends, between `start` and `stop`, and where its element is."""
+    begin, end = data.find(b"<x:xmpmeta", start, stop), data.find(b"</x:xmpmeta>", start, stop)
+    if not 0 <= begin < end:
+        return None
+    end += len(b"</x:xmpmeta>")
+    element = slice(begin, end)
+    opening = data.find(b"<?xpacket begin", start, begin)
+    closing = data.find(b"<?xpacket end", end, stop)
+    if opening >= 0 and closing >= 0:
+        begin, end = opening, data.find(b"?>", closing, stop) + 2
+    return begin, max(end, element.stop), element
 
 
 def _svg_picture(view: memoryview, start: int, end: int) -> Part:
@@ -383,6 +403,11 @@ def _svg_picture(view: memoryview, start: int, end: int) -> Part:
 
 def _with_svg_xmp(data: bytes, packet: bytes) -> bytes:
     kept = b"".join(data[part.start : part.end] for part in split(data) if part.role != "xmp")
+    # One element for all: a signer would put its manifest into each.
+    for start, stop in _svg_metadata(kept):
+        if kept[start:stop].endswith(b"</metadata>"):
+            at = stop - len(b"</metadata>")
+            return kept[:at] + packet + kept[at:]
     at = kept.rindex(b"</svg>")
     return kept[:at] + b"<metadata>" + packet + b"</metadata>" + kept[at:]
 
