@@ -59,7 +59,9 @@ def sheet(
     font = chinese_font()
     if font is None:
         click.echo("note: no font with Chinese letters was found; they show as boxes", err=True)
-    painter = sheet_pages.Painter(Studio(chosen), quality, seed)
+    studio = Studio(chosen)
+    click.get_current_context().call_on_close(studio.close)
+    painter = sheet_pages.Painter(studio, quality, seed)
     wanted = sheet_pages.page(page, painter, sheet_pages.Art(chosen.home / "data") if art else None)
     pictures, texts = [], []
     for i, case in enumerate(wanted.cases):
@@ -73,7 +75,7 @@ def sheet(
     target = output or Path(f"{page}.png")
     studio = painter.studio
     about = {"kind": "sheet", "page": page, "seed": seed, "quality": quality}
-    source = COMPOSITE_SYNTHETIC if studio.engine().is_ai else COMPOSITE
-    label = Label(studio.labels, source, about, "")
+    source = COMPOSITE_SYNTHETIC if studio.engine().capabilities.ai else COMPOSITE
+    label = Label(studio.labels, source, about)
     write_sheet(pictures, texts, target, columns=wanted.columns, font_path=font, label=label)
     click.echo(target)

@@ -98,7 +98,7 @@ def check(data: bytes) -> Report:
     digest = containers.picture_digest(data)  # all of it is looked at: damage is known from here
     said, problems = _read_packet(containers.xmp_of(data))
     aigc = _object("the AIGC label", said.get("aigc"), problems)
-    parameters = _object("limner's parameters", said.get("parameters"), problems)
+    parameters = _object("limner's parameters", said.get("parameters"), problems, "options")
     source_type, id, producer = (said.get(k) for k in ("source_type", "produce_id", "producer"))
     signature = read_signature(data)
     state: State = "absent"
@@ -134,8 +134,7 @@ def label_of_file(path: str | Path, policy: label.LabelPolicy) -> label.Label | 
     if report.produce_id is None or report.source_type is None:
         return None
     parameters = dict(report.parameters or {}) if report.label == "holds" else {}
-    prompt = str(parameters.pop("prompt", ""))
-    return label.Label(policy, report.source_type, parameters | {"traced": True}, prompt)
+    return label.Label(policy, report.source_type, parameters | {"traced": True})
 
 
 def _contradictions(
@@ -197,16 +196,25 @@ def _value(description: ElementTree.Element, name: str) -> str | None:
     return element.attrib.get(_RESOURCE) or (element.text or "").strip()
 
 
-def _object(what: str, text: str | None, problems: list[str]) -> dict[str, Any] | None:
-    """The JSON object of plain values that `text` is; if it is none, a problem."""
+def _object(
+    what: str, text: str | None, problems: list[str], inner: str = ""
+) -> dict[str, Any] | None:
+    """The JSON object of plain values that `text` is; if it is none, a problem.
+
+    The value of `inner` may be such an object itself.
+    """
     if text is None:
         return None
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    if isinstance(found, dict) and all(_is_plain(value) for value in found.values()):
-        return found
+    if isinstance(found, dict):
+        within = found.get(inner)
+        values = [value for name, value in found.items() if name != inner or value is not within]
+        values += within.values() if isinstance(within, dict) else [within]
+        if all(map(_is_plain, values)):
+            return found
     problems.append(f"{what} cannot be read: it is no JSON object of plain values")
     return None
 

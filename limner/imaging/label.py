@@ -12,21 +12,18 @@ import html
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from limner.errors import SettingsError
 from limner.imaging import containers
 from limner.request import Edit, ImageRequest
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from limner.arrays import Pixels
     from limner.settings import Settings
 
-    Pixels = NDArray[np.uint8]
-
+T = TypeVar("T")
 Level = Literal["off", "label", "full"]
 Parameters = Mapping[str, Any]
 Sign = Callable[[bytes, "Label"], bytes]  # a file and its label to the file with a signature
@@ -94,8 +91,7 @@ class Label:
 
     policy: LabelPolicy
     source_type: str  # one of the IPTC's, such as TRAINED
-    parameters: Parameters  # plain values, the prompt not among them
-    prompt: str
+    parameters: Parameters  # plain values, and `options` as an object of them; prompts included
     has_mark: bool = False  # a visible "AI" is drawn into the picture
 
     @property
@@ -103,12 +99,22 @@ class Label:
         """Whether AI drew the picture, or a part of it."""
         return is_ai(self.source_type)
 
-    def texts(self, texts: Mapping[str, str]) -> dict[str, str]:
-        """Those of a picture's own `texts` that its file may have."""
+    def of_preview(self) -> Label:
+        """This label for a picture that is not finished."""
+        return replace(self, parameters={**self.parameters, "preview": True})
+
+    def revised(self, prompt: str | None) -> Label:
+        """This label for a picture that was drawn from another `prompt` than was asked for."""
+        if prompt is None:
+            return self
+        return replace(self, parameters={**self.parameters, "revised_prompt": prompt})
+
+    def shown(self, values: Mapping[str, T]) -> dict[str, T]:
+        """Those of a picture's `values` that its file may have, by their names."""
         if self.policy.level == "off":
             return {}
         hides = self.policy.level != "full"
-        return {name: text for name, text in texts.items() if not (hides and name == "prompt")}
+        return {name: value for name, value in values.items() if not (hides and "prompt" in name)}
 
     def marked(self, pixels: Pixels) -> Pixels:
         """Straight RGBA `(H, W, 4)` with the visible mark, if the picture is to have one."""
@@ -118,6 +124,14 @@ class Label:
 
         return mark.marked(pixels)
 
+    def marked_svg(self, document: str) -> str:
+        """An SVG document with the visible mark, if the picture is to have one."""
+        if not self.has_mark:
+            return document
+        from limner.imaging import mark
+
+        return mark.marked_svg(document)
+
     def attach(self, data: bytes) -> bytes:
         """The file `data`, of any of the five formats, with this label, and signed if it is to be.
 
@@ -125,9 +139,9 @@ class Label:
         """
         if self.policy.level == "off":
             return data
-        said = dict(self.parameters)
-        if self.policy.level == "full":
-            said["prompt"] = self.prompt
+        said = self.shown(self.parameters)
+        if options := self.shown(said.pop("options", {})):
+            said["options"] = options
         is_jpeg = containers.format_of(data) == "jpeg"
         limit = containers.MAX_JPEG_XMP_BYTES if is_jpeg else None
         packet = packet_within(
@@ -144,7 +158,6 @@ def label_of(
     policy: LabelPolicy,
     *,
     is_ai_engine: bool,
-    is_preview: bool = False,
 ) -> Label:
     """The label of picture `index` of `request`, whose seed is set, by an engine's `model`."""
     is_edit = isinstance(request.source, Edit)
@@ -153,23 +166,21 @@ def label_of(
     else:
         source_type = ALGORITHMIC if request.source is None else COMPOSITE
     kind = "generation" if request.source is None else "edit" if is_edit else "variation"
-    parameters: dict[str, Any] = {
+    asked = request.parameters
+    del asked["n"]  # on which no picture depends
+    parameters = {
         "kind": kind,
         "model": model,
         "seed": request.seed,
         "index": index,
         "size": str(request.size),
-        "quality": request.quality,
-        "background": request.background,
+        **{name: value for name, value in asked.items() if value is not None},
     }
-    for name in ("best_of", "retry_below"):
-        if (value := getattr(request, name)) is not None:
-            parameters[name] = value
-    if request.mark:
-        parameters["mark"] = True
-    if is_preview:
-        parameters["preview"] = True
-    return Label(policy, source_type, parameters, request.prompt, request.mark)
+    if not request.mark:
+        del parameters["mark"]
+    if request.prompt:
+        parameters["prompt"] = request.prompt
+    return Label(policy, source_type, parameters, request.mark)
 
 
 def is_ai(source_type: str | None) -> bool:
@@ -190,14 +201,23 @@ def produce_id(picture: str, source_type: str, producer: str, parameters: Parame
 def packet_within(
     limit_bytes: int | None, picture: str, source_type: str, producer: str, parameters: Parameters
 ) -> bytes:
-    """The XMP packet of a label; a prompt that does not fit is cut, which the packet says."""
+    """The XMP packet of a label; texts that do not fit are cut, which the packet says."""
     said = dict(parameters)
     while True:
         found = packet(picture, source_type, producer, said)
-        if limit_bytes is None or len(found) <= limit_bytes or not said.get("prompt"):
+        if limit_bytes is None or len(found) <= limit_bytes:
             return found
-        said["prompt"] = said["prompt"][: len(said["prompt"]) * 3 // 4]
-        said["prompt_is_cut"] = True
+        said = _cut(said) | {"is_cut": True}
+
+
+def _cut(said: dict[str, Any]) -> dict[str, Any]:
+    """`said` without a quarter of its longest text, which may be among the options."""
+    options = dict(said.get("options", {}))
+    places = [(values, name) for values in (said, options) for name in values]
+    texts = [(v, name) for v, name in places if isinstance(v[name], str)]
+    values, name = max(texts, key=lambda place: len(place[0][place[1]]))
+    values[name] = values[name][: len(values[name]) * 3 // 4]
+    return said | ({"options": options} if options else {})
 
 
 def packet(picture: str, source_type: str, producer: str, parameters: Parameters) -> bytes:

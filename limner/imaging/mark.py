@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Pixels = NDArray[np.uint8]
+from limner.arrays import Pixels
+
 Outline = tuple[tuple[float, float], ...]
 
 SHARE = 0.05  # height of the letters, of the shorter side

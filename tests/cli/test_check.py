@@ -34,7 +34,7 @@ def test_what_draw_writes_is_checked(run: Run, folder: Path, name: str) -> None:
 
 def test_several_files_as_json(run: Run, folder: Path) -> None:
     policy = label.LabelPolicy("full")
-    told = label.Label(policy, label.TRAINED, {"seed": 7}, "a fox").attach(FILES["png"])
+    told = label.Label(policy, label.TRAINED, {"seed": 7, "prompt": "a fox"}).attach(FILES["png"])
     (folder / "ai.png").write_bytes(told)
     (folder / "plain.jpg").write_bytes(FILES["jpeg"])
     done = run("check", "--json", "ai.png", "plain.jpg")
@@ -48,7 +48,7 @@ def test_several_files_as_json(run: Run, folder: Path) -> None:
 
 def test_a_broken_label_ends_with_1(run: Run, folder: Path) -> None:
     policy = label.LabelPolicy()
-    told = label.Label(policy, label.TRAINED, {"seed": 7}, "").attach(FILES["jpeg"])
+    told = label.Label(policy, label.TRAINED, {"seed": 7}).attach(FILES["jpeg"])
     (folder / "fox.jpg").write_bytes(told.replace(b'"seed":7', b'"seed":8'))
     done = run("check", "fox.jpg")
     assert done.returncode == 1
@@ -68,7 +68,7 @@ def test_files_that_cannot_be_checked(run: Run, folder: Path) -> None:
 
 def test_what_a_file_says_does_not_act_on_the_terminal(run: Run, folder: Path) -> None:
     policy = label.LabelPolicy("full", "x\x9b2J")
-    told = label.Label(policy, label.TRAINED, {"seed": "\x1b]0;me\x07"}, "\x9b1m\u202e")
+    told = label.Label(policy, label.TRAINED, {"seed": "\x1b]0;me\x07", "prompt": "\x9b1m\u202e"})
     (folder / "fox.webp").write_bytes(told.attach(FILES["webp"]))
     for arguments in (("fox.webp",), ("--json", "fox.webp")):
         said = run("check", *arguments).stdout
@@ -96,7 +96,7 @@ def test_an_edit_says_what_it_is(run: Run, folder: Path) -> None:
 
 def test_a_traced_drawing_keeps_its_label(run: Run, folder: Path) -> None:
     policy = label.LabelPolicy("full")
-    told = label.Label(policy, label.TRAINED, {"seed": 7}, "a fox").attach(FILES["png"])
+    told = label.Label(policy, label.TRAINED, {"seed": 7, "prompt": "a fox"}).attach(FILES["png"])
     (folder / "fox.png").write_bytes(told)
     (folder / "photo.png").write_bytes(FILES["png"])
     assert run("trace", "fox.png").returncode == 0

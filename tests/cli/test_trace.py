@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import limner
+from limner.arrays import Pixels
 from limner.imaging import codec as px
 from tests.cli.conftest import Run
 
@@ -13,7 +14,7 @@ CARD = ("--engine", "testcard", "--size", "256x256")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def _logo() -> px.Pixels:
+def _logo() -> Pixels:
     pixels = np.zeros((120, 160, 4), np.uint8)
     pixels[20:100, 20:140] = [200, 30, 30, 255]
     pixels[40:80, 60:100] = [255, 255, 255, 255]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.finish import svg
 from limner.imaging import codec as px
 
@@ -15,7 +16,7 @@ TEXT = {"seed": "7", "Software": "limner 1"}
 FORMATS = ("png", "jpeg", "webp", "gif", "svg")
 
 
-def pixels(height: int = 48, width: int = 64) -> px.Pixels:
+def pixels(height: int = 48, width: int = 64) -> Pixels:
     """A picture with a clear corner, (H, W, 4) straight RGBA."""
     found = np.full((height, width, 4), (200, 220, 240, 255), np.uint8)
     found[10:38, 12:50] = (190, 30, 40, 255)

@@ -99,7 +99,7 @@ def test_the_settings_name_certificate_and_key(
     studio = Studio(settings_module.load(flags if is_one_file else flags | {"c2pa_key": key}))
     [picture] = studio.pictures(REQUEST)
     for format in ("png", "svg"):
-        found = check(picture.encode(format))  # type: ignore[arg-type]
+        found = check(picture.encode(format))
         assert (found.label, found.c2pa.state) == ("holds", "valid")
         assert found.c2pa.source_type == label.ALGORITHMIC
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import limner
 from limner import settings as settings_module
-from limner.engines.base import ENGINES, EngineInfo, Picture, Preview
+from limner.engines.base import Capabilities, Picture, PictureFile, Preview
+from limner.engines.registry import BUILT_IN, EngineInfo
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.engine import OnnxEngine
 from limner.errors import DataError, SettingsError
 from limner.imaging import check as checking
 from limner.imaging import codec, containers, label
@@ -162,11 +162,11 @@ def test_source_types(
 def test_a_prompt_too_long_for_a_jpeg_is_cut_and_says_so() -> None:
     prompt = "红" * 32_000
     cut = check(_label("full", prompt=prompt).attach(FILES["jpeg"])).parameters or {}
-    assert cut["prompt_is_cut"] is True
+    assert cut["is_cut"] is True
     assert prompt.startswith(cut["prompt"])
     assert len(cut["prompt"]) > 10_000
     whole = check(_label("full", prompt=prompt).attach(FILES["webp"])).parameters or {}
-    assert (whole["prompt"], whole.get("prompt_is_cut")) == (prompt, None)
+    assert (whole["prompt"], whole.get("is_cut")) == (prompt, None)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
@@ -277,15 +277,15 @@ class _Painter(CardEngine):
     """Stands in for a model, whose pictures are by AI."""
 
     name = model = "painter"
-    is_ai = True
+    capabilities = replace(CardEngine.capabilities, ai=True)
 
 
 def test_pictures_and_previews_of_a_model_are_labelled_as_ai(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert OnnxEngine.is_ai
+    assert Capabilities().ai
     info = EngineInfo("painter", "", "limner.engines.testcard", None, lambda _m, _s: _Painter())
-    monkeypatch.setitem(ENGINES, "painter", info)
+    monkeypatch.setitem(BUILT_IN, "painter", info)
     studio = Studio(settings_module.load({"engine": "painter"}))
     request = ImageRequest("a fox", size=Size(64, 64), seed=7, previews=1)
     drawn = [one for one in studio.draw(request) if isinstance(one, Picture | Preview)]
@@ -303,6 +303,57 @@ def test_pictures_and_previews_of_a_model_are_labelled_as_ai(
 def test_wrong_producers(value: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="one line of at most 200 characters"):
         settings_module.load({"producer": value})
+
+
+def test_other_prompts_and_options_are_kept_back_too() -> None:
+    options = {"negative_prompt": "a wolf", "steps": 20}
+    for level, is_told in (("label", False), ("full", True)):
+        label_ = _label(level, options=options).revised("a better fox")  # type: ignore[arg-type]
+        found = check(label_.attach(FILES["webp"]))
+        parameters = dict(found.parameters or {})
+        assert found.label == "holds"
+        assert parameters["options"] == (options if is_told else {"steps": 20})
+        assert parameters.get("revised_prompt") == ("a better fox" if is_told else None)
+        picture = Picture(
+            pixels(),
+            "a fox",
+            7,
+            0,
+            "nano",
+            options=options,
+            revised_prompt="a better fox",
+            label=label_,
+        )
+        data = picture.encode("png")
+        for said in (b"wolf", b"better", b"a fox"):
+            assert (said in data) == is_told
+    assert b"wolf" not in _label("label", options={"negative_prompt": "a wolf"}).attach(
+        FILES["png"]
+    )
+
+
+def test_long_options_are_cut_in_a_jpeg() -> None:
+    options = {"negative_prompt": "红" * 32_000, "steps": 20}
+    found = check(_label("full", prompt="狐" * 32_000, options=options).attach(FILES["jpeg"]))
+    parameters = found.parameters or {}
+    assert (found.label, parameters["is_cut"], parameters["options"]["steps"]) == (
+        "holds",
+        True,
+        20,
+    )
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_a_file_that_is_passed_on_is_not_touched(format: Any) -> None:
+    theirs = FILES[f"{format}-bare"] + b"\0"
+    file = PictureFile(theirs, format)
+    picture = Picture(pixels(), "a fox", 7, 0, "far", file=file, label=_label())
+    assert picture.encode(format) == theirs
+    other = picture.encode("webp" if format != "webp" else "png")
+    assert check(other).label == "holds"
+    marked = replace(picture, label=_label(mark=True)).encode(format)
+    assert marked != theirs
+    assert check(marked).label == "holds"
 
 
 def test_a_picture_that_no_studio_drew_has_no_label() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import limner
+from limner.arrays import Pixels
 from limner.errors import InvalidRequest
 from limner.finish import svg
 from limner.imaging import codec, mark
@@ -25,7 +26,7 @@ GROUNDS = {
 }
 
 
-def _plain(height: int, width: int, colour: Any = GROUNDS["white"]) -> codec.Pixels:
+def _plain(height: int, width: int, colour: Any = GROUNDS["white"]) -> Pixels:
     return np.full((height, width, 4), colour, np.uint8)
 
 

@@ -15,8 +15,8 @@ import pytest
 from limner.cli import main
 from limner.imaging import codec, label, mark
 from limner.imaging.check import check
+from limner.storage.blobs.opening import open_store
 from limner.storage.blobs.store import HISTORY as KEPT
-from limner.storage.blobs.store import open_store
 from tests import exiftool
 from tests.certificates import make
 from tests.imaging.files import FILES
@@ -132,9 +132,7 @@ def test_stored_files_carry_what_was_answered(
     assert (b"fox" in fetched) == (level == "full")
 
 
-@pytest.mark.parametrize(
-    ("level", "prompt"), [("off", None), ("label", ""), ("full", "a red fox")]
-)
+@pytest.mark.parametrize(("level", "prompt"), [("off", None), ("label", ""), ("full", "a red fox")])
 def test_a_lost_history_is_recovered_as_far_as_files_tell(
     tmp_path: Path, level: str, prompt: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +160,7 @@ def test_a_lost_history_is_recovered_as_far_as_files_tell(
 def test_every_format_is_checked(server: Server, name: str) -> None:
     assert _checked(server, FILES[name]) == check(FILES[name]).as_json()
     policy = label.LabelPolicy("full")
-    told = label.Label(policy, label.TRAINED, {"seed": 7}, "红 fox").attach(FILES[name])
+    told = label.Label(policy, label.TRAINED, {"seed": 7, "prompt": "红 fox"}).attach(FILES[name])
     found = _checked(server, told)
     assert (found["object"], found["label"], found["is_ai"]) == ("image.check", "holds", True)
     assert found["parameters"] == {"seed": 7, "prompt": "红 fox"}
