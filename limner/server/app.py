@@ -31,6 +31,7 @@ from limner.server.openapi import describe, docs_page
 from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
+    checks,
     files,
     history,
     home,
@@ -116,6 +117,7 @@ def _keyed() -> APIRouter:
     add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
     add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/images/check", checks.check, methods=["POST"], **describe.CHECK)
     add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
     add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
     add("/images/history", history.page, methods=["GET"], **describe.HISTORY)

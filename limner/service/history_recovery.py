@@ -1,4 +1,5 @@
-"""Pictures that have no rows get them back from what their files carry: prompt, seed and model."""
+"""Pictures that have no rows get them back from what their files carry: seed and model, maybe the
+prompt."""
 
 from __future__ import annotations
 
@@ -105,10 +106,12 @@ def _carried(file: str, data: bytes) -> _Carried:
     if not all(number.isascii() and number.isdigit() for number in numbers):
         raise DataError("it carries no seed and number")
     seed, index = (int(number[:20]) for number in numbers)
-    if seed > _MAX_SEED or index >= 1000 or "prompt" not in text or not text.get("model"):
+    if seed > _MAX_SEED or index >= 1000 or not text.get("model"):
         raise DataError("what it carries of its request is not whole")
     made = Made(index, seed, None, width, height, _format(file))
-    return _Carried(made, text["prompt"], text["model"], _options(text.get("options", "{}")))
+    # Only files that were drawn with LIMNER_LABEL=full carry the prompt.
+    prompt, options = text.get("prompt", ""), _options(text.get("options", "{}"))
+    return _Carried(made, prompt, text["model"], options)
 
 
 def _options(text: str) -> Options:
