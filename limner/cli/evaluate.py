@@ -154,6 +154,7 @@ def evaluate(
         cache=loaded.home / "evaluation",
     )
     studio = Studio(loaded)
+    click.get_current_context().call_on_close(studio.close)
     draw, folder, progress = drawer(studio, quality), data or loaded.home / "data", _Progress()
     name = f"{loaded.engine} {loaded.weights}, {quality}"
     figures: dict[str, Any] = {}

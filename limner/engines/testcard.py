@@ -18,6 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from limner.arrays import Pixels
 from limner.engines.base import (
+    NEVER,
+    CancelToken,
+    Capabilities,
     Engine,
     Event,
     ImageTask,
@@ -54,7 +57,9 @@ class CardEngine(Engine):
 
     name = "testcard"
     model = "testcard"
-    abilities = ("edit", "vary")
+    capabilities = Capabilities(
+        edit=True, vary=True, mask=True, previews=True, transparent=True, flat_art=True, ai=False
+    )
 
     def count_cells(self, size: Size) -> int:
         """As many as the nano model draws."""
@@ -64,17 +69,21 @@ class CardEngine(Engine):
         """A card reads words."""
         return len(text.split())
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw cards, one after the other; see `engines.base.Engine`."""
-        for one in wanted:
-            request = one.request
-            pixels = _draw(request, one.seed, one.index)
+        for task in tasks:
+            if cancel.is_cancelled(task):
+                continue
+            request = task.request
+            pixels = _draw(request, task.seed, task.index)
             for step, n_cells in enumerate(PREVIEW_CELLS, start=1):
-                yield one, Progress(step, N_STEPS, "drawing")
+                yield task, Progress(step, N_STEPS, "drawing")
                 if step <= request.previews:
-                    yield one, Preview(one.index, _mosaic(pixels, n_cells), step, N_STEPS)
-            yield one, Progress(N_STEPS, N_STEPS, "drawing")
-            yield one, Picture(pixels, request.prompt, one.seed, one.index, self.model)
+                    yield task, Preview(task.index, _mosaic(pixels, n_cells), step, N_STEPS)
+            yield task, Progress(N_STEPS, N_STEPS, "drawing")
+            yield task, Picture(pixels, request.prompt, task.seed, task.index, self.model)
 
 
 @dataclass(frozen=True)

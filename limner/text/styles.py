@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+OUTLINED = "outlined"  # the look that the finish of flat art gives
+
 _HAN = re.compile(r"[\u3400-\u9fff]")
+_ADJECTIVE = re.compile(r"(?P<article>(?:\ban?\s+)?)\boutlined\s+(?P<letter>\w)", re.IGNORECASE)
 _PARTS = re.compile(r"[,，、;；]")
 _ENDS = " \t.。!！"
 
@@ -47,8 +50,8 @@ def in_style(prompt: str, styles: Sequence[Style], seed: int, picture: int) -> s
 
 def chosen(prompt: str, styles: Sequence[Style], seed: int, picture: int) -> Style | None:
     """The style that a prompt is to be drawn in: the one that it names, or see `in_style`."""
-    if (named := _named(prompt, styles)) is not None:
-        return named
+    if (said := named(prompt, styles)) is not None:
+        return said
     look = look_of(prompt)
     able = [style for style in styles if look and style.look == look]
     # Of the styles with a look the default ones are known best.
@@ -58,7 +61,7 @@ def chosen(prompt: str, styles: Sequence[Style], seed: int, picture: int) -> Sty
 
 def with_style(prompt: str, style: Style | None, styles: Sequence[Style]) -> str:
     """The prompt with a style after it; as it is if that is None, or if it names one."""
-    if style is None or _named(prompt, styles) is not None:
+    if style is None or named(prompt, styles) is not None:
         return prompt
     bare = without_look(prompt) if style.look and look_of(prompt) == style.look else prompt
     said = style.said_in(prompt)
@@ -79,16 +82,24 @@ def without_look(prompt: str) -> str:
     """The prompt without the words of a look that stand apart; as it is if nothing is left.
 
     They stand apart between commas ("a cat, outlined"), at the end ("a cat in 3D style") and as a
-    kind of picture ("line art of a cat"); "an outlined cat" stays.
+    kind of picture ("line art of a cat"). Of adjectives "outlined" goes; "3D glasses" stay.
     """
     for pattern in _apart():
         prompt_left = pattern.sub("", prompt).strip(_ENDS + ",，、")
         if prompt_left:
             prompt = prompt_left
-    return prompt
+    return _ADJECTIVE.sub(_article, prompt)
 
 
-def _named(prompt: str, styles: Sequence[Style]) -> Style | None:
+def _article(match: re.Match[str]) -> str:
+    article, letter = match["article"], match["letter"]
+    if article.lower() in ("a ", "an "):
+        article = "an " if letter.lower() in "aeiou" else "a "
+    return article + letter
+
+
+def named(prompt: str, styles: Sequence[Style]) -> Style | None:
+    """The first of the styles that a prompt names."""
     lowered = prompt.lower()
     return next((s for s in styles if any(_names(lowered, word) for word in s.words)), None)
 

@@ -103,7 +103,8 @@ def _chinese_colour() -> re.Pattern[str]:
 
 
 def _name_of(said: str, lang: str) -> str:
-    return next(name for name, words in _table()["names"].items() if said.lower() in words[lang])
+    names: dict[str, dict[str, list[str]]] = _table()["names"]
+    return next(name for name, words in names.items() if said.lower() in words[lang])
 
 
 def _colours(lang: str) -> list[str]:

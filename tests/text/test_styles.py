@@ -58,7 +58,7 @@ def test_without_default_styles_nothing_is_said() -> None:
         ("a fox, outlined style.", "a fox, Streamline style"),
         ("line art of a fox", "a fox, Streamline style"),
         ("a fox with black outlines", "a fox, Streamline style"),
-        ("an outlined fox", "an outlined fox, Streamline style"),
+        ("an outlined fox", "a fox, Streamline style"),
         ("a fox in flat style", "a fox, flat Fluent style"),
         ("flat, a fox", "a fox, flat Fluent style"),
         ("狐狸，描边风格", "狐狸，Streamline 风格"),

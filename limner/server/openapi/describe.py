@@ -6,11 +6,9 @@ from typing import Any
 
 from limner.request import (
     BACKGROUNDS,
+    DRAW_OPTIONS,
     FORMATS,
-    MAX_BEST_OF,
-    MAX_PICTURES,
     MAX_PREVIEWS,
-    MAX_SEED,
 )
 from limner.server.openai.moderations import MAX_INPUTS
 from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
@@ -40,31 +38,11 @@ _COMMON: dict[str, Schema] = {
         "description": "Any published name, or one of this server's own. It decides the shape "
         "of the answer; left out, the answer has the shape of DALL·E 2.",
     },
-    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PICTURES, "default": 1},
+    "n": DRAW_OPTIONS["n"].schema(),
     "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
-    "seed": {
-        "type": ["integer", "null"],
-        "minimum": 0,
-        "maximum": MAX_SEED,
-        "description": "The same seed draws the same pictures. An addition of limner's.",
-    },
-    "best_of": {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": MAX_BEST_OF,
-        "description": "So many are drawn for each picture, and the one is kept that fits the "
-        "prompt best by the model's own score. By default as many as the quality says. An "
-        "addition of limner's.",
-    },
-    "retry_below": {
-        "type": ["number", "null"],
-        "minimum": -1,
-        "maximum": 1,
-        "description": "A picture whose best score is below it is drawn once more, and the better "
-        "one kept. An addition of limner's.",
-    },
+    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below", "mark")},
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},
@@ -205,6 +183,17 @@ VARIATIONS = _route(
     _json(_IMAGES),
     *_DRAW_CODES,
     body={"multipart/form-data": {"schema": _object({**_COMMON, "image": _FILE}, "image")}},
+)
+CHECK = _route(
+    "check",
+    "Say what a picture file carries of its making, and whether that holds",
+    _json({"type": "object"}),
+    400,
+    401,
+    408,
+    429,
+    503,
+    body={"multipart/form-data": {"schema": _object({"image": _FILE}, "image")}},
 )
 PICTURE = _route(
     "picture",

@@ -39,6 +39,10 @@ from limner.storage.reserve import Reserve
 FOLDER = HISTORY
 MAX_RESUMED = 5
 _FILES_AT_ONCE = 500
+INSERT_PICTURE = (
+    "INSERT INTO pictures (request_id, number, file, sha256, n_bytes, seed, score, width, height, "
+    "format, parent, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Made:
     width: int
     height: int
     format: str
+    details: Mapping[str, Any] | None = None  # what whoever drew it said of it
 
 
 class History:
@@ -131,7 +136,7 @@ class History:
             if not run(_HOLD, [record.asked.id, self.server]):
                 raise DatabaseError(f"Request {record.asked.id} was ended by somebody else")
             run(
-                "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                INSERT_PICTURE,
                 [
                     record.asked.id,
                     made.number,
@@ -144,6 +149,7 @@ class History:
                     made.height,
                     made.format,
                     record.asked.parent,
+                    None if made.details is None else json.dumps(made.details),
                 ],
             )
             if is_last:
@@ -301,6 +307,8 @@ class History:
             if requests
             else []
         )
+        for picture in pictures:
+            picture["details"] = picture["details"] and json.loads(picture["details"])
         for request in requests:
             for name in ("parameters", "resume"):
                 request[name] = request[name] and json.loads(request[name])

@@ -6,13 +6,15 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Ints, Pixels
+from limner.engines.transformer.backend import Backend, cell_px
 from limner.engines.transformer.conditioning import Start
-from limner.engines.transformer.image_codes import Array, cell_px, decoded
-from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.pixels.image_codes import Array, decoded
+from limner.engines.transformer.said import Colour
+from limner.finish.outline import MARGIN, SCALE, outlined
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
 from limner.imaging import codec
-from limner.request import Size
+from limner.request import ImageRequest, Size
 from limner.sampling import inpainting
 from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
@@ -25,20 +27,28 @@ _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look 
 
 
 def picture(
-    network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
+    backend: Backend,
+    codes: Ints,
+    canvas: Canvas,
+    n_passes: int,
+    *,
+    is_flat: bool = False,
+    is_outlined: bool = False,
 ) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
 
-    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
+    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers; is_outlined:
+    with dark lines around them, where it is flat.
     """
-    small = decoded(network, codes, canvas)
+    small = decoded(backend, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
-        px = cell_px(network)
-        whole = _flat(small, canvas.grid * px, width, height, canvas.frame(px))
+        px = cell_px(backend)
+        side, box = canvas.grid * px, canvas.frame(px)
+        whole = _flat(small, side, width, height, box, is_outlined=is_outlined)
         return codec.unpremultiply(whole)
-    drawn = network.enlarged(small[None], n_passes)[0]
-    scale = cell_px(network) * _FACTOR**n_passes
+    drawn = backend.enlarged(small[None], n_passes)[0]
+    scale = cell_px(backend) * _FACTOR**n_passes
     if canvas.left == canvas.top == 0:
         drawn = _shrunk(drawn, width, height)
     if drawn.shape[1:] == (height, width):
@@ -49,7 +59,7 @@ def picture(
 
 
 def picture_in(
-    network: OnnxNetwork, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
+    backend: Backend, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
 ) -> Pixels:
     """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
 
@@ -58,8 +68,8 @@ def picture_in(
     canvas, placed, hidden, behind = start.canvas, start.placed, start.hidden, start.behind
     assert placed is not None
     assert hidden is not None
-    small = decoded(network, codes, canvas)
-    px = cell_px(network)
+    small = decoded(backend, codes, canvas)
+    px = cell_px(backend)
     rows, columns = np.divmod(np.flatnonzero(hidden), canvas.columns)
     top, bottom = _reach(rows, canvas.rows)
     left, right = _reach(columns, canvas.columns)
@@ -70,7 +80,7 @@ def picture_in(
     if is_flat:
         drawn = _flat(part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
     else:
-        large = _whole_numbers(network.enlarged(part[None], n_passes)[0])
+        large = _whole_numbers(backend.enlarged(part[None], n_passes)[0])
         scale = px * _FACTOR**n_passes
         method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
         box = _scaled(cells, scale)
@@ -88,16 +98,25 @@ def picture_in(
 
 
 def scene_picture(
-    network: OnnxNetwork, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
+    backend: Backend,
+    small: Array,
+    box: Box,
+    size: Size,
+    n_passes: int,
+    *,
+    is_flat: bool = False,
+    is_outlined: bool = False,
 ) -> Pixels:
     """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
 
-    box: the picture's place on the canvas in pixels of `small`. is_flat: as for `picture`.
+    box: the picture's place on the canvas in pixels of `small`. is_flat, is_outlined: as for
+    `picture`.
     """
     if is_flat:
         side = min(small.shape[1:])
-        return codec.unpremultiply(_flat(small, side, size.width, size.height, box))
-    large = _whole_numbers(network.enlarged(small[None], n_passes)[0])
+        whole = _flat(small, side, size.width, size.height, box, is_outlined=is_outlined)
+        return codec.unpremultiply(whole)
+    large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])
     scale = _FACTOR**n_passes
     method: codec.Method = "area" if large.shape[0] > size.height else "bicubic"
     return codec.unpremultiply(
@@ -107,12 +126,27 @@ def scene_picture(
     )
 
 
-def _flat(small: Array, side: int, width: int, height: int, box: Box) -> Pixels:
+def on_ground(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pixels:
+    """A picture on the ground that its prompt names, or that the request asks for."""
+    ground = ground or ((255, 255, 255) if request.background == "opaque" else None)
+    if ground is None or request.background == "transparent":
+        return whole
+    behind = np.empty_like(whole)
+    behind[:] = (*ground, 255)
+    return codec.over(whole, behind)
+
+
+def _flat(
+    small: Array, side: int, width: int, height: int, box: Box, *, is_outlined: bool = False
+) -> Pixels:
     """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
 
     side: pixels of the whole small picture's shorter side, which say how much it is enlarged
     before areas are found in it.
     """
+    if is_outlined:
+        drawn = np.stack([*small[:3], _alpha(small[3])])
+        small, side, box = outlined(drawn), side * SCALE, _with_margin(box)
     scale = max(1, round(_FLAT_PX / side))
     rows, columns = small.shape[1] * scale, small.shape[2] * scale
     planes = [
@@ -123,6 +157,18 @@ def _flat(small: Array, side: int, width: int, height: int, box: Box) -> Pixels:
     colour = [np.asarray(plane).clip(0, alpha) for plane in planes]
     found = segmented(np.stack([*colour, alpha], axis=-1))
     return raster(found.sheets(), width, height, _scaled(box, scale))
+
+
+def _with_margin(box: Box) -> Box:
+    """A box of a picture in the picture that `outlined` makes of it, wider by the margin.
+
+    Its shape stays, so the longer sides move by more; what lies outside of the margin is clear.
+    """
+    left, top, right, bottom = box
+    shorter = min(right - left, bottom - top)
+    across, down = (MARGIN * (side / shorter) for side in (right - left, bottom - top))
+    moved = (left - across, top - down, right + across, bottom + down)
+    return tuple((side + MARGIN) * SCALE for side in moved)  # type: ignore[return-value]
 
 
 def _scaled(box: Box, scale: int) -> Box:
