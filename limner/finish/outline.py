@@ -13,20 +13,16 @@ _FINER = 4  # times the pixels in which lines are found
 SCALE = 2  # times the pixels of the picture that comes back
 # In pixels of the small picture, eight to a cell.
 _OUTSIDE, _INSIDE = 1.5, 0.8  # how far a line reaches from the edge
-MARGIN = 3  # around the picture, so that a thing at its border keeps its whole line
+MARGIN = 3  # that a picture needs around a thing, so that it keeps its whole line
 _STEP = 0.22  # of colour in a pixel, over three channels together, that is a line within a thing
 _SMOOTH = 0.7
 _INK = np.array([0.15, 0.13, 0.17, 1.0], np.float32)
 
 
 def outlined(small: Floats) -> Floats:
-    """A premultiplied picture (4, h, w) in 0..1 with lines, (4, SCALE * h', SCALE * w').
-
-    h' and w' have MARGIN more pixels on each side.
-    """
-    wider = np.pad(small, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
-    height, width = wider.shape[1:]
-    whole = np.rint(wider.transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)
+    """A premultiplied picture (4, h, w) in 0..1 with lines, (4, SCALE * h, SCALE * w)."""
+    height, width = small.shape[1:]
+    whole = np.rint(small.transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)
     fine = Image.frombytes("RGBa", (width, height), whole.tobytes()).resize(
         (width * _FINER, height * _FINER), Image.Resampling.BICUBIC
     )

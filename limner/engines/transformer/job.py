@@ -86,9 +86,14 @@ class Job:
             whole = picture_in(backend, codes, start, n_passes, is_flat=is_flat)
         else:
             whole = picture(
-                backend, codes, start.canvas, n_passes, is_flat=is_flat,
+                backend,
+                codes,
+                start.canvas,
+                n_passes,
+                is_flat=is_flat,
                 is_outlined=self.is_outlined,
-            )  # fmt: skip
+                has_room=self.ground is not None,
+            )
             if start.behind is not None:
                 whole = codec.over(whole, start.behind)
         return on_ground(whole, self.ground, self.one.request)

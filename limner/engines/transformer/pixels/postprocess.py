@@ -23,6 +23,7 @@ _FACTOR = 4  # of one pass of the upscalers
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
 _ALPHA_MARGIN = 0.03
 _FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
+_ROOM = 0.07  # of the shorter side, around a thing on a painted ground: drawings fill their square
 _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look at
 
 
@@ -34,18 +35,20 @@ def picture(
     *,
     is_flat: bool = False,
     is_outlined: bool = False,
+    has_room: bool = False,
 ) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
 
-    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers; is_outlined:
-    with dark lines around them, where it is flat.
+    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers. Where it is
+    flat, is_outlined: with dark lines around areas; has_room: smaller, with ground around it.
     """
     small = decoded(backend, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
         px = cell_px(backend)
         side, box = canvas.grid * px, canvas.frame(px)
-        whole = _flat(small, side, width, height, box, is_outlined=is_outlined)
+        room = round(side * _ROOM) if has_room else 0
+        whole = _flat(small, side, width, height, box, room=room, is_outlined=is_outlined)
         return codec.unpremultiply(whole)
     drawn = backend.enlarged(small[None], n_passes)[0]
     scale = cell_px(backend) * _FACTOR**n_passes
@@ -137,16 +140,28 @@ def on_ground(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pi
 
 
 def _flat(
-    small: Array, side: int, width: int, height: int, box: Box, *, is_outlined: bool = False
+    small: Array,
+    side: int,
+    width: int,
+    height: int,
+    box: Box,
+    *,
+    room: int = 0,
+    is_outlined: bool = False,
 ) -> Pixels:
     """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
 
     side: pixels of the whole small picture's shorter side, which say how much it is enlarged
-    before areas are found in it.
+    before areas are found in it; room: pixels of clear ground around it.
     """
     if is_outlined:
-        drawn = np.stack([*small[:3], _alpha(small[3])])
-        small, side, box = outlined(drawn), side * SCALE, _with_margin(box)
+        room += MARGIN
+    if room:
+        small = np.pad(small, ((0, 0), (room, room), (room, room)))
+        box = _with_room(box, room)
+    if is_outlined:
+        small = outlined(np.stack([*small[:3], _alpha(small[3])]))
+        side, box = side * SCALE, _scaled(box, SCALE)
     scale = max(1, round(_FLAT_PX / side))
     rows, columns = small.shape[1] * scale, small.shape[2] * scale
     planes = [
@@ -159,16 +174,15 @@ def _flat(
     return raster(found.sheets(), width, height, _scaled(box, scale))
 
 
-def _with_margin(box: Box) -> Box:
-    """A box of a picture in the picture that `outlined` makes of it, wider by the margin.
+def _with_room(box: Box, room: int) -> Box:
+    """A box of a picture in the picture that has `room` more pixels on each side, wider by these.
 
-    Its shape stays, so the longer sides move by more; what lies outside of the margin is clear.
+    Its shape stays, so it is wider by less on its shorter sides.
     """
     left, top, right, bottom = box
-    shorter = min(right - left, bottom - top)
-    across, down = (MARGIN * (side / shorter) for side in (right - left, bottom - top))
-    moved = (left - across, top - down, right + across, bottom + down)
-    return tuple((side + MARGIN) * SCALE for side in moved)  # type: ignore[return-value]
+    longer = max(right - left, bottom - top)
+    across, down = (room * (side / longer) for side in (right - left, bottom - top))
+    return left + room - across, top + room - down, right + room + across, bottom + room + down
 
 
 def _scaled(box: Box, scale: int) -> Box:
