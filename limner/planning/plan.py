@@ -176,6 +176,8 @@ def _reading(units: Units, scores: Scores) -> Reading:
     found = _tagged(units, tags)
     things, firsts = [], []
     for start, end in found["thing"]:
+        if phrases.names_nothing(_text(units, start, end)):  # the network's slip
+            continue
         token = units.first[start]
         firsts.append(token)
         things.append(
