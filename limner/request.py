@@ -23,6 +23,7 @@ FileFormat = Format | Literal["svg"]  # of what can be saved
 QUALITIES: tuple[str, ...] = get_args(Quality)
 BACKGROUNDS: tuple[str, ...] = get_args(Background)
 FORMATS: tuple[str, ...] = get_args(Format)
+FILE_FORMATS: tuple[str, ...] = (*FORMATS, "svg")
 COMPLEXITIES: tuple[str, ...] = get_args(Complexity)
 
 MAX_PROMPT_CHARS = 32_000
@@ -68,6 +69,17 @@ SIZE_RULE = (
     f"{', '.join(map(str, SIZES))}, or any with sides of {MIN_SIDE} to {MAX_SIDE} that are "
     f"multiples of {SIDE_STEP}, the longer at most {MAX_RATIO} times the shorter"
 )
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a picture is written as a file; what its format does not know is not used."""
+
+    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    complexity: Complexity = "medium"  # of SVG: how many colours and paths at most
+
+
+DEFAULT_OPTIONS = FileOptions()
 
 
 @dataclass(frozen=True, eq=False)

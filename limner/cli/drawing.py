@@ -13,6 +13,7 @@ from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
 from limner.engines.base import Picture
+from limner.engines.vector import check_svg
 from limner.request import (
     BACKGROUNDS,
     MAX_BEST_OF,
@@ -101,6 +102,8 @@ def run(
     request = request.with_seed()
     targets = plan(output, request, name or slug(request.prompt))
     studio = Studio(settings.load({"engine": engine}))
+    if any(target.format == "svg" for target in targets):
+        check_svg(studio.engine(), request)
     with progress.reporter() as report:
         for event in studio.draw(request):
             if isinstance(event, Picture):

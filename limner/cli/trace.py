@@ -13,8 +13,6 @@ from limner.errors import OutputError
 from limner.request import COMPLEXITIES, Complexity
 from limner.storage import files
 
-_MUCH = 0.25  # share of a picture that is lost; above it people are told
-
 
 @click.command()
 @click.argument("image")
@@ -44,7 +42,7 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
     written = target.put(found.data)
     click.echo(os.fsencode(written))
-    if found.lost > _MUCH:
+    if found.lost > svg.MUCH_LOST:
         click.echo(
             f"notice: {found.lost:.0%} of the picture is finer than areas of even colour, as in a "
             "photograph; that is lost",

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import EngineError, InvalidRequest, MissingExtra
 from limner.request import (
+    DEFAULT_OPTIONS,
     Complexity,
     Edit,
     FileFormat,
+    FileOptions,
     ImageRequest,
     Size,
 )
@@ -88,15 +90,17 @@ class Picture:
         """
         from limner.finish import svg
 
-        return svg.trace(self.pixels, complexity, title=self.prompt, metadata=self.text()).decode()
+        is_clear = bool((self.pixels[..., 3] < 255).any())
+        about = self.text() | {"background": "transparent" if is_clear else "opaque"}
+        return svg.trace(self.pixels, complexity, title=self.prompt, metadata=about).decode()
 
-    def encode(self, format: FileFormat) -> bytes:
+    def encode(self, format: FileFormat, options: FileOptions = DEFAULT_OPTIONS) -> bytes:
         """The picture as a file, with `text()` stored inside."""
         from limner.imaging import codec
 
         if format == "svg":
-            return self.svg().encode()
-        return codec.encode(self.pixels, format, self.text())
+            return self.svg(options.complexity).encode()
+        return codec.encode(self.pixels, format, self.text(), quality=options.compression)
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
@@ -147,6 +151,7 @@ class Engine(Protocol):
     name: str
     model: str
     max_concurrency: int = 1  # threads that may call `draw` at the same time
+    draws_flat_art: bool = False  # areas of even colour, which an SVG document can show
     repeatable: bool = True
     """Whether a picture may be drawn again at no cost, with the same result.
 

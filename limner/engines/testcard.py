@@ -54,6 +54,7 @@ class CardEngine(Engine):
     name = "testcard"
     model = "testcard"
     abilities = ("edit", "vary")
+    draws_flat_art = True
 
     def count_cells(self, size: Size) -> int:
         """As many as the nano model draws."""

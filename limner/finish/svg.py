@@ -19,12 +19,13 @@ from limner.finish.colours import Paint, is_clear, squared_errors
 from limner.finish.components import components
 from limner.finish.palette import Floats, Ints
 from limner.finish.regions import blurred
-from limner.finish.segment import segmented
+from limner.finish.segment import Flat, segmented
 from limner.finish.sheets import Sheets
+from limner.finish.svg_text import NAMESPACE
 from limner.request import Complexity
 
 Pixels = NDArray[np.uint8]
-NAMESPACE = "https://limner.invalid/ns"
+MUCH_LOST = 0.25  # share of a picture's pixels; with more it is no flat art
 
 _UNIT = 2048  # of coordinates along the shorter side
 _LONGEST = 3  # times the shorter side, of what is traced; more is shrunk
@@ -90,6 +91,18 @@ def traced(
         )
     detail = DETAILS[complexity]
     height, width = pixels.shape[:2]
+    flat, sheets = _taken_apart(pixels, detail)
+    body = _Body(sheets, detail.tolerance)
+    data = _document(body, width, height, title, metadata or {})
+    return Trace(data, len(body.paths), _lost(flat, sheets))
+
+
+def share_lost(pixels: Pixels, complexity: Complexity = "medium") -> float:
+    """What `traced` would say is lost of a picture, without drawing its outlines."""
+    return _lost(*_taken_apart(pixels, DETAILS[complexity]))
+
+
+def _taken_apart(pixels: Pixels, detail: Detail) -> tuple[Flat, Sheets]:
     flat = segmented(
         _sampled(pixels, detail.side_px),
         detail.max_colours,
@@ -97,11 +110,12 @@ def traced(
         detail.max_paths,
         only_planes=True,
     )
-    sheets = flat.sheets(clear_below=True)
+    return flat, flat.sheets(clear_below=True)
+
+
+def _lost(flat: Flat, sheets: Sheets) -> float:
     error = squared_errors(sheets.paint.planes, flat.areas, flat.picture)
-    body = _Body(sheets, detail.tolerance)
-    data = _document(body, width, height, title, metadata or {})
-    return Trace(data, len(body.paths), float((error > _VISIBLE**2).mean()))
+    return float((error > _VISIBLE**2).mean())
 
 
 def _sampled(pixels: Pixels, side_px: int) -> Floats:
@@ -272,7 +286,8 @@ _NO_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def _text(value: str) -> str:
-    return escape(_NO_CHARACTER.sub("\ufffd", value))
+    # A carriage return would be read as a line feed (XML 1.0, section 2.11).
+    return escape(_NO_CHARACTER.sub("\ufffd", value), {"\r": "&#13;"})
 
 
 def _document(

@@ -10,11 +10,11 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
-from limner.imaging import decode_upload
 from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
+from limner.service import output
 from limner.service.context import Service
 from limner.storage.db.database import Row
 
@@ -49,15 +49,15 @@ def _read(serving: Service, id: str, base: str | None) -> tuple[Row, list[Drawn]
     """The row of request `id` and its pictures as files, at addresses below `base`."""
     row = serving.history.find(id) if serving.history else None
     try:
-        names = [picture["file"] for picture in row["pictures"]] if row else []
-        files = [(name, serving.kept_picture(name)) for name in names]
+        pictures = row["pictures"] if row else []
+        files = [(picture, serving.kept_picture(picture["file"])) for picture in pictures]
     except FileNotFoundError:
         row = None
     if row is None:
         raise errors.drawn_elsewhere(id)
     drawn = []
-    for name, data in files:
-        is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
-        url = None if base is None else base + serving.links.address(name)
+    for picture, data in files:
+        is_transparent = output.is_transparent(data, picture["format"])
+        url = None if base is None else base + serving.links.address(picture["file"])
         drawn.append(Drawn(data, is_transparent, url))
     return row, drawn

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from limner.errors import DataError
+from limner.finish import svg_text
 from limner.imaging import codec
-from limner.request import Format
+from limner.request import FileFormat
 from limner.storage.blobs.names import ENDINGS, PATTERN
 from limner.storage.db.adoption import adopt
 from limner.storage.db.history import FOLDER, History, Made
@@ -88,8 +89,13 @@ class Recovery:
 
 def _carried(file: str, data: bytes) -> _Carried:
     """What the file of a picture says of it. Raises DataError if it is not whole or not ours."""
-    height, width = codec.decode(data).shape[:2]  # all of it, so that it is known to be whole
-    text = codec.read_text(data)
+    format = _format(file)
+    if format == "svg":
+        said = svg_text.read(data)
+        width, height, text = said.width, said.height, said.text
+    else:
+        height, width = codec.decode(data).shape[:2]  # all of it, so that it is known to be whole
+        text = codec.read_text(data)
     if not text.get("Software", "").startswith("limner "):
         raise DataError("it does not say that limner drew it")
     numbers = [text.get(name, "") for name in ("seed", "index")]
@@ -98,9 +104,9 @@ def _carried(file: str, data: bytes) -> _Carried:
     seed, index = (int(number[:20]) for number in numbers)
     if seed > _MAX_SEED or index >= 1000 or "prompt" not in text or not text.get("model"):
         raise DataError("what it carries of its request is not whole")
-    made = Made(index, seed, None, width, height, _format(file))
+    made = Made(index, seed, None, width, height, format)
     return _Carried(made, text["prompt"], text["model"])
 
 
-def _format(file: str) -> Format:
+def _format(file: str) -> FileFormat:
     return _FORMATS[file.rpartition(".")[2]]

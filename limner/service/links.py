@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from limner.errors import LimnerError
-from limner.request import Format
+from limner.request import FileFormat
 from limner.storage.blobs.names import PATTERN, Names
 from limner.storage.blobs.store import (
     HISTORY,
@@ -35,7 +35,12 @@ from limner.storage.db.clock import uptime
 log = logging.getLogger("limner.server")
 
 ROUTE = "/v1/images/files/"
-MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+MEDIA_TYPES = {  # by the ending of a name
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "svg": "image/svg+xml",
+}
 
 
 class LinkGone(LimnerError):
@@ -62,7 +67,7 @@ class Links:
         self._passing: deque[tuple[float, str]] = deque()  # when stored, and which, oldest first
         self._sweeping = threading.Lock()
 
-    def store(self, data: bytes, format: Format, *, keep: bool = False) -> str:
+    def store(self, data: bytes, format: FileFormat, *, keep: bool = False) -> str:
         """Store a picture, to `keep` for the history or for its address alone; returns its name."""
         name = self.names.make(format)
         self._store.put(f"{HISTORY if keep else PASSING}/{name}", data)

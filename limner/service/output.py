@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from limner.engines.base import Picture, Preview
 from limner.errors import LimnerError
+from limner.finish import svg_text
 from limner.imaging import codec
-from limner.request import Format
+from limner.request import FileFormat, Format
 from limner.storage.db import history
 
 if TYPE_CHECKING:
@@ -65,14 +66,25 @@ def check_and_encode(
 
 def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
     """A picture or a preview as a file of the size and format that was asked for."""
-    size, pixels = submission.request.size, event.pixels
-    if pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
-        pixels = codec.resize(pixels, size.width, size.height)
-    text = event.text() if isinstance(event, Picture) else None
-    compression = None if submission.format == "png" else submission.compression
-    data = codec.encode(pixels, submission.format, text, quality=compression)
-    is_transparent = submission.format != "jpeg" and bool((pixels[..., 3] < 255).any())
+    size, format, options = submission.request.size, submission.format, submission.options
+    if event.pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
+        event = replace(event, pixels=codec.resize(event.pixels, size.width, size.height))
+    if isinstance(event, Picture):
+        data = event.encode(format, options)
+    else:  # of a stream, which has no other formats
+        data = codec.encode(event.pixels, cast("Format", format), quality=options.compression)
+    is_transparent = format != "jpeg" and bool((event.pixels[..., 3] < 255).any())
     return OutputFile(data, is_transparent)
+
+
+def is_transparent(data: bytes, format: FileFormat) -> bool:
+    """Whether a file that `encode` made shows what is behind it anywhere.
+
+    Raises DataError if it is damaged.
+    """
+    if format == "svg":
+        return svg_text.read(data).text.get("background") == "transparent"
+    return bool((codec.decode(data)[..., 3] < 255).any())
 
 
 def _store(
@@ -80,7 +92,7 @@ def _store(
     record: history.Record | None,
     picture: Picture,
     data: bytes,
-    format: Format,
+    format: FileFormat,
 ) -> str:
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
@@ -99,7 +111,7 @@ def _write_row(
     picture: Picture,
     name: str,
     data: bytes,
-    format: Format,
+    format: FileFormat,
 ) -> None:
     height, width = picture.pixels.shape[:2]
     made = history.Made(picture.index, picture.seed, picture.score, width, height, format)

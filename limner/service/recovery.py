@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from limner.engines.base import Picture
 from limner.errors import LimnerError
-from limner.request import ImageRequest, Size
+from limner.request import FileOptions, ImageRequest, Size
 from limner.service import output
 from limner.service.access.auth import Holder
 from limner.service.context import Service
@@ -67,7 +67,7 @@ def _submission(service: Service, row: Row) -> Submission:
         request,
         service.engine_from_model[row["model"]],
         parameters["output_format"],
-        row["resume"]["output_compression"],
+        FileOptions(row["resume"]["output_compression"], parameters.get("complexity", "medium")),
         row["resume"]["moderation"],
     )
 

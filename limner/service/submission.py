@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from limner.request import Format, ImageRequest
+from anyio import to_thread
+
+from limner.engines.vector import check_svg
+from limner.request import DEFAULT_OPTIONS, FileFormat, FileOptions, ImageRequest
 from limner.service.access.auth import Holder
 from limner.service.errors import CannotResume
 from limner.service.queue.jobs import Job
@@ -28,8 +31,8 @@ class Submission:
 
     request: ImageRequest  # its seed is set
     engine: str
-    format: Format = "png"
-    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    format: FileFormat = "png"
+    options: FileOptions = DEFAULT_OPTIONS
     moderation: Strictness = "auto"
     is_stream: bool = False  # its reader takes one picture after another
     parent: str | None = None  # SHA-256 of the file of the picture that it begins with
@@ -46,6 +49,7 @@ class Submission:
     def parameters(self) -> dict[str, Any]:
         """All that it takes, beside the prompt, to ask for the same pictures again."""
         request = self.request
+        of_format = {"complexity": self.options.complexity} if self.format == "svg" else {}
         return {
             "n": request.n,
             "size": str(request.size),
@@ -55,6 +59,7 @@ class Submission:
             "best_of": request.best_of,
             "retry_below": request.retry_below,
             "output_format": self.format,
+            **of_format,
         }
 
 
@@ -63,8 +68,11 @@ async def submit(
 ) -> Job:
     """Queue `submission` as request `id` of `holder`.
 
-    Raises RateLimited, QueueFull, ShuttingDown, CannotResume, or DatabaseError.
+    Raises RateLimited, QueueFull, ShuttingDown, CannotResume, DatabaseError, or InvalidRequest
+    for a format that the engine cannot draw.
     """
+    if submission.format == "svg":
+        await to_thread.run_sync(check_svg, service.worker(submission).engine, submission.request)
     resume = _kept_for_resuming(service, submission)
     ticket = await service.limiter.admitted(holder, submission.request.n)
     try:
@@ -120,4 +128,7 @@ def _kept_for_resuming(service: Service, submission: Submission) -> dict[str, An
             "Resuming needs the history, and this server keeps none (LIMNER_HISTORY=off).",
             "no_history",
         )
-    return {"output_compression": submission.compression, "moderation": submission.moderation}
+    return {
+        "output_compression": submission.options.compression,
+        "moderation": submission.moderation,
+    }

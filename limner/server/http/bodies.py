@@ -21,6 +21,7 @@ from fastapi import Request
 from limner.server.bodies import forms, json_body, json_pictures
 from limner.server.bodies.body_memory import FREE_BYTES, Held, chunks_of
 from limner.server.bodies.json_body import Parsed
+from limner.server.bodies.nested import nested
 from limner.server.http import scope
 from limner.server.http.uploads import RawFile
 from limner.server.openai import errors
@@ -155,7 +156,7 @@ def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> 
             )
         else:
             values[name] = f.FilePart()
-    return Parts(_fields(request, values, is_form=True), images, mask)
+    return Parts(_fields(request, nested(values), is_form=True), images, mask)
 
 
 def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:

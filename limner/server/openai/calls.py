@@ -14,21 +14,22 @@ from typing import Any, cast
 from limner.errors import LimnerError
 from limner.request import (
     BACKGROUNDS,
-    FORMATS,
+    DEFAULT_OPTIONS,
     MAX_BEST_OF,
     MAX_PICTURES,
     MAX_PREVIEWS,
     MAX_SEED,
     Background,
     Edit,
-    Format,
+    FileFormat,
+    FileOptions,
     ImageRequest,
     Size,
 )
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
-from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
+from limner.server.openai.formats import check_alone, read_format
 from limner.server.openai.images import Decoder, Sources, read_sources
 from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
@@ -92,8 +93,8 @@ class Call:
     target: Target
     request: ImageRequest  # its seed is set
     container: Container
-    format: Format = "png"
-    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    format: FileFormat = "png"
+    options: FileOptions = DEFAULT_OPTIONS
     stream: bool = False
     moderation: Strictness = "auto"
     identifier: str | None = None  # whom the client draws for; echoed, never stored
@@ -111,7 +112,7 @@ class Call:
             self.request,
             self.target.engine,
             self.format,
-            self.compression,
+            self.options,
             self.moderation,
             self.stream,
             self.parent,
@@ -220,13 +221,11 @@ def _read_rest(
     quality = read_quality(fields, target)
     background = _read_background(fields, target)
     moderation = cast("Strictness", fields.choice("moderation", ("auto", "low")) or "auto")
-    format = cast("Format", fields.choice("output_format", FORMATS) or "png")
-    compression = _read_compression(fields, format)
-    _check_transparency(background, format)
+    asked = read_format(fields, background)
     container = _read_container(fields, target)
     stream = fields.flag("stream") or False
     partial_images = fields.whole_number("partial_images", 0, MAX_PREVIEWS) or 0
-    _refuse_animation(fields)
+    check_alone(asked.format, n, stream=stream, partial_images=partial_images)
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
     size = read_size(fields, target, sources.original if sources else None)
@@ -239,8 +238,8 @@ def _read_rest(
         target,
         request.with_seed(),
         container,
-        format,
-        compression,
+        asked.format,
+        asked.options,
         stream,
         moderation,
         identifier,
@@ -262,27 +261,6 @@ def _read_choosing(fields: Fields) -> dict[str, Any]:
     }
 
 
-def _read_compression(fields: Fields, format: Format) -> int | None:
-    compression = fields.whole_number("output_compression", 0, 100)
-    if format == "png" and compression is not None and compression < 100:
-        raise ApiError(
-            "Compression less than 100 is not supported for PNG output format",
-            type=USER,
-            param="output_compression",
-            code="invalid_png_output_compression",
-        )
-    return compression
-
-
-def _check_transparency(background: Background, format: Format) -> None:
-    if background == "transparent" and format == "jpeg":
-        raise f.wrong_value(
-            "background",
-            "Transparent background requires output_format to be png or webp",
-            newer=True,
-        )
-
-
 def _read_container(fields: Fields, target: Target) -> Container:
     value = fields.text("response_format")
     if value is None:
@@ -291,18 +269,6 @@ def _read_container(fields: Fields, target: Target) -> Container:
         message = f"{f.shown(value)!r} is not one of ['b64_json', 'url'] - 'response_format'"
         raise f.wrong_value("response_format", message)
     return cast("Container", value)
-
-
-def _refuse_animation(fields: Fields) -> None:
-    """Words for GIF and SVG, which this server does not write, are refused and not passed over."""
-    fields.choice("complexity", ("low", "medium", "high"))
-    for name in ("frame_count", "frame_duration_ms", "svg"):
-        if fields.given(name):
-            raise f.wrong_value(
-                name,
-                f"'{name}' belongs to an output_format that is not written here. "
-                f"Supported values are: {f.listed(FORMATS, 'and')}.",
-            )
 
 
 def _read_identifier(fields: Fields) -> str | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from limner.request import (
     BACKGROUNDS,
-    FORMATS,
+    COMPLEXITIES,
+    FILE_FORMATS,
     MAX_BEST_OF,
     MAX_PICTURES,
     MAX_PREVIEWS,
@@ -72,8 +73,34 @@ _DRAWING: dict[str, Schema] = {
     "quality": {"type": ["string", "null"], "enum": [*QUALITY, None]},
     "background": {"type": ["string", "null"], "enum": [*BACKGROUNDS, None]},
     "moderation": {"type": ["string", "null"], "enum": ["auto", "low", None]},
-    "output_format": {"type": ["string", "null"], "enum": [*FORMATS, None]},
-    "output_compression": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
+    "output_format": {
+        "type": ["string", "null"],
+        "enum": [*FILE_FORMATS, None],
+        "description": "svg is one document of paths and gradients: with n of 1, and no stream.",
+    },
+    "output_compression": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 100,
+        "description": "Of JPEG and WebP.",
+    },
+    "complexity": {
+        "type": ["string", "null"],
+        "enum": [*COMPLEXITIES, None],
+        "description": "Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+    },
+    "svg": {
+        "type": ["object", "null"],
+        "properties": {
+            "model": {"type": "string"},
+            "reasoning": {
+                "type": ["object", "null"],
+                "properties": {"effort": {"type": ["string", "null"]}},
+            },
+        },
+        "description": "Read and checked; changes nothing, as no language model draws here. "
+        "In a form: svg[model], svg[reasoning][effort].",
+    },
     "stream": {"type": ["boolean", "null"], "default": False},
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
@@ -97,10 +124,21 @@ _IMAGES: Schema = {
             },
         },
         "background": {"enum": ["transparent", "opaque"]},
-        "output_format": {"enum": list(FORMATS)},
+        "output_format": {"enum": list(FILE_FORMATS)},
         "quality": {"enum": ["low", "medium", "high"]},
         "size": {"type": "string"},
         "usage": {"type": "object"},
+        "svg_usage": {
+            "type": "object",
+            "description": "Of an SVG document; there are no tokens, as it is traced.",
+            "properties": {
+                "model": {"type": "string"},
+                "input_tokens": {"type": "integer"},
+                "output_tokens": {"type": "integer"},
+                "reasoning_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+            },
+        },
     },
 }
 
@@ -180,7 +218,10 @@ VARIATIONS = _route(
 PICTURE = _route(
     "picture",
     "Fetch a picture, or with Range a part of it, by the address that an answer gave",
-    {f"image/{format}": {"schema": {"type": "string"}} for format in FORMATS},
+    {
+        "image/svg+xml" if format == "svg" else f"image/{format}": {"schema": {"type": "string"}}
+        for format in FILE_FORMATS
+    },
     403,
     404,
     416,

@@ -12,11 +12,17 @@ import re
 import secrets
 import string
 
-from limner.request import Format
+from limner.request import FileFormat
 
-ENDINGS: dict[Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
-PATTERN = re.compile(r"img-[A-Za-z0-9]{24}\.(png|jpg|webp)", re.ASCII)
-_TEMPORARY = re.compile(r"\.(img-[A-Za-z0-9]{24}\.(?:png|jpg|webp))\.part", re.ASCII)
+ENDINGS: dict[FileFormat, str] = {
+    "png": "png",
+    "jpeg": "jpg",
+    "webp": "webp",
+    "svg": "svg",
+}
+_NAME = rf"img-[A-Za-z0-9]{{24}}\.(?:{'|'.join(ENDINGS.values())})"
+PATTERN = re.compile(_NAME, re.ASCII)
+_TEMPORARY = re.compile(rf"\.({_NAME})\.part", re.ASCII)
 _ALPHABET = string.ascii_letters + string.digits
 _RANDOM_CHARS, _PROOF_CHARS = 14, 10  # 83 bits to tell pictures apart, 59 bits of proof
 
@@ -27,7 +33,7 @@ class Names:
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"names of pictures", hashlib.sha256)
 
-    def make(self, format: Format) -> str:
+    def make(self, format: FileFormat) -> str:
         """A fresh name for a picture of `format`."""
         token = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARS))
         return f"img-{token}{self._proof(token)}.{ENDINGS[format]}"
