@@ -18,12 +18,12 @@ Quality = Literal["low", "medium", "high"]
 Background = Literal["auto", "transparent", "opaque"]
 Format = Literal["png", "jpeg", "webp"]  # of picture files
 Complexity = Literal["low", "medium", "high"]  # of an SVG document
-FileFormat = Format | Literal["svg"]  # of what can be saved
+FileFormat = Format | Literal["gif", "svg"]  # of what can be saved
 
 QUALITIES: tuple[str, ...] = get_args(Quality)
 BACKGROUNDS: tuple[str, ...] = get_args(Background)
 FORMATS: tuple[str, ...] = get_args(Format)
-FILE_FORMATS: tuple[str, ...] = (*FORMATS, "svg")
+FILE_FORMATS: tuple[str, ...] = (*FORMATS, "gif", "svg")
 COMPLEXITIES: tuple[str, ...] = get_args(Complexity)
 
 MAX_PROMPT_CHARS = 32_000
@@ -31,6 +31,9 @@ MAX_PICTURES = 10
 MAX_PREVIEWS = 3
 MAX_BEST_OF = 16
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
+
+MIN_FRAMES, MAX_FRAMES = 2, 16
+MAX_GIF_PIXELS = 2_000_000  # of each frame
 
 SIDE_STEP = 16  # sides are multiples of it
 MIN_SIDE = 64
@@ -77,6 +80,8 @@ class FileOptions:
 
     compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
     complexity: Complexity = "medium"  # of SVG: how many colours and paths at most
+    frame_count: int = 9  # of GIF, 2 to 16
+    frame_duration_ms: int = 200  # of GIF
 
 
 DEFAULT_OPTIONS = FileOptions()

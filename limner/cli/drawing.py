@@ -13,7 +13,7 @@ from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
 from limner.engines.base import Picture
-from limner.engines.vector import check_svg
+from limner.engines.drawing_formats import check_format
 from limner.request import (
     BACKGROUNDS,
     MAX_BEST_OF,
@@ -102,8 +102,7 @@ def run(
     request = request.with_seed()
     targets = plan(output, request, name or slug(request.prompt))
     studio = Studio(settings.load({"engine": engine}))
-    if any(target.format == "svg" for target in targets):
-        check_svg(studio.engine(), request)
+    check_format(studio.engine(), request, targets[0].format)
     with progress.reporter() as report:
         for event in studio.draw(request):
             if isinstance(event, Picture):

@@ -94,16 +94,29 @@ class Picture:
         about = self.text() | {"background": "transparent" if is_clear else "opaque"}
         return svg.trace(self.pixels, complexity, title=self.prompt, metadata=about).decode()
 
+    def gif(self, frame_count: int = 9, frame_duration_ms: int = 200) -> bytes:
+        """The picture as a GIF file that moves: its lines drawn anew for each frame, looping.
+
+        Meant for flat art. GIF has 255 colours, and a pixel is clear or opaque.
+        """
+        from limner.finish import boil
+        from limner.imaging import gif
+
+        frames = boil.frames(self.pixels, frame_count, self.seed, self.index)
+        return gif.encode(frames, frame_duration_ms, self.text())
+
     def encode(self, format: FileFormat, options: FileOptions = DEFAULT_OPTIONS) -> bytes:
         """The picture as a file, with `text()` stored inside."""
         from limner.imaging import codec
 
         if format == "svg":
             return self.svg(options.complexity).encode()
+        if format == "gif":
+            return self.gif(options.frame_count, options.frame_duration_ms)
         return codec.encode(self.pixels, format, self.text(), quality=options.compression)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
+        """Write the picture as .png, .jpg, .webp, .gif or .svg, by the ending of `path`.
 
         It is written whole or not at all. Raises OutputError when the ending is unknown or the
         file cannot be written. JPEG has no transparency, so there the picture lies on white.

@@ -39,6 +39,7 @@ MEDIA_TYPES = {  # by the ending of a name
     "png": "image/png",
     "jpg": "image/jpeg",
     "webp": "image/webp",
+    "gif": "image/gif",
     "svg": "image/svg+xml",
 }
 

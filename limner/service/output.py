@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from limner.engines.base import Picture, Preview
 from limner.errors import LimnerError
 from limner.finish import svg_text
-from limner.imaging import codec
+from limner.imaging import codec, gif
 from limner.request import FileFormat, Format
 from limner.storage.db import history
 
@@ -73,7 +73,8 @@ def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
         data = event.encode(format, options)
     else:  # of a stream, which has no other formats
         data = codec.encode(event.pixels, cast("Format", format), quality=options.compression)
-    is_transparent = format != "jpeg" and bool((event.pixels[..., 3] < 255).any())
+    opaque = gif.HALF if format == "gif" else 255
+    is_transparent = format != "jpeg" and bool((event.pixels[..., 3] < opaque).any())
     return OutputFile(data, is_transparent)
 
 

@@ -67,9 +67,15 @@ def _submission(service: Service, row: Row) -> Submission:
         request,
         service.engine_from_model[row["model"]],
         parameters["output_format"],
-        FileOptions(row["resume"]["output_compression"], parameters.get("complexity", "medium")),
+        _options(parameters, row["resume"]),
         row["resume"]["moderation"],
     )
+
+
+def _options(parameters: dict[str, Any], resume: dict[str, Any]) -> FileOptions:
+    names = ("complexity", "frame_count", "frame_duration_ms")
+    of_format = {name: parameters[name] for name in names if name in parameters}
+    return FileOptions(resume["output_compression"], **of_format)
 
 
 def _job(service: Service, submission: Submission, row: Row, record: Record) -> Job:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from anyio import to_thread
 
-from limner.engines.vector import check_svg
-from limner.request import DEFAULT_OPTIONS, FileFormat, FileOptions, ImageRequest
+from limner.engines.drawing_formats import check_format
+from limner.request import DEFAULT_OPTIONS, FORMATS, FileFormat, FileOptions, ImageRequest
 from limner.service.access.auth import Holder
 from limner.service.errors import CannotResume
 from limner.service.queue.jobs import Job
@@ -49,7 +49,6 @@ class Submission:
     def parameters(self) -> dict[str, Any]:
         """All that it takes, beside the prompt, to ask for the same pictures again."""
         request = self.request
-        of_format = {"complexity": self.options.complexity} if self.format == "svg" else {}
         return {
             "n": request.n,
             "size": str(request.size),
@@ -59,8 +58,19 @@ class Submission:
             "best_of": request.best_of,
             "retry_below": request.retry_below,
             "output_format": self.format,
-            **of_format,
+            **self._of_format,
         }
+
+    @property
+    def _of_format(self) -> dict[str, Any]:
+        if self.format == "svg":
+            return {"complexity": self.options.complexity}
+        if self.format == "gif":
+            return {
+                "frame_count": self.options.frame_count,
+                "frame_duration_ms": self.options.frame_duration_ms,
+            }
+        return {}
 
 
 async def submit(
@@ -71,8 +81,9 @@ async def submit(
     Raises RateLimited, QueueFull, ShuttingDown, CannotResume, DatabaseError, or InvalidRequest
     for a format that the engine cannot draw.
     """
-    if submission.format == "svg":
-        await to_thread.run_sync(check_svg, service.worker(submission).engine, submission.request)
+    if submission.format not in FORMATS:
+        engine = service.worker(submission).engine
+        await to_thread.run_sync(check_format, engine, submission.request, submission.format)
     resume = _kept_for_resuming(service, submission)
     ticket = await service.limiter.admitted(holder, submission.request.n)
     try:

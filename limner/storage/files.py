@@ -19,6 +19,7 @@ ENDINGS: dict[str, FileFormat] = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".webp": "webp",
+    ".gif": "gif",
     ".svg": "svg",
 }
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # prompts and pictures are their owner's alone

@@ -225,7 +225,13 @@ def _read_rest(
     container = _read_container(fields, target)
     stream = fields.flag("stream") or False
     partial_images = fields.whole_number("partial_images", 0, MAX_PREVIEWS) or 0
-    check_alone(asked.format, n, stream=stream, partial_images=partial_images)
+    check_alone(
+        asked.format,
+        n,
+        stream=stream,
+        partial_images=partial_images,
+        has_mask=sources is not None and sources.has_mask,
+    )
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
     size = read_size(fields, target, sources.original if sources else None)

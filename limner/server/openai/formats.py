@@ -10,6 +10,9 @@ from limner.request import (
     COMPLEXITIES,
     DEFAULT_OPTIONS,
     FILE_FORMATS,
+    FORMATS,
+    MAX_FRAMES,
+    MIN_FRAMES,
     Background,
     Complexity,
     FileFormat,
@@ -21,6 +24,7 @@ from limner.server.openai.fields import Fields
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _MAX_MODEL_CHARS = 200
+_MAX_DURATION_MS = 2**31 - 1  # what is longer than a GIF can say is shortened to that
 _AUTHOR_NOT_USED = "'svg' was not used: no language model draws here, paths are traced"
 
 
@@ -39,16 +43,19 @@ def read_format(fields: Fields, background: Background) -> AskedFormat:
     _check_transparency(background, format)
     complexity = cast("Complexity | None", fields.choice("complexity", COMPLEXITIES))
     _read_author(fields, format)
-    _refuse_words_of_gif(fields, format)
-    return AskedFormat(format, FileOptions(compression, complexity or "medium"))
+    n_frames, duration_ms = _read_frames(fields, format)
+    options = FileOptions(compression, complexity or "medium", n_frames, duration_ms)
+    return AskedFormat(format, options)
 
 
-def check_alone(format: FileFormat, n: int, *, stream: bool, partial_images: int) -> None:
-    """Refuse what one document, or one animation, cannot be: a stream, or one of several."""
-    if format != "svg":
+def check_alone(
+    format: FileFormat, n: int, *, stream: bool, partial_images: int, has_mask: bool
+) -> None:
+    """Refuse what the API does not have together with SVG and GIF. Raises ApiError."""
+    if format in FORMATS:
         return
     name = format.upper()
-    if n > 1:
+    if format == "svg" and n > 1:
         raise f.wrong_value("n", f"SVG output requires n=1, but got n={n}.", newer=True)
     if stream:
         raise f.wrong_value("stream", f"{name} output does not support streaming.", newer=True)
@@ -56,6 +63,8 @@ def check_alone(format: FileFormat, n: int, *, stream: bool, partial_images: int
         raise f.wrong_value(
             "partial_images", f"{name} output does not support partial images.", newer=True
         )
+    if format == "gif" and has_mask:
+        raise f.wrong_value("mask", "GIF output does not support masks.", newer=True)
 
 
 def _read_compression(fields: Fields, format: FileFormat) -> int | None:
@@ -120,10 +129,16 @@ def _inner(fields: Fields, sent: Mapping[str, Any], name: str, known: tuple[str,
     return inner
 
 
-def _refuse_words_of_gif(fields: Fields, format: FileFormat) -> None:
-    for name in ("frame_count", "frame_duration_ms"):
-        if fields.given(name):
-            raise _belongs_to(name, "gif")
+def _read_frames(fields: Fields, format: FileFormat) -> tuple[int, int]:
+    """How many frames a GIF has, and how long each is shown, in ms."""
+    n_frames = fields.whole_number("frame_count", MIN_FRAMES, MAX_FRAMES)
+    duration_ms = fields.whole_number("frame_duration_ms", 1, _MAX_DURATION_MS)
+    if format != "gif":
+        for name, value in (("frame_count", n_frames), ("frame_duration_ms", duration_ms)):
+            if value is not None:
+                raise _belongs_to(name, "gif")
+    default = DEFAULT_OPTIONS
+    return n_frames or default.frame_count, duration_ms or default.frame_duration_ms
 
 
 def _belongs_to(name: str, format: str) -> ApiError:

@@ -31,6 +31,7 @@ class Sources:
     source: Edit | Variation
     original: Size  # of the first picture as it was sent
     n_images: int
+    has_mask: bool = False  # whether one was sent beside them
 
 
 class Decoder(Protocol):
@@ -93,7 +94,7 @@ def read_sources(
     original = Size(first.width, first.height)
     with _refused(field):
         decode = decoder.edit if is_edit else decoder.variation
-        return Sources(decode(fit(original)), original, len(images))
+        return Sources(decode(fit(original)), original, len(images), mask is not None)
 
 
 def _check_dalle_file(raw: RawFile, field: str) -> None:

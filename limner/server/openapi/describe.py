@@ -9,9 +9,11 @@ from limner.request import (
     COMPLEXITIES,
     FILE_FORMATS,
     MAX_BEST_OF,
+    MAX_FRAMES,
     MAX_PICTURES,
     MAX_PREVIEWS,
     MAX_SEED,
+    MIN_FRAMES,
 )
 from limner.server.openai.moderations import MAX_INPUTS
 from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
@@ -88,6 +90,19 @@ _DRAWING: dict[str, Schema] = {
         "type": ["string", "null"],
         "enum": [*COMPLEXITIES, None],
         "description": "Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+    },
+    "frame_count": {
+        "type": ["integer", "null"],
+        "minimum": MIN_FRAMES,
+        "maximum": MAX_FRAMES,
+        "default": 9,
+        "description": "Of GIF, which has no stream and no mask.",
+    },
+    "frame_duration_ms": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 200,
+        "description": "Of each frame of a GIF; rounded to 10 ms.",
     },
     "svg": {
         "type": ["object", "null"],

@@ -18,6 +18,7 @@ ENDINGS: dict[FileFormat, str] = {
     "png": "png",
     "jpeg": "jpg",
     "webp": "webp",
+    "gif": "gif",
     "svg": "svg",
 }
 _NAME = rf"img-[A-Za-z0-9]{{24}}\.(?:{'|'.join(ENDINGS.values())})"
