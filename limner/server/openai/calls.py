@@ -30,7 +30,7 @@ from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
 from limner.server.openai.fields import Fields
 from limner.server.openai.formats import check_alone, read_format
-from limner.server.openai.images import Decoder, Sources, read_sources
+from limner.server.openai.images import Decoder, Overlays, Sources, read_sources
 from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
@@ -139,18 +139,24 @@ def read_edit(
     catalogue: Catalogue,
     decoder: Decoder,
     image_field: str = "image",
+    markup: RawFile | None = None,
 ) -> Call:
     """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them.
 
-    `image_field` is the name that the pictures were sent by.
+    `image_field` is the name that the pictures were sent by. A `markup` is clear but for what is
+    drawn on it, which says what of the first picture is to be edited.
     """
     fields = replace(fields, is_lenient=catalogue.is_lenient)
-    # Neither several pictures nor a body in JSON were there before the GPT image models.
-    target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
+    # These were not there before the GPT image models: several pictures, JSON, and a markup.
+    is_gpt = len(images) > 1 or not fields.is_form or markup is not None
+    target = catalogue.target(fields, is_gpt=is_gpt)
     fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     fit = partial(_size_if_valid, fields, target)
-    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=image_field)
+    overlays = Overlays(mask, markup)
+    sources = read_sources(
+        images, overlays, target, decoder, is_edit=True, fit=fit, field=image_field
+    )
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
     n_more = sources.n_images - 1
@@ -171,7 +177,7 @@ def read_variation(
     def fit(original: Size) -> Size | None:
         return _size_if_valid(fields, target, None)
 
-    sources = read_sources(images, None, target, decoder, is_edit=False, fit=fit)
+    sources = read_sources(images, Overlays(), target, decoder, is_edit=False, fit=fit)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
     seed = _read_seed(fields)

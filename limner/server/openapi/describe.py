@@ -121,6 +121,11 @@ _DRAWING: dict[str, Schema] = {
     "safety_identifier": {"type": ["string", "null"]},
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+_MARKUP: Schema = {
+    **_FILE,
+    "description": "A PNG of the size of the picture: what is drawn on it is edited, and where it "
+    "is clear the picture stays. Not together with a mask.",
+}
 
 _IMAGES: Schema = {
     "type": "object",
@@ -212,11 +217,18 @@ EDITS = _route(
     *_DRAW_CODES,
     body={
         "multipart/form-data": {
-            "schema": _object({**_DRAWING, "image": _FILE, "mask": _FILE}, "prompt", "image")
+            "schema": _object(
+                {**_DRAWING, "image": _FILE, "mask": _FILE, "markup": _MARKUP}, "prompt", "image"
+            )
         },
         **_json(
             _object(
-                {**_DRAWING, "images": {"type": "array"}, "mask": {"type": ["object", "null"]}},
+                {
+                    **_DRAWING,
+                    "images": {"type": "array"},
+                    "mask": {"type": ["object", "null"]},
+                    "markup": {"type": ["object", "null"], "description": _MARKUP["description"]},
+                },
                 "prompt",
                 "images",
             )
