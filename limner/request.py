@@ -33,6 +33,7 @@ MAX_BEST_OF = 16
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
 
 MIN_FRAMES, MAX_FRAMES = 2, 16
+MAX_FRAME_MS = 2**31 - 1
 MAX_GIF_PIXELS = 2_000_000  # of each frame
 
 SIDE_STEP = 16  # sides are multiples of it
@@ -72,19 +73,6 @@ SIZE_RULE = (
     f"{', '.join(map(str, SIZES))}, or any with sides of {MIN_SIDE} to {MAX_SIDE} that are "
     f"multiples of {SIDE_STEP}, the longer at most {MAX_RATIO} times the shorter"
 )
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """How a picture is written as a file; what its format does not know is not used."""
-
-    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
-    complexity: Complexity = "medium"  # of SVG: how many colours and paths at most
-    frame_count: int = 9  # of GIF, 2 to 16
-    frame_duration_ms: int = 200  # of GIF
-
-
-DEFAULT_OPTIONS = FileOptions()
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,3 +309,26 @@ def _shown(value: object) -> str:
 
 def _kind(value: object) -> str:
     return type(value).__name__
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a picture is written as a file; what its format does not know is not used.
+
+    Wrong values raise InvalidRequest naming the field.
+    """
+
+    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    complexity: Complexity = "medium"  # of SVG: how many colours and paths at most
+    frame_count: int = 9  # of GIF, MIN_FRAMES to MAX_FRAMES
+    frame_duration_ms: int = 200  # of GIF, 1 or more; what it cannot say is shortened
+
+    def __post_init__(self) -> None:
+        if self.compression is not None:
+            _check_whole_number("compression", self.compression, 0, 100)
+        _check_choice("complexity", self.complexity, COMPLEXITIES)
+        _check_whole_number("frame_count", self.frame_count, MIN_FRAMES, MAX_FRAMES)
+        _check_whole_number("frame_duration_ms", self.frame_duration_ms, 1, MAX_FRAME_MS)
+
+
+DEFAULT_OPTIONS = FileOptions()

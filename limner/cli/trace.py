@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from limner.cli.output import Target
+from limner.cli.output import STDOUT, Target, stdout
 from limner.errors import OutputError
 from limner.request import COMPLEXITIES, Complexity
 from limner.storage import files
@@ -20,7 +20,8 @@ from limner.storage import files
     "-o",
     "--output",
     metavar="PATH",
-    help="An .svg file, overwritten if it exists.  [default: a new file here, named as IMAGE]",
+    help="An .svg file, overwritten if it exists; or - for the standard output.  [default: a new "
+    "file here, named as IMAGE]",
 )
 @click.option(
     "--complexity",
@@ -41,7 +42,8 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
 
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
     written = target.put(found.data)
-    click.echo(os.fsencode(written))
+    if written:
+        click.echo(os.fsencode(written))
     if found.lost > svg.MUCH_LOST:
         click.echo(
             f"notice: {found.lost:.0%} of the picture is finer than areas of even colour, as in a "
@@ -55,6 +57,8 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
 
 
 def _target(image: str, output: str | None) -> Target:
+    if output == STDOUT:
+        return stdout("svg")
     path = Path(output) if output else Path(f"{Path(image).stem}.svg")
     if files.format_from_path(path) != "svg":
         raise OutputError(f"{path} cannot hold an SVG document", hint="name an .svg file")

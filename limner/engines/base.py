@@ -97,11 +97,13 @@ class Picture:
     def gif(self, frame_count: int = 9, frame_duration_ms: int = 200) -> bytes:
         """The picture as a GIF file that moves: its lines drawn anew for each frame, looping.
 
-        Meant for flat art. GIF has 255 colours, and a pixel is clear or opaque.
+        Meant for flat art. GIF has 255 colours, and a pixel is clear or opaque. Raises
+        InvalidRequest for less than 2 or more than 16 frames.
         """
         from limner.finish import boil
         from limner.imaging import gif
 
+        FileOptions(frame_count=frame_count, frame_duration_ms=frame_duration_ms)  # checks them
         frames = boil.frames(self.pixels, frame_count, self.seed, self.index)
         return gif.encode(frames, frame_duration_ms, self.text())
 

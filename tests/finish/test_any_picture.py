@@ -1,4 +1,4 @@
-"""Whatever picture is traced, finished or set in motion: bounded output, and never an empty file."""
+"""Whatever picture is traced, finished or set in motion: bounded output, never an empty file."""
 
 import io
 import tracemalloc

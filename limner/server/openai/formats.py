@@ -11,6 +11,7 @@ from limner.request import (
     DEFAULT_OPTIONS,
     FILE_FORMATS,
     FORMATS,
+    MAX_FRAME_MS,
     MAX_FRAMES,
     MIN_FRAMES,
     Background,
@@ -24,7 +25,6 @@ from limner.server.openai.fields import Fields
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _MAX_MODEL_CHARS = 200
-_MAX_DURATION_MS = 2**31 - 1  # what is longer than a GIF can say is shortened to that
 _AUTHOR_NOT_USED = "'svg' was not used: no language model draws here, paths are traced"
 
 
@@ -132,7 +132,7 @@ def _inner(fields: Fields, sent: Mapping[str, Any], name: str, known: tuple[str,
 def _read_frames(fields: Fields, format: FileFormat) -> tuple[int, int]:
     """How many frames a GIF has, and how long each is shown, in ms."""
     n_frames = fields.whole_number("frame_count", MIN_FRAMES, MAX_FRAMES)
-    duration_ms = fields.whole_number("frame_duration_ms", 1, _MAX_DURATION_MS)
+    duration_ms = fields.whole_number("frame_duration_ms", 1, MAX_FRAME_MS)
     if format != "gif":
         for name, value in (("frame_count", n_frames), ("frame_duration_ms", duration_ms)):
             if value is not None:
