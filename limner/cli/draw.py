@@ -15,8 +15,6 @@ from limner.errors import InvalidRequest
 from limner.request import (
     SIZES,
     ImageRequest,
-    Size,
-    size_like,
 )
 from limner.studio import edit_of, variation_of
 
@@ -41,8 +39,7 @@ def draw(
             hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
         )
     output = Output.taken(how)
-    request = ImageRequest(prompt, size=Size.parse(size or _SIZE), **how)
-    drawing.run(request, output)
+    drawing.run(ImageRequest(prompt, **how), size, output)
 
 
 @click.command()
@@ -66,11 +63,9 @@ def edit(
 
     Without a mask and without transparency in IMAGE, all of it is drawn anew in its layout.
     """
-    output = Output.taken(how)
     source = edit_of(image, mask)
-    wanted = Size.parse(size) if size else size_like(source.pixels)
-    request = ImageRequest(prompt, size=wanted, source=source, **how)
-    drawing.run(request, output)
+    output = Output.taken(how)
+    drawing.run(ImageRequest(prompt, source=source, **how), size, output)
 
 
 @click.command()
@@ -78,7 +73,7 @@ def edit(
 @drawing.options(size=_SIZE)
 def vary(image: str, size: str | None, **how: Any) -> None:
     """Draw pictures like IMAGE, without a prompt, and print the path of each."""
-    output = Output.taken(how)
     source = variation_of(image)
-    request = ImageRequest("", size=Size.parse(size or _SIZE), source=source, **how)
-    drawing.run(request, output, name=f"{slug(Path(image).stem)}-variation")
+    output = Output.taken(how)
+    request = ImageRequest("", source=source, **how)
+    drawing.run(request, size, output, name=f"{slug(Path(image).stem)}-variation")

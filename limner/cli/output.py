@@ -19,7 +19,7 @@ STDOUT = "-"
 
 
 @dataclass(frozen=True)
-class Target:
+class OutputFile:
     """The file that one picture goes to."""
 
     path: Path
@@ -53,7 +53,7 @@ class Target:
 
 def plan(
     output: str | None, request: ImageRequest, name: str, format: FileFormat | None = None
-) -> list[Target]:
+) -> list[OutputFile]:
     """A target for each picture of `request`, whose seed is set, by its index.
 
     `output` is a file, a folder, "-" for the standard output, or None for the current folder;
@@ -86,14 +86,14 @@ def plan(
     return targets
 
 
-def stdout(format: FileFormat) -> Target:
+def stdout(format: FileFormat) -> OutputFile:
     """The standard output; an OutputError if it is a terminal, which cannot show a file."""
     if sys.stdout.isatty():
         raise OutputError(
             "The standard output is a terminal, which would show the bytes of the file",
             hint="send it to a file or a program: limner … -o - > FILE",
         )
-    return Target(Path(STDOUT), format, named=True, is_stdout=True)
+    return OutputFile(Path(STDOUT), format, named=True, is_stdout=True)
 
 
 def slug(prompt: str) -> str:
@@ -103,16 +103,18 @@ def slug(prompt: str) -> str:
     return short.rstrip("-") or "picture"
 
 
-def _in_folder(folder: Path, request: ImageRequest, name: str, format: FileFormat) -> list[Target]:
+def _in_folder(
+    folder: Path, request: ImageRequest, name: str, format: FileFormat
+) -> list[OutputFile]:
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}", hint=f"make it first: mkdir -p {folder}")
     path = folder / f"{name}-{request.seed}{files.ending(format)}"
-    return [Target(path, format, named=False) for path in _numbered(path, request.n)]
+    return [OutputFile(path, format, named=False) for path in _numbered(path, request.n)]
 
 
-def _as_named(path: Path, request: ImageRequest, asked: FileFormat | None) -> list[Target]:
+def _as_named(path: Path, request: ImageRequest, asked: FileFormat | None) -> list[OutputFile]:
     if path.exists() and not path.is_file():  # /dev/null, a pipe: all pictures go into it
-        return [Target(path, asked or "png", named=True)] * request.n
+        return [OutputFile(path, asked or "png", named=True)] * request.n
     format = files.format_from_path(path)
     if asked not in (None, format):
         raise InvalidRequest(
@@ -120,7 +122,7 @@ def _as_named(path: Path, request: ImageRequest, asked: FileFormat | None) -> li
             param="format",
             hint="leave out --format, or name a file that ends in " + files.ending(asked),
         )
-    return [Target(path, format, named=True) for path in _numbered(path, request.n)]
+    return [OutputFile(path, format, named=True) for path in _numbered(path, request.n)]
 
 
 def _numbered(path: Path, n: int) -> list[Path]:

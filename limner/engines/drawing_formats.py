@@ -20,7 +20,7 @@ def check_format(engine: Engine, request: ImageRequest, format: FileFormat) -> N
     if format in FORMATS:
         return
     name = format.upper()
-    if not engine.draws_flat_art:
+    if not engine.capabilities.flat_art:
         raise InvalidRequest(
             f"Engine {engine.name} draws no flat art, so its pictures cannot be {name}",
             param="output_format",

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.finish.palette import Floats
-
-Pixels = NDArray[np.uint8]
+from limner.arrays import Floats, Pixels
 
 # Of the random fields whose sum is the shift: nodes along the shorter side, and the standard
 # deviation in shares of it. The first moves parts against each other, the second bends lines.

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Floats, Ints, Pixels
 from limner.finish import colours, palette, regions
 from limner.finish.components import components
-from limner.finish.palette import Floats, Ints
 from limner.finish.sheets import Sheets, sheets
 
 _LONGEST = 3  # times the shorter side, of what is taken apart; more is shrunk
@@ -30,7 +29,7 @@ class Flat:
         return sheets(self.areas, self.picture, self.steep, clear_below=clear_below)
 
 
-def sampled(pixels: NDArray[np.uint8], side_px: int) -> Floats:
+def sampled(pixels: Pixels, side_px: int) -> Floats:
     """Premultiplied floats (h, w, 4) of about `side_px` on the shorter side."""
     height, width = pixels.shape[:2]
     scale = min(side_px / min(height, width), _LONGEST * side_px / max(height, width))

@@ -12,18 +12,17 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Ints, Pixels
 from limner.errors import InvalidRequest
 from limner.finish import contours, curves
 from limner.finish.colours import Paint, is_clear, squared_errors
 from limner.finish.components import components
-from limner.finish.palette import Floats, Ints
 from limner.finish.regions import blurred
 from limner.finish.segment import Flat, sampled, segmented
 from limner.finish.sheets import Sheets
 from limner.finish.svg_text import NAMESPACE
 from limner.request import Complexity
 
-Pixels = NDArray[np.uint8]
 MUCH_LOST = 0.25  # share of a picture's pixels; with more it is no flat art
 
 _UNIT = 2048  # of coordinates along the shorter side

@@ -12,10 +12,9 @@ import struct
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
+from limner.arrays import Pixels
 
 MAX_DELAY_MS = 655_350  # the delay is a 16-bit number of hundredths of a second
 _CLEAR = 255  # the index of clear pixels; the others are colours

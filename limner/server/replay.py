@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
+from limner.engines.events import Details
 from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn
@@ -49,8 +50,8 @@ def _read(serving: Service, id: str, base: str | None) -> tuple[Row, list[Drawn]
     """The row of request `id` and its pictures as files, at addresses below `base`."""
     row = serving.history.find(id) if serving.history else None
     try:
-        pictures = row["pictures"] if row else []
-        files = [(picture, serving.kept_picture(picture["file"])) for picture in pictures]
+        kept = row["pictures"] if row else []
+        files = [(picture, serving.kept_picture(picture["file"])) for picture in kept]
     except FileNotFoundError:
         row = None
     if row is None:
@@ -59,5 +60,6 @@ def _read(serving: Service, id: str, base: str | None) -> tuple[Row, list[Drawn]
     for picture, data in files:
         is_transparent = output.is_transparent(data, picture["format"])
         url = None if base is None else base + serving.links.address(picture["file"])
-        drawn.append(Drawn(data, is_transparent, url))
+        details = Details.from_json(picture["details"] or {})
+        drawn.append(Drawn(data, is_transparent, url, details))
     return row, drawn

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limner.errors import DataError
+from limner.errors import DataError, InvalidRequest
 from limner.finish import svg_text
 from limner.imaging import codec
+from limner.options import Options
 from limner.request import FileFormat
 from limner.storage.blobs.names import ENDINGS, PATTERN
 from limner.storage.db.adoption import adopt
@@ -35,6 +37,7 @@ class _Carried:
     made: Made
     prompt: str
     model: str
+    options: Options
 
 
 class Recovery:
@@ -81,6 +84,7 @@ class Recovery:
             prompt=carried.prompt,
             model=carried.model,
             drawn_s=seen.changed_s,
+            options=carried.options,
         )
         if id is None:
             return Outcome(file, None, "it is in the history, or about to be deleted")
@@ -105,7 +109,14 @@ def _carried(file: str, data: bytes) -> _Carried:
     if seed > _MAX_SEED or index >= 1000 or "prompt" not in text or not text.get("model"):
         raise DataError("what it carries of its request is not whole")
     made = Made(index, seed, None, width, height, format)
-    return _Carried(made, text["prompt"], text["model"])
+    return _Carried(made, text["prompt"], text["model"], _options(text.get("options", "{}")))
+
+
+def _options(text: str) -> Options:
+    try:
+        return Options(json.loads(text))
+    except (ValueError, RecursionError, AttributeError, TypeError, InvalidRequest):
+        raise DataError("the options that it carries cannot be read") from None
 
 
 def _format(file: str) -> FileFormat:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from limner.engines.base import Picture, Preview
+from limner.engines.events import Details, details_of
 from limner.errors import LimnerError
 from limner.finish import svg_text
 from limner.imaging import codec, gif
 from limner.request import FileFormat, Format
+from limner.service.context import Service
+from limner.service.queue.jobs import Job
+from limner.service.submission import Submission
 from limner.storage.db import history
-
-if TYPE_CHECKING:
-    from limner.service.context import Service
-    from limner.service.queue.jobs import Job
-    from limner.service.submission import Submission
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class OutputFile:
     data: bytes
     is_transparent: bool
     name: str | None = None
+    details: Details | None = None  # of whoever drew it
 
 
 def keep(
@@ -51,7 +51,7 @@ def keep(
     if has_address or job.record:
         with job.trace.during("storing", **about):
             name = _store(service, job.record, picture, file.data, submission.format)
-        file = OutputFile(file.data, file.is_transparent, name)
+        file = replace(file, name=name)
     job.n_kept += 1
     return file
 
@@ -65,17 +65,26 @@ def check_and_encode(
 
 
 def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
-    """A picture or a preview as a file of the size and format that was asked for."""
+    """A picture or a preview as a file of the size and format that was asked for.
+
+    A file that came with a picture is passed on unchanged if it is of both.
+    """
     size, format, options = submission.request.size, submission.format, submission.options
     if event.pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
-        event = replace(event, pixels=codec.resize(event.pixels, size.width, size.height))
+        pixels = codec.resize(event.pixels, size.width, size.height)
+        if isinstance(event, Picture):
+            event = replace(event, pixels=pixels, file=None)
+        else:
+            event = replace(event, pixels=pixels)
+    details = None
     if isinstance(event, Picture):
+        details = details_of(event)
         data = event.encode(format, options)
     else:  # of a stream, which has no other formats
         data = codec.encode(event.pixels, cast("Format", format), quality=options.compression)
     opaque = gif.HALF if format == "gif" else 255
-    is_transparent = format != "jpeg" and bool((event.pixels[..., 3] < opaque).any())
-    return OutputFile(data, is_transparent)
+    is_clear = format != "jpeg" and bool((event.pixels[..., 3] < opaque).any())
+    return OutputFile(data, is_clear, details=details)
 
 
 def is_transparent(data: bytes, format: FileFormat) -> bool:
@@ -115,7 +124,16 @@ def _write_row(
     format: FileFormat,
 ) -> None:
     height, width = picture.pixels.shape[:2]
-    made = history.Made(picture.index, picture.seed, picture.score, width, height, format)
+    details = details_of(picture)
+    made = history.Made(
+        picture.index,
+        picture.seed,
+        picture.score,
+        width,
+        height,
+        format,
+        details.as_json() if details else None,
+    )
     try:
         record.add(made, name, data)
     except BaseException:

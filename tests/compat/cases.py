@@ -145,6 +145,8 @@ CASES: Mapping[str, Case] = {
     "compatible": Case("the provider for servers like OpenAI's", Drawn(2, by="b64_json")),
     "gpt": Case("a WebP of `gpt-image-1`", _GPT),
     "gpt-plain": Case("`gpt-image-1`, the rest left to the server", Drawn(1, 1024, "b64_json")),
+    "empty-model": Case("an empty `model`, 512x512", Drawn(1, 512, "b64_json")),
+    "gpt-512": Case("`gpt-image-1` at 512x512", Drawn(1, 512, "b64_json")),
     "svg": Case("an SVG document", Document(512)),
     "gif": Case("a GIF of three frames", Drawn(1, 512, "b64_json", "GIF")),
     "dalle3": Case("`dall-e-3`, by address", Drawn(1, 1024)),

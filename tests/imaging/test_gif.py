@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.imaging import codec, gif
-from limner.imaging.codec import Pixels
 
 
 def _plain(colour: tuple[int, int, int, int], height: int = 8, width: int = 12) -> Pixels:

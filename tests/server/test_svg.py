@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,7 +275,7 @@ def test_replay_after_a_restart_is_the_same(tmp_path: Path, background: str) -> 
 
 
 def test_it_is_drawn_on_after_a_stop(tmp_path: Path, engine: GatedEngine) -> None:
-    engine.draws_flat_art = True
+    engine.capabilities = replace(engine.capabilities, flat_art=True)
     settings = make_settings(tmp_path, engine="gated")
     headers = {"x-limner-resume": "true", "x-client-request-id": "mine"}
     answers: list[httpx2.Response] = []

@@ -32,9 +32,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import decode_upload
-from limner.imaging.codec import Pixels
 from limner.imaging.decode_upload import Opened
 from limner.request import Edit, Size, Variation
 from limner.sampling import inpainting

@@ -7,12 +7,10 @@ from typing import Any
 from limner.request import (
     BACKGROUNDS,
     COMPLEXITIES,
+    DRAW_OPTIONS,
     FILE_FORMATS,
-    MAX_BEST_OF,
     MAX_FRAMES,
-    MAX_PICTURES,
     MAX_PREVIEWS,
-    MAX_SEED,
     MIN_FRAMES,
 )
 from limner.server.openai.moderations import MAX_INPUTS
@@ -43,31 +41,11 @@ _COMMON: dict[str, Schema] = {
         "description": "Any published name, or one of this server's own. It decides the shape "
         "of the answer; left out, the answer has the shape of DALL·E 2.",
     },
-    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PICTURES, "default": 1},
+    "n": DRAW_OPTIONS["n"].schema(),
     "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
-    "seed": {
-        "type": ["integer", "null"],
-        "minimum": 0,
-        "maximum": MAX_SEED,
-        "description": "The same seed draws the same pictures. An addition of limner's.",
-    },
-    "best_of": {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": MAX_BEST_OF,
-        "description": "So many are drawn for each picture, and the one is kept that fits the "
-        "prompt best by the model's own score. By default as many as the quality says. An "
-        "addition of limner's.",
-    },
-    "retry_below": {
-        "type": ["number", "null"],
-        "minimum": -1,
-        "maximum": 1,
-        "description": "A picture whose best score is below it is drawn once more, and the better "
-        "one kept. An addition of limner's.",
-    },
+    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below")},
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},
@@ -126,6 +104,30 @@ _MARKUP: Schema = {
     "description": "A PNG of the size of the picture: what is drawn on it is edited, and where it "
     "is clear the picture stays. Not together with a mask.",
 }
+
+_TEXT: Schema = {
+    "type": "string",
+    "description": "A data: URL, base64, or the address of a picture of this server",
+}
+_JSON_PICTURE: Schema = {
+    "anyOf": [
+        _TEXT,
+        {"type": "object", "properties": {"image_url": _TEXT}, "required": ["image_url"]},
+        {
+            "type": "object",
+            "properties": {
+                "image_url": {
+                    "type": "object",
+                    "properties": {"url": _TEXT},
+                    "required": ["url"],
+                }
+            },
+            "required": ["image_url"],
+        },
+        {"type": "object", "properties": {"b64_json": _TEXT}, "required": ["b64_json"]},
+    ]
+}
+_JSON_PICTURES: Schema = {"anyOf": [_JSON_PICTURE, {"type": "array", "items": _JSON_PICTURE}]}
 
 _IMAGES: Schema = {
     "type": "object",
@@ -222,16 +224,21 @@ EDITS = _route(
             )
         },
         **_json(
-            _object(
-                {
+            {
+                "type": "object",
+                "properties": {
                     **_DRAWING,
-                    "images": {"type": "array"},
-                    "mask": {"type": ["object", "null"]},
-                    "markup": {"type": ["object", "null"], "description": _MARKUP["description"]},
+                    "images": _JSON_PICTURES,
+                    "image": _JSON_PICTURES,
+                    "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
+                    "markup": {
+                        "anyOf": [_JSON_PICTURE, {"type": "null"}],
+                        "description": _MARKUP["description"],
+                    },
                 },
-                "prompt",
-                "images",
-            )
+                "required": ["prompt"],
+                "anyOf": [{"required": ["images"]}, {"required": ["image"]}],
+            }
         ),
     },
 )
