@@ -81,7 +81,9 @@ def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
         details = details_of(event)
         data = event.encode(format, options)
     else:  # of a stream, which has no other formats
-        data = codec.encode(event.pixels, cast("Format", format), quality=options.compression)
+        pixels = event.label.marked(event.pixels) if event.label else event.pixels
+        data = codec.encode(pixels, cast("Format", format), quality=options.compression)
+        data = event.label.attach(data) if event.label else data
     opaque = gif.HALF if format == "gif" else 255
     is_clear = format != "jpeg" and bool((event.pixels[..., 3] < opaque).any())
     return OutputFile(data, is_clear, details=details)
@@ -107,8 +109,10 @@ def _store(
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
     service.room.check()
-    name = service.links.store(data, format, keep=record is not None)
-    if record is not None:
+    if record is None:
+        name = service.links.store(data, format)
+    else:
+        name = service.links.keep(data, format, record.asked.id, picture.index)
         _write_row(service, record, picture, name, data, format)
         service.trim_history(len(data))
     service.metrics.worked(picture.model, "storing", time.monotonic() - started_s)

@@ -200,7 +200,7 @@ def test_history_replay_and_recovery(
         assert again.headers["idempotent-replayed"] == "true"
         assert first.json() | {"created": 0} == again.json() | {"created": 0}
     text = codec.read_text(_unpacked(first))
-    assert (text["prompt"], text["seed"]) == ("a cat", first.headers["x-limner-seed"])
+    assert (text["seed"], text["model"]) == (first.headers["x-limner-seed"], "testcard")
     if own.service.settings.store:
         return
     monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "lost"))

@@ -115,7 +115,7 @@ def read_sources(
     if overlays.markup:
         _open_markup(decoder, overlays.markup, first)
     original = Size(first.width, first.height)
-    with _refused(field):
+    with refused(field):
         if not is_edit:
             return Sources(decoder.variation(size), original, len(images))
         source = decoder.edit(size)
@@ -127,7 +127,7 @@ def read_sources(
 def _other(decoder: Decoder, raw: RawFile, field: str, size: Size | None) -> Pixels:
     """The pixels of a further picture of an edit, no larger than they are drawn at `size`."""
     _open(decoder, "image", raw, field, decode_upload.MAX_PIXELS)
-    with _refused(field):
+    with refused(field):
         return decoder.variation(size).pixels
 
 
@@ -216,12 +216,12 @@ def _bad_markup(reason: str) -> ApiError:
 
 
 def _open(decoder: Decoder, name: Upload, raw: RawFile, field: str, max_pixels: int) -> Header:
-    with _refused(field):
+    with refused(field):
         return decoder.open(name, raw.file, max_pixels)
 
 
 @contextmanager
-def _refused(field: str) -> Iterator[None]:
+def refused(field: str) -> Iterator[None]:
     """Turn a DataError of the upload `field` into the refusal that clients know."""
     try:
         yield
