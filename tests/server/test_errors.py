@@ -59,7 +59,7 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ({"moderation": "off"}, "moderation", VALUE, "'auto' and 'low'"),
         ({"response_format": "foo"}, "response_format", VALUE, r"one of \['b64_json', 'url'\]"),
         ({"response_format": {"type": "url"}}, "response_format", TYPE, "got an object"),
-        ({"output_format": "gif"}, "output_format", VALUE, "'png', 'jpeg', 'webp', and 'svg'"),
+        ({"output_format": "bmp"}, "output_format", VALUE, "'webp', 'gif', and 'svg'"),
         ({"output_compression": 101}, "output_compression", "integer_above_max_value", "<= 100"),
         (
             {"output_compression": 50},
