@@ -57,6 +57,7 @@ class Studio:
     def engine(self, name: str | None = None) -> Engine:
         """Engine `name`, or the one of the settings; loaded on first use."""
         name = name or self.settings.engine
+        name = settings_module.EARLIER_ENGINES.get(name, name)
         with self._lock:
             if name not in self._engines:
                 self._engines[name] = load(name, self.settings)
@@ -179,7 +180,7 @@ def generate(
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
-    picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
+    picture then carries. `engine` is the one of the settings unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
     is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
     engine declares (`limner models NAME` lists them). With `mark`, files show "AI" in a corner.
