@@ -22,7 +22,8 @@ from limner.engines.base import (
 )
 from limner.engines.registry import load
 from limner.errors import EngineError
-from limner.imaging.label import LabelPolicy, label_of, policy_of
+from limner.imaging.label import LabelPolicy, label_of
+from limner.imaging.label_policy import policy_of
 from limner.options import Options, Value
 from limner.request import (
     SIZES,

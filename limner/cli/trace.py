@@ -41,7 +41,7 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     from limner.finish import svg  # numpy and Pillow, which --help does not need
     from limner.imaging import decode_upload
     from limner.imaging.check import label_of_file
-    from limner.imaging.label import policy_of
+    from limner.imaging.label_policy import policy_of
 
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
     # A drawing of limner's stays one.
