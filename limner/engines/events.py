@@ -127,15 +127,15 @@ class Picture:
     def svg(self, complexity: Complexity = "medium") -> str:
         """The picture as an SVG document: paths and gradients, no raster and no script.
 
+        The prompt is its title and description, which screen readers read, at every label level.
         Meant for flat art; of anything else much is lost, which `finish.svg.traced` measures.
         """
         from limner.finish import svg
 
         text = self.text()
-        title = text.get("prompt", "")
         is_clear = bool((self.pixels[..., 3] < 255).any())
         about = text | {"background": "transparent" if is_clear else "opaque"}
-        document = svg.trace(self.pixels, complexity, title=title, metadata=about).decode()
+        document = svg.trace(self.pixels, complexity, title=self.prompt, metadata=about).decode()
         if self.label is None:
             return document
         return self.label.attach(self.label.marked_svg(document).encode()).decode()
