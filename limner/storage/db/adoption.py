@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from limner.storage.db.history import History, Made
+from limner.storage.db.history import INSERT_PICTURE, History, Made
 
 
 def adopt(
@@ -36,7 +36,7 @@ def adopt(
         ):
             return None
         run(
-            "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            INSERT_PICTURE,
             [
                 id,
                 made.number,
