@@ -29,6 +29,7 @@ from limner.server.openai.profiles import Catalogue, Container
 from limner.server.openapi import describe, docs_page
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
+    admin,
     files,
     history,
     home,
@@ -127,6 +128,13 @@ def _keyed() -> APIRouter:
     add(picture + "/star", pictures.unstar, methods=["DELETE"], **describe.UNSTAR)
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
+    admins: dict[str, Any] = {"methods": ["GET"], "dependencies": [Depends(_is_admin)]}
+    add("/admin/jobs", admin.jobs, **admins, **describe.ADMIN_JOBS)
+    add("/admin/keys", admin.keys, **admins, **describe.ADMIN_KEYS)
+    add("/admin/usage", admin.usage, **admins, **describe.ADMIN_USAGE)
+    add("/admin/training", admin.training, **admins, **describe.ADMIN_TRAINING)
+    sheet = "/admin/training/{run}/{stage}/sheet"
+    add(sheet, admin.sheet, **admins, **describe.ADMIN_SHEET)
     add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
     return router
 

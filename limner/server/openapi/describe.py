@@ -238,6 +238,30 @@ SESSION_BEGIN = _route(
     body=_json(_object({"key": {"type": "string"}}, "key")),
 )
 SESSION_END = _route("end_session", "End a visit", _json({"type": "object"}), 403, 503)
+_ADMIN = (401, 403, 503)
+ADMIN_JOBS = _route(
+    "admin_jobs", "Requests that are drawn or wait", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_KEYS = _route(
+    "admin_keys", "Keys, their scopes and limits", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_USAGE = _route(
+    "admin_usage",
+    "Pictures by key and day: days (1 to 90)",
+    _json({"type": "object"}),
+    400,
+    *_ADMIN,
+)
+ADMIN_TRAINING = _route(
+    "admin_training", "Training runs in LIMNER_HOME", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_SHEET = _route(
+    "admin_training_sheet",
+    "The newest page of samples of a stage",
+    {"image/png": {"schema": {"type": "string"}}},
+    404,
+    *_ADMIN,
+)
 MODELS = _route("list_models", "List the models", _json({"type": "object"}), 401)
 MODEL = _route("get_model", "Look a model up", _json({"type": "object"}), 401, 404)
 MODERATIONS = _route(

@@ -21,6 +21,7 @@ from limner.service.threads import Threads
 from limner.storage.db.keys import (
     NO_LIMITS,
     SCOPES,
+    Key,
     KeyStore,
     Limits,
     hash_of,
@@ -140,6 +141,10 @@ class Keys:
         # A server whose last key was revoked is closed, not open.
         self._is_open = not self._of_settings and not stored
         self._read_s = read_s
+
+    def stored(self) -> list[Key]:
+        """The keys that `limner keys` made, revoked ones too. Takes time."""
+        return self._store.all() if self._store else []
 
     def check(self, authorization: str | None) -> Holder:
         """Who sent this Authorization header; without any keys, anyone may do anything."""
