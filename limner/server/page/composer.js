@@ -27,7 +27,7 @@ export function Composer() {
     <textarea id="prompt" ref=${box} rows="2" maxlength="32000" placeholder=${t("promptHint")}
       value=${text} onInput=${(event) => { prompt.value = event.target.value; }}></textarea>
     <div class="row">
-      <button class="main" disabled=${busy || !text.trim()}>${t("draw")}</button>
+      <button class="main" disabled=${busy || !text.trim() || !modelNow()}>${t("draw")}</button>
       ${busy && html`<button type="button" class="stop" disabled=${job.value.isStopping}
         onClick=${stop}>${t(job.value.isStopping ? "stopping" : "stop")}</button>`}
       <${Limits} />

@@ -74,7 +74,12 @@ function Desk({ source }) {
     again();
   }
 
-  return html`<form class="desk" onSubmit=${draw} onKeyDown=${keys}>
+  useEffect(() => { // wherever the focus is: a button that was pressed may be off by now
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  });
+
+  return html`<form class="desk" onSubmit=${draw}>
     ${image ? html`<${Board} image=${image} size=${size} mask=${mask} pads=${pads} tool=${tool}
       brush=${brush} painted=${painted} onChange=${again} onPads=${setPads} />`
     : html`<div class="board-room"></div>`}

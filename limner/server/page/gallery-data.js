@@ -8,7 +8,7 @@ const PAGE = 40;
 export const UNDO_MS = 7000;
 
 // Pictures, the latest first, in chunks: a chunk that does not change is not drawn again.
-export const gallery = cell({ chunks: [], hasMore: true, isLoading: false, failure: null });
+export const gallery = cell({ chunks: [], hasMore: false, isLoading: false, failure: null });
 export const hasHistory = cell(true);
 export const filters = cell({ q: "", model: "", since: "", until: "", starred: "" });
 
@@ -68,7 +68,8 @@ export async function more() {
   } catch (failure) {
     if (asked !== visit) return;
     if (failure.code === "no_history") hasHistory.value = false;
-    const isEnd = failure.code === "no_history" || failure.code === "not_found";
+    // A window asks for a key then, and all begins anew.
+    const isEnd = ["no_history", "not_found"].includes(failure.code) || failure.status === 401;
     change({ isLoading: false, hasMore: !isEnd, failure: isEnd ? null : failure });
   }
 }

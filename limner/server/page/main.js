@@ -104,7 +104,9 @@ function Offline() {
   return is && html`<p class="notice bad" role="alert">${t("offline")}</p>`;
 }
 
-render(html`<${App} />`, document.getElementById("app"));
+const app = document.getElementById("app");
+app.replaceChildren(); // what was shown until now
+render(html`<${App} />`, app);
 document.getElementById("prompt").focus({ preventScroll: true });
 performance.mark("limner-shown");
 enter().then(() => performance.mark("limner-ready")).catch(() => {});

@@ -41,6 +41,9 @@ const PAINTERS = {
   line(draw, { points, size, erases }) {
     draw.globalCompositeOperation = erases ? "destination-out" : "source-over";
     draw.lineWidth = size;
+    draw.beginPath(); // a line without length would not be drawn: so a disc at its start
+    draw.arc(...points[0], size / 2, 0, 2 * Math.PI);
+    draw.fill();
     draw.beginPath();
     draw.moveTo(...points[0]);
     for (const point of points) draw.lineTo(...point);
