@@ -53,13 +53,14 @@ def opening(browser: Browser) -> Iterator[Opening]:
     complaints: list[str] = []
     contexts = []
 
-    def open_page(address: str, **options: Any) -> Page:
+    def open_page(address: str, *, is_watched: bool = True, **options: Any) -> Page:
         values: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", "accept_downloads": True}
         context = browser.new_context(**(values | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        watch(page, complaints)
+        if is_watched:
+            watch(page, complaints)
         page.goto(address)
         return page
 

@@ -252,7 +252,7 @@ def test_policy_allows_nothing_inline(site: Server, opening: Opening) -> None:
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert policy["require-trusted-types-for"] == "'script'"
     assert "unsafe" not in response.headers["content-security-policy"]
-    page = opening(site.url)
+    page = opening(site.url, is_watched=False)  # the browser complains of what is tried
     tried = page.evaluate(
         """() => new Promise((resolve) => setTimeout(() => {  // else the debugger's rights hold
           const said = [];
