@@ -140,10 +140,10 @@ def print_tables(figures: Row) -> None:
         ("shown", "the prompt takes words", ""),
         ("ready", "ready to draw", "300"),
     ):
-        cells = [
-            f"{1e3 * figures[f'{kind}seconds_{name}']:.0f} ({1e3 * figures[f'{kind}max_{name}']:.0f})"
-            for kind in ("", "filled_")
-        ]
+        cells = []
+        for kind in ("", "filled_"):
+            usual, most = figures[f"{kind}seconds_{name}"], figures[f"{kind}max_{name}"]
+            cells.append(f"{1e3 * usual:.0f} ({1e3 * most:.0f})")
         print(f"| {words} | {cells[0]} | {cells[1]} | {aim} |")
     longest, opening = figures["seconds_longest_task"], figures["seconds_longest_task_opening"]
     print(f"\nlongest task with {n} pictures: {1e3 * longest:.0f} ms while scrolling ", end="")

@@ -1,4 +1,4 @@
-"""Screenshots of every view, with pictures of the model that ships: python -m tests.page.screenshots
+"""Screenshots of every view with pictures of the model: python -m tests.page.screenshots
 
 Writes them into docs/images/ as WebP. `tests/page/test_screenshots.py` makes the same with test
 cards, so that a view that cannot be shown is noticed.
@@ -38,7 +38,7 @@ PROMPTS = (
     "a penguin",
 )
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-MAX_WIDTH = 1280
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[Path]:
@@ -50,6 +50,8 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
 
     def keep(page: Page, name: str) -> None:
         page.wait_for_load_state("networkidle")
+        page.evaluate("scrollTo(0, 0)")
+        page.mouse.move(0, 0)
         page.wait_for_timeout(700)  # what fades in
         made.append(_write(page.screenshot(), folder / f"{name}.webp"))
 
@@ -58,6 +60,8 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
     page.get_by_label("Seed").fill("11")
     draw(page, "a red fox")
     expect(tiles(page)).to_have_count(len(PROMPTS) + 1, timeout=180_000)
+    keep(page, "page-options")
+    page.get_by_text("Options", exact=True).click()
     keep(page, "page")
     window = open_first(page)
     keep(page, "page-picture")
@@ -80,7 +84,7 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
     keep(page, "page-compare")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    write_run(server.service.settings.home)
+    write_run(server.service.settings.home, (IMAGES.parent / "contact-sheet.png").read_bytes())
     page.get_by_role("link", name="Admin").click()
     expect(page.get_by_text("nano-2 · generator")).to_be_visible()
     keep(page, "page-admin")
@@ -109,7 +113,6 @@ def _write(data: bytes, path: Path) -> Path:
 
 def main() -> int:
     """Draw with the model, and write into docs/images/."""
-    folder = Path(__file__).parents[2] / "docs" / "images"
     with (
         tempfile.TemporaryDirectory() as home,
         running(make_settings(Path(home), engine="onnx")) as server,
@@ -119,7 +122,7 @@ def main() -> int:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        for path in shoot(server, browser, folder, model="nano"):
+        for path in shoot(server, browser, IMAGES, model="nano"):
             print(f"{path.name} {path.stat().st_size / 1e3:.0f} kB")
         browser.close()
     return 0

@@ -112,8 +112,8 @@ def filled(tmp_path: Path, site: Server) -> Server:
     return site
 
 
-def write_run(home: Path) -> None:
-    """A training run as `limner train` writes it."""
+def write_run(home: Path, sheet: bytes | None = None) -> None:
+    """A training run as `limner train` writes it, with the page of samples `sheet`."""
     folder = home / "training" / "nano-2" / "generator"
     (folder / "checkpoint").mkdir(parents=True)
     (folder / "checkpoint" / "config.json").write_text('{"loop": {"steps": 4000}}')
@@ -122,7 +122,8 @@ def write_run(home: Path) -> None:
         for step in range(20, 2000, 20)
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step"')
-    (folder / "sheet-001980.png").write_bytes(picture_file(256, 128, colour="#b3391fff"))
+    plain = picture_file(256, 128, colour="#b3391fff")
+    (folder / "sheet-001980.png").write_bytes(sheet or plain)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -188,7 +189,11 @@ def test_chinese(filled: Server, opening: Opening) -> None:
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     page.get_by_text("更多筛选").click()
     page.get_by_text("选项", exact=True).click()
-    english = page.evaluate("document.querySelector('main').innerText").replace("limner", "").replace("EN", "")
+    english = (
+        page.evaluate("document.querySelector('main').innerText")
+        .replace("limner", "")
+        .replace("EN", "")
+    )
     assert set(re.findall("[A-Za-z]{3,}", english)) <= {"testcard"}
     assert violations(page) == []
     page.get_by_role("button", name="EN", exact=True).click()
@@ -206,13 +211,12 @@ def test_every_word_is_there_in_both_languages(site: Server, opening: Opening) -
     assert used <= known
     page = opening(site.url)
     wrong = page.evaluate(
-        """async (address) => {
+        """async ([address, names]) => {
           const {t, setLanguage} = await import(address);
           setLanguage("zh");
-          return %s.filter((name) => !/[\\u4e00-\\u9fff]|^AI$/.test(t(name)));
-        }"""
-        % json.dumps(sorted(known)),
-        f"/page/{page_files.files().version}/words.js",
+          return names.filter((name) => !/[\\u4e00-\\u9fff]|^AI$/.test(t(name)));
+        }""",
+        [f"/page/{page_files.files().version}/words.js", sorted(known)],
     )
     assert wrong == []
 
@@ -245,7 +249,8 @@ def test_hostile_prompts_never_become_html(site: Server, opening: Opening) -> No
 def test_policy_allows_nothing_inline(site: Server, opening: Opening) -> None:
     response = site.http.get("/", headers={"accept": "text/html"})
     policy = dict(
-        part.strip().split(" ", 1) for part in response.headers["content-security-policy"].split(";")
+        part.strip().split(" ", 1)
+        for part in response.headers["content-security-policy"].split(";")
     )
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
@@ -279,7 +284,11 @@ def test_files_are_few_bytes_kept_for_good_and_of_one_version(site: Server) -> N
         assert response.headers["x-content-type-options"] == "nosniff"
         again = site.http.get(address, headers={"if-none-match": response.headers["etag"]})
         assert again.status_code == 304
-    for path in ("0000/main.js", f"{files.version}/index.html", f"{files.version}/../routes/page.py"):
+    for path in (
+        "0000/main.js",
+        f"{files.version}/index.html",
+        f"{files.version}/../routes/page.py",
+    ):
         assert site.http.get(f"/page/{path}").status_code == 404
     assert site.http.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
 

@@ -146,9 +146,7 @@ def test_mask_by_keyboard_alone(site: Server, opening: Opening, sources: list[An
     assert mask[0, 0] != 0
 
 
-def test_nothing_painted_draws_all_anew(
-    site: Server, opening: Opening, sources: list[Any]
-) -> None:
+def test_nothing_painted_draws_all_anew(site: Server, opening: Opening, sources: list[Any]) -> None:
     site.generate(prompt="a pear")
     page = opening(site.url)
     _draw(_begin(page))
@@ -178,6 +176,7 @@ def test_pulled_edges_widen_the_canvas(site: Server, opening: Opening, sources: 
     assert (source.mask[:, 256:] == 0).all()
     edited: Any = history(site)[0]
     assert edited["pictures"][0]["size"] == f"{256 + pulled}x288"
+    assert edited["pictures"][0]["parent"] == hashlib.sha256(_file(site)).hexdigest()
 
 
 def test_edits_are_a_tree_that_one_walks_back(site: Server, opening: Opening) -> None:
@@ -216,9 +215,7 @@ def _drop(page: Page, data: bytes, name: str, kind: str = "image/png") -> None:
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_own_picture_brings_its_settings_back(
-    site: Server, opening: Opening, format: str
-) -> None:
+def test_own_picture_brings_its_settings_back(site: Server, opening: Opening, format: str) -> None:
     words = 'a "pear" 梨 {x} \\'
     body = {"prompt": words, "model": "testcard", "seed": 2**60 + 1, "size": "384x256"}
     site.generate(**body, output_format=format)

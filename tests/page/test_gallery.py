@@ -27,7 +27,14 @@ def test_search_finds_prompts_dates_models_and_stars(site: Server, opening: Open
     page = opening(site.url)
     expect(tiles(page)).to_have_count(4)
     box = page.get_by_role("searchbox", name="Search the gallery")
-    for words, found in (("RED apple", 1), ("狐狸", 1), ("0%", 1), ("%", 1), ("a", 2), ("zebra", 0)):
+    for words, found in (
+        ("RED apple", 1),
+        ("狐狸", 1),
+        ("0%", 1),
+        ("%", 1),
+        ("a", 2),
+        ("zebra", 0),
+    ):
         box.fill(words)
         expect(tiles(page)).to_have_count(found)
     expect(page.get_by_text("No picture fits this search.")).to_be_visible()
@@ -191,7 +198,9 @@ def test_500_pictures_load_as_one_scrolls(site: Server, opening: Opening) -> Non
         page.mouse.wheel(0, 4000)
         page.wait_for_timeout(50)
     expect(tiles(page)).to_have_count(500)
-    assert len({link.get_attribute("href") for link in tiles(page).get_by_role("link").all()}) == 500
+    assert (
+        len({link.get_attribute("href") for link in tiles(page).get_by_role("link").all()}) == 500
+    )
 
 
 def fill(server: Server, n: int) -> None:

@@ -42,6 +42,7 @@ def test_key_is_typed_once_and_stored_nowhere(
     drawn(page)
     page.reload()
     expect(tiles(page)).to_have_count(1)
+    page.wait_for_function("document.querySelector('.tile img').naturalWidth === 320")
     [cookie] = page.context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (
         "limner_session",

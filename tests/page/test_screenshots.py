@@ -7,15 +7,13 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.page.screenshots import shoot
+from tests.page.screenshots import IMAGES, shoot
 from tests.server.helpers import Server
-
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def test_every_view_is_shown(site: Server, browser: Browser, tmp_path: Path) -> None:
     made = shoot(site, browser, tmp_path, model="testcard")
-    assert len(made) == 7
+    assert len(made) == 8
     for path in made:
         with Image.open(path) as image:
             colours = image.convert("RGB").getcolors(2**24)

@@ -118,6 +118,10 @@ def test_tree_is_found_by_hashes(own: Server) -> None:
     digest = hashlib.sha256(data).hexdigest()
     assert _found(own, sha256=digest) == ["first"]
     assert _found(own, parent=digest) == ["a hat"]
+    wider = [("image", ("a.png", picture_file(320), "image/png"))]
+    own.edit(wider, prompt="a meadow", parent=digest).raise_for_status()
+    assert _found(own, parent=digest) == ["a meadow", "a hat"]
+    assert_openai_error(own.edit(wider, parent="x"), 400, "invalid_value", "parent")
 
 
 def test_one_picture_is_deleted_and_the_last_takes_the_request(own: Server) -> None:
@@ -162,7 +166,7 @@ def test_formats_and_smaller_copies(own: Server) -> None:
         own.http.get(path, params={"format": "svg", "complexity": word}).text
         for word in ("low", "high")
     ]
-    assert all('viewBox' in text and "<script" not in text for text in drawings)
+    assert all("viewBox" in text and "<script" not in text for text in drawings)
     assert len(drawings[0]) < len(drawings[1])
     again = own.http.get(path, headers={"if-none-match": whole.headers["etag"]})
     assert again.status_code == 304

@@ -107,9 +107,7 @@ def test_revoked_key_and_ended_visit(keyed: tuple[Server, KeyStore, str]) -> Non
     server, store, key = keyed
     cookie, other = _cookie(_begin(server, key)), _cookie(_begin(server, key))
     address = server.url + HISTORY
-    ended = httpx2.delete(
-        f"{server.url}/session", headers=cookie | {"origin": server.url}
-    )
+    ended = httpx2.delete(f"{server.url}/session", headers=cookie | {"origin": server.url})
     assert ended.json()["deleted"] is True
     assert "Max-Age=0" in ended.headers["set-cookie"]
     assert_openai_error(httpx2.get(address, headers=cookie), 401, "session_ended")

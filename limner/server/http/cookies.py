@@ -7,6 +7,7 @@ pages of other ports of one host are the same site, and are told apart by `Origi
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
@@ -52,7 +53,7 @@ def take(request: Request, response: Response) -> None:
     response.delete_cookie(NAME, **_attributes(request))
 
 
-def _attributes(request: Request) -> dict[str, object]:
+def _attributes(request: Request) -> dict[str, Any]:
     base = urlsplit(urls.base(request, scope.service(request).settings))
     return {
         "path": base.path or "/",

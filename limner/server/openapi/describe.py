@@ -78,6 +78,12 @@ _DRAWING: dict[str, Schema] = {
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
 }
+_PARENT: Schema = {
+    "type": ["string", "null"],
+    "pattern": "^[0-9a-f]{64}$",
+    "description": "SHA-256 of the picture that the one sent was made of; the history tells it as "
+    "the parent. By default that of the file itself. An addition of limner's.",
+}
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 _IMAGES: Schema = {
@@ -159,11 +165,18 @@ EDITS = _route(
     *_DRAW_CODES,
     body={
         "multipart/form-data": {
-            "schema": _object({**_DRAWING, "image": _FILE, "mask": _FILE}, "prompt", "image")
+            "schema": _object(
+                {**_DRAWING, "image": _FILE, "mask": _FILE, "parent": _PARENT}, "prompt", "image"
+            )
         },
         **_json(
             _object(
-                {**_DRAWING, "images": {"type": "array"}, "mask": {"type": ["object", "null"]}},
+                {
+                    **_DRAWING,
+                    "images": {"type": "array"},
+                    "mask": {"type": ["object", "null"]},
+                    "parent": _PARENT,
+                },
                 "prompt",
                 "images",
             )
@@ -192,8 +205,9 @@ JOB_CANCEL = _route("cancel_job", "Stop a request", _json({"type": "object"}), 4
 _CODES = (400, 401, 403, 404, 503)
 HISTORY = _route(
     "list_history",
-    "What was drawn, the latest first: limit (1 to 100), after (an id); q (words of prompts), model, "
-    "since and until (dates or Unix times), starred (true or false), sha256 and parent (of files)",
+    "What was drawn, the latest first: limit (1 to 100), after (an id); q (words of prompts), "
+    "model, since and until (dates or Unix times), starred (true or false), sha256 and parent (of "
+    "files)",
     _json({"type": "object"}),
     *_CODES,
 )
@@ -201,9 +215,7 @@ HISTORY_ONE = _route("get_history", "One request of it", _json({"type": "object"
 HISTORY_DELETE = _route(
     "delete_history", "Delete a request and its pictures", _json({"type": "object"}), *_CODES
 )
-_PICTURE_FILE = {
-    f"image/{kind}": {"schema": {"type": "string"}} for kind in (*FORMATS, "svg+xml")
-}
+_PICTURE_FILE = {f"image/{kind}": {"schema": {"type": "string"}} for kind in (*FORMATS, "svg+xml")}
 KEPT_PICTURE = _route(
     "get_kept_picture",
     "The file of a picture of the history: format (png, jpeg, webp or svg), side (16 to 1024, of a "

@@ -56,7 +56,7 @@ function Desk({ source }) {
     const clear = await maskFile(canvas, pads, size);
     const { n, quality, background, seed } = options.value;
     const body = { model: modelNow().id, prompt: styled(text.trim()), n, quality, background, seed,
-      size: `${canvas.width}x${canvas.height}` };
+      size: `${canvas.width}x${canvas.height}`, parent: source.item?.sha256 };
     edit(body, new File([file], isWider ? "picture.png" : source.file?.name || "picture.png",
       { type: file.type }), clear);
   }

@@ -24,7 +24,7 @@ _MEDIA_TYPES = {format: f"image/{format}" for format in FORMATS} | {"svg": "imag
 # A file of a request never changes. One that was deleted may be seen again for this long.
 _CACHE = "private, max-age=86400, immutable"
 # An SVG that is opened alone may do nothing at all.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_POLICY = "default-src 'none'; sandbox"
 # Each holds a picture decoded; drawing goes first.
 _converting = CapacityLimiter(2)
 
@@ -89,9 +89,7 @@ async def _find(request: Request, id: str, index: str) -> Row:
     raise errors.no_picture(id, index[:20])
 
 
-def _made(
-    service: Service, row: Row, format: str, side: int | None, complexity: str
-) -> bytes:
+def _made(service: Service, row: Row, format: str, side: int | None, complexity: str) -> bytes:
     """The file of `row` as it is kept, or converted. Blocks; FileNotFoundError if it is gone."""
     data = service.kept_picture(row["file"])
     if format == row["format"] and side is None:
