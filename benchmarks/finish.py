@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner import settings
+from limner.arrays import Pixels
 from limner.data.emoji import art
 from limner.engines.base import Picture
 from limner.engines.transformer import engine, postprocess
@@ -40,7 +41,7 @@ from limner.errors import LimnerError
 from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.metrics import estimate, psnr
 from limner.finish import svg
-from limner.imaging.codec import Pixels, composite
+from limner.imaging.codec import composite
 from limner.request import ImageRequest, Size
 from limner.sampling.canvas import Canvas
 

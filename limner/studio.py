@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
 from limner.engines.base import (
+    NEVER,
+    CancelToken,
     Engine,
     Event,
     ImageTask,
+    Notice,
     Picture,
-    check_able,
-    load,
 )
+from limner.engines.registry import load
 from limner.errors import EngineError
+from limner.options import Options, Value
 from limner.request import (
+    SIZES,
     Background,
     Edit,
     ImageRequest,
@@ -53,6 +58,13 @@ class Studio:
                 self._engines[name] = load(name, self.settings)
             return self._engines[name]
 
+    def close(self) -> None:
+        """Close its engines; a second call does nothing. Nothing may be drawn any more."""
+        with self._lock:
+            engines, self._engines = list(self._engines.values()), {}
+        for engine in engines:
+            engine.close()
+
     def draw(self, request: ImageRequest, *, engine: str | None = None) -> Iterator[Event]:
         """Draw `request` and yield what happens as it happens.
 
@@ -61,17 +73,31 @@ class Studio:
         and not at the first event.
         """
         loaded = self.engine(engine)
-        check_able(loaded, request)
+        loaded.check(request)
         return _events(loaded, request.with_seed())
 
     def draw_together(
-        self, wanted: Sequence[ImageTask], *, engine: str | None = None
+        self,
+        tasks: Sequence[ImageTask],
+        cancel: CancelToken = NEVER,
+        *,
+        engine: str | None = None,
     ) -> Generator[tuple[ImageTask, Event]]:
-        """Draw pictures that may share a batch, of requests with a seed that the engine can draw.
+        """Draw pictures that may share a batch, of requests with a seed that passed `check`.
 
-        Every one that is not dropped is drawn, or this fails.
+        Every one that is not cancelled is drawn, or this fails.
         """
-        return _together(self.engine(engine), wanted)
+        return _together(self.engine(engine), tasks, cancel)
+
+    def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
+        """`request`, for which no size was asked, at the size that the engine draws it.
+
+        That is the size of a picture to edit, else 1024x1024, or the nearest one that there is.
+        """
+        rule, source = self.engine(engine).capabilities.sizes, request.source
+        if isinstance(source, Edit):
+            return replace(request, size=size_like(source.pixels, rule))
+        return replace(request, size=rule.nearest(SIZES[-1]))
 
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
         """Draw `request` and return its pictures in the order of their indexes."""
@@ -81,26 +107,40 @@ class Studio:
 
 
 def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
-    n_drawn = 0
+    n_drawn, remarks = 0, engine.capabilities.unused(request)
     with _room_for(engine, f"{request.n} x {request.size}"):
         for event in engine.generate(request):
+            yield from map(Notice, remarks)
+            remarks = []
             n_drawn += isinstance(event, Picture)
-            yield event
+            yield _with_options(event, request)
     n_wanted = len(request.indexes)
     if n_drawn != n_wanted:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
-def _together(engine: Engine, wanted: Sequence[ImageTask]) -> Generator[tuple[ImageTask, Event]]:
-    left = set(wanted)
-    with _room_for(engine, f"{len(wanted)} x {wanted[0].request.size}"):
-        for one, event in engine.draw(wanted):
+def _together(
+    engine: Engine, tasks: Sequence[ImageTask], cancel: CancelToken
+) -> Generator[tuple[ImageTask, Event]]:
+    left, begun = set(tasks), set[ImageTask]()
+    with _room_for(engine, f"{len(tasks)} x {tasks[0].request.size}"):
+        for task, event in engine.draw(tasks, cancel):
+            if task not in begun:  # a remark comes with the first event: no event, no answer yet
+                begun.add(task)
+                yield from ((task, Notice(t)) for t in engine.capabilities.unused(task.request))
             if isinstance(event, Picture):
-                left.discard(one)
-            yield one, event
-    if n_left := sum(not one.is_dropped() for one in left):
-        n = len(wanted)
+                left.discard(task)
+            yield task, _with_options(event, task.request)
+    if n_left := sum(not cancel.is_cancelled(task) for task in left):
+        n = len(tasks)
         raise EngineError(f"Engine {engine.name} drew {n - n_left} of {n} pictures")
+
+
+def _with_options(event: Event, request: ImageRequest) -> Event:
+    """`event`; a picture carries the options of its request, whichever engine drew it."""
+    if request.options and isinstance(event, Picture):
+        return replace(event, options=request.options)
+    return event
 
 
 @contextmanager
@@ -124,13 +164,15 @@ def generate(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
     picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
-    is kept; a score below `retry_below` (-1 to 1) is tried once more. Wrong values raise
+    is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
+    engine declares (`limner models NAME` lists them). Wrong values raise
     InvalidRequest, other failures the LimnerError that says what is the matter.
     """
     request = ImageRequest(
@@ -142,6 +184,7 @@ def generate(
         background,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
     )
     return _drawn(request, engine)
 
@@ -158,6 +201,7 @@ def edit(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
@@ -167,19 +211,19 @@ def edit(
     that cannot be read is a DataError.
     """
     source = edit_of(image, mask)
-    wanted = Size.parse(size) if size else size_like(source.pixels)
     request = ImageRequest(
         prompt,
         n,
-        wanted,
+        Size.parse(size) if size else SIZES[-1],
         quality,
         seed,
         background,
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
     )
-    return _drawn(request, engine)
+    return _drawn(request, engine, is_sized=bool(size))
 
 
 def vary(
@@ -192,6 +236,7 @@ def vary(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> list[Picture]:
     """Draw `n` pictures like `image`; all values are `generate`'s.
 
@@ -208,6 +253,7 @@ def vary(
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
     )
     return _drawn(request, engine)
 
@@ -236,9 +282,10 @@ def _pixels(image: Source) -> NDArray[np.uint8]:
     return image.pixels if isinstance(image, Picture) else image
 
 
-def _drawn(request: ImageRequest, engine: str | None) -> list[Picture]:
+def _drawn(request: ImageRequest, engine: str | None, *, is_sized: bool = True) -> list[Picture]:
     """The pictures of `request`, drawn as the settings of now say."""
-    return _studio(settings_module.load({"engine": engine})).pictures(request)
+    studio = _studio(settings_module.load({"engine": engine}))
+    return studio.pictures(request if is_sized else studio.sized(request))
 
 
 _shared: Studio | None = None

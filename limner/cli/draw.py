@@ -14,8 +14,6 @@ from limner.errors import InvalidRequest
 from limner.request import (
     SIZES,
     ImageRequest,
-    Size,
-    size_like,
 )
 from limner.studio import edit_of, variation_of
 
@@ -33,6 +31,7 @@ def draw(
     output: str | None,
     engine: str | None,
     show: bool,
+    engine_options: tuple[str, ...],
     **how: Any,  # the other fields of ImageRequest, which checks them and says what it takes
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
@@ -42,8 +41,7 @@ def draw(
             param="prompt",
             hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
         )
-    request = ImageRequest(prompt, size=Size.parse(size or _SIZE), **how)
-    drawing.run(request, output, engine, show)
+    drawing.run(ImageRequest(prompt, **how), size, output, engine, show, engine_options)
 
 
 @click.command()
@@ -64,6 +62,7 @@ def edit(
     output: str | None,
     engine: str | None,
     show: bool,
+    engine_options: tuple[str, ...],
     **how: Any,
 ) -> None:
     """Change the picture IMAGE by PROMPT and print the path of each result.
@@ -71,18 +70,24 @@ def edit(
     Without a mask and without transparency in IMAGE, all of it is drawn anew in its layout.
     """
     source = edit_of(image, mask)
-    wanted = Size.parse(size) if size else size_like(source.pixels)
-    request = ImageRequest(prompt, size=wanted, source=source, **how)
-    drawing.run(request, output, engine, show)
+    request = ImageRequest(prompt, source=source, **how)
+    drawing.run(request, size, output, engine, show, engine_options)
 
 
 @click.command()
 @click.argument("image")
 @drawing.options(size=_SIZE)
 def vary(
-    image: str, size: str | None, output: str | None, engine: str | None, show: bool, **how: Any
+    image: str,
+    size: str | None,
+    output: str | None,
+    engine: str | None,
+    show: bool,
+    engine_options: tuple[str, ...],
+    **how: Any,
 ) -> None:
     """Draw pictures like IMAGE, without a prompt, and print the path of each."""
     source = variation_of(image)
-    request = ImageRequest("", size=Size.parse(size or _SIZE), source=source, **how)
-    drawing.run(request, output, engine, show, name=f"{slug(Path(image).stem)}-variation")
+    request = ImageRequest("", source=source, **how)
+    name = f"{slug(Path(image).stem)}-variation"
+    drawing.run(request, size, output, engine, show, engine_options, name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,63 +14,34 @@ import click
 from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
-from limner.engines.base import Picture
+from limner.engines.base import Engine, Picture
+from limner.errors import InvalidRequest
+from limner.options import Options, OptionSpec
 from limner.request import (
-    BACKGROUNDS,
-    MAX_BEST_OF,
-    MAX_PICTURES,
-    QUALITIES,
+    DRAW_OPTIONS,
     SIDE_STEP,
     SIZES,
     ImageRequest,
+    Size,
 )
 from limner.studio import Studio
 
 _SIZE_HELP = f"{', '.join(map(str, SIZES))}, 1536x1024, or other multiples of {SIDE_STEP}."
+_METAVARS = {"retry_below": "SCORE"}
 
 
 def options(size: str) -> Callable[[Any], Any]:
     """The options of a command that draws; `size` says which one is taken by default."""
     found = [
-        click.option(
-            "-n",
-            type=int,
-            default=1,
-            show_default=True,
-            help=f"How many pictures, 1 to {MAX_PICTURES}.",
-        ),
+        *(_option(spec) for spec in DRAW_OPTIONS.values()),
         click.option("--size", metavar="WxH", help=f"{_SIZE_HELP}  [default: {size}]"),
         click.option(
-            "--quality",
-            metavar="|".join(QUALITIES),
-            default="medium",
-            show_default=True,
-            help="Higher takes longer.",
-        ),
-        click.option(
-            "--seed",
-            type=int,
-            help="The same seed draws the same pictures.  [default: random]",
-        ),
-        click.option(
-            "--best-of",
-            type=int,
-            help=f"Draw so many for each picture, 1 to {MAX_BEST_OF}, and keep the one that the "
-            "model scores best.  [default: by quality]",
-        ),
-        click.option(
-            "--retry-below",
-            type=float,
-            metavar="SCORE",
-            help="Draw a picture once more if its score, -1 to 1, is below this, and keep the "
-            "better one.",
-        ),
-        click.option(
-            "--background",
-            metavar="|".join(BACKGROUNDS),
-            default="auto",
-            show_default=True,
-            help="What is behind the subject.",
+            "--option",
+            "engine_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option of the engine; can be given several times. `limner models NAME` lists "
+            "those of an engine.",
         ),
         click.option(
             "-o",
@@ -89,24 +62,66 @@ def options(size: str) -> Callable[[Any], Any]:
     return decorate
 
 
+def _option(spec: OptionSpec) -> Callable[[Any], Any]:
+    """A field of ImageRequest, which checks it, as an option of a command."""
+    flag = f"-{spec.name}" if len(spec.name) == 1 else f"--{spec.name.replace('_', '-')}"
+    limits = f" {spec.low:g} to {spec.high:g}." if spec.name in ("n", "best_of") else ""
+    unset = f"  [default: {spec.unset}]" if spec.unset else ""
+    return click.option(
+        flag,
+        spec.name,
+        type={"integer": int, "number": float}.get(spec.kind, str),
+        metavar="|".join(spec.choices) or _METAVARS.get(spec.name),
+        default=spec.default,
+        show_default=spec.default is not None,
+        help=spec.description + limits + unset,
+    )
+
+
+def _engine_options(pairs: tuple[str, ...], engine: Engine) -> Options:
+    """Options as they are given, NAME=VALUE each; the last of a name counts."""
+    given = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign:
+            raise InvalidRequest(
+                f"--option {pair!r} has no value",
+                param="option",
+                hint=f"write it as --option {pair}=VALUE",
+            )
+        given[name.strip().replace("-", "_")] = text
+    return engine.capabilities.read_options(given, engine.name)
+
+
 def run(
     request: ImageRequest,
+    size: str | None,
     output: str | None,
     engine: str | None,
     show: bool,
+    engine_options: tuple[str, ...] = (),
     name: str | None = None,
 ) -> None:
-    """Draw `request` and print the path of each picture; `name` is for files without another."""
+    """Draw `request` and print the path of each picture; `name` is for files without another.
+
+    `size` is what was asked for; without one, the engine's own takes the place of the request's.
+    """
     started_s = time.monotonic()
+    request = replace(request, size=Size.parse(size)) if size else request
     request = request.with_seed()
     targets = plan(output, request, name or slug(request.prompt))
     studio = Studio(settings.load({"engine": engine}))
-    with progress.reporter() as report:
+    with closing(studio), progress.reporter() as report:
+        request = request if size else studio.sized(request)
+        if engine_options:
+            request = replace(request, options=_engine_options(engine_options, studio.engine()))
         for event in studio.draw(request):
             if isinstance(event, Picture):
                 written = targets[event.index].write(event)
                 with report.paused():
                     click.echo(os.fsencode(written))
+                    if event.revised_prompt:
+                        click.echo(f"drawn from: {event.revised_prompt}", err=True)
                     if show:
                         _show(event)
             else:

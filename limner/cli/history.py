@@ -113,7 +113,7 @@ def recover() -> None:
 
 
 def _open(*, recovering: bool = False) -> History:
-    from limner.storage.blobs.store import open_store
+    from limner.storage.blobs.opening import open_store
     from limner.storage.db.database import Database
     from limner.storage.db.history import History
     from limner.storage.reserve import Reserve

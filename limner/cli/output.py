@@ -17,7 +17,7 @@ MAX_SLUG_BYTES = 100
 
 
 @dataclass(frozen=True)
-class Target:
+class OutputFile:
     """The file that one picture goes to."""
 
     path: Path
@@ -45,8 +45,8 @@ class Target:
             path = self.path.with_stem(f"{self.path.stem}_{counter}")
 
 
-def plan(output: str | None, request: ImageRequest, name: str) -> list[Target]:
-    """A target for each picture of `request`, whose seed is set, by its index.
+def plan(output: str | None, request: ImageRequest, name: str) -> list[OutputFile]:
+    """a file for each picture of `request`, whose seed is set, by its index.
 
     `output` is a file, a folder, or None for the current folder; `name` begins the names of files
     in a folder. Raises OutputError if one of
@@ -75,18 +75,18 @@ def slug(prompt: str) -> str:
     return short.rstrip("-") or "picture"
 
 
-def _in_folder(folder: Path, request: ImageRequest, name: str) -> list[Target]:
+def _in_folder(folder: Path, request: ImageRequest, name: str) -> list[OutputFile]:
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}", hint=f"make it first: mkdir -p {folder}")
     path = folder / f"{name}-{request.seed}.png"
-    return [Target(path, "png", named=False) for path in _numbered(path, request.n)]
+    return [OutputFile(path, "png", named=False) for path in _numbered(path, request.n)]
 
 
-def _as_named(path: Path, request: ImageRequest) -> list[Target]:
+def _as_named(path: Path, request: ImageRequest) -> list[OutputFile]:
     if path.exists() and not path.is_file():  # /dev/null, a pipe: all pictures go into it
-        return [Target(path, "png", named=True)] * request.n
+        return [OutputFile(path, "png", named=True)] * request.n
     format = files.format_from_path(path)
-    return [Target(path, format, named=True) for path in _numbered(path, request.n)]
+    return [OutputFile(path, format, named=True) for path in _numbered(path, request.n)]
 
 
 def _numbered(path: Path, n: int) -> list[Path]:

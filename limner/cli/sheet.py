@@ -58,7 +58,9 @@ def sheet(
     font = chinese_font()
     if font is None:
         click.echo("note: no font with Chinese letters was found; they show as boxes", err=True)
-    painter = sheet_pages.Painter(Studio(chosen), quality, seed)
+    studio = Studio(chosen)
+    click.get_current_context().call_on_close(studio.close)
+    painter = sheet_pages.Painter(studio, quality, seed)
     wanted = sheet_pages.page(page, painter, sheet_pages.Art(chosen.home / "data") if art else None)
     pictures, texts = [], []
     for i, case in enumerate(wanted.cases):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.engines.base import Picture, Preview
 from limner.errors import DataError
@@ -38,7 +39,6 @@ _SIZE = SIZES[0]
 _ARTIST = "twemoji"
 _HATCH_PX = 12
 
-Pixels = NDArray[np.uint8]
 Tile = tuple[Pixels, str]  # straight RGBA, and what is written under it
 Case = dict[str, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from limner.cli.output import Target
+from limner.cli.output import OutputFile
 from limner.errors import OutputError
 from limner.request import COMPLEXITIES, Complexity
 from limner.storage import files
@@ -56,9 +56,9 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     )
 
 
-def _target(image: str, output: str | None) -> Target:
+def _target(image: str, output: str | None) -> OutputFile:
     path = Path(output) if output else Path(f"{Path(image).stem}.svg")
     if files.format_from_path(path) != "svg":
         raise OutputError(f"{path} cannot hold an SVG document", hint="name an .svg file")
     files.check_writable(path)
-    return Target(path, "svg", named=output is not None)
+    return OutputFile(path, "svg", named=output is not None)

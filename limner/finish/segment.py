@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from limner.arrays import Floats, Ints
 from limner.finish import colours, palette, regions
 from limner.finish.components import components
-from limner.finish.palette import Floats, Ints
 from limner.finish.sheets import Sheets, sheets
 
 _MISFIT = 0.05  # root mean square of what a plane may lack, over four channels together

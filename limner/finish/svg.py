@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Floats, Ints, Pixels
 from limner.errors import InvalidRequest
 from limner.finish import contours, curves
 from limner.finish.colours import Paint, is_clear, squared_errors
 from limner.finish.components import components
-from limner.finish.palette import Floats, Ints
 from limner.finish.regions import blurred
 from limner.finish.segment import segmented
 from limner.finish.sheets import Sheets
 from limner.request import Complexity
 
-Pixels = NDArray[np.uint8]
 NAMESPACE = "https://limner.invalid/ns"
 
 _UNIT = 2048  # of coordinates along the shorter side

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from limner.arrays import Pixels
 from limner.errors import DataError, InvalidRequest
 from limner.request import FORMATS, Format
 
 Method = Literal["area", "bicubic"]
-Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 64_000_000  # 8000x8000: four bytes each is 256 MB once decoded
 WHITE = (255, 255, 255)

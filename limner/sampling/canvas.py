@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from limner.arrays import Bools, Ints
 from limner.request import Size
-from limner.sampling.decoding import Bools
-from limner.sampling.sampling import Ints, spread_order
+from limner.sampling.sampling import spread_order
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 

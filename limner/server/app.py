@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match, Route
 
 from limner import __version__
 from limner.errors import LimnerError
@@ -70,7 +71,7 @@ def create_app(
         summary="The OpenAI Images API, drawn on this machine",
         lifespan=_lifespan,
         redirect_slashes=False,
-        # The doorway traces: it knows the path that was meant, and the id of the request.
+        # The middleware traces: it knows the path that was meant, and the id of the request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
@@ -81,14 +82,16 @@ def create_app(
         serving.engine_from_model,
         is_lenient=not settings.strict,
         own_container=cast("Container", settings.response_format),
+        capabilities={name: w.engine.capabilities for name, w in serving.workers.items()},
     )
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)
-    app.include_router(_keyed())
-    app.include_router(_open())
-    _handle_errors(app)
+    routers = _keyed(), _open()
+    for router in routers:
+        app.include_router(router)
+    _handle_errors(app, [route for router in routers for route in router.routes])
     app.add_middleware(
         RequestMiddleware,
         max_body_bytes=serving.max_upload_bytes,
@@ -216,8 +219,8 @@ async def _check_key(request: Request) -> None:
     request.state.headers = serving.limiter.headers(holder)
 
 
-def _handle_errors(app: FastAPI) -> None:
-    """Everything that goes wrong below the doorway, in the one envelope."""
+def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
+    """Everything that goes wrong below the middleware, in the one envelope."""
 
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:
@@ -235,8 +238,7 @@ def _handle_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         method, path = request.method, request.url.path
         if error.status_code == 405:
-            allowed = (error.headers or {}).get("Allow", "")
-            return _respond(errors.wrong_method(method, path, allowed))
+            return _respond(errors.wrong_method(method, path, _methods(routes, request)))
         if error.status_code == 404:
             return _respond(errors.not_found(method, path))
         return _respond(errors.ApiError(str(error.detail), status=error.status_code))
@@ -253,3 +255,12 @@ def _respond(error: errors.ApiError) -> Response:
         headers=error.headers,
         media_type="application/json",
     )
+
+
+def _methods(routes: list[BaseRoute], request: Request) -> str:
+    """The methods of a path. Starlette's own Allow has only those of the first route for it."""
+    methods: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
+from limner.engines.events import Details
 from limner.imaging import decode_upload
 from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
@@ -49,15 +50,16 @@ def _read(serving: Service, id: str, base: str | None) -> tuple[Row, list[Drawn]
     """The row of request `id` and its pictures as files, at addresses below `base`."""
     row = serving.history.find(id) if serving.history else None
     try:
-        names = [picture["file"] for picture in row["pictures"]] if row else []
-        files = [(name, serving.kept_picture(name)) for name in names]
+        kept = row["pictures"] if row else []
+        files = [(picture, serving.kept_picture(picture["file"])) for picture in kept]
     except FileNotFoundError:
         row = None
     if row is None:
         raise errors.drawn_elsewhere(id)
     drawn = []
-    for name, data in files:
+    for picture, data in files:
         is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
-        url = None if base is None else base + serving.links.address(name)
-        drawn.append(Drawn(data, is_transparent, url))
+        url = None if base is None else base + serving.links.address(picture["file"])
+        details = Details.from_json(picture["details"] or {})
+        drawn.append(Drawn(data, is_transparent, url, details))
     return row, drawn

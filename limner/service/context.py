@@ -8,8 +8,8 @@ from functools import partial
 
 from anyio import CapacityLimiter
 
+from limner.arrays import Pixels
 from limner.errors import LimnerError
-from limner.imaging.codec import Pixels
 from limner.service import memory
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
@@ -32,7 +32,7 @@ from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
 from limner.service.threads import Threads
 from limner.settings import Settings
-from limner.storage.blobs import store as pictures
+from limner.storage.blobs.opening import open_store
 from limner.storage.db import history, store_id
 from limner.storage.db.claims import Claims
 from limner.storage.db.clock import ClockWatch
@@ -67,7 +67,7 @@ class Service:
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
         self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
-        self._store = store = pictures.open_store(settings)
+        self._store = store = open_store(settings)
         self.history: history.History | None = None
         self.maintenance: Maintenance | None = None
         if settings.history:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limner.errors import DataError
+from limner.errors import DataError, InvalidRequest
 from limner.imaging import codec
+from limner.options import Options
 from limner.request import Format
 from limner.storage.blobs.names import ENDINGS, PATTERN
 from limner.storage.db.adoption import adopt
@@ -34,6 +36,7 @@ class _Carried:
     made: Made
     prompt: str
     model: str
+    options: Options
 
 
 class Recovery:
@@ -80,6 +83,7 @@ class Recovery:
             prompt=carried.prompt,
             model=carried.model,
             drawn_s=seen.changed_s,
+            options=carried.options,
         )
         if id is None:
             return Outcome(file, None, "it is in the history, or about to be deleted")
@@ -99,7 +103,14 @@ def _carried(file: str, data: bytes) -> _Carried:
     if seed > _MAX_SEED or index >= 1000 or "prompt" not in text or not text.get("model"):
         raise DataError("what it carries of its request is not whole")
     made = Made(index, seed, None, width, height, _format(file))
-    return _Carried(made, text["prompt"], text["model"])
+    return _Carried(made, text["prompt"], text["model"], _options(text.get("options", "{}")))
+
+
+def _options(text: str) -> Options:
+    try:
+        return Options(json.loads(text))
+    except (ValueError, RecursionError, AttributeError, TypeError, InvalidRequest):
+        raise DataError("the options that it carries cannot be read") from None
 
 
 def _format(file: str) -> Format:

@@ -22,14 +22,7 @@ from collections.abc import Callable
 from limner.errors import LimnerError
 from limner.request import Format
 from limner.storage.blobs.names import PATTERN, Names
-from limner.storage.blobs.store import (
-    HISTORY,
-    PASSING,
-    Found,
-    Part,
-    Seen,
-    Store,
-)
+from limner.storage.blobs.store import HISTORY, PASSING, Found, Part, Seen, Store
 from limner.storage.db.clock import uptime
 
 log = logging.getLogger("limner.server")

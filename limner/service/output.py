@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from limner.engines.base import Picture, Preview
+from limner.engines.events import Details, details_of
 from limner.errors import LimnerError
 from limner.imaging import codec
 from limner.request import Format
+from limner.service.context import Service
+from limner.service.queue.jobs import Job
+from limner.service.submission import Submission
 from limner.storage.db import history
-
-if TYPE_CHECKING:
-    from limner.service.context import Service
-    from limner.service.queue.jobs import Job
-    from limner.service.submission import Submission
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class OutputFile:
     data: bytes
     is_transparent: bool
     name: str | None = None
+    details: Details | None = None  # of whoever drew it
 
 
 def keep(
@@ -50,7 +49,7 @@ def keep(
     if has_address or job.record:
         with job.trace.during("storing", **about):
             name = _store(service, job.record, picture, file.data, submission.format)
-        file = OutputFile(file.data, file.is_transparent, name)
+        file = replace(file, name=name)
     job.n_kept += 1
     return file
 
@@ -64,15 +63,23 @@ def check_and_encode(
 
 
 def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
-    """A picture or a preview as a file of the size and format that was asked for."""
+    """A picture or a preview as a file of the size and format that was asked for.
+
+    A file that came with a picture is passed on unchanged if it is of both.
+    """
     size, pixels = submission.request.size, event.pixels
-    if pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
+    is_sized = pixels.shape[:2] == (size.height, size.width)
+    details = details_of(event) if isinstance(event, Picture) else None
+    file = event.file if isinstance(event, Picture) else None
+    if file is not None and is_sized and file.format == submission.format:
+        return OutputFile(file.data, bool((pixels[..., 3] < 255).any()), details=details)
+    if not is_sized:  # a preview may be smaller
         pixels = codec.resize(pixels, size.width, size.height)
     text = event.text() if isinstance(event, Picture) else None
     compression = None if submission.format == "png" else submission.compression
     data = codec.encode(pixels, submission.format, text, quality=compression)
     is_transparent = submission.format != "jpeg" and bool((pixels[..., 3] < 255).any())
-    return OutputFile(data, is_transparent)
+    return OutputFile(data, is_transparent, details=details)
 
 
 def _store(
@@ -102,7 +109,16 @@ def _write_row(
     format: Format,
 ) -> None:
     height, width = picture.pixels.shape[:2]
-    made = history.Made(picture.index, picture.seed, picture.score, width, height, format)
+    details = details_of(picture)
+    made = history.Made(
+        picture.index,
+        picture.seed,
+        picture.score,
+        width,
+        height,
+        format,
+        details.as_json() if details else None,
+    )
     try:
         record.add(made, name, data)
     except BaseException:

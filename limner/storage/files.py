@@ -37,7 +37,7 @@ def format_from_path(path: Path) -> FileFormat:
 
 
 def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
-    """Write `data` to `path` so that no reader, crash or full disk ever leaves a part of it.
+    """Write `data` to `path`, whole or not at all, whatever crashes or fills the disk.
 
     An existing file keeps its permissions and a link is followed, as with `cp`. A device or a
     pipe is written to directly, as it cannot be replaced. With `overwrite=False` an existing
@@ -132,7 +132,7 @@ def allocate(handle: int, n_bytes: int) -> None:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether a full disk may be behind `error` or what it was raised from."""
+    """Whether `error` or one of its causes can come from a full disk."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _NO_SPACE:
             return True

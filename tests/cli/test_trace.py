@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 import limner
+from limner.arrays import Pixels
 from limner.imaging import codec as px
 from tests.cli.conftest import Run
 
 CARD = ("--engine", "testcard", "--size", "256x256")
 
 
-def _logo() -> px.Pixels:
+def _logo() -> Pixels:
     pixels = np.zeros((120, 160, 4), np.uint8)
     pixels[20:100, 20:140] = [200, 30, 30, 255]
     pixels[40:80, 60:100] = [255, 255, 255, 255]

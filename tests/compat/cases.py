@@ -126,6 +126,8 @@ CASES: Mapping[str, Case] = {
     "compatible": Case("the provider for servers like OpenAI's", Drawn(2, by="b64_json")),
     "gpt": Case("a WebP of `gpt-image-1`", _GPT),
     "gpt-plain": Case("`gpt-image-1`, the rest left to the server", Drawn(1, 1024, "b64_json")),
+    "empty-model": Case("an empty `model`, 512x512", Drawn(1, 512, "b64_json")),
+    "gpt-512": Case("`gpt-image-1` at 512x512", Drawn(1, 512, "b64_json")),
     "dalle3": Case("`dall-e-3`, by address", Drawn(1, 1024)),
     "stream": Case("a stream with two previews", _stream("image_generation")),
     "async": Case("two requests at a time, asynchronously", _TWO),

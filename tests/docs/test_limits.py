@@ -13,7 +13,7 @@ from limner.server.bodies import body_memory, data_urls, decode_process, forms, 
 from limner.server.http import delivery, middleware
 from limner.server.openai import calls, images, moderations, profiles
 from limner.server.routes import history
-from limner.server.transport import connections, protocol
+from limner.server.transport import configuration, protocol
 from limner.service.queue import jobs
 from limner.settings import Settings
 from limner.storage.db import database
@@ -47,7 +47,7 @@ SAID = [
     f"| {protocol.MAX_SENT_AHEAD} | 400",
     f"| {protocol.HEAD_S:g} s | 408",
     f"over {middleware.SLOW_S:g} s of waiting | {protocol.MIN_BODY_BYTES_PER_S:,} bytes a second",
-    f"| {connections.IDLE_S:g} s | closed |",
+    f"| {configuration.IDLE_S:g} s | closed |",
     f"| {delivery.STALL_S:g} s | closed |",
     f"last {jobs.MAX_REMEMBERED:,} requests",
     f"While {jobs.MAX_UNSENT} finished pictures are unread",

@@ -29,6 +29,7 @@ from limner.request import (
     Variation,
 )
 from limner.storage.checkpoints.weights import find
+from tests.engines.cancelled import Cancelled
 
 pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 
@@ -135,15 +136,14 @@ def test_a_batch_has_room_for_so_many_rows(tiny_weights: Path) -> None:
     assert engine.batch_key(high).most == 16 // n_candidates < 16
 
 
-def test_dropped_ones_are_not_finished_and_the_others_are(tiny_weights: Path) -> None:
+def test_cancelled_ones_are_not_finished_and_the_others_are(tiny_weights: Path) -> None:
     engine = OnnxEngine(tiny_weights, threads=1)
-    dropped: list[ImageTask] = []
     request = ImageRequest("a cat", n=3, size=Size(384, 256), seed=1)
-    middle = ImageTask(request, 1, lambda: bool(dropped))
-    wanted = [ImageTask(request, 0), middle, ImageTask(request, 2)]
+    wanted = [ImageTask(request, index) for index in range(3)]
+    cancelled = Cancelled()
     finished = {}
-    for one, event in engine.draw(wanted):
-        dropped.append(middle)
+    for one, event in engine.draw(wanted, cancelled):
+        cancelled.tasks.add(wanted[1])
         if isinstance(event, Picture):
             finished[one.index] = event
     assert sorted(finished) == [0, 2]

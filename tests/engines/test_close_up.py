@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.engines.base import Picture
 from limner.engines.transformer.close_up import close_up
 from limner.engines.transformer.engine import OnnxEngine
-from limner.imaging.codec import Pixels
 from limner.request import Edit, ImageRequest, Size, size_of
 from limner.storage.checkpoints.weights import find
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from limner import settings
-from limner.engines import base
+from limner.engines import base, registry
 from limner.engines.base import (
     Notice,
     Picture,
@@ -257,13 +257,13 @@ def test_any_prompt_draws(engine: OnnxEngine, prompt: str) -> None:
 
 
 def test_the_settings_lead_to_it(tiny_weights: Path) -> None:
-    found = base.load("onnx", settings.load({"weights": str(tiny_weights), "threads": 1}))
+    found = registry.load("onnx", settings.load({"weights": str(tiny_weights), "threads": 1}))
     assert isinstance(found, OnnxEngine)
     assert (found.name, found.model) == ("onnx", tiny.NAME)
     assert isinstance(found, base.CountsTokens)
     assert [found.count_cells(size) for size in (SIZES[0], Size(1536, 1024))] == [16, 24]
     with pytest.raises(WeightsError, match="'no-such-weights'"):
-        base.load("onnx", settings.load({"weights": "no-such-weights"}))
+        registry.load("onnx", settings.load({"weights": "no-such-weights"}))
 
 
 # --- weights that cannot be drawn from ---

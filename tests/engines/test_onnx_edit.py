@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limner.arrays import Pixels
 from limner.engines.base import Picture, Preview, Progress
 from limner.engines.transformer.engine import OnnxEngine
-from limner.imaging.codec import Pixels, resize
+from limner.imaging.codec import resize
 from limner.request import (
     Edit,
     ImageRequest,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.engines.base import ImageTask, Picture, Preview, Progress
 from limner.engines.transformer.engine import OnnxEngine
-from limner.imaging.codec import Pixels
 from limner.request import ImageRequest, Size
 from limner.storage.checkpoints.weights import find
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from limner.engines import base
+from limner.engines import registry
 from tests.server.helpers import GatedEngine, Server, make_settings, running
 
 if TYPE_CHECKING:
@@ -93,10 +93,10 @@ def site(tmp_path: Path) -> Iterator[Server]:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
     """An engine that draws when told to, known to limner as "gated"."""
     engine = GatedEngine()
-    info = base.EngineInfo(
+    info = registry.EngineInfo(
         "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
     )
-    monkeypatch.setitem(base.ENGINES, "gated", info)
+    monkeypatch.setitem(registry.BUILT_IN, "gated", info)
     yield engine
     engine.let_all_go()
 

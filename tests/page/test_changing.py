@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from limner.engines.base import ImageTask
+from limner.engines.base import Capabilities, ImageTask
 from limner.engines.testcard import CardEngine
-from limner.request import Edit, Variation
+from limner.request import Edit, Size, SizeRule, Variation
 from tests.page.conftest import Opening
 from tests.page.steps import history, open_first, prompt, say, tiles
 from tests.server.helpers import HISTORY, Server, picture_file
@@ -269,12 +269,34 @@ def test_pasted_picture_is_taken(site: Server, opening: Opening) -> None:
     expect(page.get_by_role("dialog", name="Change a picture")).to_be_visible()
 
 
-def test_model_that_cannot_edit_says_so(
+def test_what_a_model_cannot_do_is_greyed_with_the_reason(
     site: Server, opening: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.generate(prompt="a pear")
-    monkeypatch.setattr(CardEngine, "abilities", ())
-    window = open_first(opening(site.url))
+    only_small = SizeRule(choices=(Size(256, 256), Size(384, 256)))
+    monkeypatch.setitem(
+        site.app.state.catalogue.capabilities, "testcard", Capabilities(sizes=only_small)
+    )
+    page = opening(site.url)
+    page.get_by_text("Options", exact=True).click()
+    expect(page.get_by_role("radio", name="Clear")).to_be_disabled()
+    expect(page.get_by_text("testcard draws no clear background.")).to_be_visible()
+    expect(page.get_by_role("radio", name="Large")).to_be_disabled()
+    expect(page.get_by_role("radio", name="Wide")).to_be_disabled()
+    expect(page.get_by_role("radio", name="Landscape")).to_be_enabled()
+    expect(page.get_by_text("testcard does not draw every size.").first).to_be_visible()
+    window = open_first(page)
     expect(window.get_by_role("button", name="Change", exact=True)).to_be_disabled()
     expect(window.get_by_role("button", name="Variations")).to_be_disabled()
     expect(window.get_by_text("testcard draws from text only")).to_be_visible()
+
+
+def test_model_without_masks_has_no_brush(
+    site: Server, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.generate(prompt="a pear")
+    able = Capabilities(edit=True)
+    monkeypatch.setitem(site.app.state.catalogue.capabilities, "testcard", able)
+    window = _begin(opening(site.url))
+    expect(window.get_by_role("radio", name="Brush")).to_be_disabled()
+    expect(window.get_by_text("testcard keeps to no mask")).to_be_visible()

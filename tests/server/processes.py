@@ -21,7 +21,7 @@ import httpx2
 from limner import settings as settings_module
 from limner.service.history_recovery import Recovery
 from limner.storage.blobs.names import Names
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import FOLDER, History
 from limner.storage.db.keys import signing_key

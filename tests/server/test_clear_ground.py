@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from limner.imaging.codec import Pixels
+from limner.arrays import Pixels
 from tests.server.helpers import VARIATIONS, Server, make_settings, open_picture, running
 
 RED = (220, 30, 40, 255)

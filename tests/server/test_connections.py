@@ -15,7 +15,7 @@ import pytest
 
 from limner.server.http import middleware
 from limner.server.http.proxies import Proxies, peer, subscriber
-from limner.server.transport import connections, protocol
+from limner.server.transport import configuration, connections, protocol
 from limner.service.telemetry.log_floods import OnceAMinute
 from tests.server.helpers import GENERATIONS, Server, make_settings, running, wait_until
 from tests.server.processes import serving
@@ -129,7 +129,7 @@ def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
         (middleware, "SLOW_S", 0.3),
         (middleware, "DRAIN_S", 0.3),
         (connections, "LOOK_S", 0.05),
-        (connections, "IDLE_S", 0.3),
+        (configuration, "IDLE_S", 0.3),
     ):
         monkeypatch.setattr(module, name, value)
     with running(make_settings(tmp_path)) as server:

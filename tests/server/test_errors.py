@@ -164,6 +164,12 @@ def test_wrong_method(server: Server, method: str, path: str) -> None:
     assert response.headers["allow"] == "POST"
 
 
+def test_wrong_method_names_all_that_are_right(server: Server) -> None:
+    response = server.http.request("PUT", "/v1/images/history/x")
+    assert_openai_error(response, 405, "method_not_supported")
+    assert response.headers["allow"] == "DELETE, GET"
+
+
 @pytest.mark.parametrize("path", ["/v1", "/v1/foo", "/v1/images", "/v1/images/edit", "/../x"])
 def test_unknown_address(server: Server, path: str) -> None:
     response = server.http.post(path, json={"prompt": "a cat"})

@@ -22,7 +22,7 @@ import httpx2
 import pytest
 
 from limner.storage.blobs import s3
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import FILE
 from limner.storage.db.keys import KeyStore
 from tests.postgres import PostgresServer

@@ -190,8 +190,8 @@ def test_pictures_of_other_keys_are_not_there(tmp_path: Path) -> None:
 def test_models_say_what_they_can(server: Server) -> None:
     models = {one["id"]: one for one in server.http.get("/v1/models").json()["data"]}
     about = models["testcard"]["limner"]
-    assert about["abilities"] == ["draw", "edit", "vary"]
-    assert about["is_default"]
+    assert about == {"engine": "testcard", "is_default": True, "styles": []}
+    assert models["testcard"]["capabilities"]["edit"]
     assert "limner" not in models["dall-e-2"]
     assert server.http.get("/v1/models/testcard").json()["limner"] == about
 

@@ -17,7 +17,7 @@ from limner.engines.base import BatchKey, ImageTask, Picture
 from limner.request import SIZES, ImageRequest, Size
 from limner.service.access.auth import Holder
 from limner.service.queue.fair_queue import FairQueue, has_room
-from limner.service.queue.jobs import Job
+from limner.service.queue.jobs import Job, JobContext
 from limner.service.queue.worker import Worker
 from limner.studio import Studio
 from tests.server.helpers import (
@@ -36,7 +36,7 @@ def _jobs(
 ) -> list[Job]:
     async def make() -> list[Job]:  # a job belongs to an event loop
         request = ImageRequest("a cat", n=n, size=size, seed=1)
-        return [Job(request, holder, id, is_stream=is_stream) for holder, id in named]
+        return [Job(request, JobContext(id, holder), is_stream=is_stream) for holder, id in named]
 
     return asyncio.run(make())
 
@@ -231,7 +231,7 @@ def test_one_picture_of_another_key_does_not_wait_for_ten(
 async def _drawn(
     worker: Worker, requests: list[tuple[Holder, ImageRequest]]
 ) -> list[list[Picture]]:
-    jobs = [worker.submit(request, holder) for holder, request in requests]
+    jobs = [worker.submit(request, JobContext(holder=holder)) for holder, request in requests]
 
     async def pictures(job: Job) -> list[Picture]:
         return [event async for event in job.events() if isinstance(event, Picture)]

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from limner.service.links import LinkGone, Links
-from limner.storage.blobs.store import PASSING, Folder
+from limner.storage.blobs.folder import Folder
+from limner.storage.blobs.store import PASSING
 from limner.storage.db.database import Database
 from limner.storage.db.keys import signing_key
 from tests.server.helpers import (

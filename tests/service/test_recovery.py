@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import pytest
 
 from limner.cli.serve import DRAIN_S
 from limner.engines.testcard import CardEngine
-from limner.storage.blobs.store import open_store
+from limner.imaging import codec
+from limner.options import OptionSpec
+from limner.storage.blobs.opening import open_store
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
@@ -126,7 +129,7 @@ from limner.engines.testcard import CardEngine
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()
 """
@@ -412,11 +415,45 @@ def test_engine_that_may_not_draw_again_is_not_asked_to(
         wait_until(lambda: engine.started)
         server.service.interrupt()
         engine.let_all_go()
-    engine.repeatable = False
+    engine.capabilities = replace(engine.capabilities, repeatable=False)
     with running(settings) as server:
         assert _job(server.url)["status"] == "interrupted"
         refused = server.ask({"x-limner-resume": "true"})
         assert_openai_error(refused, 400, "unsupported_operation", "x-limner-resume")
+    assert engine.started == ["a cat"]
+
+
+def test_options_are_drawn_with_after_a_restart(tmp_path: Path, engine: GatedEngine) -> None:
+    ink = OptionSpec("ink", "choice", "Its colour.", choices=("red", "blue"))
+    engine.capabilities = replace(engine.capabilities, options=(ink,))
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url, model="gated", ink="blue")
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    with running(settings) as server:
+        wait_until(lambda: _job(server.url)["status"] == "done")
+        [picture] = _job(server.url)["pictures"]
+        data = httpx2.get(picture["url"]).content
+    assert codec.read_text(data)["options"] == '{"ink": "blue"}'
+
+
+def test_what_the_engine_no_longer_takes_is_not_drawn_on(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    before = engine.capabilities
+    steps = OptionSpec("steps", "integer", "Passes.", 1, 50)
+    engine.capabilities = replace(before, options=(steps,))
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url, model="gated", steps=5)
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    engine.capabilities = before
+    with running(settings) as server:
+        assert _job(server.url)["status"] == "interrupted"
     assert engine.started == ["a cat"]
 
 

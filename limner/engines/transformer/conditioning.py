@@ -4,15 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from limner.arrays import Bools, Ints, Pixels
 from limner.engines.transformer.image_codes import encoded
 from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.imaging.codec import Pixels
 from limner.request import Edit, ImageRequest
 from limner.sampling import inpainting
 from limner.sampling.canvas import Canvas, kept
-from limner.sampling.decoding import Bools
 from limner.sampling.inpainting import Placed
-from limner.sampling.sampling import Ints
 
 # Of a picture that is drawn anew, the share of cells that stay: chosen by looking at results.
 _KEPT_OF_EDIT = 0.08

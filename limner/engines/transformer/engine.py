@@ -8,8 +8,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from limner.arrays import Bools, Floats, Ints, Pixels
 from limner.engines.base import (
+    NEVER,
     BatchKey,
+    CancelToken,
+    Capabilities,
     Engine,
     Event,
     ImageTask,
@@ -33,23 +37,9 @@ from limner.request import (
 )
 from limner.sampling import ground, inpainting
 from limner.sampling.canvas import Canvas, Window, plan
-from limner.sampling.decoding import (
-    Bools,
-    Known,
-    Partial,
-    count_steps,
-    draw_codes,
-    filled_in,
-)
+from limner.sampling.decoding import Known, Partial, count_steps, draw_codes, filled_in
 from limner.sampling.revising import count_revise_steps, revise_codes
-from limner.sampling.sampling import (
-    DRAWING,
-    REVISING,
-    Floats,
-    Ints,
-    SamplingConfig,
-    uniforms,
-)
+from limner.sampling.sampling import DRAWING, REVISING, SamplingConfig, uniforms
 from limner.text.styles import Style, in_style
 from limner.text.text_tokenizer import NULL
 
@@ -70,6 +60,7 @@ class _Job:
     """A picture under way."""
 
     one: ImageTask
+    cancel: CancelToken
     start: Start
     config: SamplingConfig
     prompt: Ints  # (1, T)
@@ -80,6 +71,11 @@ class _Job:
     score: float = 0.0  # of the best candidate so far
     n_tried: int = 0  # candidates that are drawn
     remark: str = ""  # what is to be said of the finished picture
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.cancel.is_cancelled(self.one)
 
     @cached_property
     def n_steps(self) -> int:
@@ -108,7 +104,6 @@ class OnnxEngine(Engine):
     """
 
     name = "onnx"
-    abilities = ("edit", "vary")
 
     def __init__(self, folder: Path, threads: int = 0, batch: int = 8) -> None:
         """Raises WeightsError if the folder is missing, damaged, or of another kind."""
@@ -127,6 +122,16 @@ class OnnxEngine(Engine):
             SceneDrawer(self.network, self.styles) if draws_scenes(self.network) else None
         )
         self._batch = batch
+        self.capabilities = Capabilities(
+            edit=True,
+            vary=True,
+            mask=True,
+            max_batch=max(1, min(batch, _MAX_ROWS)),
+            previews=True,
+            transparent=True,
+            flat_art=self.draws_flat_art,
+            score=True,
+        )
         self._text = lru_cache(_MAX_TEXTS)(self._read_text)
         self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
         self._parts: WeakKeyDictionary[ImageRequest, CloseUp | None] = WeakKeyDictionary()
@@ -139,44 +144,46 @@ class OnnxEngine(Engine):
         """Text tokens of a prompt, before any cut."""
         return len(self.network.text_tokenizer.encode(text))
 
-    def batch_key(self, one: ImageTask) -> BatchKey:
+    def batch_key(self, task: ImageTask) -> BatchKey:
         """Pictures from text share by quality and length of text, whatever their sizes."""
-        if one.request.source is not None or self.scene(one) is not None:
-            return BatchKey(one, 1)
-        config = self._config(one.request)
-        key = config, self._prompt(one).shape[1]
+        if task.request.source is not None or self.scene(task) is not None:
+            return BatchKey(task, 1)
+        config = self._config(task.request)
+        key = config, self._prompt(task).shape[1]
         return BatchKey(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures that share; see `engines.base.Engine`."""
-        if cut_outs := [one for one in wanted if _is_cut_out(one.request)]:
-            for one in cut_outs:
-                yield from self._cut_out(one)
-            wanted = [one for one in wanted if one not in cut_outs]
-            if not wanted:
+        if cut_outs := [task for task in tasks if _is_cut_out(task.request)]:
+            for task in cut_outs:
+                yield from self._cut_out(task)
+            tasks = [task for task in tasks if task not in cut_outs]
+            if not tasks:
                 return
-        if len(wanted) == 1 and (scene := self.scene(wanted[0])):
-            yield from self._draw_scene(wanted[0], scene)
+        if len(tasks) == 1 and (scene := self.scene(tasks[0])):
+            yield from self._draw_scene(tasks[0], scene, cancel)
             return
-        if len(wanted) == 1 and (part := self._close_up(wanted[0].request)):
-            yield from self._draw_part(wanted[0], part)
+        if len(tasks) == 1 and (part := self._close_up(tasks[0].request)):
+            yield from self._draw_part(tasks[0], part, cancel)
             return
-        jobs = [self._job(one) for one in wanted]
+        jobs = [self._job(task, cancel) for task in tasks]
         for job in jobs:
             if job.one.index == 0:
                 yield from ((job.one, Notice(text)) for text in self._remarks(job))
         yield from self._draw_window(jobs, 0)
         for job in jobs:
             least = job.one.request.retry_below
-            if least is not None and job.score < least and not job.one.is_dropped():
+            if least is not None and job.score < least and not job.is_cancelled:
                 yield from self._try_again(job)
         yield from self._revise(jobs, 0)
         for job in jobs:
             for i in range(1, len(job.windows)):
-                if not job.one.is_dropped():
+                if not job.is_cancelled:
                     yield from self._draw_window([job], i)
                     yield from self._revise([job], i)
-            if not job.one.is_dropped():
+            if not job.is_cancelled:
                 finished = self._finish(job)
                 yield job.one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
                 if job.remark:
@@ -189,10 +196,12 @@ class OnnxEngine(Engine):
             self._parts[request] = close_up(request)
         return self._parts[request]
 
-    def _draw_part(self, one: ImageTask, part: CloseUp) -> Iterator[tuple[ImageTask, Event]]:
+    def _draw_part(
+        self, one: ImageTask, part: CloseUp, cancel: CancelToken
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw a part of an edit, and set it into the whole."""
-        task = ImageTask(part.request, one.index, one.is_dropped)
-        for _, event in self.draw([task]):
+        task = ImageTask(part.request, one.index, one.id)  # equal to `one`, and cancelled with it
+        for _, event in self.draw([task], cancel):
             if isinstance(event, Picture | Preview):
                 whole = part.pasted(event.pixels)
                 if one.request.background == "opaque":
@@ -207,7 +216,9 @@ class OnnxEngine(Engine):
             return None
         return self._scenes.scene(one)
 
-    def _draw_scene(self, one: ImageTask, scene: Scene) -> Iterator[tuple[ImageTask, Event]]:
+    def _draw_scene(
+        self, one: ImageTask, scene: Scene, cancel: CancelToken
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw a scene by itself; one candidate unless the request asks for more."""
         assert self._scenes
         request, config = one.request, self.sampling(one.request.quality)
@@ -228,7 +239,7 @@ class OnnxEngine(Engine):
             if scores.max() > best:
                 best, codes = float(scores.max()), partial.codes[scores.argmax()]
             tries += 1
-        if one.is_dropped():
+        if cancel.is_cancelled(one):
             return
         px = min(scene.layout.columns, scene.layout.rows) * cell_px(self.network)
         n_passes = 1 if min(request.size.width, request.size.height) <= px * _FACTOR else 2
@@ -239,7 +250,7 @@ class OnnxEngine(Engine):
 
     def _scene_picture(
         self, scene: Scene, codes: Ints, size: Size, n_passes: int, is_flat: bool
-    ) -> codec.Pixels:
+    ) -> Pixels:
         assert self._scenes
         small, px = self._scenes.pixels(scene, codes), cell_px(self.network)
         left, top, right, bottom = scene.box
@@ -256,7 +267,7 @@ class OnnxEngine(Engine):
         config = self.sampling(request.quality)
         return replace(config, n_candidates=request.best_of or config.n_candidates)
 
-    def _job(self, one: ImageTask) -> _Job:
+    def _job(self, one: ImageTask, cancel: CancelToken) -> _Job:
         request = one.request
         begun = self._starts.get(request)
         if begun is None:
@@ -264,6 +275,7 @@ class OnnxEngine(Engine):
         hidden = begun.hidden_of(one.seed, one.index)
         return _Job(
             one,
+            cancel,
             begun,
             self._config(request),
             self._prompt(one),
@@ -295,7 +307,7 @@ class OnnxEngine(Engine):
             yield from self._told(jobs, i, partial)
         parts = np.split(partial.codes, len(jobs))
         for job, codes in zip(jobs, parts, strict=True):
-            best = self._choose(job, codes) if i == 0 and not job.one.is_dropped() else 0
+            best = self._choose(job, codes) if i == 0 and not job.is_cancelled else 0
             places = job.windows[i].places
             job.codes[places], job.drawn[places] = codes[best], True
 
@@ -415,7 +427,7 @@ class OnnxEngine(Engine):
         scores: Floats = self.network.embed_image(codes) @ wanted[0]
         return scores
 
-    def _preview(self, job: _Job, i: int, partial: Partial) -> codec.Pixels:
+    def _preview(self, job: _Job, i: int, partial: Partial) -> Pixels:
         """The canvas with window `i` as it stands now, first candidate."""
         places = job.windows[i].places
         codes, drawn = job.codes.copy(), job.drawn.copy()
@@ -443,9 +455,7 @@ class OnnxEngine(Engine):
         yield one, Notice(remark or _NOTHING_DRAWN)
         yield one, Picture(pixels, request.prompt, one.seed, one.index, self.model)
 
-    def _picture(
-        self, codes: Ints, job: _Job, n_passes: int, *, is_flat: bool = False
-    ) -> codec.Pixels:
+    def _picture(self, codes: Ints, job: _Job, n_passes: int, *, is_flat: bool = False) -> Pixels:
         """Codes (n_cells, n_groups) of the canvas as the picture that was asked for."""
         start = job.start
         if start.placed is not None:
@@ -459,7 +469,7 @@ class OnnxEngine(Engine):
         return whole
 
 
-def _on(whole: codec.Pixels, scene: Scene, request: ImageRequest) -> codec.Pixels:
+def _on(whole: Pixels, scene: Scene, request: ImageRequest) -> Pixels:
     """A scene's picture on the ground that its prompt names, or that the request asks for."""
     ground = scene.ground or ((255, 255, 255) if request.background == "opaque" else None)
     if ground is None or request.background == "transparent":
@@ -480,7 +490,7 @@ def _is_cut_out(request: ImageRequest) -> bool:
     )
 
 
-def _without_ground(pixels: codec.Pixels) -> tuple[codec.Pixels, str]:
+def _without_ground(pixels: Pixels) -> tuple[Pixels, str]:
     """A picture with its ground clear; else the same picture, and what to say of it."""
     found = ground.cleared(pixels)
     return (pixels, _GROUND_STAYS) if found is None else (found, "")

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Ints
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.sampling.canvas import Canvas
-from limner.sampling.sampling import Ints
 
 Array = NDArray[np.float32]
 

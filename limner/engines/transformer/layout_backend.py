@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Ints
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.errors import WeightsError
 from limner.planning.layout import Layout
 from limner.sampling.cells import Places
 from limner.sampling.layout_decoding import LayoutShape
-from limner.sampling.sampling import Floats, Ints
 
 Told = tuple[NDArray[Any], Ints]
 

@@ -9,11 +9,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from limner.arrays import Bools, Floats, Ints
 from limner.engines import cores
 from limner.engines.transformer.tiling import MOST_PX, in_bands
 from limner.errors import WeightsError
-from limner.sampling.decoding import Bools, Shape
-from limner.sampling.sampling import Floats, Ints
+from limner.sampling.decoding import Shape
 from limner.storage.checkpoints import quantised, weights
 from limner.text.text_tokenizer import TextTokenizer
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from limner.arrays import Ints
 from limner.engines.transformer.onnx_backend import OnnxNetwork
 from limner.errors import WeightsError
 from limner.planning import plan
@@ -19,7 +20,7 @@ class OnnxPlanner:
             )
         self._network = network
 
-    def score(self, ids: plan.Ints) -> plan.Scores:
+    def score(self, ids: Ints) -> plan.Scores:
         """Scores of tokens (B, T); see `planner.PlannerScores`."""
         return self._network.run("planner", ids=ids)
 

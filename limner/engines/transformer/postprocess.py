@@ -5,6 +5,7 @@ from math import ceil, floor
 import numpy as np
 from PIL import Image
 
+from limner.arrays import Ints, Pixels
 from limner.engines.transformer.conditioning import Start
 from limner.engines.transformer.image_codes import Array, cell_px, decoded
 from limner.engines.transformer.onnx_backend import OnnxNetwork
@@ -15,7 +16,6 @@ from limner.request import Size
 from limner.sampling import inpainting
 from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
-from limner.sampling.sampling import Ints
 
 _FACTOR = 4  # of one pass of the upscalers
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
@@ -26,7 +26,7 @@ _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look 
 
 def picture(
     network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
-) -> codec.Pixels:
+) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
 
     is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
@@ -50,7 +50,7 @@ def picture(
 
 def picture_in(
     network: OnnxNetwork, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
-) -> codec.Pixels:
+) -> Pixels:
     """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
 
     Only what lies around the hidden cells is enlarged: the cost follows what is drawn.
@@ -89,7 +89,7 @@ def picture_in(
 
 def scene_picture(
     network: OnnxNetwork, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
-) -> codec.Pixels:
+) -> Pixels:
     """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
 
     box: the picture's place on the canvas in pixels of `small`. is_flat: as for `picture`.
@@ -107,7 +107,7 @@ def scene_picture(
     )
 
 
-def _flat(small: Array, side: int, width: int, height: int, box: Box) -> codec.Pixels:
+def _flat(small: Array, side: int, width: int, height: int, box: Box) -> Pixels:
     """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
 
     side: pixels of the whole small picture's shorter side, which say how much it is enlarged
@@ -152,7 +152,7 @@ def _lines(
     return first, last, max(first / cell_px + shift, 0.0), min(last / cell_px + shift, end - start)
 
 
-def _whole_numbers(picture: Array) -> codec.Pixels:
+def _whole_numbers(picture: Array) -> Pixels:
     """(4, H, W) in [0, 1] as the network draws it to uint8 (H, W, 4), both premultiplied."""
     whole = np.empty((*picture.shape[1:], 4), np.uint8)
     for channel, plane in enumerate(picture):

@@ -11,6 +11,7 @@ from math import ceil
 
 import numpy as np
 
+from limner.arrays import Floats, Ints
 from limner.data.colours import RGB_FROM_NAME
 from limner.engines.base import ImageTask
 from limner.engines.transformer.layout_backend import OnnxLayoutNetwork
@@ -24,7 +25,7 @@ from limner.sampling import cells
 from limner.sampling.canvas import Box
 from limner.sampling.decoding import Partial
 from limner.sampling.layout_decoding import CAPTION, draw_layout
-from limner.sampling.sampling import Floats, Ints, SamplingConfig, step_sizes, uniforms
+from limner.sampling.sampling import SamplingConfig, step_sizes, uniforms
 from limner.text.styles import Style, in_style
 from limner.text.text_tokenizer import NULL
 

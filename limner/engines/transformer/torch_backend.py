@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from limner.arrays import Bools, Floats, Ints
 from limner.model.layout_transformer import Elements, LayoutTransformer, Told
 from limner.model.transformer import EncodedText, Transformer, TransformerConfig
 from limner.sampling.cells import Places
-from limner.sampling.decoding import Bools, Shape
+from limner.sampling.decoding import Shape
 from limner.sampling.layout_decoding import LayoutShape
-from limner.sampling.sampling import Floats, Ints
 
 
 def shape_of(transformer: Transformer) -> Shape:

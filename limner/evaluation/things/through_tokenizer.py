@@ -1,15 +1,11 @@
 """True pictures to codes and back, by the weights that draw: what no transformer can better."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from limner.arrays import Pixels
 from limner.engines.transformer.conditioning import start
 from limner.engines.transformer.engine import OnnxEngine
 from limner.engines.transformer.postprocess import picture
 from limner.request import ImageRequest, Variation, size_of
 from limner.studio import Studio
-
-Pixels = NDArray[np.uint8]
 
 
 class ThroughTokenizer:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from limner.engines.capabilities import unused_images
 from limner.errors import LimnerError
+from limner.options import Options
 from limner.request import (
     BACKGROUNDS,
+    DRAW_OPTIONS,
     FORMATS,
-    MAX_BEST_OF,
     MAX_PICTURES,
     MAX_PREVIEWS,
     MAX_SEED,
@@ -37,7 +39,8 @@ from limner.service.submission import Strictness, Submission
 
 # Not of OpenAI's API; these change what is drawn here.
 OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
-# Clients of other servers send these. They change nothing, and a notice says so.
+# Clients of other servers send these. They are options of the engines that declare them
+# (`_options`); else they change nothing, and a notice says so.
 UNUSED_NAMES = frozenset(
     [
         "negative_prompt",
@@ -56,6 +59,14 @@ UNUSED_NAMES = frozenset(
 )
 # Addressed to a client library or a proxy, which passes them on by mistake.
 _IGNORED_NAMES = frozenset(["timeout", "request_timeout"])
+# What other servers call an option, and its name here.
+_ALIASES = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "cfg_scale": "guidance",
+    "true_cfg_scale": "guidance",
+    "sampler": "scheduler",
+}
 EXTRAS = OWN_NAMES | UNUSED_NAMES | _IGNORED_NAMES
 _COMMON = frozenset(
     [
@@ -128,11 +139,11 @@ def read_generation(fields: Fields, catalogue: Catalogue) -> Call:
     """Understand the body of /v1/images/generations."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
-    fields.check_known(_GENERATION_NAMES, UNUSED_NAMES)
+    options = _read_options(fields, target, _GENERATION_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     n = _read_n(fields, target)
     fields.choice("style", ("vivid", "natural"))
-    return _read_rest(fields, target, prompt, n)
+    return _read_rest(fields, target, prompt, n, options)
 
 
 def read_edit(
@@ -150,18 +161,17 @@ def read_edit(
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     # Neither several pictures nor a body in JSON were there before the GPT image models.
     target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
-    fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
+    options = _read_options(fields, target, _EDIT_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     fit = partial(_size_if_valid, fields, target)
     sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=image_field)
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
-    n_more = sources.n_images - 1
-    if n_more:
-        others = "the other one was" if n_more == 1 else f"the other {n_more} were"
-        fields.notice(f"The first picture was edited; {others} not used")
+    max_images = target.capabilities.max_images
+    if sources.n_images > max_images:
+        fields.notice(unused_images(sources.n_images - max_images, max_images))
     parent = _read_parent(fields) or images[0].sha256()
-    return replace(_read_rest(fields, target, prompt, n, sources), parent=parent)
+    return replace(_read_rest(fields, target, prompt, n, options, sources), parent=parent)
 
 
 def read_variation(
@@ -170,7 +180,7 @@ def read_variation(
     """Understand the body of /v1/images/variations, its picture included."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
-    fields.check_known(_VARIATION_NAMES, UNUSED_NAMES)
+    options = _read_options(fields, target, _VARIATION_NAMES)
 
     def fit(original: Size) -> Size | None:
         return _size_if_valid(fields, target, None)
@@ -186,6 +196,7 @@ def read_variation(
         seed=seed,
         background="opaque" if target.is_dalle else "auto",
         source=sources.source,
+        options=options,
         **_read_choosing(fields),
     )
     return Call(
@@ -220,7 +231,12 @@ def _read_n(fields: Fields, target: Target) -> int:
 
 
 def _read_rest(
-    fields: Fields, target: Target, prompt: str, n: int, sources: Sources | None = None
+    fields: Fields,
+    target: Target,
+    prompt: str,
+    n: int,
+    options: Options,
+    sources: Sources | None = None,
 ) -> Call:
     quality = read_quality(fields, target)
     background = _read_background(fields, target)
@@ -238,7 +254,16 @@ def _read_rest(
     source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
-        prompt, n, size, quality, seed, background, previews, source, **_read_choosing(fields)
+        prompt,
+        n,
+        size,
+        quality,
+        seed,
+        background,
+        previews,
+        source,
+        options=options,
+        **_read_choosing(fields),
     )
     return Call(
         target,
@@ -269,10 +294,24 @@ def _read_seed(fields: Fields) -> int | None:
 
 def _read_choosing(fields: Fields) -> dict[str, Any]:
     """How the best of several drawings is to be chosen, as fields of an ImageRequest."""
-    return {
-        "best_of": fields.whole_number("best_of", 1, MAX_BEST_OF),
-        "retry_below": fields.number("retry_below", -1, 1),
-    }
+    names = ("best_of", "retry_below")
+    return {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
+
+
+def _read_options(fields: Fields, target: Target, known: frozenset[str]) -> Options:
+    """What is given of the options that the engine declares, for this server's own names.
+
+    Every other name must be in `known`, or is refused or passed over with a notice.
+    """
+    specs = {spec.name: spec for spec in target.capabilities.options} if target.own else {}
+    name_of: dict[str, str] = {}  # the field that each option is read from
+    for name in sorted(fields.values, key=lambda name: name in _ALIASES):  # own names go first
+        option = _ALIASES.get(name, name)
+        if option in specs and name not in known and fields.given(name):
+            name_of.setdefault(option, name)
+    fields.check_known(known | set(name_of.values()), UNUSED_NAMES | specs.keys())
+    values = {option: fields.option(specs[option], name) for option, name in name_of.items()}
+    return Options({option: value for option, value in values.items() if value is not None})
 
 
 def _read_compression(fields: Fields, format: Format) -> int | None:

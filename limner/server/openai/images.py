@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Literal, Protocol
 
+from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import decode_upload
 from limner.request import Edit, Size, Variation
@@ -62,8 +63,8 @@ def read_sources(
     """Check uploads and decode what is drawn from; all that can be wrong is an ApiError.
 
     `fit` says of the size of the first picture at which size it will be drawn, if that is known:
-    it is decoded no larger. Of further pictures only the headers are read, as they are not drawn
-    from.
+    it is decoded no larger, and so are further ones that the engine draws from. Of the rest only
+    the headers are read.
     """
     if not images:
         raise f.missing(field)
@@ -83,17 +84,29 @@ def read_sources(
         check(raw, field)
         headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
         budget -= headers[-1].n_pixels
-    if len(images) > 1:  # the last one is open: the first is drawn from
-        _open(decoder, "image", images[0], field, decode_upload.MAX_PIXELS)
     first = headers[0]
+    size = fit(Size(first.width, first.height))
+    used = images[1 : target.capabilities.max_images] if is_edit else ()
+    others = tuple(_other(decoder, raw, field, size) for raw in used)
+    if len(images) > 1:  # another one is open: the first is drawn from
+        _open(decoder, "image", images[0], field, decode_upload.MAX_PIXELS)
     if is_dalle2:
         _check_dalle_picture(first, field, needs_alpha=is_edit and mask is None)
     if mask:
         _open_mask(decoder, mask, first)
     original = Size(first.width, first.height)
     with _refused(field):
-        decode = decoder.edit if is_edit else decoder.variation
-        return Sources(decode(fit(original)), original, len(images))
+        if not is_edit:
+            return Sources(decoder.variation(size), original, len(images))
+        source = decoder.edit(size)
+        return Sources(replace(source, others=others) if others else source, original, len(images))
+
+
+def _other(decoder: Decoder, raw: RawFile, field: str, size: Size | None) -> Pixels:
+    """The pixels of a further picture of an edit, no larger than they are drawn at `size`."""
+    _open(decoder, "image", raw, field, decode_upload.MAX_PIXELS)
+    with _refused(field):
+        return decoder.variation(size).pixels
 
 
 def _check_dalle_file(raw: RawFile, field: str) -> None:

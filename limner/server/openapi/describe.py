@@ -6,11 +6,9 @@ from typing import Any
 
 from limner.request import (
     BACKGROUNDS,
+    DRAW_OPTIONS,
     FORMATS,
-    MAX_BEST_OF,
-    MAX_PICTURES,
     MAX_PREVIEWS,
-    MAX_SEED,
 )
 from limner.server.openai.moderations import MAX_INPUTS
 from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
@@ -40,31 +38,11 @@ _COMMON: dict[str, Schema] = {
         "description": "Any published name, or one of this server's own. It decides the shape "
         "of the answer; left out, the answer has the shape of DALL·E 2.",
     },
-    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PICTURES, "default": 1},
+    "n": DRAW_OPTIONS["n"].schema(),
     "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
-    "seed": {
-        "type": ["integer", "null"],
-        "minimum": 0,
-        "maximum": MAX_SEED,
-        "description": "The same seed draws the same pictures. An addition of limner's.",
-    },
-    "best_of": {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": MAX_BEST_OF,
-        "description": "So many are drawn for each picture, and the one is kept that fits the "
-        "prompt best by the model's own score. By default as many as the quality says. An "
-        "addition of limner's.",
-    },
-    "retry_below": {
-        "type": ["number", "null"],
-        "minimum": -1,
-        "maximum": 1,
-        "description": "A picture whose best score is below it is drawn once more, and the better "
-        "one kept. An addition of limner's.",
-    },
+    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below")},
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},
@@ -85,6 +63,29 @@ _PARENT: Schema = {
     "the parent. By default that of the file itself. An addition of limner's.",
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+_TEXT: Schema = {
+    "type": "string",
+    "description": "A data: URL, base64, or the address of a picture of this server",
+}
+_JSON_PICTURE: Schema = {
+    "anyOf": [
+        _TEXT,
+        {"type": "object", "properties": {"image_url": _TEXT}, "required": ["image_url"]},
+        {
+            "type": "object",
+            "properties": {
+                "image_url": {
+                    "type": "object",
+                    "properties": {"url": _TEXT},
+                    "required": ["url"],
+                }
+            },
+            "required": ["image_url"],
+        },
+        {"type": "object", "properties": {"b64_json": _TEXT}, "required": ["b64_json"]},
+    ]
+}
+_JSON_PICTURES: Schema = {"anyOf": [_JSON_PICTURE, {"type": "array", "items": _JSON_PICTURE}]}
 
 _IMAGES: Schema = {
     "type": "object",
@@ -170,16 +171,18 @@ EDITS = _route(
             )
         },
         **_json(
-            _object(
-                {
+            {
+                "type": "object",
+                "properties": {
                     **_DRAWING,
-                    "images": {"type": "array"},
-                    "mask": {"type": ["object", "null"]},
+                    "images": _JSON_PICTURES,
+                    "image": _JSON_PICTURES,
                     "parent": _PARENT,
+                    "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
                 },
-                "prompt",
-                "images",
-            )
+                "required": ["prompt"],
+                "anyOf": [{"required": ["images"]}, {"required": ["image"]}],
+            }
         ),
     },
 )

@@ -8,6 +8,7 @@ import { dateOf, language, t } from "./words.js";
 
 const EVERY_MS = 5000;
 const DAYS = 30;
+const ABILITIES = ["edit", "vary", "mask", "transparent", "previews", "score"];
 const DAY_MS = 86_400_000;
 
 export function Admin() {
@@ -37,8 +38,8 @@ export function Admin() {
         <${Usage} rows=${now.usage} /></${Part}>
       <${Part} title=${t("keys")} none=${!now.keys.length && t("noKeys")}>
         <${Keys} keys=${now.keys} /></${Part}>
-      <${Part} title=${t("loadedModels")}><p>${models.value.map(({ id, limner }) =>
-    `${id} (${limner.engine}: ${limner.abilities.join(", ")})`).join(" · ")}</p></${Part}>
+      <${Part} title=${t("loadedModels")}><p>${models.value.map(({ id, limner, capabilities }) =>
+    `${id} (${limner.engine}: ${ABILITIES.filter((name) => capabilities[name]).join(", ")})`).join(" · ")}</p></${Part}>
       <${Part} title=${t("training")} none=${!now.training.length && t("noRuns")}>
         <div class="runs">${now.training.map((one) => html`<${Run} key=${one.run + one.stage}
           one=${one} />`)}</div></${Part}>`}

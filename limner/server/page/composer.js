@@ -3,7 +3,7 @@ import { limits } from "./api.js";
 import { html, useCell, useLayoutEffect, useRef } from "./html.js";
 import { generate, isBusy, job, stop } from "./job.js";
 import {
-  bodyNow, choose, DEFAULTS, modelNow, models, options, prompt, SHAPES, SIDES, sizeOf,
+  bodyNow, can, choose, DEFAULTS, draws, modelNow, models, options, prompt, SHAPES, SIDES, sizeOf,
 } from "./options.js";
 import { Choice } from "./parts.js";
 import { t } from "./words.js";
@@ -56,10 +56,18 @@ function Fold() {
 function Fields({ now }) {
   const set = (name) => (value) => choose({ [name]: value });
   const styles = modelNow()?.limner.styles || [];
-  const shapes = Object.entries(SHAPES).map(([id, sides]) => [id, t(id), html`<${Frame} sides=${sides} />`]);
+  const model = modelNow()?.id;
+  const unless = (isAble, reason) => (isAble || !model ? "" : t(reason, { model }));
+  // A shape is greyed if it is drawn at no side, a side if the chosen shape is not drawn at it.
+  const shapes = Object.entries(SHAPES).map(([shape, sides]) => [shape, t(shape),
+    html`<${Frame} sides=${sides} />`,
+    unless(SIDES.some((side) => draws(sizeOf({ shape, side }))), "cannotSize")]);
   if (now.shape === "own") shapes.push(["own", now.size.replace("x", "×")]);
-  const sides = SIDES.map((side, at) => [side, t(["small", "middle", "large"][at])]);
+  const sides = SIDES.map((side, at) => [side, t(["small", "middle", "large"][at]), "",
+    unless(draws(sizeOf({ shape: now.shape, side })), "cannotSize")]);
   const words = (...names) => names.map((name) => [name, t(name)]);
+  const grounds = words("auto", "transparent", "opaque");
+  grounds[1].push("", unless(can("transparent"), "cannotClear"));
   return html`
     <${Choice} label=${t("number")} name="n" value=${now.n} onChoose=${set("n")}
       values=${[1, 2, 3, 4, 6, 10].map((n) => [n, n])} />
@@ -70,7 +78,7 @@ function Fields({ now }) {
     <${Choice} label=${t("quality")} name="quality" value=${now.quality} onChoose=${set("quality")}
       values=${words("low", "medium", "high")} />
     <${Choice} label=${t("background")} name="background" value=${now.background}
-      onChoose=${set("background")} values=${words("auto", "transparent", "opaque")} />
+      onChoose=${set("background")} values=${grounds} />
     ${styles.length > 0 && html`<label class="field"><span>${t("style")}</span>
       <select value=${now.style} onChange=${(event) => choose({ style: event.target.value })}>
         <option value="">${t("anyStyle")}</option>

@@ -53,7 +53,7 @@ function Desk({ source }) {
     home();
     const file = isWider ? await widened(image, pads, size)
       : source.file || await fileOf(source.item);
-    const clear = await maskFile(canvas, pads, size);
+    const clear = can("mask") ? await maskFile(canvas, pads, size) : null;
     const { n, quality, background, seed } = options.value;
     const body = { model: modelNow().id, prompt: styled(text.trim()), n, quality, background, seed,
       size: `${canvas.width}x${canvas.height}`, parent: source.item?.sha256 };
@@ -87,7 +87,8 @@ function Desk({ source }) {
       <h2>${t("changeTitle")}</h2>
       <p class="faint" id="paint-hint">${t("paintHere")}</p>
       <${Choice} label=${t("tool")} name="tool" value=${tool} onChoose=${setTool}
-        values=${["brush", "eraser", "box"].map((name) => [name, t(name)])} />
+        values=${["brush", "eraser", "box"].map((name) => [name, t(name), "",
+    can("mask") || !modelNow() ? "" : t("cannotMask", { model: modelNow().id })])} />
       <label class="field"><span>${t("brushSize")}</span><input type="range" min="8" max="256"
         step="8" value=${brush} onInput=${(event) => setBrush(+event.target.value)} /></label>
       <div class="actions">
@@ -95,7 +96,7 @@ function Desk({ source }) {
           ${t("undo")}</button>
         <button type="button" disabled=${!mask.undone.length}
           onClick=${() => { mask.redo(); again(); }}>${t("redo")}</button>
-        <button type="button" onClick=${() => change({ kind: "invert" })}>${t("invert")}</button>
+        <button type="button" disabled=${!can("mask")} onClick=${() => change({ kind: "invert" })}>${t("invert")}</button>
         <button type="button" disabled=${mask.isEmpty} onClick=${() => change({ kind: "clear" })}>
           ${t("clear")}</button>
       </div>
@@ -144,7 +145,7 @@ function Board({ image, size, mask, pads, tool, brush, painted, onChange, onPads
   }
 
   function down(event) {
-    if (event.button) return;
+    if (event.button || !can("mask")) return;
     painted.current.setPointerCapture(event.pointerId);
     const point = at(event);
     stroke.current = tool === "box" ? { kind: "box", from: point, to: point }
@@ -183,7 +184,7 @@ function Board({ image, size, mask, pads, tool, brush, painted, onChange, onPads
     if (event.key in moves) {
       const [dx, dy] = moves[event.key];
       show([Math.min(size.width, Math.max(0, x + dx)), Math.min(size.height, Math.max(0, y + dy))]);
-    } else if (event.key === " ") {
+    } else if (event.key === " " && can("mask")) {
       mask.add({ kind: "line", points: [[x, y]], size: brush, erases: tool === "eraser" });
       onChange();
     } else return;

@@ -39,8 +39,19 @@ export function modelNow() {
     all.find(({ limner }) => limner.is_default) || all[0] || null;
 }
 
+// What the chosen model can do: "edit", "vary", "mask", "transparent".
 export function can(ability) {
-  return Boolean(modelNow()?.limner.abilities.includes(ability));
+  return Boolean(modelNow()?.capabilities[ability]);
+}
+
+// Whether the chosen model draws `size`, by the rule that it declares.
+export function draws(size) {
+  const rule = modelNow()?.capabilities.sizes;
+  if (!rule || rule.choices) return !rule || rule.choices.includes(size);
+  const sides = size.split("x").map(Number);
+  const [shorter, longer] = [Math.min(...sides), Math.max(...sides)];
+  return shorter >= rule.min_side && longer <= rule.max_side &&
+    longer <= rule.max_ratio * shorter && sides.every((side) => side % rule.step === 0);
 }
 
 // `text` with the chosen style said after it, as the model knows it.

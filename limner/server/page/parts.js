@@ -24,13 +24,14 @@ export function IconButton({ name, label, filled, ...rest }) {
     <${Icon} name=${name} filled=${filled} /></button>`;
 }
 
-// One of a few values, as a row of radio buttons.
+// One of a few values, as a row of radio buttons: [value, words, picture, why it cannot be chosen].
 export function Choice({ label, name, values, value, onChoose }) {
+  const reasons = new Set(values.map(([, , , reason]) => reason).filter(Boolean));
   return html`<fieldset class="choice"><legend>${label}</legend><div>
-    ${values.map(([id, text, extra]) => html`<label key=${id}>
-      <input type="radio" name=${name} value=${id} checked=${value === id}
+    ${values.map(([id, text, extra, reason]) => html`<label key=${id}>
+      <input type="radio" name=${name} value=${id} checked=${value === id} disabled=${Boolean(reason)}
         onChange=${() => onChoose(id)} /><span>${extra}${text}</span></label>`)}
-  </div></fieldset>`;
+  </div>${[...reasons].map((reason) => html`<p key=${reason} class="faint">${reason}</p>`)}</fieldset>`;
 }
 
 // A modal window, opened as long as it is drawn. The browser keeps the focus in it, and what lies

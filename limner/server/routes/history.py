@@ -119,6 +119,7 @@ def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
             "format": picture["format"],
             "parent": picture["parent"],
             "starred": bool(picture["starred"]),
+            **(picture["details"] or {}),
         }
         for picture in row["pictures"]
     ]

@@ -19,8 +19,8 @@ from limner.engines.base import (
     Notice,
     Picture,
     Preview,
-    check_able,
 )
+from limner.engines.events import Details
 from limner.errors import LimnerError
 from limner.server import replay
 from limner.server.bodies.decoders import Decoder
@@ -35,7 +35,8 @@ from limner.server.openai.errors import ApiError
 from limner.service import output
 from limner.service.context import Service
 from limner.service.queue.jobs import Job, Waiting
-from limner.service.submission import Submission, submit
+from limner.service.submission import Submission
+from limner.service.submit import submit
 
 log = logging.getLogger("limner.server")
 
@@ -118,7 +119,6 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
         return await replay.answer(request, call, drawn_as)
     request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    check_able(serving.worker(submission).engine, call.request)
     if len(call.request.prompt) <= MAX_QUICK_CHARS:
         serving.check_prompt(submission)
     else:
@@ -192,9 +192,10 @@ def _kept(
 ) -> Drawn:
     """A finished picture as a file, or its address below `base` if there is one. Blocks."""
     file = output.keep(serving, submission, job, picture, has_address=base is not None)
+    details = file.details or Details()
     if base is None or file.name is None:
-        return Drawn(file.data, file.is_transparent)
-    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name))
+        return Drawn(file.data, file.is_transparent, details=details)
+    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name), details)
 
 
 def _headers(call: Call, notices: list[str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from limner import __version__
-from limner.engines.base import TakesPictures
 from limner.server.http import bodies, scope
 from limner.server.openai import answers, errors, moderations
 from limner.service.disk_space import reason
@@ -20,7 +19,7 @@ _JSON = "application/json"
 async def list_models(request: Request) -> Response:
     """All models that may be named."""
     body = answers.models(scope.catalogue(request))
-    body["data"] = [_with_abilities(request, item) for item in body["data"]]
+    body["data"] = [_with_engine(request, item) for item in body["data"]]
     return Response(answers.dump(body), media_type=_JSON)
 
 
@@ -29,12 +28,12 @@ async def get_model(request: Request, model: str) -> Response:
     catalogue = scope.catalogue(request)
     if model not in catalogue.ids():
         raise errors.unknown_model(model)
-    body = _with_abilities(request, answers.model(model, catalogue))
+    body = _with_engine(request, answers.model(model, catalogue))
     return Response(answers.dump(body), media_type=_JSON)
 
 
-def _with_abilities(request: Request, item: dict[str, Any]) -> dict[str, Any]:
-    """A model of the list; one of this server's own with what it can do."""
+def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
+    """A model of the list; one of this server's own with its engine and its words for styles."""
     catalogue = scope.catalogue(request)
     name = catalogue.own.get(item["id"])
     if name is None:
@@ -43,7 +42,6 @@ def _with_abilities(request: Request, item: dict[str, Any]) -> dict[str, Any]:
     about = {
         "engine": name,
         "is_default": name == catalogue.default_engine,
-        "abilities": ["draw", *(engine.abilities if isinstance(engine, TakesPictures) else ())],
         "styles": [{"en": style.en, "zh": style.zh} for style in getattr(engine, "styles", ())],
     }
     return item | {"limner": about}

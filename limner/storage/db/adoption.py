@@ -1,17 +1,26 @@
-"""Rows for pictures that have none, as a request each whose owner is not known."""
+"""Adopt picture files that have no row: each becomes a request whose owner is unknown."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from limner.storage.db.history import INSERT_PICTURE, History, Made
 
 
 def adopt(
-    history: History, made: Made, file: str, data: bytes, *, prompt: str, model: str, drawn_s: float
+    history: History,
+    made: Made,
+    file: str,
+    data: bytes,
+    *,
+    prompt: str,
+    model: str,
+    drawn_s: float,
+    options: Mapping[str, object] | None = None,
 ) -> str | None:
-    """Make the rows of `file`, which has them not; returns the id of its request.
+    """Write the request row and picture row of `file`; returns the id of the request.
 
     None: it has its row, or is about to be deleted. `drawn_s` is a Unix time. The request belongs
     to no key, so with keys only one with the scope admin sees it.
@@ -23,6 +32,7 @@ def adopt(
         "seed": made.seed,
         "output_format": made.format,
         "recovered": True,
+        **({"options": dict(options)} if options else {}),
     }
     with history.database.transaction() as run:
         for table in ("pictures", "deletions"):
@@ -48,6 +58,7 @@ def adopt(
                 made.width,
                 made.height,
                 made.format,
+                None,
                 None,
             ],
         )

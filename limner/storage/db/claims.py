@@ -1,4 +1,4 @@
-"""Which request was the first with its Idempotency-Key, told to all servers of one database."""
+"""Idempotency-Key claims: which request used a key first, for all servers of one database."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ class Claims:
     def claim(
         self, name: tuple[str, str], fingerprint: str, request_id: str, lifetime_s: float
     ) -> Claim | None:
-        """Be the first of `name`, (key of the API, Idempotency-Key), or learn who was: None is we.
+        """Claim `name` (API key, Idempotency-Key) for request `request_id`.
 
-        One that failed, was never admitted, or is older than `lifetime_s` is no longer the first;
-        no single reading of the clock makes one too old.
-        Nor is one that was interrupted, unless it is drawn on already; after this it is not.
+        Returns None if this request won, else the existing claim. A claim is replaced if its
+        request failed, was never admitted, or is older than `lifetime_s` (a single wrong reading
+        of the clock does not make it older). The claim of an interrupted request is replaced
+        unless another server has resumed it; a replaced request is not resumed any more.
         """
         now_s = self._clock()
         with self._database.transaction() as run:

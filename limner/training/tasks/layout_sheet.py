@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from limner.arrays import Ints
 from limner.engines.transformer.torch_backend import TorchLayoutNetwork
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.layout_transformer import LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
 from limner.sampling import cells
 from limner.sampling.layout_decoding import CAPTION, draw_layout
-from limner.sampling.sampling import Ints, SamplingConfig, uniforms
+from limner.sampling.sampling import SamplingConfig, uniforms
 from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.tasks.image_tokenizer import to_pixels
 from limner.training.tasks.sheet import write_sheet

@@ -1,0 +1,194 @@
+"""What an engine yields while it draws: progress, previews, notices, and the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.options import Options
+from limner.request import Complexity, FileFormat, Format
+
+if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` equal steps are finished, of a picture or of all that are asked for.
+
+    `stage` says what is being done.
+    """
+
+    done: int
+    total: int
+    stage: str
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """Picture `index` as it stands after `done` of its `total` steps."""
+
+    index: int
+    pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the engine did with the request that the user should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture's file as another service delivered it, with whatever is written inside."""
+
+    data: bytes = field(repr=False)
+    format: Format
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that a picture took by the count of whoever drew it."""
+
+    input_text: int = 0
+    input_image: int = 0
+    output_text: int = 0
+    output_image: int = 0
+
+
+@dataclass(frozen=True)
+class Details:
+    """What whoever drew a picture said of it beside its pixels."""
+
+    usage: Usage | None = None
+    revised_prompt: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for the history."""
+        usage = {"usage": asdict(self.usage)} if self.usage else {}
+        return usage | ({"revised_prompt": self.revised_prompt} if self.revised_prompt else {})
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Details:
+        """What `as_json` kept."""
+        usage = kept.get("usage")
+        return cls(Usage(**usage) if usage else None, kept.get("revised_prompt"))
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A finished picture and how to draw it again."""
+
+    pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
+    prompt: str
+    seed: int  # of the request; with `index` it is the key of all randomness in this picture
+    index: int  # 0 to n - 1, the place in the request
+    model: str
+    score: float | None = None  # how well it matches the prompt, higher is better; None: unjudged
+    options: Mapping[str, object] = Options()  # of the request; the studio sets them
+    file: PictureFile | None = None  # passed on unchanged where its format and size are asked for
+    usage: Usage | None = None  # None: counted by `CountsTokens`, if the engine counts
+    revised_prompt: str | None = None  # what was drawn, if it is not `prompt`
+
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        about = f"prompt={self.prompt!r}, seed={self.seed}, index={self.index}"
+        return f"Picture({width}x{height}, {about}, model={self.model!r}, score={self.score})"
+
+    def text(self) -> dict[str, str]:
+        """What is written into the file beside the pixels."""
+        from limner import __version__
+
+        text = {
+            "prompt": self.prompt,
+            "seed": str(self.seed),
+            "index": str(self.index),
+            "model": self.model,
+            "Software": f"limner {__version__}",
+        }
+        if self.revised_prompt is not None:
+            text["revised_prompt"] = self.revised_prompt
+        if self.options:
+            text["options"] = json.dumps(dict(self.options), ensure_ascii=False)
+        return text
+
+    def svg(self, complexity: Complexity = "medium") -> str:
+        """The picture as an SVG document: paths and gradients, no raster and no script.
+
+        Meant for flat art; of anything else much is lost, which `finish.svg.traced` measures.
+        """
+        from limner.finish import svg
+
+        return svg.trace(self.pixels, complexity, title=self.prompt, metadata=self.text()).decode()
+
+    def encode(self, format: FileFormat) -> bytes:
+        """The picture as a file: `file` if it is of this format, else with `text()` inside."""
+        from limner.imaging import codec
+
+        if self.file is not None and self.file.format == format:
+            return self.file.data
+        if format == "svg":
+            return self.svg().encode()
+        return codec.encode(self.pixels, format, self.text())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
+
+        It is written whole or not at all. Raises OutputError when the ending is unknown or the
+        file cannot be written. JPEG has no transparency, so there the picture lies on white.
+        """
+        from limner.storage import files
+
+        path = Path(path)
+        files.write_whole(path, self.encode(files.format_from_path(path)))
+        return path
+
+
+def details_of(picture: Picture) -> Details | None:
+    """The details of a picture, if it has any."""
+    if picture.usage is None and picture.revised_prompt is None:
+        return None
+    return Details(picture.usage, picture.revised_prompt)
+
+
+Event = Progress | Preview | Notice | Picture
+
+
+class ProgressTracker:
+    """Puts together what is told of a request's pictures, in whatever order they are drawn.
+
+    A picture may be begun anew after a failure; what was told of it is not told again.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._n_steps = 0  # of one picture
+        self._done: dict[int, int] = {}
+        self._told: set[Hashable] = set()
+
+    def add(self, index: int, event: Event) -> Event | None:
+        """`event` of picture `index` as one of the request; None if that was told before."""
+        if isinstance(event, Progress):
+            return self._progress(index, event)
+        if isinstance(event, Picture):
+            return event
+        what = event.text if isinstance(event, Notice) else (index, event.done)
+        is_new = what not in self._told
+        self._told.add(what)
+        return event if is_new else None
+
+    def _progress(self, index: int, event: Progress) -> Progress | None:
+        # Every picture is an equal share, even if one has a step more than another.
+        self._n_steps = self._n_steps or event.total
+        done = event.done * self._n_steps // event.total
+        if done <= self._done.get(index, 0):
+            return None
+        self._done[index] = done
+        return Progress(sum(self._done.values()), self._n * self._n_steps, event.stage)
