@@ -20,7 +20,8 @@ def prompt(page: Page) -> Locator:
 
 
 def draw(page: Page, text: str = "a red apple") -> None:
-    """Type and press "Draw"; does not wait."""
+    """Type and press "Draw"; does not wait for the picture."""
+    expect(page.get_by_role("dialog")).to_have_count(0)  # under a window nobody can type
     prompt(page).fill(text)
     page.get_by_role("button", name="Draw", exact=True).click()
 

@@ -24,9 +24,9 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     given: list[Any] = []
     draw = CardEngine.draw
 
-    def spy(self: CardEngine, wanted: list[ImageTask]) -> Any:
-        given.extend(one.request.source for one in wanted if one.index == 0)
-        return draw(self, wanted)
+    def spy(self: CardEngine, tasks: list[ImageTask], *rest: Any) -> Any:
+        given.extend(one.request.source for one in tasks if one.index == 0)
+        return draw(self, tasks, *rest)
 
     monkeypatch.setattr(CardEngine, "draw", spy)
     return given

@@ -66,7 +66,7 @@ def test_previews_show_it_form_and_stop_stops_the_server(
     engine.gate.release(1)  # the engine looks at its next event
     say(page, "Stopped")
     wait_until(lambda: history(slow_site)[0]["status"] == "cancelled")
-    assert engine.stopped == ["a red apple"]
+    wait_until(lambda: engine.stopped == ["a red apple"])
     expect(page.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
 
 
@@ -151,6 +151,18 @@ def test_server_that_dies_is_said_plainly_and_its_return_is_seen(
         page.get_by_role("button", name="Try again").click()
         expect(tiles(page)).to_have_count(2)
         page.context.close()  # or the server would wait for its connections
+
+
+def test_page_that_cannot_begin_says_why_and_begins_later(site: Server, opening: Opening) -> None:
+    page = opening("about:blank")
+    refusal = {"error": {"message": "The database is away.", "code": "database_error"}}
+    page.route("**/v1/models", lambda route: route.fulfill(status=503, json=refusal))
+    page.goto(site.url)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The database is away.")
+    page.unroute("**/v1/models")
+    alert.get_by_role("button", name="Try again").click()
+    drawn(page)
 
 
 def test_server_without_a_history_still_draws_and_warns(tmp_path: Path, opening: Opening) -> None:

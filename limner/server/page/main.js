@@ -8,10 +8,10 @@ import { Editor } from "./editor.js";
 import { Gallery } from "./gallery.js";
 import { search } from "./gallery-data.js";
 import { Help } from "./help.js";
-import { html, render, useCell, useEffect, useState } from "./html.js";
+import { cell, html, render, useCell, useEffect, useState } from "./html.js";
 import { dismiss, isBusy, stop } from "./job.js";
 import { models } from "./options.js";
-import { IconButton } from "./parts.js";
+import { IconButton, Trouble } from "./parts.js";
 import { Admin } from "./admin.js";
 import { addressOf } from "./router.js";
 import { isAdmin, KeyDialog, leave, look, needsKey, session } from "./session.js";
@@ -21,10 +21,19 @@ import { language, setLanguage, t } from "./words.js";
 
 const RETRY_MS = 3000;
 
+const unready = cell(null); // why the page could not begin, if not for a key or the network
+
+// Begin a visit: whose it is, the models, the first pictures.
 async function enter() {
-  if (!await look()) return;
-  const [all] = await Promise.all([call("/v1/models"), search()]);
-  models.value = all.data.filter(({ limner }) => limner);
+  unready.value = null;
+  try {
+    if (!await look()) return;
+    const [all] = await Promise.all([call("/v1/models"), search()]);
+    models.value = all.data.filter(({ limner }) => limner);
+    performance.mark("limner-ready");
+  } catch (failure) {
+    if (!failure.isUnreachable && failure.status !== 401) unready.value = failure;
+  }
 }
 
 function App() {
@@ -37,12 +46,12 @@ function App() {
   }, []);
   return html`<div key=${words}>
     <${Top} onHelp=${() => setHelp(true)} />
-    <${Offline} />
+    <${Offline} /><${Unready} />
     <main><div class="panel"><${Composer} /></div>
       <div class="sheets"><${Stage} /><${Gallery} /></div></main>
     <${Detail} /><${Editor} /><${Compare} /><${Admin} /><${Drop} />
     ${isHelp && html`<${Help} onClose=${() => setHelp(false)} />`}
-    <${KeyDialog} onEntered=${() => enter().catch(() => {})} />
+    <${KeyDialog} onEntered=${enter} />
     <${Toasts} />
   </div>`;
 }
@@ -92,6 +101,11 @@ function Theme() {
     onClick=${change} />`;
 }
 
+function Unready() {
+  const failure = useCell(unready);
+  return failure && html`<div class="unready"><${Trouble} failure=${failure} onAgain=${enter} /></div>`;
+}
+
 function Offline() {
   const is = useCell(isOffline);
   useEffect(() => {
@@ -109,4 +123,4 @@ app.replaceChildren(); // what was shown until now
 render(html`<${App} />`, app);
 document.getElementById("prompt").focus({ preventScroll: true });
 performance.mark("limner-shown");
-enter().then(() => performance.mark("limner-ready")).catch(() => {});
+enter();

@@ -8,13 +8,15 @@ export const session = cell(null); // {key, scopes, needs_key}
 export const isAdmin = () => Boolean(session.value?.scopes.includes("admin"));
 export const needsKey = () => Boolean(session.value?.needs_key);
 
+// Whose visit it is; null if a key must be entered first.
 export async function look() {
-  session.value = await call("/session").catch((failure) => {
-    if (failure.status === 401) {
-      locked.value = { session_ended: "ended", invalid_api_key: "wrong" }[failure.code] || "missing";
-    }
-    return null;
-  });
+  try {
+    session.value = await call("/session");
+  } catch (failure) {
+    if (failure.status !== 401) throw failure;
+    locked.value = { session_ended: "ended", invalid_api_key: "wrong" }[failure.code] || "missing";
+    session.value = null;
+  }
   return session.value;
 }
 
