@@ -34,6 +34,7 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) window.tasks.push(entry.duration);
 }).observe({type: "longtask", buffered: true});
 """
+READY = "performance.getEntriesByName('limner-ready').length > 0"
 TIMES = """() => ({
   paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
   shown: performance.getEntriesByName("limner-shown")[0]?.startTime,
@@ -41,6 +42,12 @@ TIMES = """() => ({
 })"""
 
 Row = dict[str, Any]
+
+
+def wait(page: Any, expression: str) -> None:
+    """Until `expression` is true; Playwright's own way needs eval, which the page forbids."""
+    while not page.evaluate(expression):
+        page.wait_for_timeout(20)
 
 
 def fill(host: str, n: int) -> None:
@@ -64,8 +71,8 @@ def time_opening(browser: Any, url: str, turns: int) -> Row:
         context = browser.new_context()
         page = context.new_page()
         page.goto(url)
-        page.wait_for_function("performance.getEntriesByName('limner-ready').length > 0")
-        page.wait_for_function("performance.getEntriesByType('paint').length > 1")
+        wait(page, READY)
+        wait(page, "performance.getEntriesByType('paint').length > 1")
         rows.append(page.evaluate(TIMES))
         context.close()
     figures: Row = {}
@@ -82,7 +89,7 @@ def time_scrolling(browser: Any, url: str, n: int) -> Row:
     page.set_default_timeout(300_000)
     page.add_init_script(WATCH)
     page.goto(url)
-    page.wait_for_function("performance.getEntriesByName('limner-ready').length > 0")
+    wait(page, READY)
     n_opening = page.evaluate("tasks.length")
     page.mouse.move(800, 500)
     while page.locator(".tile").count() < n:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from limner.storage.db.keys import KeyStore
 from tests.page.conftest import Opening
 from tests.page.steps import draw, drawn, prompt, tiles
-from tests.server.helpers import Server, make_settings, running
+from tests.server.helpers import Server, make_settings, running, wait_until
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def test_key_is_typed_once_and_stored_nowhere(
     drawn(page)
     page.reload()
     expect(tiles(page)).to_have_count(1)
-    page.wait_for_function("document.querySelector('.tile img').naturalWidth === 320")
+    width = "document.querySelector('.tile img').naturalWidth"
+    wait_until(lambda: page.evaluate(width) == 320)
     [cookie] = page.context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (
         "limner_session",

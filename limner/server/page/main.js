@@ -27,8 +27,7 @@ const unready = cell(null); // why the page could not begin, if not for a key or
 async function enter() {
   unready.value = null;
   try {
-    if (!await look()) return;
-    const [all] = await Promise.all([call("/v1/models"), search()]);
+    const [all] = await Promise.all([call("/v1/models"), look(), search()]);
     models.value = all.data.filter(({ limner }) => limner);
     performance.mark("limner-ready");
   } catch (failure) {
