@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import EngineError, LimnerError, MissingExtra
+from limner.settings import EARLIER_ENGINES
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -38,10 +39,8 @@ class EngineInfo:
     package: str | None = None  # the distribution that brings it; None: limner
 
 
-def _onnx(module: Any, settings: Settings) -> Engine:
-    from limner.storage.checkpoints.weights import find
-
-    engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
+def _transformer(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.build(settings)
     return engine
 
 
@@ -54,11 +53,11 @@ BUILT_IN = {
     info.name: info
     for info in (
         EngineInfo(
-            "onnx",
-            "limner's own transformer on the CPU, no network",
+            "transformer",
+            "limner's own transformer, on the CPU or a GPU, no network",
             "limner.engines.transformer.engine",
             None,
-            _onnx,
+            _transformer,
         ),
         EngineInfo(
             "testcard",
@@ -90,6 +89,7 @@ def engines() -> dict[str, EngineInfo]:
 
 def engine_info(name: str) -> EngineInfo:
     """The row of engine `name`; an unknown name is an EngineError that lists the known ones."""
+    name = EARLIER_ENGINES.get(name, name)
     if name in BUILT_IN:
         return BUILT_IN[name]
     known = engines()

@@ -26,7 +26,7 @@ from limner.engines.base import (
 )
 from limner.engines.registry import BUILT_IN
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.errors import InvalidRequest
 from limner.request import (
     SIZES,
@@ -52,7 +52,9 @@ def _sketch() -> Engine:
 
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
-    "onnx": lambda request: OnnxEngine(request.getfixturevalue("tiny_weights"), threads=1),
+    "transformer": lambda request: TransformerEngine.load(
+        request.getfixturevalue("tiny_weights"), threads=1
+    ),
     "sketch": lambda _: _sketch(),
 }
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
