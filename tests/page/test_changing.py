@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from limner.engines.testcard import CardEngine
 from limner.request import Edit, Size, SizeRule, Variation
 from tests.page.conftest import Opening
 from tests.page.steps import history, open_first, prompt, say, tiles
-from tests.server.helpers import HISTORY, Server, picture_file
+from tests.server.helpers import HISTORY, Server, make_settings, picture_file, running
 
 
 @pytest.fixture
@@ -214,19 +215,31 @@ def _drop(page: Page, data: bytes, name: str, kind: str = "image/png") -> None:
     )
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_own_picture_brings_its_settings_back(site: Server, opening: Opening, format: str) -> None:
-    words = 'a "pear" 梨 {x} \\'
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "svg"])
+@pytest.mark.parametrize("label", ["off", "label", "full"])
+def test_own_picture_brings_its_settings_back(
+    tmp_path: Path, opening: Opening, format: str, label: str
+) -> None:
+    words = 'a "pear" 梨 {x} \\ <b>&amp;'
     body = {"prompt": words, "model": "testcard", "seed": 2**60 + 1, "size": "384x256"}
-    site.generate(**body, output_format=format)
-    data = _file(site)
-    page = opening(site.url)
-    _drop(page, data, f"x.{format}", f"image/{format}")
-    expect(prompt(page)).to_have_value(words)
-    page.get_by_text("Options", exact=True).click()
-    expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))
-    expect(page.get_by_role("radio", name="Landscape")).to_be_checked()
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    with running(make_settings(tmp_path, label=label)) as server:
+        server.generate(**body, quality="high").raise_for_status()
+        [row] = server.http.get(HISTORY).json()["data"]
+        path = f"{HISTORY}/{row['id']}/pictures/0"
+        data = server.http.get(path, params={"format": format}).content
+        page = opening(server.url)
+        prompt(page).fill("before")
+        kind = "svg+xml" if format == "svg" else format
+        _drop(page, data, f"x.{format}", f"image/{kind}")
+        if label == "off":  # then a file says nothing of limner
+            expect(prompt(page)).to_have_value("before")
+            return
+        expect(page.get_by_text("Prompt and settings are back.")).to_be_visible()
+        expect(prompt(page)).to_have_value(words if label == "full" else "before")
+        page.get_by_text("Options", exact=True).click()
+        expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))
+        expect(page.get_by_role("radio", name="Landscape")).to_be_checked()
+        expect(page.get_by_role("radio", name="Best")).to_be_checked()
 
 
 def test_other_picture_becomes_the_source_of_an_edit(

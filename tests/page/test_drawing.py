@@ -50,6 +50,7 @@ def test_options_reach_the_server(site: Server, opening: Opening) -> None:
         "seed": 9007199254740993,
         "best_of": None,
         "retry_below": None,
+        "mark": False,
         "output_format": "png",
     }
     assert open_first(page).get_by_text("9007199254740993").is_visible()
@@ -199,7 +200,7 @@ def test_keyboard_alone_from_prompt_to_saved_file(site: Server, opening: Opening
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename.startswith("a-blue-bird-")
-    assert picture(download.value.path().read_bytes()).info["prompt"] == "a blue bird"
+    assert picture(download.value.path().read_bytes()).info["model"] == "testcard"
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 

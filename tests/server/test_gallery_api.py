@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from limner.imaging import codec
+from limner.imaging.check import check
 from limner.storage.db.keys import KeyStore, Limits
 from tests.server.helpers import (
     HISTORY,
@@ -160,12 +161,14 @@ def test_formats_and_smaller_copies(own: Server) -> None:
         assert (image.format, image.size) == (format.upper(), (128, 85))
         assert response.headers["content-type"] == f"image/{format}"
         assert codec.read_text(response.content)["seed"] == "7"
+        assert check(response.content).label == "holds"
     larger = own.http.get(path, params={"side": 1024})
     assert open_picture(larger.content).size == (384, 256)  # never enlarged
     drawings = [
         own.http.get(path, params={"format": "svg", "complexity": word}).text
         for word in ("low", "high")
     ]
+    assert all(check(text.encode()).label == "holds" for text in drawings)
     assert all("viewBox" in text and "<script" not in text for text in drawings)
     assert len(drawings[0]) < len(drawings[1])
     again = own.http.get(path, headers={"if-none-match": whole.headers["etag"]})

@@ -10,22 +10,23 @@ import { toast } from "./toasts.js";
 import { t } from "./words.js";
 
 const KINDS = ["image/png", "image/jpeg", "image/webp"];
+const OWN_KINDS = [...KINDS, "image/svg+xml", "image/gif"]; // of limner's own, to recall only
 
 export async function take(file) {
   const url = URL.createObjectURL(file);
   try {
-    if (!KINDS.includes(file.type)) throw new TypeError(file.type);
+    if (!OWN_KINDS.includes(file.type)) throw new TypeError(file.type);
     const image = await sizeOf(url);
     const own = await readOwn(file);
     if (own) {
       const size = `${image.naturalWidth}x${image.naturalHeight}`;
-      recall({ ...own, size, parameters: { size, n: own.index + 1 } });
+      recall({ ...own, size, parameters: { size, ...own.parameters, n: own.index + 1 } });
       URL.revokeObjectURL(url);
       home();
-      toast(t("recalled"), {
-        action: t("change"), onAction: () => show(file, URL.createObjectURL(file)),
-      });
-    } else show(file, url);
+      const change = { action: t("change"), onAction: () => show(file, URL.createObjectURL(file)) };
+      toast(t("recalled"), KINDS.includes(file.type) ? change : {});
+    } else if (KINDS.includes(file.type)) show(file, url);
+    else throw new TypeError(file.type);
   } catch {
     URL.revokeObjectURL(url);
     toast(t("notPicture", { name: file.name }), { isError: true });
@@ -76,6 +77,6 @@ export function OpenButton() {
   const input = useRef();
   return html`<button type="button" class="bare" aria-label=${t("open")} title=${t("open")}
       onClick=${() => input.current.click()}><${Icon} name="open" /></button>
-    <input ref=${input} type="file" accept=${KINDS.join(",")} hidden
+    <input ref=${input} type="file" accept=${OWN_KINDS.join(",")} hidden
       onChange=${({ target }) => { if (target.files[0]) take(target.files[0]); target.value = ""; }} />`;
 }

@@ -1,15 +1,29 @@
-// What a picture file says of itself, if limner drew it: prompt, seed, model and size.
+// What a picture file says of itself, if limner drew it: prompt, seed, model and more.
+import { parsed } from "./api.js";
 
 const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const MAX_TEXT_BYTES = 200_000;
 
-// {prompt, seed, index, model, size}, or null for a picture that is not of limner.
+// {prompt, seed, index, model, parameters}, or null for a picture that is not of limner. A file may
+// say nothing of its prompt, which is "" then.
 export async function readOwn(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
+  const said = label(bytes);
   const texts = PNG.every((byte, at) => bytes[at] === byte) ? pngTexts(bytes) : comment(bytes);
-  if (!texts.Software?.startsWith("limner ") || !texts.prompt) return null;
-  const { prompt, seed, index, model } = texts;
-  return { prompt, seed: /^\d{1,19}$/.test(seed) ? seed : "", index: Number(index) || 0, model };
+  if (!said && !texts.Software?.startsWith("limner ")) return null;
+  const { prompt = "", seed = "", index = 0, model } = { ...texts, ...said };
+  return {
+    prompt: String(prompt), seed: /^\d{1,19}$/.test(seed) ? String(seed) : "", index: Number(index) || 0,
+    model, parameters: said || {},
+  };
+}
+
+// The parameters in the label, an XMP packet that lies in the file as it is (docs/labels.md).
+function label(bytes) {
+  const text = new TextDecoder().decode(bytes);
+  const found = /<limner:Parameters>([^<]*)<\/limner:Parameters>/.exec(text)?.[1];
+  const json = found?.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  try { return json ? parsed(json) : null; } catch { return null; }
 }
 
 // tEXt and iTXt chunks (PNG 1.2, sections 4.2.3.1 and 4.2.3.3).

@@ -92,7 +92,7 @@ export function recall(item, { keepSeed = true } = {}) {
   const { parameters = {} } = item;
   if (models.value.some(({ id }) => id === item.model)) choose({ model: item.model });
   const { text, style } = unstyled(item.prompt);
-  prompt.value = text;
+  if (text) prompt.value = text; // a file may say nothing of it
   choose({
     ...DEFAULTS, model: options.value.model, style, ...fromSize(parameters.size || item.size),
     n: parameters.n || 1, quality: parameters.quality || "medium",

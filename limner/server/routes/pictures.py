@@ -9,6 +9,8 @@ from fastapi import Request, Response
 
 from limner.finish import svg
 from limner.imaging import codec
+from limner.imaging.check import label_made_of
+from limner.imaging.label_policy import policy_of
 from limner.request import COMPLEXITIES, FORMATS, Complexity, Format
 from limner.server.http import scope
 from limner.server.openai import answers, errors
@@ -94,11 +96,17 @@ def _made(service: Service, row: Row, format: str, side: int | None, complexity:
     data = service.kept_picture(row["file"])
     if format == row["format"] and side is None:
         return data
+    made = _converted(data, format, side, complexity)
+    how = "traced" if format == "svg" else "converted"
+    label = label_made_of(data, policy_of(service.settings), how)
+    return label.attach(made) if label else made
+
+
+def _converted(data: bytes, format: str, side: int | None, complexity: str) -> bytes:
     pixels, text = codec.decode(data), codec.read_text(data)
     if format == "svg":
-        return svg.trace(
-            pixels, cast("Complexity", complexity), title=text.get("prompt", ""), metadata=text
-        )
+        level = cast("Complexity", complexity)
+        return svg.trace(pixels, level, title=text.get("prompt", ""), metadata=text)
     height, width = pixels.shape[:2]
     if side is not None and side < max(height, width):
         scale = side / max(height, width)
