@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.options import Options
-from limner.request import Complexity, FileFormat, Format
+from limner.request import DEFAULT_OPTIONS, Complexity, FileFormat, FileOptions, Format
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -127,18 +127,36 @@ class Picture:
     def svg(self, complexity: Complexity = "medium") -> str:
         """The picture as an SVG document: paths and gradients, no raster and no script.
 
+        The prompt is its title and description, which screen readers read, at every label level.
         Meant for flat art; of anything else much is lost, which `finish.svg.traced` measures.
         """
         from limner.finish import svg
 
         text = self.text()
-        title = text.get("prompt", "")
-        document = svg.trace(self.pixels, complexity, title=title, metadata=text).decode()
+        is_clear = bool((self.pixels[..., 3] < 255).any())
+        about = text | {"background": "transparent" if is_clear else "opaque"}
+        document = svg.trace(self.pixels, complexity, title=self.prompt, metadata=about).decode()
         if self.label is None:
             return document
         return self.label.attach(self.label.marked_svg(document).encode()).decode()
 
-    def encode(self, format: FileFormat) -> bytes:
+    def gif(self, frame_count: int = 9, frame_duration_ms: int = 200) -> bytes:
+        """The picture as a GIF file that moves: its lines drawn anew for each frame, looping.
+
+        Meant for flat art. GIF has 255 colours, and a pixel is clear or opaque. Raises
+        InvalidRequest for less than 2 or more than 16 frames.
+        """
+        from limner.finish import boil
+        from limner.imaging import gif
+
+        FileOptions(frame_count=frame_count, frame_duration_ms=frame_duration_ms)  # checks them
+        frames = boil.frames(self.pixels, frame_count, self.seed, self.index)
+        if self.label is None:
+            return gif.encode(frames, frame_duration_ms, self.text())
+        marked = map(self.label.marked, frames)
+        return self.label.attach(gif.encode(marked, frame_duration_ms, self.text()))
+
+    def encode(self, format: FileFormat, options: FileOptions = DEFAULT_OPTIONS) -> bytes:
         """The picture as a file: `file` if it is of this format and no mark is to be drawn.
 
         Else with `text()` and its label inside.
@@ -148,11 +166,14 @@ class Picture:
         if file := self.passed_on(format):
             return file.data
         if format == "svg":
-            return self.svg().encode()
+            return self.svg(options.complexity).encode()
+        if format == "gif":
+            return self.gif(options.frame_count, options.frame_duration_ms)
+        quality = options.compression
         if self.label is None:
-            return codec.encode(self.pixels, format, self.text())
+            return codec.encode(self.pixels, format, self.text(), quality=quality)
         pixels = self.label.marked(self.pixels)
-        return self.label.attach(codec.encode(pixels, format, self.text()))
+        return self.label.attach(codec.encode(pixels, format, self.text(), quality=quality))
 
     def passed_on(self, format: FileFormat) -> PictureFile | None:
         """`file`, if it is of `format` and nothing is to be drawn into it."""
@@ -161,7 +182,7 @@ class Picture:
         return self.file if is_whole else None
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
+        """Write the picture as .png, .jpg, .webp, .gif or .svg, by the ending of `path`.
 
         It is written whole or not at all. Raises OutputError when the ending is unknown or the
         file cannot be written. JPEG has no transparency, so there the picture lies on white.

@@ -177,6 +177,19 @@ def test_formats_and_smaller_copies(own: Server) -> None:
         assert_openai_error(own.http.get(path, params={name: value}), 400, "invalid_value", name)
 
 
+def test_pictures_that_are_kept_as_svg_and_gif(own: Server) -> None:
+    for format, media_type in {"svg": "image/svg+xml", "gif": "image/gif"}.items():
+        own.generate(prompt="a pear", model="testcard", output_format=format).raise_for_status()
+        path = f"{HISTORY}/{_latest(own)['id']}/pictures/0"
+        assert own.http.get(path).headers["content-type"] == media_type
+        small = own.http.get(path, params={"format": "webp", "side": 64})
+        if format == "svg":
+            assert_openai_error(small, 400, "unsupported_operation", "format")
+        else:
+            assert open_picture(small.content).size == (64, 64)
+            assert own.http.get(path, params={"side": 64}).headers["content-type"] == "image/png"
+
+
 def test_pictures_of_other_keys_are_not_there(tmp_path: Path) -> None:
     with running(make_settings(tmp_path, api_keys="sk-one, sk-two")) as server:
         one, two = ({"authorization": f"Bearer sk-{name}"} for name in ("one", "two"))

@@ -1,6 +1,6 @@
 // What can be done with a picture.
 import { beginPicking } from "./compare.js";
-import { copyPicture, copyText, download, fileOf } from "./files.js";
+import { copyPicture, copyText, download, rasterOf } from "./files.js";
 import { html } from "./html.js";
 import { generate, isBusy, vary } from "./job.js";
 import { bodyNow, can, modelNow, recall } from "./options.js";
@@ -10,18 +10,23 @@ import { toast } from "./toasts.js";
 import { t } from "./words.js";
 
 const N_VARIATIONS = 4;
-const FORMATS = { png: "PNG", webp: "WebP", svg: "SVG", jpeg: "JPEG" };
+const FORMATS = { png: "PNG", webp: "WebP", svg: "SVG", jpeg: "JPEG", gif: "GIF" };
+
+// What a picture can be saved as: an SVG cannot be turned into pixels by the server.
+function formatsOf({ format, src }) {
+  if (src || format === "svg") return [format];
+  return [...new Set([...(format === "gif" ? ["gif"] : []), "png", "webp", "svg"])];
+}
 
 async function varied(item) {
-  const blob = await fileOf(item);
+  const blob = await rasterOf(item);
   const { id: model } = modelNow();
   home();
-  const file = new File([blob], `picture.${item.format}`, { type: blob.type });
+  const file = new File([blob], "picture", { type: blob.type });
   vary({ model, n: N_VARIATIONS, size: item.size }, file);
 }
 
 export function Actions({ item }) {
-  const isKept = !item.src;
   const draws = (change) => () => { recall(item); change(); home(); };
   const same = draws(() => generate(bodyNow()));
   const other = () => { recall(item, { keepSeed: false }); home(); generate(bodyNow()); };
@@ -45,7 +50,7 @@ export function Actions({ item }) {
     </div>`}
     <div class="actions" role="group" aria-label=${t("downloads")}>
       <span class="faint">${t("downloads")}</span>
-      ${(isKept ? ["png", "webp", "svg"] : [item.format]).map((format) => html`<button type="button"
+      ${formatsOf(item).map((format) => html`<button type="button"
         key=${format} aria-label=${t("download", { format: FORMATS[format] })}
         onClick=${() => download(item, format)}>${FORMATS[format]}</button>`)}
     </div>

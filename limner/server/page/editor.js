@@ -1,5 +1,5 @@
 // Change a picture: paint what is to be drawn anew, draw boxes, pull its edges further out.
-import { fileOf } from "./files.js";
+import { rasterOf } from "./files.js";
 import { all, keyOf, sourceOf } from "./gallery-data.js";
 import { cell, html, useCell, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
 import { edit, isBusy } from "./job.js";
@@ -52,7 +52,7 @@ function Desk({ source }) {
     const canvas = painted.current; // the window may close: what is on it stays
     home();
     const file = isWider ? await widened(image, pads, size)
-      : source.file || await fileOf(source.item);
+      : source.file || await rasterOf(source.item);
     const clear = can("mask") ? await maskFile(canvas, pads, size) : null;
     const { n, quality, background, seed } = options.value;
     const body = { model: modelNow().id, prompt: styled(text.trim()), n, quality, background, seed,

@@ -1,6 +1,6 @@
 // Files of pictures: fetched, saved, copied.
 import { request } from "./api.js";
-import { pathOf } from "./gallery-data.js";
+import { pathOf, sourceOf } from "./gallery-data.js";
 import { toast } from "./toasts.js";
 import { t } from "./words.js";
 
@@ -9,6 +9,20 @@ export async function fileOf(item, query) {
   if (item.src) return blobOf(item.src);
   const path = pathOf(item);
   return (await request(query ? `${path}?${new URLSearchParams(query)}` : path)).blob();
+}
+
+// The pixels of a picture as a file that can be edited; an SVG is drawn, of a GIF the first frame.
+export async function rasterOf(item) {
+  if (item.src || ["png", "jpeg", "webp"].includes(item.format)) return fileOf(item);
+  if (item.format !== "svg") return fileOf(item, { format: "png" });
+  const image = new Image();
+  image.src = sourceOf(item);
+  await image.decode();
+  const [width, height] = item.size.split("x").map(Number);
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width, height });
+  canvas.getContext("2d").drawImage(image, 0, 0, width, height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
 // Of a data address, which the policy of the page lets nobody fetch.

@@ -32,7 +32,8 @@ export function itemsOf(row) {
 // Where a picture is shown from: a smaller copy for the grid, the file itself for the rest.
 export function sourceOf(item, side) {
   if (item.src) return item.src;
-  return `${PREFIX}${pathOf(item)}${side ? `?format=webp&side=${side}` : ""}`;
+  const copy = side && item.format !== "svg"; // which is small, and sharp at any size
+  return `${PREFIX}${pathOf(item)}${copy ? `?format=webp&side=${side}` : ""}`;
 }
 
 export function all() { return gallery.value.chunks.flat(); }

@@ -22,7 +22,8 @@ from limner.storage.db.database import Row
 MIN_SIDE, MAX_SIDE = 16, 1024  # of a smaller copy
 FILE_FORMATS = (*FORMATS, "svg")
 
-_MEDIA_TYPES = {format: f"image/{format}" for format in FORMATS} | {"svg": "image/svg+xml"}
+_MEDIA_TYPES = {format: f"image/{format}" for format in (*FORMATS, "gif")}
+_MEDIA_TYPES["svg"] = "image/svg+xml"
 # A file of a request never changes. One that was deleted may be seen again for this long.
 _CACHE = "private, max-age=86400, immutable"
 # An SVG that is opened alone may do nothing at all.
@@ -36,6 +37,8 @@ async def file(request: Request, id: str, index: str) -> Response:
     row = await _find(request, id, index)
     query = request.query_params
     format = _choice(query.get("format"), FILE_FORMATS, "format") or row["format"]
+    if format == "gif" and query.get("side"):
+        format = "png"  # a smaller copy does not move
     complexity = _choice(query.get("complexity"), COMPLEXITIES, "complexity") or "medium"
     side = _side(query.get("side"))
     tag = f'"{row["sha256"][:32]}-{format}-{side or 0}-{complexity}"'
@@ -94,8 +97,15 @@ async def _find(request: Request, id: str, index: str) -> Row:
 def _made(service: Service, row: Row, format: str, side: int | None, complexity: str) -> bytes:
     """The file of `row` as it is kept, or converted. Blocks; FileNotFoundError if it is gone."""
     data = service.kept_picture(row["file"])
-    if format == row["format"] and side is None:
+    if format == row["format"] and (side is None or format == "svg"):
         return data
+    if row["format"] == "svg":
+        raise errors.ApiError(
+            "This picture is kept as SVG and cannot be turned into pixels here. Ask for "
+            "format=svg, or draw it again with another output_format.",
+            param="format",
+            code="unsupported_operation",
+        )
     made = _converted(data, format, side, complexity)
     how = "traced" if format == "svg" else "converted"
     label = label_made_of(data, policy_of(service.settings), how)
