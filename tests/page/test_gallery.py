@@ -192,7 +192,8 @@ def test_compare_two(site: Server, opening: Opening) -> None:
 def test_500_pictures_load_as_one_scrolls(site: Server, opening: Opening) -> None:
     fill(site, 500)
     page = opening(site.url)
-    expect(tiles(page)).to_have_count(40)  # one page: what is seen, and what comes next
+    expect(tiles(page).first).to_be_visible()
+    assert tiles(page).count() <= 120  # what is seen, and what comes next
     end_s = time.monotonic() + 120
     while tiles(page).count() < 500 and time.monotonic() < end_s:
         page.mouse.wheel(0, 4000)
