@@ -38,6 +38,7 @@ from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
 from limner.storage.db.maintenance import Maintenance, Retention
+from limner.storage.db.sessions import Sessions
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -86,6 +87,7 @@ class Service:
         self._is_open = False
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
+        self.sessions = Sessions(self.database)
         if settings.api_keys:
             warn_of_names_by_place(keys)
         # A count may wait for another server's: it takes half of the connections at most.

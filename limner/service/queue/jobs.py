@@ -282,6 +282,11 @@ class Jobs:
             self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
 
     @property
+    def under_way(self) -> list[Status]:
+        """Those that wait or are drawn, oldest first."""
+        return [status for status in self._by_id.values() if status.abort is not None]
+
+    @property
     def are_over(self) -> bool:
         """Whether all of them have ended."""
         return all(status.is_over for status in self._by_id.values())
