@@ -35,6 +35,8 @@ from limner.server.routes import (
     images,
     jobs,
     models,
+    responses,
+    uploaded_files,
 )
 from limner.service import links, recovery
 from limner.service.context import Service
@@ -112,6 +114,14 @@ def _keyed() -> APIRouter:
     add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
     add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
+    add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
+    add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)
+    add("/files", uploaded_files.create, **drawing, **describe.FILES_CREATE)
+    add("/files", uploaded_files.page, methods=["GET"], **describe.FILES)
+    add("/files/{id}", uploaded_files.show, methods=["GET"], **describe.FILE)
+    add("/files/{id}", uploaded_files.delete, methods=["DELETE"], **describe.FILE_DELETE)
+    add("/files/{id}/content", uploaded_files.content, methods=["GET"], **describe.FILE_CONTENT)
     add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
     add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
     add("/images/history", history.page, methods=["GET"], **describe.HISTORY)

@@ -39,7 +39,7 @@ MAX_ANSWERS = 200
 MAX_ANSWER_BYTES = 64_000_000  # of all together
 MAX_AGE_S = 86_400.0
 
-_FAILED = b"event: error"
+_FAILED = (b"event: error", b"event: response.failed")
 _running: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -47,7 +47,7 @@ def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
     body["output_format"] = call.format
     body["quality"] = call.request.quality
     body["size"] = str(call.request.size)
-    body |= _usage(call, engine, len(drawn))
+    body |= usage(call, engine, len(drawn))
     return body | _identifier(call)
 
 
@@ -71,7 +71,7 @@ def partial_image(call: Call, index: int, picture: Drawn) -> bytes:
 
 def completed(call: Call, picture: Drawn, engine: Engine) -> bytes:
     """The stream event of a finished picture."""
-    body = _streamed(call, picture) | _usage(call, engine, 1) | _identifier(call)
+    body = _streamed(call, picture) | usage(call, engine, 1) | _identifier(call)
     return _event(f"{call.kind}.completed", body)
 
 
@@ -100,21 +100,21 @@ def _event(name: str, body: Json) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), dump({"type": name} | body))
 
 
-def _usage(call: Call, engine: Engine, n_pictures: int) -> Json:
+def usage(call: Call, engine: Engine, n_pictures: int) -> Json:
     """The `usage` of an answer, for engines that count; made-up numbers would help nobody."""
     if not isinstance(engine, CountsTokens):
         return {}
     n_text = engine.count_tokens(call.request.prompt)
     n_cells = engine.count_cells(call.request.size)
     n_read, n_drawn = n_cells if call.request.source else 0, n_cells * n_pictures
-    usage = {
+    counted = {
         "input_tokens": n_text + n_read,
         "input_tokens_details": {"image_tokens": n_read, "text_tokens": n_text},
         "output_tokens": n_drawn,
         "output_tokens_details": {"image_tokens": n_drawn, "text_tokens": 0},
         "total_tokens": n_text + n_read + n_drawn,
     }
-    return {"usage": usage}
+    return {"usage": counted}
 
 
 def _identifier(call: Call) -> Json:

@@ -79,7 +79,7 @@ def read_sources(
     budget = MAX_TOTAL_PIXELS
     headers: list[Header] = []
     for raw in images:
-        check = _check_dalle_file if is_dalle2 else _check_file
+        check = _check_dalle_file if is_dalle2 else check_file
         check(raw, field)
         headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
         budget -= headers[-1].n_pixels
@@ -91,7 +91,7 @@ def read_sources(
     if mask:
         _open_mask(decoder, mask, first)
     original = Size(first.width, first.height)
-    with _refused(field):
+    with refused(field):
         decode = decoder.edit if is_edit else decoder.variation
         return Sources(decode(fit(original)), original, len(images))
 
@@ -105,7 +105,8 @@ def _check_dalle_file(raw: RawFile, field: str) -> None:
         )
 
 
-def _check_file(raw: RawFile, field: str) -> None:
+def check_file(raw: RawFile, field: str) -> None:
+    """Refuse what is no PNG, JPEG or WebP file, or too large."""
     mime = raw.mime()
     if what := decode_upload.not_a_picture(raw.head()):
         raise ApiError(
@@ -162,12 +163,12 @@ def _bad_mask(reason: str) -> ApiError:
 def _open(
     decoder: Decoder, name: Literal["image", "mask"], raw: RawFile, field: str, max_pixels: int
 ) -> Header:
-    with _refused(field):
+    with refused(field):
         return decoder.open(name, raw.file, max_pixels)
 
 
 @contextmanager
-def _refused(field: str) -> Iterator[None]:
+def refused(field: str) -> Iterator[None]:
     """Turn a DataError of the upload `field` into the refusal that clients know."""
     try:
         yield
