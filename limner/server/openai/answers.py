@@ -135,6 +135,6 @@ def model(id: str, catalogue: Catalogue) -> Json:
     return {"id": id, "object": "model", "created": _CREATED, "owned_by": owner}
 
 
-def models(catalogue: Catalogue) -> Json:
-    """All models as one page."""
-    return {"object": "list", "data": [model(id, catalogue) for id in catalogue.ids()]}
+def models(ids: Sequence[str], catalogue: Catalogue) -> Json:
+    """Models as one page."""
+    return {"object": "list", "data": [model(id, catalogue) for id in ids]}

@@ -8,6 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from limner import __version__
 from limner.server.http import bodies, scope
 from limner.server.openai import answers, errors, moderations
+from limner.server.openai.profiles import Catalogue
+from limner.server.responses import models as language_models
 from limner.service.disk_space import reason
 from limner.service.telemetry.metrics import MEDIA_TYPE
 
@@ -16,16 +18,22 @@ _JSON = "application/json"
 
 async def list_models(request: Request) -> Response:
     """All models that may be named."""
-    body = answers.models(scope.catalogue(request))
+    catalogue = scope.catalogue(request)
+    body = answers.models(_ids(catalogue), catalogue)
     return Response(answers.dump(body), media_type=_JSON)
 
 
 async def get_model(request: Request, model: str) -> Response:
     """One model."""
     catalogue = scope.catalogue(request)
-    if model not in catalogue.ids():
+    if model not in _ids(catalogue):
         raise errors.unknown_model(model)
     return Response(answers.dump(answers.model(model, catalogue)), media_type=_JSON)
+
+
+def _ids(catalogue: Catalogue) -> list[str]:
+    """Models of the Images API, and those of the Responses API."""
+    return [*catalogue.ids(), *language_models.NAMES]
 
 
 async def moderate(request: Request) -> Response:
