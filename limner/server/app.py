@@ -34,6 +34,7 @@ from limner.server.routes import (
     home,
     images,
     jobs,
+    look,
     models,
     responses,
     uploaded_files,
@@ -114,6 +115,7 @@ def _keyed() -> APIRouter:
     add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
     add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/images/look", look.look, **drawing, **describe.LOOK)
     add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
     add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
     add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)

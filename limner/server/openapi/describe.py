@@ -200,6 +200,18 @@ HISTORY_ONE = _route("get_history", "One request of it", _json({"type": "object"
 HISTORY_DELETE = _route(
     "delete_history", "Delete a request and its pictures", _json({"type": "object"}), *_CODES
 )
+LOOK = _route(
+    "look",
+    "Say what a picture shows, and whether it is what was asked for",
+    _json({"type": "object"}),
+    *_DRAW_CODES,
+    body={
+        "multipart/form-data": {
+            "schema": _object({"image": _FILE, "asked": {"type": "string"}}, "image")
+        },
+        **_json(_object({"image": {}, "asked": {"type": ["string", "null"]}}, "image")),
+    },
+)
 RESPONSES = _route(
     "create_response",
     "Draw or edit a picture as a conversation says (Responses API, tool image_generation)",
