@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from limner import __version__
 from limner.errors import LimnerError
@@ -35,6 +36,7 @@ from limner.server.routes import (
     images,
     jobs,
     look,
+    mcp,
     models,
     responses,
     uploaded_files,
@@ -87,6 +89,8 @@ def create_app(
     app.state.decoders = DecoderPool(2, settings.home)
     app.include_router(_keyed())
     app.include_router(_open())
+    app.state.mcp = mcp.McpEndpoint(app, settings)
+    app.router.routes.append(Route(mcp.PATH, app.state.mcp))
     _handle_errors(app)
     app.add_middleware(
         RequestMiddleware,
@@ -162,7 +166,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     except LimnerError as error:  # the next turn of `_run_maintenance` does it
         log.error("what was interrupted could not be drawn on: %s", error.message)
     tending = asyncio.ensure_future(_run_maintenance(serving))
-    yield
+    async with app.state.mcp.running():
+        yield
     tending.cancel()
     for worker in serving.workers.values():
         await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
