@@ -121,6 +121,7 @@ def _keyed() -> APIRouter:
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
     add("/images/look", look.look, **drawing, **describe.LOOK)
     add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
+    add("/chat/completions", responses.complete_chat, **drawing, **describe.CHAT)
     add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
     add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)
     add("/files", uploaded_files.create, **drawing, **describe.FILES_CREATE)

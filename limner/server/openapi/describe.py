@@ -235,6 +235,24 @@ RESPONSES = _route(
         )
     ),
 )
+CHAT = _route(
+    "complete_chat",
+    "Draw or edit a picture as a chat says; it comes as message.images",
+    {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
+    *_DRAW_CODES,
+    body=_json(
+        _object(
+            {
+                "model": {"type": "string"},
+                "messages": {"type": "array"},
+                "modalities": {"type": ["array", "null"]},
+                "stream": {"type": ["boolean", "null"], "default": False},
+            },
+            "model",
+            "messages",
+        )
+    ),
+)
 RESPONSE = _route("get_response", "A stored answer", _json({"type": "object"}), *_CODES)
 RESPONSE_DELETE = _route(
     "delete_response",

@@ -346,9 +346,10 @@ async def _fill(
             if isinstance(event, Preview):
                 if not is_behind:
                     index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                    outbox.put(
-                        await run_in_threadpool(_partial, serving, shape, submission, event, index)
-                    )
+                    if told := await run_in_threadpool(
+                        _partial, serving, shape, submission, event, index
+                    ):
+                        outbox.put(told)
             elif isinstance(event, Picture):
                 outbox.put(
                     await run_in_threadpool(_completed, serving, shape, submission, job, event),

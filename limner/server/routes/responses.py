@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,10 +29,10 @@ from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
 from limner.server.openai.images import Decoder
 from limner.server.replay import REPLAYED
-from limner.server.responses import answer, ids, sources
+from limner.server.responses import answer, chat, ids, sources
 from limner.server.responses import body as bodies_of_responses
 from limner.server.responses.answer import Plan
-from limner.server.responses.body import Body
+from limner.server.responses.body import Body, Text
 from limner.server.responses.sources import Source
 from limner.server.routes import images
 from limner.service.submission import submit
@@ -49,14 +49,44 @@ async def create(request: Request) -> Response:
     with bodies.reading(request):
         max_bytes = scope.service(request).max_upload_bytes
         async with bodies.read_json_pictures(request, max_bytes) as pictures:
-            body = _read(request, pictures)
+            body = _read(request, pictures, pictures.parsed.value)
             if drawn_as is not None:
                 return await _again(request, body, drawn_as)
             source = await sources.find(request, body)
             call = await _understood(request, body, source, pictures)
     if call is None:
         return Response(status_code=images.CLIENT_LEFT)
-    return await _answer(request, body, call, source)
+
+    def form(plan: Plan) -> Form:
+        return Form(answer.Stream(plan), plan.completed)
+
+    return await _answer(request, body, call, source, form)
+
+
+async def complete_chat(request: Request) -> Response:
+    """The same for Chat Completions."""
+    with bodies.reading(request):
+        max_bytes = scope.service(request).max_upload_bytes
+        async with bodies.read_json_pictures(request, max_bytes) as pictures:
+            with chat.naming():
+                sent = pictures.parsed.value
+                values, unused = chat.as_response(sent, _text_of(pictures))
+                body = _read(request, pictures, values)
+                source = await sources.find(request, body)
+                call = await _understood(request, body, source, pictures)
+    if call is None:
+        return Response(status_code=images.CLIENT_LEFT)
+    if unused:
+        notice = f"Not used: {', '.join(map(f.shown, unused[:20]))}"
+        call = replace(call, notices=(*call.notices, notice))
+    options = sent.get("stream_options")
+    with_usage = isinstance(options, dict) and options.get("include_usage") is True
+
+    def form(plan: Plan) -> Form:
+        completion = chat.Completion(plan, with_usage=with_usage)
+        return Form(completion, completion.whole)
+
+    return await _answer(request, body, call, source, form)
 
 
 async def show(request: Request, id: str) -> Response:
@@ -83,13 +113,15 @@ async def delete(request: Request, id: str) -> Response:
     return _json({"id": id, "object": "response", "deleted": True})
 
 
-def _read(request: Request, pictures: Reader) -> Body:
-    def text_of(value: Any, name: str) -> Any:
-        return bodies.short(value, name, pictures.parsed)
-
+def _read(request: Request, pictures: Reader, values: Mapping[str, Any]) -> Body:
     catalogue = scope.catalogue(request)
-    body = bodies_of_responses.read(pictures.parsed.value, text_of, is_lenient=catalogue.is_lenient)
+    body = bodies_of_responses.read(values, _text_of(pictures), is_lenient=catalogue.is_lenient)
     return bodies_of_responses.with_own_model(body, catalogue.own)
+
+
+def _text_of(pictures: Reader) -> Text:
+    """Reads strings that were put aside while the body came."""
+    return partial(bodies.short, parsed=pictures.parsed)
 
 
 async def _understood(
@@ -133,7 +165,21 @@ def _check_no_mask(body: Body) -> None:
         raise f.wrong_value(name, f"'{name}' needs a picture to edit, and there is none.")
 
 
-async def _answer(request: Request, body: Body, call: Call, source: Source | None) -> Response:
+@dataclass(frozen=True)
+class Form:
+    """How an answer is written: as the events of a stream, or whole."""
+
+    events: images.Events
+    whole: Callable[[Drawn], dict[str, Any]]
+
+
+async def _answer(
+    request: Request,
+    body: Body,
+    call: Call,
+    source: Source | None,
+    form_of: Callable[[Plan], Form],
+) -> Response:
     serving, holder = scope.service(request), scope.holder(request)
     request.state.is_gpt = True  # the words of a refusal
     call = replace(call, container="b64_json")
@@ -150,9 +196,9 @@ async def _answer(request: Request, body: Body, call: Call, source: Source | Non
     except BaseException:
         job.cancel()
         raise
+    form = form_of(plan)
     if body.is_stream:
-        events = answer.Stream(plan)
-        return await images.stream(request, serving, call, submission, job, events)
+        return await images.stream(request, serving, call, submission, job, form.events)
     with job:
         finished = images.finished(request, serving, call, submission, job)
         found = await images.unless_left(request, finished)
@@ -160,7 +206,7 @@ async def _answer(request: Request, body: Body, call: Call, source: Source | Non
         return Response(status_code=images.CLIENT_LEFT)
     [picture], notices = found
     return WholeDelivery(
-        answers.dump(plan.completed(picture)),
+        answers.dump(form.whole(picture)),
         media_type=_JSON,
         headers=images.headers_of(call, notices),
         ticket=job.ticket,
