@@ -39,8 +39,10 @@ from limner.server.routes import (
     mcp,
     models,
     responses,
+    sdapi,
     uploaded_files,
 )
+from limner.server.sdapi import shapes
 from limner.service import links, recovery
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
@@ -88,6 +90,7 @@ def create_app(
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)
     app.include_router(_keyed())
+    app.include_router(_sdapi())
     app.include_router(_open())
     app.state.mcp = mcp.McpEndpoint(app, settings)
     app.router.routes.append(Route(mcp.PATH, app.state.mcp))
@@ -137,6 +140,22 @@ def _keyed() -> APIRouter:
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
     add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
+    return router
+
+
+def _sdapi() -> APIRouter:
+    """The API of AUTOMATIC1111's web UI, with the same keys."""
+    router = APIRouter(prefix=sdapi.PREFIX, dependencies=[Depends(sdapi.check_key)])
+    add = router.add_api_route
+    hidden: dict[str, Any] = {"include_in_schema": False}
+    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
+    add("/txt2img", sdapi.txt2img, **drawing)
+    add("/img2img", sdapi.img2img, **drawing)
+    add("/interrupt", sdapi.interrupt, **drawing)
+    add("/options", sdapi.set_options, **drawing)
+    add("/progress", sdapi.progress, methods=["GET"], **hidden)
+    for name in sdapi.LISTS:
+        add(f"/{name}", sdapi.show, methods=["GET"], **hidden)
     return router
 
 
@@ -219,6 +238,8 @@ def _handle_errors(app: FastAPI) -> None:
         code = said.code or str(said.status)
         serving: Service = request.app.state.service
         serving.metrics.refused(code, holder.name if holder else "")
+        if request.url.path.startswith(sdapi.PREFIX):
+            return _respond(said, shapes.failure(said.message, said.code))
         return _respond(said)
 
     @app.exception_handler(HTTPException)
@@ -236,9 +257,9 @@ def _handle_errors(app: FastAPI) -> None:
         return Response(status_code=images.CLIENT_LEFT)
 
 
-def _respond(error: errors.ApiError) -> Response:
+def _respond(error: errors.ApiError, body: dict[str, Any] | None = None) -> Response:
     return Response(
-        answers.dump(error.body),
+        answers.dump(body or error.body),
         error.status,
         headers=error.headers,
         media_type="application/json",
