@@ -16,7 +16,8 @@ from PIL import Image
 
 from limner.service import running as running_server
 from tests.agent.calls import TOOLS, refusal, shown, values
-from tests.server.helpers import make_settings, open_picture, running
+from tests.compat import trial
+from tests.server.helpers import make_settings, open_picture, running, wait_until
 
 Talk = Callable[[Client], Awaitable[Any]]
 
@@ -155,3 +156,10 @@ def test_keys_of_the_server_are_asked_for(tmp_path: Path, key: bool) -> None:
         assert values(result)["pictures"]
     else:
         assert "API key" in refusal(result)
+
+
+@pytest.mark.slow
+def test_limner_serve_announces_itself_until_it_ends(tmp_path: Path) -> None:
+    with trial.serving(tmp_path) as server:
+        wait_until(lambda: running_server.find(tmp_path) == server.address)
+    assert not (tmp_path / running_server.FILE).exists()
