@@ -7,6 +7,7 @@
     ├── OutputError         exit 4   a file cannot be written
     ├── DataError           exit 5   a picture, caption or manifest cannot be read
     ├── EngineError         exit 6   an engine is unknown or failed
+    │   └── Refused         exit 6   who draws for an engine would not
     ├── MissingExtra        exit 7   an optional package is not installed
     ├── DatabaseError       exit 8   the database is locked, full or out of reach
     └── StoreError          exit 9   the store of pictures is out of reach
@@ -90,6 +91,32 @@ class EngineError(LimnerError):
 
     exit_code = 6
     code = "engine_error"
+
+
+class Refused(EngineError):
+    """Whoever draws for an engine (an upstream service) refused to.
+
+    `status`, `code` and `param` are what a client of limner is told; `retry_after_s` is when it may
+    ask again, None if that is not known. The request was not drawn, and cost nothing.
+    """
+
+    code = "engine_refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 502,
+        code: str = "engine_refused",
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after_s = retry_after_s
 
 
 class MissingExtra(LimnerError):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from limner.errors import InvalidRequest
+from limner.options import Kind, Options, OptionSpec, Value, check_characters, shown
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -18,11 +20,12 @@ Quality = Literal["low", "medium", "high"]
 Background = Literal["auto", "transparent", "opaque"]
 Format = Literal["png", "jpeg", "webp"]  # of picture files
 Complexity = Literal["low", "medium", "high"]  # of an SVG document
-FileFormat = Format | Literal["svg"]  # of what can be saved
+FileFormat = Format | Literal["gif", "svg"]  # of what can be saved
 
 QUALITIES: tuple[str, ...] = get_args(Quality)
 BACKGROUNDS: tuple[str, ...] = get_args(Background)
 FORMATS: tuple[str, ...] = get_args(Format)
+FILE_FORMATS: tuple[str, ...] = (*FORMATS, "gif", "svg")
 COMPLEXITIES: tuple[str, ...] = get_args(Complexity)
 
 MAX_PROMPT_CHARS = 32_000
@@ -31,10 +34,15 @@ MAX_PREVIEWS = 3
 MAX_BEST_OF = 16
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
 
-SIDE_STEP = 16  # sides are multiples of it
+MIN_FRAMES, MAX_FRAMES = 2, 16
+MAX_FRAME_MS = 2**31 - 1
+MAX_GIF_PIXELS = 2_000_000  # of each frame
+
+SIDE_STEP = 16  # by the standard rule, sides are multiples of it
 MIN_SIDE = 64
 MAX_SIDE = 3840
-MAX_RATIO = 3  # of the longer side to the shorter
+MAX_RATIO = 3.0  # of the longer side to the shorter
+MAX_ANY_SIDE = 16_384  # of any engine
 
 # Five digits are enough for any picture, and keep int() away from hostile input.
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
@@ -53,9 +61,9 @@ class Size:
         match = _SIZE.fullmatch(str(text))
         if match is None:
             raise InvalidRequest(
-                f"Size {_shown(text)} is not of the form WIDTHxHEIGHT",
+                f"Size {shown(text)} is not of the form WIDTHxHEIGHT",
                 param="size",
-                hint=f"sizes drawn are {SIZE_RULE}",
+                hint=f"sizes drawn are {STANDARD_SIZES}",
             )
         return cls(int(match[1]), int(match[2]))
 
@@ -64,10 +72,91 @@ class Size:
 
 
 SIZES = (Size(256, 256), Size(512, 512), Size(1024, 1024))
-SIZE_RULE = (
-    f"{', '.join(map(str, SIZES))}, or any with sides of {MIN_SIDE} to {MAX_SIDE} that are "
-    f"multiples of {SIDE_STEP}, the longer at most {MAX_RATIO} times the shorter"
-)
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Which sizes an engine draws: any within limits, or those of a list."""
+
+    min_side: int = MIN_SIDE
+    max_side: int = MAX_SIDE
+    step: int = SIDE_STEP  # sides are multiples of it
+    max_ratio: float = MAX_RATIO  # of the longer side to the shorter
+    keeps_edited: bool = True  # an edit may have the size of its picture, whatever `step` is
+    choices: tuple[Size, ...] = ()  # if there are any, no other size is drawn
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        usual = "".join(f"{size}, " for size in SIZES if self.allows(size))
+        return (
+            f"{usual}{'or ' if usual else ''}any with sides of {self.min_side} to {self.max_side} "
+            f"that are multiples of {self.step}, the longer at most {self.max_ratio:g} times the "
+            "shorter"
+        )
+
+    def allows(self, size: Size) -> bool:
+        """Whether a picture of `size` is drawn from text."""
+        if self.choices:
+            return size in self.choices
+        is_stepped = size.width % self.step == 0 and size.height % self.step == 0
+        return is_stepped and self._is_within_limits(size)
+
+    def check(self, size: Size, source: Edit | Variation | None = None) -> None:
+        """Raise InvalidRequest unless `size` is drawn, from `source` if there is one."""
+        if not (self.allows(size) or (isinstance(source, Edit) and self._keeps(size, source))):
+            raise InvalidRequest(
+                f"Size {size} is not drawn", param="size", hint=f"sizes drawn are {self}"
+            )
+
+    def nearest(self, size: Size, *, keep: bool = False) -> Size:
+        """The nearest size that is drawn: sides rounded, scaled, or widened to the limits.
+
+        With `keep`, as for a picture to edit, a size stays if an edit may have it.
+        """
+        if self.choices:
+            return min(self.choices, key=lambda other: _distance(size, other))
+        if self._is_within_limits(size):
+            if keep and self.keeps_edited:
+                return size
+            rounded = Size(self._rounded(size.width), self._rounded(size.height))
+            if self._is_within_limits(rounded):
+                return rounded
+        longer, shorter = max(size.width, size.height), min(size.width, size.height)
+        scale = min(1.0, self.max_side / longer)
+        scale = max(scale, min(self.min_side / shorter, self.max_side / longer))
+        width, height = size.width * scale, size.height * scale
+        least = max(self.min_side, max(width, height) / self.max_ratio)
+        # Up where a side is at its least, so that the ratio keeps.
+        sides = (math.ceil(max(side, least) / self.step) * self.step for side in (width, height))
+        return Size(*(min(side, self._largest) for side in sides))
+
+    def as_json(self) -> dict[str, Any]:
+        """This rule for programs."""
+        if self.choices:
+            return {"choices": [str(size) for size in self.choices]}
+        names = ("min_side", "max_side", "step", "max_ratio")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def _largest(self) -> int:
+        return self.max_side // self.step * self.step
+
+    def _keeps(self, size: Size, source: Edit) -> bool:
+        is_own = size == size_of(source.pixels)
+        return self.keeps_edited and is_own and not self.choices and self._is_within_limits(size)
+
+    def _rounded(self, side: int) -> int:
+        least = math.ceil(self.min_side / self.step) * self.step
+        return min(self._largest, max(least, round(side / self.step) * self.step))
+
+    def _is_within_limits(self, size: Size) -> bool:
+        longer, shorter = max(size.width, size.height), min(size.width, size.height)
+        is_large = shorter >= self.min_side
+        return is_large and longer <= self.max_side and longer <= self.max_ratio * shorter
+
+
+STANDARD_SIZES = SizeRule()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +170,11 @@ class Edit:
     pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
     mask: NDArray[np.uint8] | None = None  # (H, W): 0 = draw here, all else stays as it is
     is_own_mask: bool = False  # the mask says where `pixels` were clear before they were resized
+    others: tuple[NDArray[np.uint8], ...] = ()  # further pictures to draw from, (H, W, 4) each
 
     def __post_init__(self) -> None:
-        _check_pixels(self.pixels)
+        for pixels in (self.pixels, *self.others):
+            _check_pixels(pixels)
         if self.mask is not None:
             _check_mask(self.mask, self.pixels)
 
@@ -103,35 +194,95 @@ class Variation:
         _check_pixels(self.pixels)
 
 
+def _spec(kind: Kind, description: str, **values: Any) -> dict[str, Any]:
+    """Metadata of a field of ImageRequest that people choose; its name is that of the field."""
+    return {"kind": kind, "description": description, **values}
+
+
 @dataclass(frozen=True)
 class ImageRequest:
-    """A prompt and how to draw it; wrong values raise InvalidRequest naming the field."""
+    """A prompt and how to draw it; wrong values raise InvalidRequest naming the field.
+
+    What an engine draws of it, its `Capabilities` say. Fields with metadata are DRAW_OPTIONS: from
+    them the command line, the API's description, the history and resuming are derived.
+    """
 
     prompt: str  # 1 to MAX_PROMPT_CHARS characters, not only white space; "" with a Variation
-    n: int = 1  # how many pictures, 1 to MAX_PICTURES
-    size: Size = SIZES[-1]  # by SIZE_RULE, or that of the picture to edit
-    quality: Quality = "medium"  # more passes and candidates from low to high
-    seed: int | None = None  # 0 to MAX_SEED; None until with_seed() picks one
-    background: Background = "auto"  # auto: the engine decides by the prompt
+    n: int = field(
+        default=1, metadata=_spec("integer", "How many pictures.", low=1, high=MAX_PICTURES)
+    )
+    size: Size = SIZES[-1]  # sides of 1 to MAX_ANY_SIDE
+    quality: Quality = field(
+        default="medium",  # more passes and candidates from low to high
+        metadata=_spec("choice", "Higher takes longer.", choices=QUALITIES),
+    )
+    seed: int | None = field(
+        default=None,  # until with_seed() picks one
+        metadata=_spec(
+            "integer",
+            "The same seed draws the same pictures.",
+            low=0,
+            high=MAX_SEED,
+            unset="random",
+        ),
+    )
+    background: Background = field(
+        default="auto",  # the engine decides by the prompt
+        metadata=_spec("choice", "What is behind the subject.", choices=BACKGROUNDS),
+    )
     previews: int = 0  # half-drawn pictures to show of each picture, 0 to MAX_PREVIEWS
     source: Edit | Variation | None = None  # a picture to begin with; None: from the prompt alone
-    best_of: int | None = None  # drawn for each picture, the best scored is kept; None: by quality
-    retry_below: float | None = None  # -1 to 1: a best score below it is tried once more
+    best_of: int | None = field(
+        default=None,  # by quality
+        metadata=_spec(
+            "integer",
+            "Draw so many for each picture, and keep the one that the model scores best.",
+            low=1,
+            high=MAX_BEST_OF,
+            unset="by quality",
+        ),
+    )
+    retry_below: float | None = field(
+        default=None,
+        metadata=_spec(
+            "number",
+            "Draw a picture once more if its score, -1 to 1, is below this, and keep the better "
+            "one.",
+            low=-1,
+            high=1,
+        ),
+    )
+    mark: bool = field(
+        default=False,
+        metadata=_spec("flag", 'Draw a visible "AI" into the lower right corner of the file.'),
+    )
     made: frozenset[int] = frozenset()  # indexes of pictures that are there already: not drawn
+    options: Mapping[str, Value] = Options()  # of the engine, which describes them
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.source)
-        _check_whole_number("n", self.n, 1, MAX_PICTURES)
-        _check_size(self.size, self.source)
-        _check_choice("quality", self.quality, QUALITIES)
-        if self.seed is not None:
-            _check_whole_number("seed", self.seed, 0, MAX_SEED)
-        _check_choice("background", self.background, BACKGROUNDS)
-        _check_whole_number("previews", self.previews, 0, MAX_PREVIEWS)
-        if self.best_of is not None:
-            _check_whole_number("best_of", self.best_of, 1, MAX_BEST_OF)
-        if self.retry_below is not None:
-            _check_score("retry_below", self.retry_below)
+        _check_size(self.size)
+        for name, spec in DRAW_OPTIONS.items():
+            value = getattr(self, name)
+            if value is not None or spec.default is not None:
+                spec.check(value)
+        PREVIEWS.check(self.previews)
+        if not isinstance(self.options, Options):
+            object.__setattr__(self, "options", Options(self.options))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All that it takes, beside prompt and source, to ask for the same pictures again: JSON."""
+        found = {name: getattr(self, name) for name in DRAW_OPTIONS}
+        options = {"options": dict(self.options)} if self.options else {}
+        return {**found, "size": str(self.size), **options}
+
+    @classmethod
+    def from_parameters(cls, prompt: str, parameters: Mapping[str, Any], **more: Any) -> Self:
+        """The request whose `parameters` these are, by this version or by an earlier one."""
+        known = {name: parameters[name] for name in DRAW_OPTIONS if name in parameters}
+        size, options = Size.parse(parameters["size"]), Options(parameters.get("options"))
+        return cls(prompt, size=size, options=options, **known, **more)
 
     @property
     def indexes(self) -> list[int]:
@@ -146,38 +297,31 @@ class ImageRequest:
         return replace(self, seed=secrets.randbelow(2**32))
 
 
+DRAW_OPTIONS = {
+    field.name: OptionSpec(
+        field.name, default=cast("Value | None", field.default), **field.metadata
+    )
+    for field in fields(ImageRequest)
+    if field.metadata
+}
+PREVIEWS = OptionSpec("previews", "integer", "Half-drawn pictures to show.", 0, MAX_PREVIEWS)
+
+
 def size_of(pixels: NDArray[np.uint8]) -> Size:
     """Width and height of `(H, W, …)` pixels."""
     return Size(int(pixels.shape[1]), int(pixels.shape[0]))
 
 
-def size_like(pixels: NDArray[np.uint8]) -> Size:
+def size_like(pixels: NDArray[np.uint8], rule: SizeRule = STANDARD_SIZES) -> Size:
     """The size to draw a picture like `(H, W, …)` pixels at: theirs, or the nearest allowed."""
-    return nearest_size(size_of(pixels), keep=True)
+    return rule.nearest(size_of(pixels), keep=True)
 
 
-def nearest_size(size: Size, *, keep: bool = False) -> Size:
-    """The nearest size that can be drawn: sides rounded, scaled, or widened to the limits.
-
-    With `keep`, a size within the limits stays even if its sides are no multiples of SIDE_STEP, as
-    the size of a picture to edit may.
-    """
-    if _is_within_limits(size):
-        rounded = Size(_rounded(size.width), _rounded(size.height))
-        if keep or _is_within_limits(rounded):
-            return size if keep else rounded
-    longer, shorter = max(size.width, size.height), min(size.width, size.height)
-    scale = min(1.0, MAX_SIDE / longer)
-    scale = max(scale, min(MIN_SIDE / shorter, MAX_SIDE / longer))
-    width, height = size.width * scale, size.height * scale
-    least = max(MIN_SIDE, max(width, height) / MAX_RATIO)
-    # Up where a side is at its least, so that the ratio keeps.
-    sides = (math.ceil(max(side, least) / SIDE_STEP) * SIDE_STEP for side in (width, height))
-    return Size(*(min(side, MAX_SIDE) for side in sides))
-
-
-def _rounded(side: int) -> int:
-    return min(MAX_SIDE, max(MIN_SIDE, round(side / SIDE_STEP) * SIDE_STEP))
+def _distance(size: Size, other: Size) -> tuple[float, float]:
+    """How far `other` is from `size` in shape, then in area."""
+    shape = abs(math.log(size.width * other.height / (size.height * other.width)))
+    area = abs(math.log(size.width * size.height / (other.width * other.height)))
+    return round(shape, 6), area
 
 
 def _check_pixels(pixels: object) -> None:
@@ -229,78 +373,53 @@ def _check_prompt(prompt: object, source: Edit | Variation | None) -> None:
             param="prompt",
             code="string_above_max_length",
         )
-    # Neither can be stored: surrogates have no UTF-8, and PostgreSQL text holds no NUL.
-    for char in prompt:
-        if char == "\0" or "\ud800" <= char <= "\udfff":
-            raise InvalidRequest(
-                f"Prompt holds U+{ord(char):04X}, which is not a character of any text",
-                param="prompt",
-                hint="check that the text is valid UTF-8",
-            )
+    check_characters("prompt", prompt)
 
 
-def _check_whole_number(param: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequest(
-            f"{param} must be a whole number, not {_kind(value)}", param=param, code="invalid_type"
-        )
-    if not low <= value <= high:
-        # str() of an integer refuses more than 4,300 digits, so a giant is not spelled out.
-        shown = str(value) if value.bit_length() <= 256 else f"a {value.bit_length()}-bit number"
-        raise InvalidRequest(
-            f"{param} is {shown}; it must be between {low} and {high}",
-            param=param,
-            code="integer_below_min_value" if value < low else "integer_above_max_value",
-        )
-
-
-def _check_score(param: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequest(
-            f"{param} must be a number, not {_kind(value)}", param=param, code="invalid_type"
-        )
-    if not -1 <= value <= 1:  # nor is NaN
-        raise InvalidRequest(
-            f"{param} is {_shown(value)}; a score is between -1 and 1", param=param
-        )
-
-
-def _check_size(size: object, source: Edit | Variation | None) -> None:
+def _check_size(size: object) -> None:
     if not isinstance(size, Size):
         raise InvalidRequest(
             f"size must be a Size, not {_kind(size)}",
             param="size",
             hint='use Size.parse("1024x1024")',
         )
-    is_stepped = size.width % SIDE_STEP == 0 and size.height % SIDE_STEP == 0
-    is_kept = isinstance(source, Edit) and size == size_of(source.pixels)
-    if not (_is_within_limits(size) and (is_stepped or is_kept)):
+    if not 1 <= min(size.width, size.height) <= max(size.width, size.height) <= MAX_ANY_SIDE:
         raise InvalidRequest(
-            f"Size {size} is not drawn", param="size", hint=f"sizes drawn are {SIZE_RULE}"
+            f"Size {size} is not drawn",
+            param="size",
+            hint=f"sides of 1 to {MAX_ANY_SIDE:,} pixels can be asked for",
         )
-
-
-def _is_within_limits(size: Size) -> bool:
-    longer, shorter = max(size.width, size.height), min(size.width, size.height)
-    return shorter >= MIN_SIDE and longer <= MAX_SIDE and longer <= MAX_RATIO * shorter
-
-
-def _check_choice(param: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidRequest(
-            f"{param} is {_shown(value)}; it must be one of {_listed(choices)}", param=param
-        )
-
-
-def _listed(choices: tuple[object, ...]) -> str:
-    return ", ".join(str(choice) for choice in choices)
-
-
-def _shown(value: object) -> str:
-    """A value as it may stand in a message: quoted, and not longer than a line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _kind(value: object) -> str:
     return type(value).__name__
+
+
+_FILE_OPTIONS = (
+    OptionSpec("compression", "integer", "Quality of JPEG and WebP.", 0, 100),
+    OptionSpec("complexity", "choice", "Colours and paths of SVG.", choices=COMPLEXITIES),
+    OptionSpec("frame_count", "integer", "Frames of a GIF.", MIN_FRAMES, MAX_FRAMES),
+    OptionSpec("frame_duration_ms", "integer", "Time of each frame.", 1, MAX_FRAME_MS),
+)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a picture is written as a file; what its format does not know is not used.
+
+    Wrong values raise InvalidRequest naming the field.
+    """
+
+    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    complexity: Complexity = "medium"  # of SVG: how many colours and paths at most
+    frame_count: int = 9  # of GIF, MIN_FRAMES to MAX_FRAMES
+    frame_duration_ms: int = 200  # of GIF, 1 or more; what it cannot say is shortened
+
+    def __post_init__(self) -> None:
+        for spec in _FILE_OPTIONS:
+            value = getattr(self, spec.name)
+            if value is not None:
+                spec.check(value)
+
+
+DEFAULT_OPTIONS = FileOptions()

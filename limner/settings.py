@@ -22,6 +22,7 @@ from limner.errors import SettingsError
 PREFIX = "LIMNER_"
 FILE = "limner.toml"
 DEFAULT = "default"
+EARLIER_ENGINES = {"onnx": "transformer"}  # earlier names of engines, which version 0.2 drops
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def _read_text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError
     return value
+
+
+def _read_engine(value: Any) -> str:
+    name = _read_text(value)
+    return EARLIER_ENGINES.get(name, name)
 
 
 def _whole_number(low: int, high: int) -> Kind:
@@ -117,7 +123,21 @@ def _read_credentials(value: Any) -> str:
     return str(value)
 
 
+def _read_producer(value: Any) -> str:
+    text = _read_text(value).strip()
+    if len(text) > 200 or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _read_pem(value: Any) -> str:
+    return value if value == "" else str(Path(_read_text(os.fspath(value))).expanduser())
+
+
 TEXT = Kind(_read_text, "some text")
+ENGINE = Kind(_read_engine, "some text")
+PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
+PEM = Kind(_read_pem, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -144,7 +164,20 @@ class Settings:
         default=Path("~/.limner"), metadata=_about(FOLDER, "folder for everything limner writes")
     )
     engine: str = field(
-        default="onnx", metadata=_about(TEXT, "engine that draws when none is named")
+        default="transformer", metadata=_about(ENGINE, "engine that draws when none is named")
+    )
+    backend: str = field(
+        default="auto",
+        metadata=_about(
+            _choice("auto", "onnx", "torch"),
+            "what runs the transformer's networks; torch needs limner[train]",
+        ),
+    )
+    device: str = field(
+        default="auto",
+        metadata=_about(
+            _choice("auto", "cpu", "cuda"), "where torch runs; auto: an NVIDIA GPU if it finds one"
+        ),
     )
     threads: int = field(
         default=0, metadata=_about(COUNT, "processor cores to draw with; 0 means all")
@@ -257,6 +290,24 @@ class Settings:
         metadata=_about(
             CREDENTIALS, "key of the S3 server; empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ),
+    )
+    label: str = field(
+        default="label",
+        metadata=_about(
+            _choice("off", "label", "full"),
+            "what files say of their making: nothing, all but the prompt, or all",
+        ),
+    )
+    producer: str = field(
+        default="limner", metadata=_about(PRODUCER, "who the label says has made the picture")
+    )
+    c2pa_cert: str = field(
+        default="",
+        metadata=_about(PEM, "PEM certificate chain to sign pictures with; needs limner[c2pa]"),
+    )
+    c2pa_key: str = field(
+        default="",
+        metadata=_about(PEM, "PEM private key of it; empty: in the same file"),
     )
     log: str = field(
         default="text",

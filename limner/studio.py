@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
 from limner.engines.base import (
+    NEVER,
+    CancelToken,
     Engine,
     Event,
     ImageTask,
+    Notice,
     Picture,
-    check_able,
-    load,
+    Preview,
 )
+from limner.engines.registry import load
 from limner.errors import EngineError
+from limner.imaging.label import LabelPolicy, label_of
+from limner.imaging.label_policy import policy_of
+from limner.options import Options, Value
 from limner.request import (
+    SIZES,
     Background,
     Edit,
     ImageRequest,
@@ -43,7 +51,9 @@ class Studio:
     """Draws requests with the engines that the settings describe, each loaded once."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError if pictures are to be signed and cannot be."""
         self.settings = settings
+        self.labels = policy_of(settings)
         self._engines: dict[str, Engine] = {}
         self._looking: Looker | None = None
         self._lock = threading.Lock()
@@ -51,10 +61,18 @@ class Studio:
     def engine(self, name: str | None = None) -> Engine:
         """Engine `name`, or the one of the settings; loaded on first use."""
         name = name or self.settings.engine
+        name = settings_module.EARLIER_ENGINES.get(name, name)
         with self._lock:
             if name not in self._engines:
                 self._engines[name] = load(name, self.settings)
             return self._engines[name]
+
+    def close(self) -> None:
+        """Close its engines; a second call does nothing. Nothing may be drawn any more."""
+        with self._lock:
+            engines, self._engines = list(self._engines.values()), {}
+        for engine in engines:
+            engine.close()
 
     def draw(self, request: ImageRequest, *, engine: str | None = None) -> Iterator[Event]:
         """Draw `request` and yield what happens as it happens.
@@ -64,17 +82,31 @@ class Studio:
         and not at the first event.
         """
         loaded = self.engine(engine)
-        check_able(loaded, request)
-        return _events(loaded, request.with_seed())
+        loaded.check(request)
+        return _events(loaded, request.with_seed(), self.labels)
 
     def draw_together(
-        self, wanted: Sequence[ImageTask], *, engine: str | None = None
+        self,
+        tasks: Sequence[ImageTask],
+        cancel: CancelToken = NEVER,
+        *,
+        engine: str | None = None,
     ) -> Generator[tuple[ImageTask, Event]]:
-        """Draw pictures that may share a batch, of requests with a seed that the engine can draw.
+        """Draw pictures that may share a batch, of requests with a seed that passed `check`.
 
-        Every one that is not dropped is drawn, or this fails.
+        Every one that is not cancelled is drawn, or this fails.
         """
-        return _together(self.engine(engine), wanted)
+        return _together(self.engine(engine), tasks, cancel, self.labels)
+
+    def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
+        """`request`, for which no size was asked, at the size that the engine draws it.
+
+        That is the size of a picture to edit, else 1024x1024, or the nearest one that there is.
+        """
+        rule, source = self.engine(engine).capabilities.sizes, request.source
+        if isinstance(source, Edit):
+            return replace(request, size=size_like(source.pixels, rule))
+        return replace(request, size=rule.nearest(SIZES[-1]))
 
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
         """Draw `request` and return its pictures in the order of their indexes."""
@@ -90,43 +122,62 @@ class Studio:
         return self._looker().look(pixels, asked)
 
     def _looker(self) -> Looker:
-        from limner.engines.transformer.engine import OnnxEngine
+        from limner.engines.transformer.engine import TransformerEngine
         from limner.recognition.look import Looker
         from limner.storage.checkpoints.weights import find
 
         with self._lock:
             if self._looking is None:
+                weights, home = find(self.settings.weights), self.settings.home
                 engines = self._engines.values()
-                drawing = next((one for one in engines if isinstance(one, OnnxEngine)), None)
-                home = self.settings.home
-                if drawing is not None:  # its network is loaded already
-                    self._looking = Looker(drawing.network, home)
+                drawing = next((one for one in engines if isinstance(one, TransformerEngine)), None)
+                if drawing is not None:  # its networks are loaded already
+                    self._looking = Looker(drawing.backend, weights, home)
                 else:
-                    self._looking = Looker.open(find(self.settings.weights), home)
+                    self._looking = Looker.open(weights, home)
             return self._looking
 
 
-def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
-    n_drawn = 0
+def _events(engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Iterator[Event]:
+    n_drawn, remarks = 0, engine.capabilities.unused(request)
     with _room_for(engine, f"{request.n} x {request.size}"):
         for event in engine.generate(request):
+            yield from map(Notice, remarks)
+            remarks = []
             n_drawn += isinstance(event, Picture)
-            yield event
+            yield _told(event, engine, request, labels)
     n_wanted = len(request.indexes)
     if n_drawn != n_wanted:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
-def _together(engine: Engine, wanted: Sequence[ImageTask]) -> Generator[tuple[ImageTask, Event]]:
-    left = set(wanted)
-    with _room_for(engine, f"{len(wanted)} x {wanted[0].request.size}"):
-        for one, event in engine.draw(wanted):
+def _together(
+    engine: Engine, tasks: Sequence[ImageTask], cancel: CancelToken, labels: LabelPolicy
+) -> Generator[tuple[ImageTask, Event]]:
+    left, begun = set(tasks), set[ImageTask]()
+    with _room_for(engine, f"{len(tasks)} x {tasks[0].request.size}"):
+        for task, event in engine.draw(tasks, cancel):
+            if task not in begun:  # a remark comes with the first event: no event, no answer yet
+                begun.add(task)
+                yield from ((task, Notice(t)) for t in engine.capabilities.unused(task.request))
             if isinstance(event, Picture):
-                left.discard(one)
-            yield one, event
-    if n_left := sum(not one.is_dropped() for one in left):
-        n = len(wanted)
+                left.discard(task)
+            yield task, _told(event, engine, task.request, labels)
+    if n_left := sum(not cancel.is_cancelled(task) for task in left):
+        n = len(tasks)
         raise EngineError(f"Engine {engine.name} drew {n - n_left} of {n} pictures")
+
+
+def _told(event: Event, engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Event:
+    """`event`; a picture or preview with what its file is told, whichever engine drew it."""
+    is_ai = engine.capabilities.ai
+    if isinstance(event, Preview):
+        label = label_of(request, event.index, engine.model, labels, is_ai_engine=is_ai)
+        return replace(event, label=label.of_preview())
+    if isinstance(event, Picture):
+        label = label_of(request, event.index, event.model, labels, is_ai_engine=is_ai)
+        return replace(event, options=request.options, label=label.revised(event.revised_prompt))
+    return event
 
 
 @contextmanager
@@ -150,14 +201,17 @@ def generate(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
-    picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
+    picture then carries. `engine` is the one of the settings unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
-    is kept; a score below `retry_below` (-1 to 1) is tried once more. Wrong values raise
-    InvalidRequest, other failures the LimnerError that says what is the matter.
+    is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
+    engine declares (`limner models NAME` lists them). With `mark`, files show "AI" in a corner.
+    Wrong values raise InvalidRequest, other failures the LimnerError that says what is the matter.
     """
     request = ImageRequest(
         prompt,
@@ -168,6 +222,8 @@ def generate(
         background,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
+        mark=mark,
     )
     return _drawn(request, engine)
 
@@ -184,6 +240,8 @@ def edit(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
@@ -193,19 +251,20 @@ def edit(
     that cannot be read is a DataError.
     """
     source = edit_of(image, mask)
-    wanted = Size.parse(size) if size else size_like(source.pixels)
     request = ImageRequest(
         prompt,
         n,
-        wanted,
+        Size.parse(size) if size else SIZES[-1],
         quality,
         seed,
         background,
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
+        mark=mark,
     )
-    return _drawn(request, engine)
+    return _drawn(request, engine, is_sized=bool(size))
 
 
 def vary(
@@ -218,6 +277,8 @@ def vary(
     engine: str | None = None,
     best_of: int | None = None,
     retry_below: float | None = None,
+    options: Mapping[str, Value] | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures like `image`; all values are `generate`'s.
 
@@ -234,6 +295,8 @@ def vary(
         source=source,
         best_of=best_of,
         retry_below=retry_below,
+        options=Options(options),
+        mark=mark,
     )
     return _drawn(request, engine)
 
@@ -271,9 +334,10 @@ def _pixels(image: Source) -> NDArray[np.uint8]:
     return image.pixels if isinstance(image, Picture) else image
 
 
-def _drawn(request: ImageRequest, engine: str | None) -> list[Picture]:
+def _drawn(request: ImageRequest, engine: str | None, *, is_sized: bool = True) -> list[Picture]:
     """The pictures of `request`, drawn as the settings of now say."""
-    return _studio(settings_module.load({"engine": engine})).pictures(request)
+    studio = _studio(settings_module.load({"engine": engine}))
+    return studio.pictures(request if is_sized else studio.sized(request))
 
 
 _shared: Studio | None = None

@@ -27,10 +27,12 @@ def test_survives_the_way_to_another_process(kind: type[LimnerError]) -> None:
 
 
 def test_exit_codes_and_codes_tell_the_classes_apart() -> None:
-    # A wrong flag and a wrong setting are both wrong use: 2, as of every command.
+    # A wrong flag and a wrong setting are both wrong use: 2, as of every command. A refusal is a
+    # failure of an engine.
     codes = {kind.__name__: kind.exit_code for kind in FAMILY}
     assert codes["InvalidRequest"] == codes["SettingsError"] == 2
-    others = [code for name, code in codes.items() if name not in ("InvalidRequest",)]
+    assert codes["Refused"] == codes["EngineError"]
+    others = [code for name, code in codes.items() if name not in ("InvalidRequest", "Refused")]
     assert len(set(others)) == len(others)
     assert all(0 < code < 126 for code in others)  # from 126 on, codes are the shell's
     assert len({kind.code for kind in FAMILY if kind is not InvalidRequest}) == len(FAMILY) - 1

@@ -11,15 +11,16 @@ from PIL import Image
 import limner
 from limner import settings, studio
 from limner.engines.base import (
-    ENGINES,
+    NEVER,
     BatchKey,
+    CancelToken,
     Engine,
-    EngineInfo,
     Event,
     ImageTask,
     Picture,
     Progress,
 )
+from limner.engines.registry import BUILT_IN, EngineInfo
 from limner.errors import (
     DataError,
     EngineError,
@@ -44,11 +45,13 @@ class Backwards(Engine):
     name = model = "backwards"
     n_left_out = 0
 
-    def batch_key(self, one: ImageTask) -> BatchKey:
-        return BatchKey("all", one.request.n)
+    def batch_key(self, task: ImageTask) -> BatchKey:
+        return BatchKey("all", task.request.n)
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
-        for one in reversed(wanted[self.n_left_out :]):
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
+        for one in reversed(tasks[self.n_left_out :]):
             if one.request.prompt == "too much":
                 raise MemoryError
             pixels = np.zeros((4, 4, 4), np.uint8)
@@ -59,7 +62,7 @@ class Backwards(Engine):
 def backwards(monkeypatch: pytest.MonkeyPatch) -> Backwards:
     engine = Backwards()
     info = EngineInfo("backwards", "", "limner.engines.base", None, lambda _m, _s: engine)
-    monkeypatch.setitem(ENGINES, "backwards", info)
+    monkeypatch.setitem(BUILT_IN, "backwards", info)
     return engine
 
 
@@ -86,7 +89,7 @@ def test_error_comes_at_the_call_before_the_first_event(monkeypatch: pytest.Monk
         return Backwards()
 
     info = EngineInfo("weighty", "", "limner.engines.base", None, build)
-    monkeypatch.setitem(ENGINES, "weighty", info)
+    monkeypatch.setitem(BUILT_IN, "weighty", info)
     with pytest.raises(EngineError, match="'nothing' is not known"):
         Studio(settings.load()).draw(REQUEST, engine="nothing")
     with pytest.raises(WeightsError, match="'nowhere'"):

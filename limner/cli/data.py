@@ -36,7 +36,7 @@ def build(only: tuple[str, ...], workers: int, home: Path | None) -> None:
 
 @data.command()
 @click.option("-n", "count", default=48, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--split", default="train", show_default=True, help="train, or S1 to S5.")
+@click.option("--split", default="train", show_default=True, help="The split to show scenes of.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="The captions' language.")
 @click.option("--px", default=128, show_default=True, type=click.IntRange(16, 256))
@@ -64,6 +64,7 @@ def show(
     from limner.data.sources import shapes as drawn
     from limner.data.sources.base import SceneSource
 
+    split = splits.named(split)
     if split not in splits.SPLITS:
         raise click.BadParameter(
             f"{split!r} is none of {', '.join(splits.SPLITS)}", param_hint="--split"

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 
 import click
@@ -114,7 +115,7 @@ def _database(settings: Settings) -> str:
 
 def _store(settings: Settings) -> str:
     """Store."""
-    from limner.storage.blobs.store import open_store
+    from limner.storage.blobs.opening import open_store
 
     store, name = open_store(settings), f"doctor-{secrets.token_hex(4)}"
     store.put(name, _PROBE)
@@ -131,7 +132,7 @@ def _weights(settings: Settings) -> str:
     """Weights."""
     from limner.storage.checkpoints import weights
 
-    if settings.engine != "onnx":
+    if settings.engine != "transformer":
         return f"engine {settings.engine} has none"
     checkpoint = weights.read(weights.find(settings.weights))  # compares every hash
     return f"{settings.weights}, {checkpoint.n_bytes / 1e6:.1f} MB, undamaged"
@@ -168,7 +169,8 @@ def _drawing(settings: Settings) -> str:
 
     started_s = time.monotonic()
     request = ImageRequest("a red apple", size=SIZES[0], quality="low", seed=1)
-    [picture] = Studio(settings).pictures(request)
+    with closing(Studio(settings)) as studio:
+        [picture] = studio.pictures(request)
     if picture.pixels.min() == picture.pixels.max():
         raise LimnerError(
             f"Engine {settings.engine} drew one plain colour",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -12,70 +14,77 @@ import click
 from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
-from limner.engines.base import Picture
+from limner.engines.base import Engine, Picture
+from limner.engines.drawing_formats import check_format
+from limner.errors import InvalidRequest
+from limner.options import Options, OptionSpec
 from limner.request import (
-    BACKGROUNDS,
-    MAX_BEST_OF,
-    MAX_PICTURES,
-    QUALITIES,
+    COMPLEXITIES,
+    DEFAULT_OPTIONS,
+    DRAW_OPTIONS,
+    FILE_FORMATS,
+    MAX_FRAMES,
+    MIN_FRAMES,
     SIDE_STEP,
     SIZES,
+    FileFormat,
+    FileOptions,
     ImageRequest,
+    Size,
 )
 from limner.studio import Studio
 
 _SIZE_HELP = f"{', '.join(map(str, SIZES))}, 1536x1024, or other multiples of {SIDE_STEP}."
+_METAVARS = {"retry_below": "SCORE"}
 
 
 def options(size: str) -> Callable[[Any], Any]:
     """The options of a command that draws; `size` says which one is taken by default."""
     found = [
-        click.option(
-            "-n",
-            type=int,
-            default=1,
-            show_default=True,
-            help=f"How many pictures, 1 to {MAX_PICTURES}.",
-        ),
+        *(_option(spec) for spec in DRAW_OPTIONS.values()),
         click.option("--size", metavar="WxH", help=f"{_SIZE_HELP}  [default: {size}]"),
         click.option(
-            "--quality",
-            metavar="|".join(QUALITIES),
-            default="medium",
-            show_default=True,
-            help="Higher takes longer.",
-        ),
-        click.option(
-            "--seed",
-            type=int,
-            help="The same seed draws the same pictures.  [default: random]",
-        ),
-        click.option(
-            "--best-of",
-            type=int,
-            help=f"Draw so many for each picture, 1 to {MAX_BEST_OF}, and keep the one that the "
-            "model scores best.  [default: by quality]",
-        ),
-        click.option(
-            "--retry-below",
-            type=float,
-            metavar="SCORE",
-            help="Draw a picture once more if its score, -1 to 1, is below this, and keep the "
-            "better one.",
-        ),
-        click.option(
-            "--background",
-            metavar="|".join(BACKGROUNDS),
-            default="auto",
-            show_default=True,
-            help="What is behind the subject.",
+            "--option",
+            "engine_options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option of the engine; can be given several times. `limner models NAME` lists "
+            "those of an engine.",
         ),
         click.option(
             "-o",
             "--output",
             metavar="PATH",
-            help="A .png, .jpg, .webp or .svg file, overwritten if it exists; or a folder.  "
-            "[default: a new file here, with a name that tells what it is]",
+            help="A .png, .jpg, .webp, .gif or .svg file, overwritten if it exists; a folder; or "
+            "- for the standard output.  [default: a new file here, with a name that tells what "
+            "it is]",
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(FILE_FORMATS),
+            help="Of files that you do not name.  [default: png]",
+        ),
+        click.option(
+            "--complexity",
+            type=click.Choice(COMPLEXITIES),
+            default=DEFAULT_OPTIONS.complexity,
+            show_default=True,
+            help="Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+        ),
+        click.option(
+            "--frames",
+            type=int,
+            default=DEFAULT_OPTIONS.frame_count,
+            show_default=True,
+            help=f"How many frames a GIF has, {MIN_FRAMES} to {MAX_FRAMES}.",
+        ),
+        click.option(
+            "--frame-duration",
+            type=int,
+            metavar="MS",
+            default=DEFAULT_OPTIONS.frame_duration_ms,
+            show_default=True,
+            help="How long each frame of a GIF is shown, in milliseconds.",
         ),
         click.option("--engine", metavar="NAME", help="One of those that `limner models` lists."),
         click.option("--show", is_flag=True, help="Show the pictures in the terminal too."),
@@ -89,25 +98,93 @@ def options(size: str) -> Callable[[Any], Any]:
     return decorate
 
 
-def run(
-    request: ImageRequest,
-    output: str | None,
-    engine: str | None,
-    show: bool,
-    name: str | None = None,
-) -> None:
-    """Draw `request` and print the path of each picture; `name` is for files without another."""
+def _option(spec: OptionSpec) -> Callable[[Any], Any]:
+    """A field of ImageRequest, which checks it, as an option of a command."""
+    flag = f"-{spec.name}" if len(spec.name) == 1 else f"--{spec.name.replace('_', '-')}"
+    limits = f" {spec.low:g} to {spec.high:g}." if spec.name in ("n", "best_of") else ""
+    unset = f"  [default: {spec.unset}]" if spec.unset else ""
+    if spec.kind == "flag":
+        return click.option(flag, spec.name, is_flag=True, help=spec.description)
+    return click.option(
+        flag,
+        spec.name,
+        type={"integer": int, "number": float}.get(spec.kind, str),
+        metavar="|".join(spec.choices) or _METAVARS.get(spec.name),
+        default=spec.default,
+        show_default=spec.default is not None,
+        help=spec.description + limits + unset,
+    )
+
+
+def _engine_options(pairs: tuple[str, ...], engine: Engine) -> Options:
+    """Options as they are given, NAME=VALUE each; the last of a name counts."""
+    given = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign:
+            raise InvalidRequest(
+                f"--option {pair!r} has no value",
+                param="option",
+                hint=f"write it as --option {pair}=VALUE",
+            )
+        given[name.strip().replace("-", "_")] = text
+    return engine.capabilities.read_options(given, engine.name)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where pictures go, as what, and what draws them."""
+
+    output: str | None
+    format: FileFormat | None
+    files: FileOptions
+    engine: str | None
+    engine_options: tuple[str, ...]
+    show: bool
+
+    @classmethod
+    def taken(cls, values: dict[str, Any]) -> Output:
+        """The options of `options` that are no fields of ImageRequest, taken out of `values`."""
+        files = FileOptions(
+            complexity=values.pop("complexity"),
+            frame_count=values.pop("frames"),
+            frame_duration_ms=values.pop("frame_duration"),
+        )
+        names = ("output", "format", "engine", "engine_options", "show")
+        return cls(files=files, **{name: values.pop(name) for name in names})
+
+
+def run(request: ImageRequest, size: str | None, output: Output, name: str | None = None) -> None:
+    """Draw `request` and print the path of each picture; `name` is for files without another.
+
+    `size` is what was asked for; without one, the engine's own takes the place of the request's.
+    """
     started_s = time.monotonic()
+    request = replace(request, size=Size.parse(size)) if size else request
     request = request.with_seed()
-    targets = plan(output, request, name or slug(request.prompt))
-    studio = Studio(settings.load({"engine": engine}))
-    with progress.reporter() as report:
+    targets = plan(output.output, request, name or slug(request.prompt), output.format)
+    if output.show and targets[0].is_stdout:
+        raise InvalidRequest(
+            "The picture and what --show prints would both go to the standard output",
+            param="show",
+            hint="leave out --show, or name a file",
+        )
+    studio = Studio(settings.load({"engine": output.engine}))
+    with closing(studio), progress.reporter() as report:
+        request = request if size else studio.sized(request)
+        if output.engine_options:
+            options = _engine_options(output.engine_options, studio.engine())
+            request = replace(request, options=options)
+        check_format(studio.engine(), request, targets[0].format)
         for event in studio.draw(request):
             if isinstance(event, Picture):
-                written = targets[event.index].write(event)
+                written = targets[event.index].write(event, output.files)
                 with report.paused():
-                    click.echo(os.fsencode(written))
-                    if show:
+                    if written:
+                        click.echo(os.fsencode(written))
+                    if event.revised_prompt:
+                        click.echo(f"drawn from: {event.revised_prompt}", err=True)
+                    if output.show:
                         _show(event)
             else:
                 report.event(event)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from limner.evaluation.judge.judge import Judge
-    from limner.evaluation.measures.edits import Drawn
+    from limner.evaluation.measures.edits import DrawnRequest
     from limner.evaluation.things.report import ThingsReport
     from limner.request import ImageRequest
     from limner.settings import Settings
 
-_SPLITS = "S5,S1,S3,S4"
+_SPLITS = "in_distribution,unseen_concept,compositional,paraphrase"
 _PARTS = "edits,variations,words,things"
 _THINGS = "things"  # measured by limner.evaluation
 
@@ -131,10 +131,13 @@ def evaluate(
     on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn for
     the splits, 1,200 for edits, 800 for variations, 600 for words and 1,100 for things.
     """
+    from limner.data.emoji import splits as split_names
+
     loaded = settings.load({"home": home, "engine": engine, "weights": weights})
     for path in (json_path, sheet):
         _check_folder_of(path)
-    asked_splits, asked_parts = _names(splits), _names(parts)
+    asked_splits = tuple(map(split_names.named, _names(splits)))
+    asked_parts = _names(parts)
     if only is not None:
         asked_splits, asked_parts = (), (_THINGS,)
     old_parts = tuple(part for part in asked_parts if part != _THINGS)
@@ -151,6 +154,7 @@ def evaluate(
         cache=loaded.home / "evaluation",
     )
     studio = Studio(loaded)
+    click.get_current_context().call_on_close(studio.close)
     draw, folder, progress = drawer(studio, quality), data or loaded.home / "data", _Progress()
     name = f"{loaded.engine} {loaded.weights}, {quality}"
     figures: dict[str, Any] = {}
@@ -250,12 +254,12 @@ def drawer(
     return draw
 
 
-def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
+def asker(studio: Studio) -> Callable[[ImageRequest], DrawnRequest]:
     """Whole requests to pictures, steps and seconds, by the studio's engine."""
     from limner.engines.base import Picture, Progress
-    from limner.evaluation.measures.edits import Drawn
+    from limner.evaluation.measures.edits import DrawnRequest
 
-    def ask(request: ImageRequest) -> Drawn:
+    def ask(request: ImageRequest) -> DrawnRequest:
         started = time.perf_counter()
         pictures, n_steps = {}, 0
         for event in studio.draw(request):
@@ -264,7 +268,7 @@ def asker(studio: Studio) -> Callable[[ImageRequest], Drawn]:
             elif isinstance(event, Progress):
                 n_steps = event.total
         seconds = time.perf_counter() - started
-        return Drawn([pictures[index] for index in sorted(pictures)], n_steps, seconds)
+        return DrawnRequest([pictures[index] for index in sorted(pictures)], n_steps, seconds)
 
     return ask
 

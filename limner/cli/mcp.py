@@ -88,7 +88,7 @@ def _own_server(settings: Settings) -> Iterator[str]:
     import uvicorn
 
     from limner.server.app import create_app
-    from limner.server.transport.connections import uvicorn_config
+    from limner.server.transport.configuration import uvicorn_config
 
     server = uvicorn.Server(uvicorn_config(create_app(settings), settings, port=0))
     thread = threading.Thread(target=server.run, name="server", daemon=True)

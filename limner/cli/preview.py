@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from limner.arrays import Pixels
 from limner.imaging import codec as px
 
 MAX_COLUMNS = 64
@@ -14,7 +15,7 @@ SHADES = " ░▒▓█"  # dark to bright, as on a dark terminal
 SOLID = 128  # alpha from which a pixel is shown
 
 
-def print_picture(pixels: px.Pixels, console: Console | None = None) -> None:
+def print_picture(pixels: Pixels, console: Console | None = None) -> None:
     """Print straight `(H, W, 4)` to stderr, or to `console`, at most MAX_COLUMNS wide."""
     console = console or Console(stderr=True)
     height, width = pixels.shape[:2]
@@ -28,7 +29,7 @@ def print_picture(pixels: px.Pixels, console: Console | None = None) -> None:
         console.print(text, no_wrap=True, crop=False)
 
 
-def _blocks(line: px.Pixels) -> Text:
+def _blocks(line: Pixels) -> Text:
     """`(2, W, 4)` as half blocks: the upper pixel in front, the lower one behind."""
     text = Text()
     for upper, lower in zip(line[0], line[1], strict=True):
@@ -43,12 +44,12 @@ def _blocks(line: px.Pixels) -> Text:
     return text
 
 
-def _shades(line: px.Pixels) -> Text:
+def _shades(line: Pixels) -> Text:
     """`(2, W, 4)` by brightness alone (ITU-R BT.601 luma), clear pixels as black."""
     grey = px.composite(line, (0, 0, 0)) @ np.array([0.299, 0.587, 0.114])
     steps = (grey.mean(axis=0) / 256 * len(SHADES)).astype(int)
     return Text("".join(SHADES[step] for step in steps))
 
 
-def _hex(pixel: px.Pixels) -> str:
+def _hex(pixel: Pixels) -> str:
     return f"#{pixel[0]:02x}{pixel[1]:02x}{pixel[2]:02x}"

@@ -53,7 +53,7 @@ def serve(
 
     from limner.server.app import create_app
     from limner.server.stopping import StoppingServer
-    from limner.server.transport import connections
+    from limner.server.transport import configuration, connections
     from limner.service import running
 
     class Server(StoppingServer):
@@ -67,7 +67,7 @@ def serve(
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         app = create_app(settings)
         connections.allow_open_files(settings.connections)
-        config = connections.uvicorn_config(
+        config = configuration.uvicorn_config(
             app,
             settings,
             backlog=_ACCEPTED_AT_ONCE,

@@ -52,13 +52,16 @@ def sheet(
     from limner.cli import sheet_pages
     from limner.data.sheet import chinese_font, write_sheet
     from limner.imaging import codec
+    from limner.imaging.label import COMPOSITE, COMPOSITE_SYNTHETIC, Label
     from limner.studio import Studio
 
     chosen = settings.load({"home": home, "weights": weights, "engine": engine})
     font = chinese_font()
     if font is None:
         click.echo("note: no font with Chinese letters was found; they show as boxes", err=True)
-    painter = sheet_pages.Painter(Studio(chosen), quality, seed)
+    studio = Studio(chosen)
+    click.get_current_context().call_on_close(studio.close)
+    painter = sheet_pages.Painter(studio, quality, seed)
     wanted = sheet_pages.page(page, painter, sheet_pages.Art(chosen.home / "data") if art else None)
     pictures, texts = [], []
     for i, case in enumerate(wanted.cases):
@@ -70,5 +73,9 @@ def sheet(
             texts.append(text)
     click.echo(err=True)
     target = output or Path(f"{page}.png")
-    write_sheet(pictures, texts, target, columns=wanted.columns, font_path=font)
+    studio = painter.studio
+    about = {"kind": "sheet", "page": page, "seed": seed, "quality": quality}
+    source = COMPOSITE_SYNTHETIC if studio.engine().capabilities.ai else COMPOSITE
+    label = Label(studio.labels, source, about)
+    write_sheet(pictures, texts, target, columns=wanted.columns, font_path=font, label=label)
     click.echo(target)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.engines.base import Picture, Preview
 from limner.errors import DataError
@@ -38,7 +39,6 @@ _SIZE = SIZES[0]
 _ARTIST = "twemoji"
 _HATCH_PX = 12
 
-Pixels = NDArray[np.uint8]
 Tile = tuple[Pixels, str]  # straight RGBA, and what is written under it
 Case = dict[str, Any]
 
@@ -57,7 +57,7 @@ class Painter:
     """Draws with one engine, quality and seed, and never twice to choose."""
 
     def __init__(self, studio: Studio, quality: str, seed: int) -> None:
-        self._studio, self._quality, self._seed = studio, cast("Quality", quality), seed
+        self.studio, self._quality, self._seed = studio, cast("Quality", quality), seed
 
     def draw(
         self, prompt: str, source: Edit | Variation | None = None, n: int = 1, previews: int = 0
@@ -72,7 +72,7 @@ class Painter:
             source=source,
             previews=previews,
         )
-        for event in self._studio.draw(request):
+        for event in self.studio.draw(request):
             if isinstance(event, Preview | Picture):
                 yield event.pixels
 

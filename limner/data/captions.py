@@ -1,7 +1,7 @@
 """Captions: what a scene shows, said in English or Chinese in many ways, all of them true.
 
 Every choice comes from one NumPy generator, so a caption can be made again from its seed. Words
-that a split holds out are never used in another (`splits.py`, S4).
+that a split holds out are never used in another (`splits.py`, paraphrase).
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,8 +67,8 @@ _KINDS = {
     "en": ("emoji", "icon", "clip art", "sticker"),
     "zh": ("表情符号", "图标", "剪贴画", "贴纸"),
 }
-# Whole turns of phrase, {0} with an article or measure word and {1} without; those of S4 are
-# never said in training.
+# Whole turns of phrase, {0} with an article or measure word and {1} without; training never says
+# those of `paraphrase`.
 _FRAMES = {
     "en": ("{0}", "{0}", "a picture of {0}", "a drawing of {0}", "an illustration of {0}"),
     "zh": ("{0}", "{0}", "{1}的图片", "{1}的插画", "画一个{1}"),
@@ -88,8 +88,8 @@ def caption(
 ) -> str:
     """One caption of a scene; the language by chance (45 % Chinese) if none is given.
 
-    Falls back to English where the scene's words do not exist in the language. Split "S4" says
-    the held-out synonyms and turns of phrase; every other split never says them.
+    Falls back to English where the scene's words do not exist in the language. Only the split
+    `paraphrase` says the held-out synonyms and turns of phrase.
     """
     chosen = lang or ("zh" if rng.random() < _CHINESE_SHARE else "en")
     if any(concepts[item.concept].label(chosen) is None for item in spec.objects):
@@ -128,7 +128,7 @@ def _plain(
 ) -> str:
     concept = concepts[spec.objects[0].concept]
     dice = rng.random()
-    if split == "S4":
+    if split == "paraphrase":
         return _held_out_words(rng, concept, concepts, lang)
     if concept.emoji and dice < _EMOJI_SHARE:
         return concept.emoji
@@ -221,7 +221,7 @@ def synonyms_of(concept: Concept, concepts: Mapping[str, Concept], lang: str) ->
 def _held_out_words(
     rng: np.random.Generator, concept: Concept, concepts: Mapping[str, Concept], lang: str
 ) -> str:
-    """S4: a held-out synonym if the concept has one, in or without a held-out turn of phrase."""
+    """A held-out synonym if the concept has one, in or without a held-out turn of phrase."""
     unseen = [
         s for s in synonyms_of(concept, concepts, lang) if splits.is_held_out_synonym(s, lang)
     ]

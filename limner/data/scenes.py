@@ -108,13 +108,13 @@ class Mix:
         return names, np.cumsum(shares / shares.sum())
 
 
-# What each split asks: S3 is only about how things go together, S4 only about words.
+# What each split asks: `compositional` about how things go together, `paraphrase` about words.
 _MIX_FROM_SPLIT = {
-    "S3": Mix(plain=0, painted=0.35, counted=0.25, related=0.40, listed=0),
-    "S4": Mix(plain=1, painted=0, counted=0, related=0, listed=0),
+    "compositional": Mix(plain=0, painted=0.35, counted=0.25, related=0.40, listed=0),
+    "paraphrase": Mix(plain=1, painted=0, counted=0, related=0, listed=0),
 }
 _DEFAULT_MIX = Mix()
-_TRIES = 2_000  # what S3 wants is rare: about one scene in twenty
+_TRIES = 2_000  # what compositional wants is rare: about one scene in twenty
 
 
 def random_spec(
@@ -132,7 +132,7 @@ def random_spec(
         if spec is not None and is_allowed(spec, library, split):
             return spec
     first = library.choose(rng, split, "any")
-    if first is None or split == "S3":
+    if first is None or split == "compositional":
         raise DataError(
             f"No scene of split {split} can be made from a library of {len(library)} drawings",
             hint="Build the library with all artists: `limner data build`.",
@@ -141,16 +141,16 @@ def random_spec(
 
 
 def is_allowed(spec: SceneSpec, library: Library, split: str) -> bool:
-    """Whether a scene may appear in a split: in "train", nothing held out; in S3, something."""
+    """Whether a scene may appear in a split. `compositional` needs something that is held out."""
     entries = [library[item.drawing] for item in spec.objects]
     if not all(splits.belongs(split, entry.drawing.artist, entry.concept) for entry in entries):
         return False
     held_out = is_held_out_composition(spec, library)
-    return held_out if split == "S3" else not held_out
+    return held_out if split == "compositional" else not held_out
 
 
 def is_held_out_composition(spec: SceneSpec, library: Library) -> bool:
-    """S3: whether a colour, count or pair in the scene is held out from training."""
+    """Whether a colour, count or pair in the scene is held out from training."""
     entries = [library[item.drawing] for item in spec.objects]
     for item, entry in zip(spec.objects, entries, strict=True):
         if splits.is_held_out_count(entry.concept.family, item.count):

@@ -1,1 +1,1 @@
-"""Makers of pictures behind one protocol; `base` has the protocol and the list of engines."""
+"""Makers of pictures behind one protocol: `base` has the protocol, `registry` the list."""

@@ -16,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from limner.arrays import Pixels
 from limner.engines.base import (
+    NEVER,
+    CancelToken,
+    Capabilities,
     Engine,
     Event,
     ImageTask,
@@ -53,7 +57,9 @@ class CardEngine(Engine):
 
     name = "testcard"
     model = "testcard"
-    abilities = ("edit", "vary")
+    capabilities = Capabilities(
+        edit=True, vary=True, mask=True, previews=True, transparent=True, flat_art=True, ai=False
+    )
 
     def count_cells(self, size: Size) -> int:
         """As many as the nano model draws."""
@@ -63,17 +69,21 @@ class CardEngine(Engine):
         """A card reads words."""
         return len(text.split())
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw cards, one after the other; see `engines.base.Engine`."""
-        for one in wanted:
-            request = one.request
-            pixels = _draw(request, one.seed, one.index)
+        for task in tasks:
+            if cancel.is_cancelled(task):
+                continue
+            request = task.request
+            pixels = _draw(request, task.seed, task.index)
             for step, n_cells in enumerate(PREVIEW_CELLS, start=1):
-                yield one, Progress(step, N_STEPS, "drawing")
+                yield task, Progress(step, N_STEPS, "drawing")
                 if step <= request.previews:
-                    yield one, Preview(one.index, _mosaic(pixels, n_cells), step, N_STEPS)
-            yield one, Progress(N_STEPS, N_STEPS, "drawing")
-            yield one, Picture(pixels, request.prompt, one.seed, one.index, self.model)
+                    yield task, Preview(task.index, _mosaic(pixels, n_cells), step, N_STEPS)
+            yield task, Progress(N_STEPS, N_STEPS, "drawing")
+            yield task, Picture(pixels, request.prompt, task.seed, task.index, self.model)
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ class _Canvas:
         return ImageFont.load_default(self.at(share))
 
 
-def _draw(request: ImageRequest, seed: int, index: int) -> px.Pixels:
+def _draw(request: ImageRequest, seed: int, index: int) -> Pixels:
     # spawn_key keeps (seed, index) apart where plain joining of the numbers would not.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     hue = float(rng.random())
@@ -217,7 +227,7 @@ def _n_fitting(word: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return n_chars
 
 
-def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> px.Pixels:
+def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> Pixels:
     """`(H, W)` alpha of a card with round corners whose ramp fades in."""
     (above, below), (before, after) = beyond
     height, width = above + canvas.side + below, before + canvas.side + after
@@ -228,7 +238,7 @@ def _alpha(canvas: _Canvas, beyond: tuple[tuple[int, int], tuple[int, int]]) -> 
     return alpha
 
 
-def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -> px.Pixels:
+def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -> Pixels:
     """`(height, width)` coverage of a square, unless a height is given, with round corners.
 
     A disc if the radius is half the side.
@@ -242,17 +252,17 @@ def _round_mask(width_px: int, radius_px: float, height_px: int | None = None) -
         )
     distance = np.hypot(beyond[0][:, None], beyond[1])
     coverage = np.clip(radius_px - distance + 0.5, 0, 1)
-    mask: px.Pixels = (coverage * 255).round().astype(np.uint8)
+    mask: Pixels = (coverage * 255).round().astype(np.uint8)
     return mask
 
 
-def _mosaic(pixels: px.Pixels, n_cells: int) -> px.Pixels:
+def _mosaic(pixels: Pixels, n_cells: int) -> Pixels:
     """`(H, W, 4)` in squares, `n_cells` along its shorter side, each the mean of what it covers."""
     height, width = pixels.shape[:2]
     rows, columns = (side * n_cells // min(height, width) for side in (height, width))
     small = px.resize(pixels, columns, rows, "area")
     tall = small[np.arange(height) * rows // height]
-    squares: px.Pixels = tall[:, np.arange(width) * columns // width]
+    squares: Pixels = tall[:, np.arange(width) * columns // width]
     return squares
 
 

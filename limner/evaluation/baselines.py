@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Pixels
 from limner.data.emoji import splits
 from limner.data.emoji.library import Library
 from limner.data.scenes import (
@@ -27,9 +28,6 @@ from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 _SCENES = Mix(plain=0.0)
 _CHUNK = 256
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-
 
 def training_singles(library: Library) -> list[int]:
     """Indexes of the drawings that the generator was trained on."""
@@ -41,7 +39,7 @@ def training_singles(library: Library) -> list[int]:
 
 
 class Retrieval:
-    """Answers a prompt with the training picture whose caption is nearest, by frozen MiniLM.
+    """SplitPictures a prompt with the training picture whose caption is nearest, by frozen MiniLM.
 
     It draws nothing, so a generator that cannot beat it where something new is asked for is no
     better than a search box. It knows every drawing and `n_scenes` scenes of the training split.

@@ -8,10 +8,10 @@ from limner.evaluation.measures.metrics import Estimate
 from limner.evaluation.measures.rules import RULES
 
 LEGEND = {
-    "S5": "seen things, new seeds",
-    "S1": "things no artist showed in training",
-    "S3": "colours, counts and pairs never together in training",
-    "S4": "synonyms and turns of phrase never used in training",
+    "in_distribution": "seen things, new seeds",
+    "unseen_concept": "things no artist showed in training",
+    "compositional": "colours, counts and pairs never together in training",
+    "paraphrase": "synonyms and turns of phrase never used in training",
 }
 
 
@@ -29,7 +29,7 @@ class MatchRow:
 
 @dataclass(frozen=True)
 class RuleRow:
-    """How often each rule holds, on S3."""
+    """How often each rule holds, on compositional."""
 
     source: str
     lang: str
@@ -193,7 +193,7 @@ class Report:
             for row in self.rules
         ]
         return [
-            "## S3 by rule",
+            "## compositional by rule",
             "The row of the true pictures is how often the rule itself is right.",
             _table(["pictures", "prompts", *RULES], body),
         ]
@@ -220,8 +220,8 @@ class Report:
         return [
             "## Nearness to the training drawings",
             "A copy is nearer to a training drawing than 99 % of the pairs in which two artists "
-            "draw one thing. The true pictures of S5 and S4 are training drawings; those of S1 "
-            "show what no copying at all looks like.",
+            "draw one thing. The true pictures of in_distribution and paraphrase are training "
+            "drawings; those of unseen_concept show what no copying at all looks like.",
             _table(
                 ["split", "pictures", "prompts", "copies", "similarity", "outline overlap"], body
             ),
@@ -341,8 +341,8 @@ def _edit_cells(row: EditRow) -> list[str]:
 def _tokenizer_table(row: TokenizerRow) -> list[str]:
     return [
         "## The image tokenizer",
-        f"On {row.artist} (S2), whose drawings it never saw, at {row.px} px; structure and edges "
-        "on white.",
+        f"On {row.artist} (unseen_artist), whose drawings it never saw, at {row.px} px; "
+        "structure and edges on white.",
         _table(
             ["pictures", "PSNR on white, dB", "on black", "SSIM", "edge F1", "alpha error"],
             [[

@@ -33,13 +33,8 @@ from limner.evaluation.report import (
     RuleRow,
     TokenizerRow,
 )
-from limner.evaluation.samples import (
-    TRUE,
-    Answers,
-    Draw,
-    Progress,
-    write_nearest_sheet,
-)
+from limner.evaluation.samples import TRUE, Draw, SplitPictures, write_nearest_sheet
+from limner.progress import StageProgress
 from limner.request import Quality
 from limner.training.tasks.backbone import Backbone, pooled_features
 
@@ -67,7 +62,7 @@ class EvaluateConfig:
         if unknown:
             raise DataError(
                 f"There are no questions of split {unknown[0]!r}",
-                hint=f"splits are {', '.join(SPLITS)}; S2 is for the image tokenizer",
+                hint=f"splits are {', '.join(SPLITS)}; unseen_artist is for the image tokenizer",
             )
         wrong = [name for name in self.parts if name not in PARTS]
         if wrong:
@@ -88,7 +83,7 @@ class Evaluation:
         config: EvaluateConfig,
         rebuild: Rebuilder | None = None,
         distance: tuple[str, Backbone] | None = None,
-        progress: Progress = lambda stage, done, total: None,
+        progress: StageProgress = lambda stage, done, total: None,
         name: str = "limner",
         ask: Ask | None = None,
     ) -> None:
@@ -131,7 +126,7 @@ class Evaluation:
         for split in self.config.splits:
             answers, pool = self._answers(split, retrieval)
             report.match += self._match(answers, pool)
-            if split == "S3":
+            if split == "compositional":
                 report.rules += self._rules(answers)
             report.copies += self._copies(answers, self.memory)
             drawn.append(answers)
@@ -163,17 +158,17 @@ class Evaluation:
                 self.ask, self.library, self.judge, config.n, config.seed, self.progress
             )
 
-    def _answers(self, split: str, retrieval: Retrieval) -> tuple[Answers, list[Question]]:
+    def _answers(self, split: str, retrieval: Retrieval) -> tuple[SplitPictures, list[Question]]:
         """Everybody's pictures for a split, and all its questions, drawn or not."""
         config = self.config
         pool = ask(self.library, split, max(config.n, N_POOL), config.seed, config.languages)
-        answers = Answers(split, pool[: config.n])
+        answers = SplitPictures(split, pool[: config.n])
         answers.add_baselines(self.library, retrieval, self.rebuild, config.seed)
         for lang in config.languages:
             answers.add_drawn(self.draw, self.name, lang, config.best_of, self.progress)
         return answers, pool
 
-    def _match(self, answers: Answers, pool: list[Question]) -> list[MatchRow]:
+    def _match(self, answers: SplitPictures, pool: list[Question]) -> list[MatchRow]:
         captions = Captions(
             self.judge,
             [question.caption for question in pool],
@@ -199,7 +194,7 @@ class Evaluation:
                 found.append(_match_row(answers.split, name, lang, moved, rows, captions, hard))
         return found
 
-    def _rules(self, answers: Answers) -> list[RuleRow]:
+    def _rules(self, answers: SplitPictures) -> list[RuleRow]:
         found = []
         for (source, lang), pictures in answers.pictures.items():
             specs = [answers.questions[row].spec for row in answers.rows[source, lang]]
@@ -211,7 +206,7 @@ class Evaluation:
             found.append(RuleRow(source, lang, by_rule))
         return found
 
-    def _copies(self, answers: Answers, memory: TrainingIndex) -> list[CopyRow]:
+    def _copies(self, answers: SplitPictures, memory: TrainingIndex) -> list[CopyRow]:
         found = []
         for (source, lang), pictures in answers.pictures.items():
             if source not in (TRUE, self.name):
@@ -229,7 +224,7 @@ class Evaluation:
             )
         return found
 
-    def _distances(self, drawn: list[Answers]) -> list[DistanceRow]:
+    def _distances(self, drawn: list[SplitPictures]) -> list[DistanceRow]:
         """Of each source's pictures of all splits to the true pictures of the same questions."""
         name, backbone = self.distance
         features: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
@@ -245,7 +240,7 @@ class Evaluation:
         return [*rows, _distance_row(halves, "", name, true[::2], true[1::2])]
 
     def _tokenizer(self, rebuild: Rebuilder) -> TokenizerRow:
-        """On the artist that the tokenizer never saw (S2)."""
+        """On the artist that the tokenizer never saw (unseen_artist)."""
         rows = [
             index
             for index, entry in enumerate(self.library.entries)
@@ -307,7 +302,7 @@ def main(
     judge: Judge,
     config: EvaluateConfig,
     run: Path | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: StageProgress = lambda stage, done, total: None,
     name: str = "limner",
     ask: Ask | None = None,
 ) -> Report:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
 from limner.evaluation.baselines import Retrieval, TrainingIndex
 from limner.evaluation.questions.prompts import Question
 from limner.imaging import codec
+from limner.progress import StageProgress
 from limner.training.tasks.backbone import SOURCE_PX, through_source_px
 from limner.training.tasks.sheet import write_sheet
 
@@ -22,17 +24,15 @@ RETRIEVAL = "retrieval"
 _AT_ONCE = 8
 _ON_SHEET = 48  # drawn pictures
 
-Pixels = NDArray[np.uint8]
 Scores = NDArray[np.floating] | None
 # (prompts, seeds) to straight RGBA (N, H, W, 4) and, if the engine has an opinion, scores (N,).
 Draw = Callable[[Sequence[str], Sequence[int]], tuple[Pixels, Scores]]
 # Premultiplied pictures (N, SOURCE_PX, SOURCE_PX, 4), to codes and back.
 Rebuild = Callable[[Pixels], Pixels]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass
-class Answers:
+class SplitPictures:
     """Pictures for the questions of one split, premultiplied (n, SOURCE_PX, SOURCE_PX, 4)."""
 
     split: str
@@ -56,7 +56,9 @@ class Answers:
         english = [question.prompts.get("en", question.caption) for question in self.questions]
         self.add(RETRIEVAL, "en", everyone, retrieval.draw(english, seed))
 
-    def add_drawn(self, draw: Draw, name: str, lang: str, best_of: int, progress: Progress) -> None:
+    def add_drawn(
+        self, draw: Draw, name: str, lang: str, best_of: int, progress: StageProgress
+    ) -> None:
         """The engine's pictures for the prompts of a language.
 
         With `best_of` above 1, every prompt is drawn that often; the pictures that the engine's
@@ -82,7 +84,7 @@ class Answers:
 
 
 def draw_all(
-    draw: Draw, prompts: list[str], seeds: list[int], stage: str, progress: Progress
+    draw: Draw, prompts: list[str], seeds: list[int], stage: str, progress: StageProgress
 ) -> tuple[Pixels, Scores]:
     """Pictures of all prompts, as the judge takes them, and scores if all have one."""
     pictures, scores = [], []
@@ -98,7 +100,7 @@ def draw_all(
 
 
 def write_nearest_sheet(
-    drawn: list[Answers], memory: TrainingIndex, library: Library, source: str, output: Path
+    drawn: list[SplitPictures], memory: TrainingIndex, library: Library, source: str, output: Path
 ) -> None:
     """A page of triples: the true picture, the drawn one, the nearest training drawing.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.finish.palette import Floats, Ints
+from limner.arrays import Floats, Ints
 
 CELL = 4  # pixels along a cell of the coarse grid that colours are kept on
 

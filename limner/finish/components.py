@@ -1,9 +1,8 @@
 """Connected areas of a map of labels, without SciPy."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from limner.arrays import Ints
 
 
 def components(labels: Ints) -> Ints:

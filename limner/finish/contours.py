@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.finish.palette import Floats
+from limner.arrays import Floats
 
 Points = NDArray[np.float64]  # (n, 2): x, y
 

@@ -1,10 +1,8 @@
 """The colours of flat art, found in a decoded picture."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
-Ints = NDArray[np.int64]
+from limner.arrays import Floats
 
 MAX_COLOURS = 16
 ALPHA_SCALE = 60.0  # alpha 0 to 1 is as far as 60 steps of lightness

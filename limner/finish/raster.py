@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.finish.colours import CELL
-from limner.finish.palette import Floats
 from limner.finish.sheets import Sheets
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the sheets

@@ -4,13 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from limner.arrays import Floats, Ints
 from limner.finish.components import components, joined
-from limner.finish.palette import (
-    ALPHA_SCALE,
-    Floats,
-    Ints,
-    squared_distances,
-)
+from limner.finish.palette import ALPHA_SCALE, squared_distances
 
 _SIGMA = 1.6  # pixels of the blur of threshold dynamics
 _ROUNDS = 4

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Ints
 from limner.finish import colours
 from limner.finish.colours import Paint
-from limner.finish.palette import Floats, Ints
 from limner.finish.regions import blurred
 
 APART_PX = 8  # areas nearer than this are on different sheets
@@ -70,7 +70,7 @@ def _near(areas: Ints) -> NDArray[np.bool_]:
     return near
 
 
-def _colouring(near: NDArray[np.bool_], weight: NDArray[np.int64]) -> Ints:
+def _colouring(near: NDArray[np.bool_], weight: Ints) -> Ints:
     """A sheet for each thing, unlike those of things near it: the heaviest choose first."""
     sheet = np.full(len(near), -1)
     for i in np.argsort(-weight, kind="stable"):

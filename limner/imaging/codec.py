@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from limner.arrays import Pixels
 from limner.errors import DataError, InvalidRequest
 from limner.request import FORMATS, Format
 
 Method = Literal["area", "bicubic"]
-Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 64_000_000  # 8000x8000: four bytes each is 256 MB once decoded
 WHITE = (255, 255, 255)
@@ -49,6 +49,7 @@ _BROKEN = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+_XMP = "XML:com.adobe.xmp"  # the name of a packet in a PNG, which is read by `imaging.check`
 _MAX_EXIF_BYTES = 65_000  # a JPEG segment holds 65,533 bytes, its header included
 
 
@@ -208,7 +209,9 @@ def read_text(data: bytes) -> dict[str, str]:
             if image.format == "PNG":
                 image.load()  # text may follow the pixels
                 texts = cast("dict[str, Any]", getattr(image, "text", {}))
-                return {key: str(value) for key, value in texts.items()}
+                return {key: str(value) for key, value in texts.items() if key != _XMP}
+            if image.format == "GIF":
+                return _texts_from_json(image.info.get("comment", b""))
             comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
             return _texts_from_comment(comment)
         except _BROKEN as error:
@@ -274,8 +277,12 @@ def _json_within(text: Mapping[str, str], limit_bytes: int) -> bytes:
 def _texts_from_comment(comment: object) -> dict[str, str]:
     if not isinstance(comment, bytes) or not comment.startswith(b"ASCII\0\0\0{"):
         return {}
+    return _texts_from_json(comment[8:])
+
+
+def _texts_from_json(data: bytes) -> dict[str, str]:
     try:
-        texts = json.loads(comment[8:])
-    except ValueError:
+        texts = dict(json.loads(data))
+    except (ValueError, TypeError):
         return {}  # another program's comment, which only looks like ours
     return {str(key): str(value) for key, value in texts.items()}

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import codec as px
 from limner.imaging.jpeg_cost import coefficient_bytes, count_scans
@@ -41,7 +42,7 @@ _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap the sides
 class DecodedImage:
     """A picture that was handed in, decoded and turned upright."""
 
-    pixels: px.Pixels  # (H, W, 4) straight RGBA
+    pixels: Pixels  # (H, W, 4) straight RGBA
     has_alpha: bool  # whether its file can hold transparency, used or not
 
     @property
@@ -71,7 +72,7 @@ class Opened:
         """Pixels that are decoded."""
         return self.width * self.height // self.shrink**2
 
-    def decode(self) -> px.Pixels:
+    def decode(self) -> Pixels:
         """Its pixels, (H, W, 4) straight RGBA, upright; a damaged file is a DataError."""
         if self.shrink > 1:
             width, height = self.image.size

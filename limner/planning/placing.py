@@ -13,6 +13,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.planning.layout import Box
 
 RELATIONS = ("left of", "above", "on", "inside", "in front of", "next to", "between")
@@ -28,7 +29,6 @@ _SMALLEST = 3  # cells
 _MOST_ORDERS = 360
 
 Relation = tuple[int, str, int]  # things[0] stands so to things[2]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Ints
 from limner.planning import placing
 from limner.planning.layout import MAX_THINGS, Layout, Thing
 from limner.planning.placing import Item
@@ -25,7 +26,6 @@ RELATION_NAMES = ("", *placing.RELATIONS)
 MAX_TOKENS = 96  # of a prompt that are read
 
 Scores = Sequence[NDArray[np.floating]]  # as planner.PlannerScores, of one prompt or more
-Ints = NDArray[np.int64]
 Score = Callable[[Ints], Scores]  # tokens (B, T) to scores: the network
 
 

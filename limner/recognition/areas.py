@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from limner.arrays import Pixels
 from limner.finish.components import components
 from limner.imaging import codec
-from limner.imaging.codec import Pixels
 from limner.sampling import ground
 
 SIDE_PX = 192  # of the picture in which things are counted

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from limner.arrays import Pixels
 from limner.data import colours
 from limner.imaging import codec
-from limner.imaging.codec import Pixels
 from limner.recognition.areas import Subject
 
 # Of all names, so many may fit the picture better than what was asked for …

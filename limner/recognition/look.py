@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.onnx_planner import OnnxPlanner, has_planner
+from limner.arrays import Pixels
+from limner.engines.transformer.backend import Backend, has_planner, image_px, max_text
+from limner.engines.transformer.backends import choose
+from limner.engines.transformer.scenes.planner import LayoutPlanner
 from limner.imaging import codec
-from limner.imaging.codec import Pixels
 from limner.planning.plan import Reading
 from limner.recognition import advice, checks, names
 from limner.recognition.areas import Subject, subject_of
 from limner.recognition.checks import Check
 from limner.recognition.names import Floats, Names
+from limner.storage.checkpoints import weights as checkpoints
 from limner.text import phrases
 
 N_SEEN = 3
@@ -69,22 +71,24 @@ class Look:
 class Looker:
     """Looks at pictures with the networks of one weights folder; safe to share by threads."""
 
-    def __init__(self, network: OnnxNetwork, home: Path) -> None:
-        """Vectors of names are kept in `home`, unless they are shipped."""
-        self._network, self._home = network, home
-        self._planner = OnnxPlanner(network) if has_planner(network) else None
+    def __init__(self, backend: Backend, weights: Path, home: Path) -> None:
+        """`backend` has the folder `weights`. Vectors of names are kept in `home`, unless they
+        are shipped.
+        """
+        self._backend, self._weights, self._home = backend, weights, home
+        self._planner = LayoutPlanner(backend) if has_planner(backend) else None
         self._names: Names | None = None
         self._lock = threading.Lock()
 
     @classmethod
     def open(cls, weights: Path, home: Path = Path()) -> Looker:
         """For the weights in a folder."""
-        return cls(OnnxNetwork(weights), home)
+        return cls(choose.load(weights), weights, home)
 
     @property
     def weights_digest(self) -> str:
         """What the vectors of texts depend on."""
-        entries = self._network.checkpoint.entries
+        entries = checkpoints.read(self._weights, verify=False).entries
         used = [
             f"{name} {entries[name].sha256}"
             for name in sorted(entries)
@@ -97,7 +101,7 @@ class Looker:
         """The names, loaded once."""
         with self._lock:
             if self._names is None:
-                styles = [w for one in self._network.config["styles"] for w in one["words"]]
+                styles = [w for one in self._backend.config["styles"] for w in one["words"]]
                 self._names = names.load(self.embed, self.weights_digest, self._home, styles)
             return self._names
 
@@ -106,8 +110,9 @@ class Looker:
         found = []
         for start in range(0, len(texts), _CHUNK):
             part = list(texts[start : start + _CHUNK])
-            tokens, _ = self._network.text_tokenizer.encode_padded(part, self._network.max_text)
-            found.append(self._network.embed_text(tokens))
+            tokenizer = self._backend.text_tokenizer
+            tokens, _ = tokenizer.encode_padded(part, max_text(self._backend))
+            found.append(self._backend.embed_text(tokens))
         return np.concatenate(found)
 
     def look(self, pixels: Pixels, asked: str | None = None) -> Look:
@@ -138,11 +143,11 @@ class Looker:
         return None
 
     def _vector(self, pixels: Pixels) -> NDArray[np.floating]:
-        px = int(self._network.config["model"]["image_tokenizer"]["image_px"])
+        px = image_px(self._backend)
         small = codec.resize(pixels, px, px, "area" if pixels.shape[0] > px else "bicubic")
         picture = codec.premultiply(small.astype(np.float32) / 255)
-        codes = self._network.codes(picture.transpose(2, 0, 1)[None].astype(np.float32))
-        vector: Floats = self._network.embed_image(codes)[0]
+        codes = self._backend.codes(picture.transpose(2, 0, 1)[None].astype(np.float32))
+        vector: Floats = self._backend.embed_image(codes)[0]
         return vector
 
     def _seen(self, scores: Floats) -> tuple[Seen, ...]:

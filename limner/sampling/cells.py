@@ -11,13 +11,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Ints
 from limner.planning.layout import (
     GROUND,
     Box,
     Layout,
     owner,
 )
-from limner.sampling.sampling import Floats, Ints, spread_order
+from limner.sampling.sampling import spread_order
 
 Floats32 = NDArray[np.float32]
 

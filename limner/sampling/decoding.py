@@ -10,12 +10,10 @@ from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Bools, Floats, Ints
 from limner.sampling.block_sparse import step_mask
 from limner.sampling.sampling import (
-    Floats,
-    Ints,
     SamplingConfig,
     draw,
     guidance_at,
@@ -23,8 +21,6 @@ from limner.sampling.sampling import (
     spread_order,
     step_sizes,
 )
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

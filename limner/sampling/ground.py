@@ -9,8 +9,8 @@ import re
 import numpy as np
 from PIL import Image, ImageFilter
 
+from limner.arrays import Bools, Pixels
 from limner.imaging import codec as px
-from limner.sampling.decoding import Bools
 from limner.sampling.inpainting import Array, spread
 
 _SMALL_PX = 256  # of the longer side of the picture in which the ground is searched
@@ -46,7 +46,7 @@ def asks_only_to_clear(prompt: str) -> bool:
     return len(words) <= _MAX_PROMPT_CHARS and _ONLY_TO_CLEAR.fullmatch(words) is not None
 
 
-def cleared(pixels: px.Pixels) -> px.Pixels | None:
+def cleared(pixels: Pixels) -> Pixels | None:
     """A picture (H, W, 4) with its ground clear; None if it cannot be told what its ground is.
 
     What the subject encloses stays. A picture whose border is clear already is returned as it is.
@@ -74,7 +74,7 @@ def cleared(pixels: px.Pixels) -> px.Pixels | None:
     return _without_ground(small, pixels, ground, found)
 
 
-def _ground_at_border(small: px.Pixels) -> Bools | None:
+def _ground_at_border(small: Pixels) -> Bools | None:
     """The pixels (h, w) of the border that show the ground; None if too few of them do."""
     at = _around(*small.shape[:2])
     ring = small[at][:, :3].astype(np.float32)
@@ -127,7 +127,7 @@ def _along_rows(is_open: Bools, reached: Bools) -> Bools:
     return touched
 
 
-def _without_ground(small: px.Pixels, pixels: px.Pixels, ground: Array, found: Bools) -> px.Pixels:
+def _without_ground(small: Pixels, pixels: Pixels, ground: Array, found: Bools) -> Pixels:
     """`pixels` (H, W, 4) without the ground of this colour (h, w, 3), where it was found (h, w).
 
     Well inside of it all is clear. At its edge a pixel is a mixture of ground and subject, whose

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from limner.arrays import Bools, Pixels
 from limner.imaging import codec as px
 from limner.request import (
     Edit,
@@ -18,7 +19,6 @@ from limner.request import (
     size_of,
 )
 from limner.sampling.canvas import Canvas
-from limner.sampling.decoding import Bools
 
 Array = NDArray[np.float32]
 
@@ -35,11 +35,11 @@ _MIN_SEEN = 0.25
 class Placed:
     """A picture at the size that is asked for."""
 
-    pixels: px.Pixels  # (H, W, 4) straight RGBA; under the mask anything
+    pixels: Pixels  # (H, W, 4) straight RGBA; under the mask anything
     masked: Bools  # (H, W), True where to draw
 
 
-def place(pixels: px.Pixels, masked: Bools, size: Size) -> Placed:
+def place(pixels: Pixels, masked: Bools, size: Size) -> Placed:
     """Fit a picture into `size` without distorting it; what it leaves free is clear and stays.
 
     At its own size its pixels are kept bit for bit.
@@ -134,7 +134,7 @@ def small(placed: Placed, canvas: Canvas, image_px: int) -> Array:
     return spread(values, shares >= _MIN_SEEN).transpose(2, 0, 1)
 
 
-def backdrop(placed: Placed) -> px.Pixels | None:
+def backdrop(placed: Placed) -> Pixels | None:
     """What shows through a drawing on a picture without transparency, opaque (H, W, 4).
 
     The picture's edges, continued inwards; None where the picture may be transparent.
@@ -164,7 +164,7 @@ def _margins(canvas: Canvas) -> tuple[tuple[int, int], tuple[int, int]]:
     return (down // 2, down - down // 2), (across // 2, across - across // 2)
 
 
-def laid_over(drawn: px.Pixels, placed: Placed) -> px.Pixels:
+def laid_over(drawn: Pixels, placed: Placed) -> Pixels:
     """The picture on what was drawn behind it, premultiplied (H, W, 4).
 
     Its solid pixels stay bit for bit, and its soft edges take on what is behind them.
@@ -178,9 +178,7 @@ def laid_over(drawn: px.Pixels, placed: Placed) -> px.Pixels:
     return result
 
 
-def set_in(
-    drawn: px.Pixels, placed: Placed, cell_px: float, behind: px.Pixels | None = None
-) -> px.Pixels:
+def set_in(drawn: Pixels, placed: Placed, cell_px: float, behind: Pixels | None = None) -> Pixels:
     """The picture with what was drawn of it, premultiplied (H, W, 4), where it is masked.
 
     Elsewhere its pixels stay bit for bit. Beside the mask's edge the drawing takes on the
@@ -253,7 +251,7 @@ def _averaged(plane: Array, width: int, height: int) -> Array:
     return np.asarray(resized)
 
 
-def erased(pixels: px.Pixels, masked: Bools) -> px.Pixels:
+def erased(pixels: Pixels, masked: Bools) -> Pixels:
     """A picture whose masked parts continue what is around them."""
     values = px.premultiply(pixels).astype(np.float32)
     values[masked] = 0

@@ -6,19 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from limner.arrays import Floats, Ints
 from limner.planning.layout import GROUND, Layout, owner
 from limner.sampling import cells
 from limner.sampling.cells import Places
 from limner.sampling.decoding import Partial
-from limner.sampling.sampling import (
-    Floats,
-    Ints,
-    SamplingConfig,
-    draw,
-    guidance_at,
-    guided,
-    step_sizes,
-)
+from limner.sampling.sampling import SamplingConfig, draw, guidance_at, guided, step_sizes
 
 _GROUND_SHARE = 8  # of the steps: the ground takes one for so many of the things
 CAPTION = -1  # owner of a caption's tokens

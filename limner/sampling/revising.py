@@ -14,20 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.sampling.decoding import (
-    Bools,
-    DecodeState,
-    Network,
-    Partial,
-)
-from limner.sampling.sampling import (
-    Floats,
-    Ints,
-    SamplingConfig,
-    guidance_at,
-    spread_order,
-    step_sizes,
-)
+from limner.arrays import Bools, Floats, Ints
+from limner.sampling.decoding import DecodeState, Network, Partial
+from limner.sampling.sampling import SamplingConfig, guidance_at, spread_order, step_sizes
 
 _N_PARTS = 2  # passes that score: each hides one part of the cells and sees the others
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from math import pi
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
-Ints = NDArray[np.integer]
+from limner.arrays import Floats, Ints
 
 DRAWING, REVISING = 0, 1  # purposes of `uniforms`
 

@@ -1,5 +1,6 @@
 """The OpenAI Images API over HTTP.
 
-A request comes in at `doorway`, finds its route in `app`, is read by `bodies` and `uploads`,
-understood by `wire`, drawn through `worker` and answered in the words of `wire` again.
+`http.middleware` receives a request and `app` finds its route. `bodies` and `http.uploads` read
+it, `openai.profiles` interprets it, `service.submission` draws it, and `openai.answers` writes
+the answer.
 """

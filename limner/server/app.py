@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from limner import __version__
 from limner.errors import LimnerError
@@ -24,12 +24,14 @@ from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
-from limner.server.idempotency import Answers, once
+from limner.server.idempotency import once
 from limner.server.openai import answers, errors
 from limner.server.openai.profiles import Catalogue, Container
 from limner.server.openapi import describe, docs_page
+from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
+    checks,
     files,
     history,
     home,
@@ -43,7 +45,7 @@ from limner.server.routes import (
     uploaded_files,
 )
 from limner.server.sdapi import shapes
-from limner.service import links, recovery
+from limner.service import links, memory, recovery
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
@@ -73,7 +75,7 @@ def create_app(
         summary="The OpenAI Images API, drawn on this machine",
         lifespan=_lifespan,
         redirect_slashes=False,
-        # The doorway traces: it knows the path that was meant, and the id of the request.
+        # The middleware traces: it knows the path that was meant, and the id of the request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
@@ -84,17 +86,18 @@ def create_app(
         serving.engine_from_model,
         is_lenient=not settings.strict,
         own_container=cast("Container", settings.response_format),
+        capabilities={name: w.engine.capabilities for name, w in serving.workers.items()},
     )
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)
-    app.include_router(_keyed())
-    app.include_router(_sdapi())
-    app.include_router(_open())
+    routers = _keyed(), _sdapi(), _open()
+    for router in routers:
+        app.include_router(router)
     app.state.mcp = mcp.McpEndpoint(app, settings)
     app.router.routes.append(Route(mcp.PATH, app.state.mcp))
-    _handle_errors(app)
+    _handle_errors(app, [route for router in routers for route in router.routes])
     app.add_middleware(
         RequestMiddleware,
         max_body_bytes=serving.max_upload_bytes,
@@ -132,6 +135,7 @@ def _keyed() -> APIRouter:
     add("/files/{id}", uploaded_files.show, methods=["GET"], **describe.FILE)
     add("/files/{id}", uploaded_files.delete, methods=["DELETE"], **describe.FILE_DELETE)
     add("/files/{id}/content", uploaded_files.content, methods=["GET"], **describe.FILE_CONTENT)
+    add("/images/check", checks.check, methods=["POST"], **describe.CHECK)
     add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
     add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
     add("/images/history", history.page, methods=["GET"], **describe.HISTORY)
@@ -185,10 +189,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await recovery.draw_on(serving)
     except LimnerError as error:  # the next turn of `_run_maintenance` does it
         log.error("what was interrupted could not be drawn on: %s", error.message)
-    tending = asyncio.ensure_future(_run_maintenance(serving))
+    tending = [
+        asyncio.ensure_future(work) for work in (_run_maintenance(serving), _give_memory_back())
+    ]
     async with app.state.mcp.running():
         yield
-    tending.cancel()
+    for task in tending:
+        task.cancel()
     for worker in serving.workers.values():
         await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
     app.state.decoders.close()
@@ -209,6 +216,13 @@ async def _run_maintenance(serving: Service) -> None:
             log.exception("what is stored could not be kept in order")
 
 
+async def _give_memory_back() -> None:
+    """Return what is free to the system, as long as the server runs."""
+    while True:
+        await asyncio.sleep(memory.EVERY_S)
+        await run_in_threadpool(memory.give_back)
+
+
 async def _may_draw(request: Request) -> None:
     scope.holder(request).check("draw")
 
@@ -225,8 +239,8 @@ async def _check_key(request: Request) -> None:
     request.state.headers = serving.limiter.headers(holder)
 
 
-def _handle_errors(app: FastAPI) -> None:
-    """Everything that goes wrong below the doorway, in the one envelope."""
+def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
+    """Everything that goes wrong below the middleware, in the one envelope."""
 
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:
@@ -246,8 +260,7 @@ def _handle_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         method, path = request.method, request.url.path
         if error.status_code == 405:
-            allowed = (error.headers or {}).get("Allow", "")
-            return _respond(errors.wrong_method(method, path, allowed))
+            return _respond(errors.wrong_method(method, path, _methods(routes, request)))
         if error.status_code == 404:
             return _respond(errors.not_found(method, path))
         return _respond(errors.ApiError(str(error.detail), status=error.status_code))
@@ -264,3 +277,12 @@ def _respond(error: errors.ApiError, body: dict[str, Any] | None = None) -> Resp
         headers=error.headers,
         media_type="application/json",
     )
+
+
+def _methods(routes: list[BaseRoute], request: Request) -> str:
+    """The methods of a path. Starlette's own Allow has only those of the first route for it."""
+    methods: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))

@@ -8,10 +8,9 @@ from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 
+from limner.arrays import Pixels
 from limner.errors import LimnerError
-from limner.imaging.codec import Pixels
 from limner.recognition.look import Look
-from limner.service import memory
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.disk_space import Room
@@ -33,7 +32,7 @@ from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
 from limner.service.threads import Threads
 from limner.settings import Settings
-from limner.storage.blobs import store as pictures
+from limner.storage.blobs.opening import open_store
 from limner.storage.db import history, store_id
 from limner.storage.db.claims import Claims
 from limner.storage.db.clock import ClockWatch
@@ -68,7 +67,7 @@ class Service:
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
         self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
-        self._store = store = pictures.open_store(settings)
+        self._store = store = open_store(settings)
         self.history: history.History | None = None
         self.maintenance: Maintenance | None = None
         if settings.history:
@@ -82,7 +81,7 @@ class Service:
                 settings.home,
                 _retention(settings),
                 names=self.links.names,
-                adopt=Recovery(self.history).adopt_all,
+                adopt=Recovery(self.history, self.links.names).adopt_all,
             )
         self._clock = self.maintenance.clock if self.maintenance else ClockWatch(self.database)
         self.room = Room(settings.home, store, self.database, self.maintenance)
@@ -151,7 +150,6 @@ class Service:
 
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
-        memory.give_back()
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:
                 self.maintenance.run_maintenance()
@@ -175,6 +173,10 @@ class Service:
                 self.maintenance.stored(n_bytes)
         except LimnerError as error:
             log.error("the history is larger than it should be: %s", error.message)
+
+    def has_picture(self, name: str) -> bool:
+        """Whether the store has the file of a picture in the history."""
+        return self._store.look(f"{history.FOLDER}/{name}") is not None
 
     def kept_picture(self, name: str) -> bytes:
         """The file of a picture in the history; FileNotFoundError if the store has it not."""

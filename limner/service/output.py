@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import cast
 
 from limner.engines.base import Picture, Preview
+from limner.engines.events import Details, details_of
 from limner.errors import LimnerError
-from limner.imaging import codec
-from limner.request import Format
+from limner.finish import svg_text
+from limner.imaging import codec, gif
+from limner.request import FileFormat, Format
+from limner.service.context import Service
+from limner.service.queue.jobs import Job
+from limner.service.submission import Submission
 from limner.storage.db import history
-
-if TYPE_CHECKING:
-    from limner.service.context import Service
-    from limner.service.queue.jobs import Job
-    from limner.service.submission import Submission
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class OutputFile:
     data: bytes
     is_transparent: bool
     name: str | None = None
+    details: Details | None = None  # of whoever drew it
 
 
 def keep(
@@ -50,7 +51,7 @@ def keep(
     if has_address or job.record:
         with job.trace.during("storing", **about):
             name = _store(service, job.record, picture, file.data, submission.format)
-        file = OutputFile(file.data, file.is_transparent, name)
+        file = replace(file, name=name)
     job.n_kept += 1
     return file
 
@@ -64,15 +65,38 @@ def check_and_encode(
 
 
 def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
-    """A picture or a preview as a file of the size and format that was asked for."""
-    size, pixels = submission.request.size, event.pixels
-    if pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
-        pixels = codec.resize(pixels, size.width, size.height)
-    text = event.text() if isinstance(event, Picture) else None
-    compression = None if submission.format == "png" else submission.compression
-    data = codec.encode(pixels, submission.format, text, quality=compression)
-    is_transparent = submission.format != "jpeg" and bool((pixels[..., 3] < 255).any())
-    return OutputFile(data, is_transparent)
+    """A picture or a preview as a file of the size and format that was asked for.
+
+    A file that came with a picture is passed on unchanged if it is of both.
+    """
+    size, format, options = submission.request.size, submission.format, submission.options
+    if event.pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
+        pixels = codec.resize(event.pixels, size.width, size.height)
+        if isinstance(event, Picture):
+            event = replace(event, pixels=pixels, file=None)
+        else:
+            event = replace(event, pixels=pixels)
+    details = None
+    if isinstance(event, Picture):
+        details = details_of(event)
+        data = event.encode(format, options)
+    else:  # of a stream, which has no other formats
+        pixels = event.label.marked(event.pixels) if event.label else event.pixels
+        data = codec.encode(pixels, cast("Format", format), quality=options.compression)
+        data = event.label.attach(data) if event.label else data
+    opaque = gif.HALF if format == "gif" else 255
+    is_clear = format != "jpeg" and bool((event.pixels[..., 3] < opaque).any())
+    return OutputFile(data, is_clear, details=details)
+
+
+def is_transparent(data: bytes, format: FileFormat) -> bool:
+    """Whether a file that `encode` made shows what is behind it anywhere.
+
+    Raises DataError if it is damaged.
+    """
+    if format == "svg":
+        return svg_text.read(data).text.get("background") == "transparent"
+    return bool((codec.decode(data)[..., 3] < 255).any())
 
 
 def _store(
@@ -80,13 +104,15 @@ def _store(
     record: history.Record | None,
     picture: Picture,
     data: bytes,
-    format: Format,
+    format: FileFormat,
 ) -> str:
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
     service.room.check()
-    name = service.links.store(data, format, keep=record is not None)
-    if record is not None:
+    if record is None:
+        name = service.links.store(data, format)
+    else:
+        name = service.links.keep(data, format, record.asked.id, picture.index)
         _write_row(service, record, picture, name, data, format)
         service.trim_history(len(data))
     service.metrics.worked(picture.model, "storing", time.monotonic() - started_s)
@@ -99,10 +125,19 @@ def _write_row(
     picture: Picture,
     name: str,
     data: bytes,
-    format: Format,
+    format: FileFormat,
 ) -> None:
     height, width = picture.pixels.shape[:2]
-    made = history.Made(picture.index, picture.seed, picture.score, width, height, format)
+    details = details_of(picture)
+    made = history.Made(
+        picture.index,
+        picture.seed,
+        picture.score,
+        width,
+        height,
+        format,
+        details.as_json() if details else None,
+    )
     try:
         record.add(made, name, data)
     except BaseException:

@@ -14,11 +14,11 @@ from anyio import to_thread
 
 from limner.engines.base import Picture
 from limner.errors import LimnerError
-from limner.request import ImageRequest, Size
+from limner.request import FileOptions, ImageRequest
 from limner.service import output
 from limner.service.access.auth import Holder
 from limner.service.context import Service
-from limner.service.queue.jobs import Job
+from limner.service.queue.jobs import Job, JobContext
 from limner.service.submission import Submission
 from limner.storage.db.database import Row
 from limner.storage.db.history import Record
@@ -34,7 +34,7 @@ async def draw_on(service: Service) -> None:
         return
     run = service.database_threads.run
     own = service.engine_from_model.items()
-    models = [model for model, name in own if service.workers[name].engine.repeatable]
+    models = [model for model, name in own if service.workers[name].engine.capabilities.repeatable]
     for row, record in await run(service.history.take_interrupted, models):
         try:
             submission = _submission(service, row)
@@ -52,41 +52,38 @@ async def draw_on(service: Service) -> None:
 def _submission(service: Service, row: Row) -> Submission:
     """The request of a row, but for the pictures that are there."""
     parameters: dict[str, Any] = row["parameters"]
-    request = ImageRequest(
-        row["prompt"],
-        parameters["n"],
-        Size.parse(parameters["size"]),
-        parameters["quality"],
-        parameters["seed"],
-        parameters["background"],
-        best_of=parameters.get("best_of"),
-        retry_below=parameters.get("retry_below"),
-        made=frozenset(picture["number"] for picture in row["pictures"]),
-    )
+    made = frozenset(picture["number"] for picture in row["pictures"])
+    request = ImageRequest.from_parameters(row["prompt"], parameters, made=made)
+    engine = service.engine_from_model[row["model"]]
+    service.workers[engine].engine.check(request)  # it may be another version of the engine
     return Submission(
         request,
-        service.engine_from_model[row["model"]],
+        engine,
         parameters["output_format"],
-        row["resume"]["output_compression"],
+        _options(parameters, row["resume"]),
         row["resume"]["moderation"],
     )
+
+
+def _options(parameters: dict[str, Any], resume: dict[str, Any]) -> FileOptions:
+    names = ("complexity", "frame_count", "frame_duration_ms")
+    of_format = {name: parameters[name] for name in names if name in parameters}
+    return FileOptions(resume["output_compression"], **of_format)
 
 
 def _job(service: Service, submission: Submission, row: Row, record: Record) -> Job:
     """Admitted and counted once already, so no limit is asked again."""
     worker = service.worker(submission)
-    trace = service.traces.begin_resumed(row["id"])
-    job = worker.submit(
-        submission.request,
-        Holder(row["key_name"]),
+    context = JobContext(
         row["id"],
-        trace,
-        is_bounded=False,
+        Holder(row["key_name"]),
+        service.traces.begin_resumed(row["id"]),
+        record=record,
+        created_s=row["created_s"],
         begins=record.count_attempt,
+        ended=service.count_end(submission, row["key_name"]),
     )
-    job.record = record
-    job.status.created_s = row["created_s"]
-    job.ended = service.count_end(submission, row["key_name"])
+    job = worker.submit(submission.request, context, is_bounded=False)
     service.jobs.add(job.status, row["client_id"])
     return job
 

@@ -49,7 +49,7 @@ def add(service: Service, history: History, upload: Upload, holder: Holder, id: 
     service.room.check()
     record = history.begin(Asked(id, holder.name, UPLOAD, "", upload.filename, 1, parameters))
     try:
-        name = service.links.store(upload.data, upload.format, keep=True)
+        name = service.links.keep(upload.data, upload.format, id, 0)
         made = Made(0, 0, None, upload.size.width, upload.size.height, upload.format)
         try:
             record.add(made, name, upload.data)

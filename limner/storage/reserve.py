@@ -1,4 +1,4 @@
-"""Room on the disk of LIMNER_HOME that is given up so that a full disk does not stop a deletion.
+"""A reserve of disk space in LIMNER_HOME, released so that a full disk does not stop a deletion.
 
 SQLite writes to its log before anything is freed, so a deletion needs some space itself.
 """
@@ -26,7 +26,7 @@ class Reserve:
         self._path, self._n_bytes = home / FILE, n_bytes
 
     def fill(self) -> bool:
-        """Take the room, if the disk has it; returns whether it is held."""
+        """Allocate the reserve if the disk has room; returns whether it is held."""
         with suppress(OSError):
             if self._path.lstat().st_size == self._n_bytes:
                 return True
@@ -46,7 +46,7 @@ class Reserve:
         return True
 
     def spend(self) -> bool:
-        """Give the room back to the disk; returns whether there was any."""
+        """Release the reserve; returns whether there was one."""
         try:
             self._path.unlink()
         except OSError:
@@ -54,7 +54,7 @@ class Reserve:
         return True
 
     def with_room(self, action: Callable[[], T]) -> T:
-        """Do `action`; if a full disk stops it, spend the reserve and do it once more."""
+        """Run `action`; if the disk is full, release the reserve and run it once more."""
         try:
             return action()
         except (DatabaseError, OutputError) as error:

@@ -26,13 +26,9 @@ from limner.data.sources.base import Sample, Source
 from limner.data.sources.folder import FolderSource
 from limner.data.sources.shards import ShardSource
 from limner.model.image_tokenizer import ImageTokenizer
+from limner.progress import StepProgress
 from limner.text.styles import Style
-from limner.training.tasks.examples import (
-    Report,
-    SceneExamples,
-    SourceExamples,
-    encoded,
-)
+from limner.training.tasks.examples import SceneExamples, SourceExamples, encoded
 from limner.training.tasks.generator import Examples
 
 _LANGUAGES = ("en", "zh")
@@ -77,7 +73,7 @@ class TrainingSet(Protocol):
         """Text for the text tokenizer."""
 
     def examples(
-        self, tokenizer: ImageTokenizer, kept: Path, report: Report
+        self, tokenizer: ImageTokenizer, kept: Path, report: StepProgress
     ) -> tuple[Examples, Examples]:
         """The generator's examples, and some to test it on; codes are kept in the folder."""
 
@@ -96,9 +92,9 @@ class LibrarySet:
         self.singles = [
             i for i, e in entries if splits.belongs("train", e.drawing.artist, e.concept)
         ]
-        s2 = [i for i, e in entries if splits.belongs("S2", e.drawing.artist, e.concept)]
+        s2 = [i for i, e in entries if splits.belongs("unseen_artist", e.drawing.artist, e.concept)]
         # Shapes hold nothing out: what is reported of them is how well they are known.
-        self._held_out, self.tested = (s2, "S3") if s2 else (self.singles, "train")
+        self._held_out, self.tested = (s2, "compositional") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
         self.artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
@@ -127,7 +123,7 @@ class LibrarySet:
                 yield from concept.tags.get(lang, ()) * 2
 
     def examples(
-        self, tokenizer: ImageTokenizer, kept: Path, report: Report
+        self, tokenizer: ImageTokenizer, kept: Path, report: StepProgress
     ) -> tuple[Examples, Examples]:
         """All drawings alone, `n_scenes` scenes, and scenes of the compositional split."""
         config = self.config
@@ -174,7 +170,7 @@ class LibrarySet:
         name: str,
         tokenizer: ImageTokenizer,
         kept: Path,
-        report: Report,
+        report: StepProgress,
     ) -> SceneExamples:
         def picture(index: int, px: int) -> NDArray[np.uint8]:
             return render_scene(specs[index], self.library, px)
@@ -224,7 +220,7 @@ class SourceSet:
                 yield from texts
 
     def examples(
-        self, tokenizer: ImageTokenizer, kept: Path, report: Report
+        self, tokenizer: ImageTokenizer, kept: Path, report: StepProgress
     ) -> tuple[Examples, Examples]:
         """See `TrainingSet`."""
         content = self._content()

@@ -22,6 +22,7 @@ from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
 from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
+from limner.progress import StepProgress
 from limner.storage.checkpoints import weights
 from limner.storage.files import wrap_os_errors, write_whole
 from limner.text.styles import in_style
@@ -32,7 +33,6 @@ from limner.training.datasets import LibrarySet, TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
 from limner.training.tasks import text_tokenizer
-from limner.training.tasks.examples import Report
 from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.tasks.image_tokenizer import ImageTokenizerTask
 from limner.training.tasks.layout_examples import TileExamples
@@ -84,7 +84,7 @@ class Run:
         return self.folder / stage
 
 
-def train_text_tokenizer(run: Run, report: Report) -> None:
+def train_text_tokenizer(run: Run, report: StepProgress) -> None:
     """Which characters and merges are worth a token."""
     config = text_tokenizer.TextTokenizerConfig(n_vocab=run.preset.n_vocab, max_han_characters=2)
     tokenizer = text_tokenizer.train(run.data.captions(), config)
@@ -94,7 +94,7 @@ def train_text_tokenizer(run: Run, report: Report) -> None:
     write_whole(folder / "text_tokenizer.json", tokenizer.to_json().encode())
 
 
-def train_image_tokenizer(run: Run, report: Report) -> None:
+def train_image_tokenizer(run: Run, report: StepProgress) -> None:
     """Pictures to codes and back."""
     config = replace(run.preset.image_tokenizer, loop=run.loop(run.preset.image_tokenizer.loop))
     if config.decoder_only and not (run.part("image-tokenizer") / "checkpoint").exists():
@@ -114,7 +114,7 @@ def train_image_tokenizer(run: Run, report: Report) -> None:
     )
 
 
-def train_generator(run: Run, report: Report) -> None:
+def train_generator(run: Run, report: StepProgress) -> None:
     """Captions to codes, or layouts to codes if the preset says so."""
     if run.preset.layouts is not None:
         _train_layouts(run, run.preset.layouts, report)
@@ -148,7 +148,7 @@ def train_generator(run: Run, report: Report) -> None:
     )
 
 
-def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
+def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> None:
     """Scenes composed of tiles; the run must be one of weights that draw layouts."""
     if not isinstance(run.data, LibrarySet):
         raise SettingsError(
@@ -197,7 +197,7 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: Report) -> None:
     )
 
 
-def train_upscaler(run: Run, report: Report) -> None:
+def train_upscaler(run: Run, report: StepProgress) -> None:
     """Small pictures, as the image tokenizer rebuilds them, to large ones."""
     config = replace(run.preset.upscaler, loop=run.loop(run.preset.upscaler.loop))
     tokenizer, data = load_image_tokenizer(run.folder), run.data
@@ -214,7 +214,7 @@ def train_upscaler(run: Run, report: Report) -> None:
     )
 
 
-def train_planner(run: Run, report: Report) -> None:
+def train_planner(run: Run, report: StepProgress) -> None:
     """Prompts to layouts, from the words of the training set alone."""
     tokenizer, wanted = load_text_tokenizer(run.folder), run.preset.planner
     model = replace(wanted.model, n_vocab=tokenizer.n_vocab)
@@ -229,7 +229,7 @@ def train_planner(run: Run, report: Report) -> None:
     )
 
 
-STAGES: dict[str, Callable[[Run, Report], None]] = {
+STAGES: dict[str, Callable[[Run, StepProgress], None]] = {
     "text-tokenizer": train_text_tokenizer,
     "image-tokenizer": train_image_tokenizer,
     "generator": train_generator,

@@ -162,4 +162,4 @@ def test_keys_of_the_server_are_asked_for(tmp_path: Path, key: bool) -> None:
 def test_limner_serve_announces_itself_until_it_ends(tmp_path: Path) -> None:
     with trial.serving(tmp_path) as server:
         wait_until(lambda: running_server.find(tmp_path) == server.address)
-    assert not (tmp_path / running_server.FILE).exists()
+    assert running_server.find(tmp_path) is None

@@ -18,7 +18,7 @@ def test_help_says_what_it_needs(run: Run) -> None:
 
 
 def test_an_unknown_split_is_refused_before_anything_is_trained(run: Run) -> None:
-    result = run("evaluate", "--engine", "testcard", "--splits", "S5,S9")
+    result = run("evaluate", "--engine", "testcard", "--splits", "in_distribution,S9")
     assert result.returncode == 5
     assert "'S9'" in result.stderr
     assert result.stdout == ""

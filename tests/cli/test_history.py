@@ -13,10 +13,13 @@ import pytest
 
 from limner import settings as settings_module
 from limner.cli import main
+from limner.engines.base import Picture
 from limner.imaging import codec as px
 from limner.request import Format
+from limner.service.history_recovery import Recovery
+from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.names import Names
-from limner.storage.blobs.store import Folder, open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import Asked, History, Made
 from limner.storage.db.keys import signing_key
@@ -157,4 +160,24 @@ def test_recover_leaves_young_files_to_a_server_that_runs(
     assert said.err == "1 adopted, 1 skipped, 0 known before\n"
     assert "a server runs" in said.out
     assert history.unknown([old, young]) == [young]
+    database.close()
+
+
+def test_recover_reads_the_options_that_a_picture_carries(tmp_path: Path) -> None:
+    home = tmp_path / "limner-home"
+    database, store = Database("", home), Folder(home)
+    history = History(database, store, home)
+    names = Names(signing_key(database))
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    for options in ({"steps": 5, "ink": "红"}, {}):
+        drawn = Picture(pixels, "a fox", 7, 0, "sketch-1", options=options)
+        store.put(f"history/{names.make('png')}", drawn.encode("png"))
+    broken = px.encode(pixels, "png", drawn.text() | {"options": "[1"})
+    store.put(f"history/{names.make('png')}", broken)
+    outcomes = list(
+        Recovery(history, names).adopt(sorted(p.name for p in (home / "history").iterdir()))
+    )
+    assert sum("options that it carries cannot be read" in one.text for one in outcomes) == 1
+    found = [row["parameters"].get("options") for row in history.page(10)]
+    assert sorted(found, key=bool) == [None, {"steps": 5, "ink": "红"}]
     database.close()

@@ -102,8 +102,8 @@ ENGLISH_PAIR = {
 
 
 def test_a_relation_is_said_from_both_sides() -> None:
-    assert _said(PAIR, "en", split="S5") == ENGLISH_PAIR
-    assert _said(PAIR, "zh", split="S5") == {
+    assert _said(PAIR, "en", split="in_distribution") == ENGLISH_PAIR
+    assert _said(PAIR, "zh", split="in_distribution") == {
         "一个绿色的苹果在一只猫的左边",
         "一只猫左边有一个绿色的苹果",
         "一只猫在一个绿色的苹果的右边",
@@ -135,26 +135,31 @@ def test_style_words_are_said_alone_in_training_and_not_in_questions(artist: str
         plain = PLAIN_STYLES[artist][lang]
         alone = [word for word in plain if not any(word in said for said in STYLES[artist][lang])]
         assert any(text.endswith(word) for text in _said(spec, lang) for word in plain)
-        asked = _said(spec, lang, split="S5")
+        asked = _said(spec, lang, split="in_distribution")
         assert not any(text.endswith(word) for text in asked for word in alone)
 
 
 def test_a_third_thing_is_listed_after_a_relation() -> None:
     spec = SceneSpec((*PAIR.objects, _item("1F347")), relation="left of")
-    for split in ("train", "S5"):
+    for split in ("train", "in_distribution"):
         assert all("grapes" in text for text in _said(spec, "en", split=split))
-    assert "a green apple to the left of a cat and grapes" in _said(spec, "en", split="S5")
+    assert "a green apple to the left of a cat and grapes" in _said(
+        spec, "en", split="in_distribution"
+    )
 
 
 def test_sizes_are_adjectives() -> None:
     spec = SceneSpec((_item("1F408", size="small"),))
-    assert "a small cat" in _said(spec, "en", split="S5")
-    assert "一只小猫" in _said(spec, "zh", split="S5")
+    assert "a small cat" in _said(spec, "en", split="in_distribution")
+    assert "一只小猫" in _said(spec, "zh", split="in_distribution")
 
 
 def test_lists_name_everything_in_any_order() -> None:
     spec = SceneSpec((_item("1F34E", places=TWO), _item("1F408")))
-    assert _said(spec, "en", split="S5") == {"two red apples and a cat", "a cat and two red apples"}
+    assert _said(spec, "en", split="in_distribution") == {
+        "two red apples and a cat",
+        "a cat and two red apples",
+    }
 
 
 def test_nouns_without_an_article_have_none() -> None:
@@ -180,7 +185,7 @@ def test_nearly_half_is_chinese_if_no_language_is_asked_for() -> None:
 
 
 def _with_synonyms() -> tuple[Mapping[str, Concept], str, str]:
-    unseen = splits.table()["S4"]["en"][40]
+    unseen = splits.table()["paraphrase"]["en"][40]
     seen = "wholly-seen-word"
     assert not splits.is_held_out_synonym(seen, "en")
     concept = Concept("X", {"en": "thing", "zh": "东西"}, {"en": (unseen, seen)}, "objects")
@@ -194,7 +199,7 @@ def test_held_out_synonyms_are_said_in_s4_and_nowhere_else() -> None:
     training = [caption(rng, spec, concepts, "en") for _ in range(600)]
     assert any(seen in text for text in training)
     assert not any(unseen in text for text in training)
-    tested = [caption(rng, spec, concepts, "en", "S4") for _ in range(100)]
+    tested = [caption(rng, spec, concepts, "en", "paraphrase") for _ in range(100)]
     assert unseen in tested
     assert not any(seen in text for text in tested)
     assert not set(training) & set(tested)
@@ -218,5 +223,8 @@ def test_nothing_behind_is_said_now_and_then_in_training_and_never_in_questions(
     for lang, word in (("en", "background"), ("zh", "背景")):
         said = [caption(np.random.default_rng(i), cat, CONCEPTS, lang) for i in range(400)]
         assert 5 <= sum(word in text for text in said) <= 50
-        asked = [caption(np.random.default_rng(i), cat, CONCEPTS, lang, "S5") for i in range(400)]
+        asked = [
+            caption(np.random.default_rng(i), cat, CONCEPTS, lang, "in_distribution")
+            for i in range(400)
+        ]
         assert not any(word in text for text in asked)

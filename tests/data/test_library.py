@@ -47,7 +47,9 @@ def test_choice_follows_weights_and_kinds(library: Library) -> None:
     rng = np.random.default_rng(1)
     chosen = [library.choose(rng, "train", "thing") for _ in range(400)]
     assert len(set(chosen)) > 50
-    assert library.choose(rng, "S2", "any") is None  # no drawing of the held-out artist here
+    assert (
+        library.choose(rng, "unseen_artist", "any") is None
+    )  # no drawing of the held-out artist here
 
 
 def test_renders_are_kept_and_a_stopped_build_goes_on(

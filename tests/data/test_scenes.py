@@ -138,7 +138,7 @@ def test_training_scenes_hold_nothing_back_and_s3_only_that(library: Library) ->
     for spec in _scenes(library, 150, Mix(plain=0.1)):
         assert may_train_on_spec(spec, library)
         assert not is_held_out_composition(spec, library)
-    for spec in _scenes(library, 60, split="S3"):
+    for spec in _scenes(library, 60, split="compositional"):
         assert is_held_out_composition(spec, library)
         assert not may_train_on_spec(spec, library)
 
@@ -158,8 +158,8 @@ def test_colour_and_count_of_a_spec_are_checked(library: Library) -> None:
 
 
 def test_an_artist_that_is_not_there_is_a_clear_error(library: Library) -> None:
-    with pytest.raises(DataError, match="split S2"):
-        random_spec(np.random.default_rng(0), library, "S2")
+    with pytest.raises(DataError, match="split unseen_artist"):
+        random_spec(np.random.default_rng(0), library, "unseen_artist")
 
 
 def test_no_object_hides_in_its_background(library: Library) -> None:

@@ -20,21 +20,22 @@ def test_the_hash_never_changes() -> None:
 
 def test_the_record_follows_from_its_own_rule() -> None:
     record = splits.table()
-    assert len(record["S1"]) > 60
-    assert record["S1"] == sorted(set(record["S1"]))
+    assert len(record["unseen_concept"]) > 60
+    assert record["unseen_concept"] == sorted(set(record["unseen_concept"]))
     assert all(
-        splits.fraction("concepts", family) < record["rates"]["concepts"] for family in record["S1"]
+        splits.fraction("concepts", family) < record["rates"]["concepts"]
+        for family in record["unseen_concept"]
     )
     for lang in ("en", "zh"):
-        assert len(record["S4"][lang]) > 100
+        assert len(record["paraphrase"][lang]) > 100
         assert all(
             splits.fraction("synonyms", text) < record["rates"]["synonyms"]
-            for text in record["S4"][lang]
+            for text in record["paraphrase"][lang]
         )
 
 
 def test_variants_of_a_held_out_concept_are_held_out_by_family() -> None:
-    family = splits.table()["S1"][0]
+    family = splits.table()["unseen_concept"][0]
     assert splits.is_held_out_concept(Concept("other key", {"en": "x"}, family=family))
     assert not splits.is_held_out_concept(_concept("1F34E"))
 
@@ -44,17 +45,17 @@ def test_the_judge_and_the_held_out_artist_are_never_trained_on() -> None:
     assert splits.HELD_OUT_ARTIST in JUDGE_ARTISTS
     assert not any(splits.may_train_on(artist, seen) for artist in JUDGE_ARTISTS)
     assert all(splits.may_train_on(artist, seen) for artist in TRAINING_ARTISTS)
-    held_out = _concept(splits.table()["S1"][0])
+    held_out = _concept(splits.table()["unseen_concept"][0])
     assert not any(splits.may_train_on(artist, held_out) for artist in TRAINING_ARTISTS)
 
 
 @pytest.mark.parametrize("split", splits.SPLITS)
 def test_each_split_shows_what_it_is_for(split: str) -> None:
-    seen, held_out = _concept("1F34E"), _concept(splits.table()["S1"][0])
-    artist = "emojione" if split == "S2" else "noto"
-    assert splits.belongs(split, artist, seen) == (split != "S1")
-    assert splits.belongs(split, artist, held_out) == (split == "S1")
-    assert not splits.belongs(split, "noto" if split == "S2" else "emojione", seen)
+    seen, held_out = _concept("1F34E"), _concept(splits.table()["unseen_concept"][0])
+    artist = "emojione" if split == "unseen_artist" else "noto"
+    assert splits.belongs(split, artist, seen) == (split != "unseen_concept")
+    assert splits.belongs(split, artist, held_out) == (split == "unseen_concept")
+    assert not splits.belongs(split, "noto" if split == "unseen_artist" else "emojione", seen)
     assert not splits.belongs(split, "fxemoji", seen)
 
 
@@ -91,10 +92,10 @@ def test_a_new_record_never_holds_out_a_label_or_the_last_synonym() -> None:
     }
     rows["99"] = Concept("99", {"en": "alias 3 of a kind"}, family="99")
     record = splits.make_table(rows, "salt", {"concepts": 0.5, "synonyms": 1.0})
-    assert "alias 4" in record["S4"]["en"]
-    assert "alias 3" not in record["S4"]["en"]  # it is written in a label
-    assert record["S4"]["zh"] == []  # each concept would have none left
-    assert 5 < len(record["S1"]) < 26
+    assert "alias 4" in record["paraphrase"]["en"]
+    assert "alias 3" not in record["paraphrase"]["en"]  # it is written in a label
+    assert record["paraphrase"]["zh"] == []  # each concept would have none left
+    assert 5 < len(record["unseen_concept"]) < 26
 
 
 def test_no_word_of_ours_is_a_held_out_synonym() -> None:
@@ -112,7 +113,10 @@ def test_no_word_of_ours_is_a_held_out_synonym() -> None:
 
 
 def test_a_text_that_contains_a_held_out_synonym_is_held_out() -> None:
-    english, chinese = splits.table()["S4"]["en"][50], splits.table()["S4"]["zh"][50]
+    english, chinese = (
+        splits.table()["paraphrase"]["en"][50],
+        splits.table()["paraphrase"]["zh"][50],
+    )
     assert splits.is_held_out_synonym(f"a {english.upper()}!", "en")
     assert not splits.is_held_out_synonym(f"x{english}x", "en")
     assert splits.is_held_out_synonym(f"一个{chinese}吧", "zh")

@@ -1,14 +1,14 @@
 """The list of engines, and the picture they make."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from limner import __version__, settings
-from limner.engines import base
-from limner.engines.base import ENGINES, EngineInfo, Picture
+from limner.engines import registry
+from limner.engines.base import Picture
+from limner.engines.registry import BUILT_IN, EngineInfo
 from limner.errors import EngineError, MissingExtra, OutputError
 from limner.imaging import codec as px
 
@@ -21,22 +21,22 @@ def _picture() -> Picture:
 
 def test_unknown_engine_gets_the_known_ones() -> None:
     with pytest.raises(EngineError, match="'paintbrush' is not known") as caught:
-        base.load("paintbrush", settings.load())
-    assert caught.value.hint == "engines are onnx, testcard"
+        registry.load("paintbrush", settings.load())
+    assert caught.value.hint == "engines are transformer, testcard"
 
 
 def test_table_and_engines_agree_on_names() -> None:
-    assert next(iter(ENGINES)) == "onnx"
-    assert base.load("testcard", settings.load()).name == "testcard"
+    assert next(iter(BUILT_IN)) == "transformer"
+    assert registry.load("testcard", settings.load()).name == "testcard"
 
 
 def test_missing_package_is_named_with_the_way_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     info = EngineInfo("far", "", "a_package_nobody_has.engine", "far", lambda _m, _s: None)  # type: ignore[arg-type,return-value]
-    monkeypatch.setitem(ENGINES, "far", info)
+    monkeypatch.setitem(BUILT_IN, "far", info)
     with pytest.raises(MissingExtra, match="needs a_package_nobody_has") as caught:
-        base.load("far", settings.load())
+        registry.load("far", settings.load())
     assert caught.value.hint == "pip install 'limner[far]'"
 
 
@@ -44,22 +44,13 @@ def test_mistake_of_our_own_is_not_called_a_missing_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     info = EngineInfo("lost", "", "limner.engines.lost", None, lambda _m, _s: None)  # type: ignore[arg-type,return-value]
-    monkeypatch.setitem(ENGINES, "lost", info)
+    monkeypatch.setitem(BUILT_IN, "lost", info)
     with pytest.raises(ModuleNotFoundError):
-        base.load("lost", settings.load())
+        registry.load("lost", settings.load())
 
 
-def test_onnx_engine_is_built_from_the_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    built = []
-
-    class Module:
-        OnnxEngine = staticmethod(lambda *values: built.append(values))
-
-    monkeypatch.setattr(importlib, "import_module", lambda _name: Module)
-    base.load("onnx", settings.load({"weights": str(tmp_path), "threads": 3, "batch": 5}))
-    assert built == [(tmp_path, 3, 5)]
+def test_the_earlier_name_of_an_engine_leads_to_it() -> None:
+    assert registry.engine_info("onnx") is registry.engine_info("transformer")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])

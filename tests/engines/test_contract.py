@@ -1,22 +1,33 @@
-"""What every engine promises; an engine joins by a row in `engines`."""
+"""What every engine promises: its `Capabilities` are what happens.
+
+An engine joins by a line in ENGINES.
+"""
 
 import dataclasses
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from limner import settings
 from limner.engines.base import (
+    Capabilities,
+    CountsTokens,
     Engine,
     Event,
+    ImageTask,
     Notice,
     Picture,
     Preview,
     Progress,
-    TakesPictures,
-    check_able,
 )
+from limner.engines.registry import BUILT_IN
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
+from limner.errors import InvalidRequest
 from limner.request import (
     SIZES,
     Edit,
@@ -24,18 +35,40 @@ from limner.request import (
     Size,
     Variation,
 )
+from tests.docs.blocks import blocks
+from tests.engines.cancelled import Cancelled
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
 
 
-@pytest.fixture(scope="module", params=["testcard", "onnx"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    if request.param == "testcard":
-        return CardEngine()
-    return OnnxEngine(request.getfixturevalue("tiny_weights"), threads=1)
+def _sketch() -> Engine:
+    """The engine of docs/how-to/write-an-engine.md."""
+    [code] = [b.code for b in blocks(WRITE_AN_ENGINE) if "class SketchEngine" in b.code]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    engine: Engine = names["build"](settings.load())
+    return engine
 
 
+ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
+    "testcard": lambda _: CardEngine(),
+    "transformer": lambda request: TransformerEngine.load(
+        request.getfixturevalue("tiny_weights"), threads=1
+    ),
+    "sketch": lambda _: _sketch(),
+}
+WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return ENGINES[request.param](request)
+
+
+def _needs(engine: Engine, ability: str) -> None:
+    if not getattr(engine.capabilities, ability):
+        pytest.skip(f"{engine.name} does not declare {ability}")
 
 
 def _pictures(events: list[Event]) -> list[Picture]:
@@ -63,10 +96,98 @@ def test_progress_only_grows_and_ends_complete(engine: Engine) -> None:
     assert all(step.stage for step in steps)
 
 
+def test_every_built_in_engine_is_under_this_contract() -> None:
+    assert set(ENGINES) >= set(BUILT_IN)
+
+
+def test_capabilities_are_plain_data(engine: Engine) -> None:
+    able = engine.capabilities
+    assert pickle.loads(pickle.dumps(able)) == able
+    told = json.loads(json.dumps(able.as_json()))
+    names = {field.name for field in dataclasses.fields(Capabilities)}
+    assert set(told) == names
+    assert set(told["options"]) == {spec.name for spec in able.options}
+    for spec in able.options:
+        assert spec.description
+        if spec.default is not None:
+            spec.check(spec.default)
+
+
+def test_a_task_that_left_the_process_draws_the_same(engine: Engine) -> None:
+    task = ImageTask(dataclasses.replace(REQUEST, n=1), 0)
+    drawn = []
+    for one in (task, pickle.loads(pickle.dumps(task))):
+        assert one == task
+        drawn += [event for _, event in engine.draw([one]) if isinstance(event, Picture)]
+    assert np.array_equal(drawn[0].pixels, drawn[1].pixels)
+
+
+def test_no_batch_is_larger_than_declared(engine: Engine) -> None:
+    assert 1 <= engine.batch_key(ImageTask(REQUEST, 0)).most <= engine.capabilities.max_batch
+
+
+def test_cancelled_pictures_are_no_failure(engine: Engine) -> None:
+    tasks = [ImageTask(REQUEST, index, "a") for index in range(3)]
+    tasks = tasks[: engine.batch_key(tasks[0]).most]
+    cancelled = Cancelled(set(tasks))
+    assert all(task in cancelled.tasks for task, _ in engine.draw(tasks, cancelled))
+
+
+def test_what_is_not_declared_is_refused_with_a_way_out(engine: Engine) -> None:
+    able = engine.capabilities
+    refused = [dataclasses.replace(REQUEST, options={"no_such_option": 1})]
+    edit = dataclasses.replace(REQUEST, source=Edit(_source()))
+    if not able.edit:
+        refused.append(edit)
+    if not able.mask:
+        mask = np.zeros((64, 96), np.uint8)
+        refused.append(dataclasses.replace(edit, source=Edit(_source(), mask)))
+    if not able.vary:
+        refused.append(dataclasses.replace(REQUEST, prompt="", source=Variation(_source())))
+    if not able.transparent:
+        refused.append(dataclasses.replace(REQUEST, background="transparent"))
+    wrong = Size(able.sizes.max_side + 1, able.sizes.max_side + 1)
+    refused.append(dataclasses.replace(REQUEST, size=wrong))
+    for request in refused:
+        with pytest.raises(InvalidRequest) as caught:
+            engine.check(request)
+        assert caught.value.hint
+
+
+def test_pictures_carry_a_score_if_that_is_declared(engine: Engine) -> None:
+    [picture] = _pictures(list(engine.generate(dataclasses.replace(REQUEST, n=1))))
+    assert (picture.score is not None) == engine.capabilities.score
+
+
+def test_every_value_of_its_options_is_drawn(engine: Engine) -> None:
+    for spec in engine.capabilities.options:
+        values = (spec.low, spec.high, spec.default, *spec.choices)
+        for value in (value for value in values if value is not None):
+            request = dataclasses.replace(REQUEST, n=1, options={spec.name: value})
+            engine.check(request)
+            assert len(_pictures(list(engine.generate(request)))) == 1
+
+
+def test_an_engine_that_counts_counts_more_of_more(engine: Engine) -> None:
+    if not isinstance(engine, CountsTokens):
+        pytest.skip(f"{engine.name} does not count")
+    assert 0 < engine.count_cells(SIZES[0]) <= engine.count_cells(SIZES[-1])
+    assert engine.count_tokens("a red fox") > engine.count_tokens("")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_closing_twice_is_as_closing_once(name: str, request: pytest.FixtureRequest) -> None:
+    engine = ENGINES[name](request)
+    assert len(_pictures(list(engine.generate(dataclasses.replace(REQUEST, n=1))))) == 1
+    engine.close()
+    engine.close()
+
+
 @pytest.mark.parametrize("n_asked", [0, 1, 2, 3])
 def test_previews_come_when_asked_for_and_before_their_picture(
     engine: Engine, n_asked: int
 ) -> None:
+    _needs(engine, "previews")
     request = dataclasses.replace(REQUEST, previews=n_asked)
     finished: set[int] = set()
     shown: list[int] = []
@@ -110,8 +231,9 @@ def test_each_seed_and_index_gives_another_picture(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "size", [*SIZES, Size(448, 256), Size(256, 384), Size(768, 256), Size(80, 64)], ids=str
 )
-def test_every_size_is_drawn(engine: Engine, size: object) -> None:
-    request = dataclasses.replace(REQUEST, n=1, size=size)  # type: ignore[arg-type]
+def test_every_size_is_drawn(engine: Engine, size: Size) -> None:
+    request = dataclasses.replace(REQUEST, n=1, size=engine.capabilities.sizes.nearest(size))
+    engine.check(request)
     [picture] = _pictures(list(engine.generate(request)))
     assert picture.pixels.shape == (request.size.height, request.size.width, 4)
 
@@ -123,6 +245,7 @@ def _alpha(engine: Engine, background: str) -> np.ndarray:
 
 def test_opaque_background_covers_everything(engine: Engine) -> None:
     assert (_alpha(engine, "opaque") == 255).all()
+    _needs(engine, "transparent")
     assert (_alpha(engine, "transparent") < 255).any()
 
 
@@ -139,16 +262,17 @@ def _source(seed: int = 1) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", [Edit, Variation])
 def test_pictures_to_begin_with(engine: Engine, kind: type[Edit] | type[Variation]) -> None:
-    assert isinstance(engine, TakesPictures)
+    _needs(engine, "edit" if kind is Edit else "vary")
     asked = dataclasses.replace(
         REQUEST, prompt="a hat" if kind is Edit else "", source=kind(_source()), previews=1
     )
-    check_able(engine, asked)
+    engine.check(asked)
     events = list(engine.generate(asked))
     pictures = _pictures(events)
     assert len({picture.pixels.tobytes() for picture in pictures}) == 3
     assert {picture.prompt for picture in pictures} == {asked.prompt}
-    assert any(isinstance(event, Preview) for event in events)
+    has_previews = any(isinstance(event, Preview) for event in events)
+    assert has_previews == engine.capabilities.previews
     [alone] = _pictures(list(engine.generate(dataclasses.replace(asked, n=1))))
     assert np.array_equal(alone.pixels, pictures[0].pixels)
     other = dataclasses.replace(asked, source=kind(_source(seed=2)), n=1)
@@ -156,6 +280,7 @@ def test_pictures_to_begin_with(engine: Engine, kind: type[Edit] | type[Variatio
 
 
 def test_the_mask_changes_what_is_drawn(engine: Engine) -> None:
+    _needs(engine, "mask")
     found = set()
     for columns in (20, 40):
         mask = np.full((64, 96), 255, np.uint8)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limner.arrays import Pixels
 from limner.engines.base import Picture, Preview
 from limner.engines.testcard import CardEngine
-from limner.imaging.codec import Pixels
 from limner.request import (
     SIZES,
     Edit,

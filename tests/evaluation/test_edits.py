@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
 from limner.evaluation.judge.scenes import describe
@@ -15,13 +16,13 @@ from limner.evaluation.measures.edits import (
     PASTED,
     UNCHANGED,
     WHOLE,
-    Drawn,
+    DrawnRequest,
     Redrawing,
 )
 from limner.evaluation.measures.qualities import quality_rows
 from limner.evaluation.questions.edit_prompts import exchanges, singles
 from limner.evaluation.questions.prompts import ask as ask_questions
-from limner.evaluation.samples import TRUE, Pixels
+from limner.evaluation.samples import TRUE
 from limner.imaging import codec
 from limner.request import Edit, ImageRequest, Variation
 from limner.training.tasks.backbone import SOURCE_PX
@@ -72,7 +73,7 @@ class Editor:
         self._spec_from_caption = {describe(spec, library): spec for spec in specs}
         self._library = library
 
-    def __call__(self, request: ImageRequest) -> Drawn:
+    def __call__(self, request: ImageRequest) -> DrawnRequest:
         n_steps = 40
         picture = self._picture(request.prompt)
         if isinstance(request.source, Edit):
@@ -80,7 +81,7 @@ class Editor:
             n_steps = 10
         if isinstance(request.source, Variation):
             picture = request.source.pixels
-        return Drawn([picture] * request.n, n_steps, 1.0 if n_steps == 40 else 0.5)
+        return DrawnRequest([picture] * request.n, n_steps, 1.0 if n_steps == 40 else 0.5)
 
     def edit(self, source: Edit, wanted: Pixels) -> Pixels:
         if source.mask is None:
@@ -175,17 +176,17 @@ def test_an_edit_costs_its_share_of_steps_and_time(library: Library, judge: Near
 def test_every_quality_answers_the_same_questions(library: Library, judge: Nearest) -> None:
     asked: list[ImageRequest] = []
 
-    def ask(request: ImageRequest) -> Drawn:
+    def ask(request: ImageRequest) -> DrawnRequest:
         asked.append(request)
         seconds = {"low": 1.0, "medium": 2.0, "high": 4.0}[request.quality]
-        return Drawn([np.zeros((PX, PX, 4), np.uint8)], 1, seconds)
+        return DrawnRequest([np.zeros((PX, PX, 4), np.uint8)], 1, seconds)
 
     rows = quality_rows(ask, library, judge, 3, 0, lambda *_: None)
     assert [(row.split, row.quality, row.p50_s) for row in rows] == [
         (split, quality, seconds)
-        for split in ("S5", "S3")
+        for split in ("in_distribution", "compositional")
         for quality, seconds in (("low", 1.0), ("medium", 2.0), ("high", 4.0))
     ]
-    prompts = {question.prompts["en"] for question in ask_questions(library, "S5", 3)}
+    prompts = {question.prompts["en"] for question in ask_questions(library, "in_distribution", 3)}
     for quality in ("low", "medium", "high"):
         assert prompts <= {one.prompt for one in asked if one.quality == quality}

@@ -10,30 +10,24 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
 from limner.evaluation.baselines import Retrieval, TrainingIndex, training_singles
-from limner.evaluation.measures.edits import Drawn
+from limner.evaluation.measures.edits import DrawnRequest
 from limner.evaluation.measures.metrics import on_white
 from limner.evaluation.questions.prompts import Question, ask
 from limner.evaluation.report import MatchRow, Report
 from limner.evaluation.run import EvaluateConfig, Evaluation
-from limner.evaluation.samples import (
-    RETRIEVAL,
-    TRUE,
-    Answers,
-    Draw,
-    Pixels,
-    Scores,
-)
+from limner.evaluation.samples import RETRIEVAL, TRUE, Draw, Scores, SplitPictures
 from limner.imaging import codec
 from limner.request import ImageRequest
 from limner.training.tasks.backbone import SOURCE_PX, through_source_px
 from tests.training.evaluation import Oracle, WordVectors, library_of_shapes, small_backbone
 
 N = 12
-SPLITS = ("S5", "S3")
+SPLITS = ("in_distribution", "compositional")
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +153,15 @@ def test_of_several_candidates_the_engines_scores_choose(
 
     config = EvaluateConfig(
         n=N,
-        splits=("S5",),
+        splits=("in_distribution",),
         languages=("en",),
         best_of=2,
         n_retrieval_scenes=0,
         sheet=tmp_path / "nearest.png",
     )
     report = evaluated(draw, library, oracle, config)
-    assert row(report, "S5", "painter", "en").r_at_1.mean <= 0.25
-    assert row(report, "S5", "painter, best of 2", "en").r_at_1.mean >= 0.5
+    assert row(report, "in_distribution", "painter", "en").r_at_1.mean <= 0.25
+    assert row(report, "in_distribution", "painter, best of 2", "en").r_at_1.mean >= 0.5
     with Image.open(tmp_path / "nearest.png") as page:
         assert page.width > page.height > SOURCE_PX
 
@@ -184,7 +178,7 @@ def test_prompts_that_a_language_lacks_are_left_out() -> None:
         asked.extend(zip(prompts, seeds, strict=True))
         return np.zeros((len(prompts), 8, 8, 4), np.uint8), None
 
-    answers = Answers("S5", questions)
+    answers = SplitPictures("in_distribution", questions)
     answers.add_drawn(draw, "engine", "zh", 1, lambda *_: None)
     assert asked == [("圆环", 2)]
     assert answers.rows["engine", "zh"] == [1]
@@ -195,7 +189,7 @@ def test_prompts_that_a_language_lacks_are_left_out() -> None:
 def test_an_unknown_split_is_refused_with_those_there_are() -> None:
     with pytest.raises(DataError, match="S9") as caught:
         EvaluateConfig(splits=("S9",))
-    assert "S5" in str(caught.value.hint)
+    assert "in_distribution" in str(caught.value.hint)
 
 
 def test_an_unknown_part_is_refused_with_those_there_are() -> None:
@@ -205,8 +199,8 @@ def test_an_unknown_part_is_refused_with_those_there_are() -> None:
 
 
 def test_parts_can_be_measured_without_any_split(library: Library, oracle: Oracle) -> None:
-    def ask(request: ImageRequest) -> Drawn:
-        return Drawn([np.zeros((256, 256, 4), np.uint8)] * request.n, 4, 0.1)
+    def ask(request: ImageRequest) -> DrawnRequest:
+        return DrawnRequest([np.zeros((256, 256, 4), np.uint8)] * request.n, 4, 0.1)
 
     config = EvaluateConfig(n=3, splits=(), parts=("edits", "variations", "qualities"))
     report = evaluated(painter(library, [], ()), library, oracle, config, ask=ask)
@@ -218,7 +212,7 @@ def test_parts_can_be_measured_without_any_split(library: Library, oracle: Oracl
         assert f"| {found.source} | {found.r_at_1} | {found.prefers_new} |" in text
     for row in report.variations:
         assert f"| {row.source} | {row.r_at_1} | {row.similarity} | {row.copies} |" in text
-    assert f"| S3 | high | {report.qualities[-1].r_at_1} | 0.10 | 0.10 |" in text
+    assert f"| compositional | high | {report.qualities[-1].r_at_1} | 0.10 | 0.10 |" in text
     assert "takes 1.000" in text
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.questions.wordings import LOOKS, Hands
-from limner.evaluation.samples import Pixels
 from limner.evaluation.things import looks
 from limner.evaluation.things.variety import drawn_variety, true_variety
 from limner.imaging import codec as px

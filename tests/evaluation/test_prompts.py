@@ -17,33 +17,36 @@ def library() -> Library:
 
 
 def test_the_same_seed_asks_the_same_and_few_are_the_first_of_many(library: Library) -> None:
-    many = ask(library, "S5", 30)
-    assert ask(library, "S5", 30) == many
-    assert ask(library, "S5", 8) == many[:8]
-    assert ask(library, "S5", 30, seed=1) != many
-    assert ask(library, "S3", 30) != many
+    many = ask(library, "in_distribution", 30)
+    assert ask(library, "in_distribution", 30) == many
+    assert ask(library, "in_distribution", 8) == many[:8]
+    assert ask(library, "in_distribution", 30, seed=1) != many
+    assert ask(library, "compositional", 30) != many
 
 
 def test_another_language_changes_nothing_else(library: Library) -> None:
-    both, chinese = ask(library, "S5", 20), ask(library, "S5", 20, languages=("zh",))
+    both, chinese = (
+        ask(library, "in_distribution", 20),
+        ask(library, "in_distribution", 20, languages=("zh",)),
+    )
     for question, alone in zip(both, chinese, strict=True):
         assert alone == replace(question, prompts={"zh": question.prompts["zh"]})
 
 
-@pytest.mark.parametrize("split", ["S5", "S3", "S4"])
+@pytest.mark.parametrize("split", ["in_distribution", "compositional", "paraphrase"])
 def test_no_two_questions_show_the_same(library: Library, split: str) -> None:
     questions = ask(library, split, 40)
     assert len({question.key for question in questions}) == len(questions) > 20
 
 
 def test_prompts_are_in_their_language_and_captions_in_english(library: Library) -> None:
-    for question in ask(library, "S3", 30):
+    for question in ask(library, "compositional", 30):
         assert question.prompts["en"].isascii()
         assert not question.prompts["zh"].isascii()
         assert question.caption == describe(question.spec, library)
 
 
-@pytest.mark.parametrize("split", ["S5", "S3"])
+@pytest.mark.parametrize("split", ["in_distribution", "compositional"])
 def test_hard_captions_are_wrong_and_different(library: Library, split: str) -> None:
     for question in ask(library, split, 30):
         assert len(question.hard) == len(set(question.hard)) == N_HARD
@@ -85,6 +88,6 @@ def test_what_is_also_true_is_no_wrong_caption(
 
 
 def test_nothing_nearly_true_is_true(library: Library) -> None:
-    for question in ask(library, "S5", 40):
+    for question in ask(library, "in_distribution", 40):
         keys = {shown(other) for other in nearly(question.spec, library)}
         assert question.key not in keys

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from limner.arrays import Pixels
 from limner.data.captions import STYLES
 from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
@@ -19,7 +20,7 @@ from limner.evaluation.questions.wordings import (
     word_rows,
 )
 from limner.evaluation.report import Report
-from limner.evaluation.samples import TRUE, Pixels, Scores
+from limner.evaluation.samples import TRUE, Scores
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
 from tests.training.evaluation import HandEye, Oracle, library_of_hands, library_of_shapes

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import ExifTags, Image
 
+from limner.arrays import Pixels
 from limner.errors import DataError, InvalidRequest
 from limner.imaging import codec as px
 from limner.request import FORMATS, Format
@@ -26,7 +27,7 @@ TEXTS = st.dictionaries(
 )
 
 
-def _smooth(height: int, width: int) -> px.Pixels:
+def _smooth(height: int, width: int) -> Pixels:
     """A picture that lossy formats keep well: two slow gradients, opaque."""
     y, x = np.mgrid[0:height, 0:width]
     grey = np.full_like(x, 90)
@@ -39,7 +40,7 @@ def _smooth(height: int, width: int) -> px.Pixels:
 
 
 @given(PICTURES)
-def test_premultiplied_pixels_are_a_fixed_point(pixels: px.Pixels) -> None:
+def test_premultiplied_pixels_are_a_fixed_point(pixels: Pixels) -> None:
     """What alpha can still tell apart is kept: there, back and there again changes nothing."""
     before = pixels.copy()
     there = px.premultiply(pixels)
@@ -50,7 +51,7 @@ def test_premultiplied_pixels_are_a_fixed_point(pixels: px.Pixels) -> None:
 
 
 @given(PICTURES)
-def test_straight_colour_comes_back_within_what_alpha_resolves(pixels: px.Pixels) -> None:
+def test_straight_colour_comes_back_within_what_alpha_resolves(pixels: Pixels) -> None:
     back = px.unpremultiply(px.premultiply(pixels))
     alpha = pixels[..., 3:].astype(int)
     error = np.abs(back[..., :3].astype(int) - pixels[..., :3])
@@ -61,7 +62,7 @@ def test_straight_colour_comes_back_within_what_alpha_resolves(pixels: px.Pixels
 
 
 @given(PICTURES)
-def test_floats_and_bytes_premultiply_alike(pixels: px.Pixels) -> None:
+def test_floats_and_bytes_premultiply_alike(pixels: Pixels) -> None:
     floats = pixels.astype(np.float32) / 255
     there = px.premultiply(floats)
     assert there.dtype == np.float32
@@ -77,7 +78,7 @@ def test_colour_beyond_alpha_ends_at_full_strength() -> None:
 
 
 @given(PICTURES, st.tuples(*[st.integers(0, 255)] * 3))
-def test_composite_is_the_weighted_mean(pixels: px.Pixels, under: tuple[int, int, int]) -> None:
+def test_composite_is_the_weighted_mean(pixels: Pixels, under: tuple[int, int, int]) -> None:
     alpha = pixels[..., 3:] / 255
     exact = pixels[..., :3] * alpha + np.array(under) * (1 - alpha)
     assert np.abs(px.composite(pixels, under) - exact).max() <= 0.5 + 1e-9
@@ -107,7 +108,7 @@ def test_area_is_the_mean_of_what_is_covered() -> None:
 
 @given(PICTURES, st.integers(1, 40), st.integers(1, 40), st.sampled_from(["area", "bicubic"]))
 def test_resize_gives_the_size_asked_for_and_valid_pixels(
-    pixels: px.Pixels, width: int, height: int, method: px.Method
+    pixels: Pixels, width: int, height: int, method: px.Method
 ) -> None:
     there = px.premultiply(pixels)
     before = there.copy()
@@ -130,7 +131,7 @@ def test_resize_takes_views() -> None:
 
 
 @given(PICTURES, TEXTS)
-def test_png_keeps_every_pixel_and_text(pixels: px.Pixels, text: dict[str, str]) -> None:
+def test_png_keeps_every_pixel_and_text(pixels: Pixels, text: dict[str, str]) -> None:
     data = px.encode(pixels, "png", text)
     assert data.startswith(b"\x89PNG\r\n")
     assert np.array_equal(px.decode(data), pixels)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.arrays import Floats, Ints
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.sampling.decoding import (
     Known,
@@ -19,13 +20,7 @@ from limner.sampling.decoding import (
     filled_in,
     last,
 )
-from limner.sampling.sampling import (
-    Floats,
-    Ints,
-    SamplingConfig,
-    spread_order,
-    step_sizes,
-)
+from limner.sampling.sampling import SamplingConfig, spread_order, step_sizes
 
 CONFIG = TransformerConfig(
     n_vocab=40,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from limner.imaging.codec import Pixels
+from limner.arrays import Pixels
 from limner.sampling.ground import asks_only_to_clear, cleared
 
 RED = (220, 30, 40, 255)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from limner.imaging.codec import Pixels, premultiply, resize
+from limner.arrays import Pixels
+from limner.imaging.codec import premultiply, resize
 from limner.request import Edit, Size, Variation
 from limner.sampling import inpainting
 from limner.sampling.canvas import Canvas

@@ -7,17 +7,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.arrays import Ints
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.transformer import Transformer
 from limner.sampling.decoding import DecodeState
 from limner.sampling.revising import count_revise_steps, revise_codes
-from limner.sampling.sampling import (
-    REVISING,
-    Ints,
-    SamplingConfig,
-    spread_order,
-    uniforms,
-)
+from limner.sampling.sampling import REVISING, SamplingConfig, spread_order, uniforms
 from tests.sampling.test_decoding import CONFIG, numbers, texts
 
 CELLS = CONFIG.n_cells

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limner.arrays import Floats
 from limner.sampling.sampling import (
-    Floats,
     SamplingConfig,
     draw,
     guidance_at,

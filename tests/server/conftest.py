@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from limner.engines import base
+from limner.engines import registry
 from tests.postgres import postgres, postgres_server
 from tests.s3 import bucket, s3_server
 from tests.server.helpers import GatedEngine, Server, make_settings, running
@@ -32,10 +32,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
     """An engine that draws when told to, known to limner as "gated"."""
     engine = GatedEngine()
-    info = base.EngineInfo(
+    info = registry.EngineInfo(
         "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
     )
-    monkeypatch.setitem(base.ENGINES, "gated", info)
+    monkeypatch.setitem(registry.BUILT_IN, "gated", info)
     yield engine
     engine.let_all_go()
 

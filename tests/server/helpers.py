@@ -19,14 +19,17 @@ from PIL import Image
 
 from limner import settings as settings_module
 from limner.engines.base import (
+    NEVER,
     BatchKey,
+    CancelToken,
+    Capabilities,
     Engine,
     Event,
     ImageTask,
 )
 from limner.engines.testcard import CardEngine
 from limner.server.app import create_app
-from limner.server.transport.connections import uvicorn_config
+from limner.server.transport.configuration import uvicorn_config
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
@@ -163,7 +166,7 @@ class GatedEngine(Engine):
     model: str = "gated"
     max_concurrency: int = 1
     most: int = 1  # pictures in a batch
-    repeatable: bool = True
+    capabilities: Capabilities = field(default=Capabilities(previews=True, transparent=True))
     card: CardEngine = field(default_factory=CardEngine)
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     batches: list[list[str]] = field(default_factory=list)  # prompts of each
@@ -172,17 +175,19 @@ class GatedEngine(Engine):
     fail_at: type[Event] | None = None
     cannot_draw: str | None = None  # a prompt
 
-    def batch_key(self, one: ImageTask) -> BatchKey:
+    def batch_key(self, task: ImageTask) -> BatchKey:
         """Pictures of one size share."""
-        return BatchKey(one.request.size, self.most)
+        return BatchKey(task.request.size, self.most)
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Yield what the card engine yields, one event for each release of the gate."""
-        prompts = [one.request.prompt for one in wanted]
+        prompts = [task.request.prompt for task in tasks]
         self.batches.append(prompts)
         self.started += prompts
         try:
-            for one, event in self.card.draw(wanted):
+            for one, event in self.card.draw(tasks):
                 assert self.gate.acquire(timeout=20)
                 if self.fail_at and isinstance(event, self.fail_at):
                     raise ZeroDivisionError("a mistake in the engine")

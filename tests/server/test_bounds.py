@@ -21,14 +21,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.engines import base
+from limner.engines import registry
 from limner.engines.base import (
+    NEVER,
+    CancelToken,
+    Capabilities,
     Engine,
     Event,
     ImageTask,
     Picture,
     Preview,
 )
+from limner.engines.testcard import CardEngine
 from limner.errors import DataError
 from limner.imaging.decode_upload import MAX_JPEG_SCANS, MAX_PIXELS
 from limner.server.bodies import decoders
@@ -298,13 +302,15 @@ def test_photos_of_many_pixels_are_read(server: Server, size: tuple[int, int]) -
 def test_waiting_edits_keep_the_size_that_is_drawn(
     gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GatedEngine, "abilities", ("edit", "vary"), raising=False)
+    engine.capabilities = CardEngine.capabilities
     seen: list[Any] = []
     draw = GatedEngine.draw
 
-    def noted(self: GatedEngine, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
-        seen.extend(one.request.source for one in wanted)
-        return draw(self, wanted)
+    def noted(
+        self: GatedEngine, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
+        seen.extend(task.request.source for task in tasks)
+        return draw(self, tasks, cancel)
 
     monkeypatch.setattr(GatedEngine, "draw", noted)
     engine.let_all_go()
@@ -333,10 +339,13 @@ class NoiseEngine(Engine):
     name: str = "noise"
     model: str = "noise"
     drawn: list[int] = field(default_factory=list)
+    capabilities: Capabilities = field(default=Capabilities(previews=True))
 
-    def draw(self, wanted: Sequence[ImageTask]) -> Iterator[tuple[ImageTask, Event]]:
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
         """Yield a preview and a picture of each."""
-        for one in wanted:
+        for one in tasks:
             size = one.request.size
             pixels = np.random.default_rng(one.index).integers(
                 0, 256, (size.height, size.width, 4), np.uint8
@@ -350,8 +359,8 @@ class NoiseEngine(Engine):
 def noise(monkeypatch: pytest.MonkeyPatch) -> NoiseEngine:
     """An engine whose pictures are larger than the buffers of a connection."""
     engine = NoiseEngine()
-    info = base.EngineInfo("noise", "", "limner.engines.testcard", None, lambda *_: engine)
-    monkeypatch.setitem(base.ENGINES, "noise", info)
+    info = registry.EngineInfo("noise", "", "limner.engines.testcard", None, lambda *_: engine)
+    monkeypatch.setitem(registry.BUILT_IN, "noise", info)
     return engine
 
 

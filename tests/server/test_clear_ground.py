@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from limner.imaging.codec import Pixels
+from limner.arrays import Pixels
 from tests.server.helpers import VARIATIONS, Server, make_settings, open_picture, running
 
 RED = (220, 30, 40, 255)
@@ -20,7 +20,7 @@ RED = (220, 30, 40, 255)
 @pytest.fixture(scope="module")
 def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("drawing")
-    with running(make_settings(home, engine="onnx")) as server:
+    with running(make_settings(home, engine="transformer")) as server:
         yield server
 
 

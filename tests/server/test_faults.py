@@ -22,7 +22,7 @@ import httpx2
 import pytest
 
 from limner.storage.blobs import s3
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import FILE
 from limner.storage.db.keys import KeyStore
 from tests.postgres import PostgresServer
@@ -75,7 +75,7 @@ def test_killed_while_drawing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("engine", "n_rounds", "longest_s"), [("testcard", 12, 0.3), ("onnx", 4, 1.0)]
+    ("engine", "n_rounds", "longest_s"), [("testcard", 12, 0.3), ("transformer", 4, 1.0)]
 )
 def test_killed_many_times_while_drawing(
     tmp_path: Path, engine: str, n_rounds: int, longest_s: float
@@ -240,7 +240,7 @@ def test_picture_without_a_row_is_adopted_at_the_start_and_seen_by_admins_alone(
     settings = make_settings(tmp_path)
     with running(settings) as server:
         data = httpx2.get(server.generate().json()["data"][0]["url"]).content
-        name = server.service.links.store(data, "png", keep=True)
+        name = server.service.links.keep(data, "png", "req_1", 0)
         draw, admin = (
             KeyStore(server.service.database).create(scope, [scope]) for scope in ("draw", "admin")
         )
@@ -291,7 +291,7 @@ def test_store_that_goes_away_and_comes_back(
         url, id = first.json()["data"][0]["url"], first.headers["x-request-id"]
         data = server.http.get(url).content
         links = server.service.links
-        name = links.store(os.urandom(60_000_000), "png", keep=True)
+        name = links.keep(os.urandom(60_000_000), "png", "req_1", 0)
         large = links.address(name)
         try:
             with server.http.stream("GET", large) as response:

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from limner.service.access.auth import KNOWN_FOR_S
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.keys import KeyStore
 from tests.s3 import S3Server

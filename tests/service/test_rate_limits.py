@@ -17,7 +17,7 @@ from openai import OpenAI, RateLimitError
 from limner.errors import DatabaseError
 from limner.service.access import auth
 from limner.service.access.auth import Holder
-from limner.service.access.rate_limits import Limiter, Window, duration
+from limner.service.access.rate_limits import Limiter, MinuteWindow, duration
 from limner.service.errors import RateLimited
 from limner.storage.db.database import Database
 from limner.storage.db.keys import KeyStore, Limits
@@ -205,7 +205,7 @@ def test_real_client_gets_its_own_error_and_waits_as_told(keyed: Keyed) -> None:
 
 
 def test_window_slides() -> None:
-    window = Window(10)
+    window = MinuteWindow(10)
     window.take(4, 0.0)
     window.take(4, 30.0)
     assert window.wait_s(2, 31.0) == 0

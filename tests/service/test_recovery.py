@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import pytest
 
 from limner.cli.serve import DRAIN_S
 from limner.engines.testcard import CardEngine
-from limner.storage.blobs.store import open_store
+from limner.imaging import codec
+from limner.options import OptionSpec
+from limner.storage.blobs.opening import open_store
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
@@ -107,7 +110,7 @@ def test_killed_server_draws_on_at_its_next_start(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_server_draws_on_with_the_model(tmp_path: Path) -> None:
-    _kill_and_draw_on(tmp_path, {"engine": "onnx"}, quality="low")
+    _kill_and_draw_on(tmp_path, {"engine": "transformer"}, quality="low")
 
 
 @pytest.mark.slow
@@ -119,6 +122,58 @@ def test_killed_server_draws_on_into_its_bucket(
     check_whole(tmp_path, [], **values)
 
 
+# It is killed when the third picture is a file and not yet a row.
+_KILLED_BEFORE_A_ROW = """
+import os, signal
+from limner.cli import main
+from limner.storage.db.history import History
+add = History.add
+def add_or_die(self, record, made, *about, **more):
+    if made.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, record, made, *about, **more)
+History.add = add_or_die
+main()
+"""
+
+
+def _killed_before_a_row(home: Path, headers: dict[str, str], n: int, **values: Any) -> None:
+    with serving(home, program=_KILLED_BEFORE_A_ROW, batch=1, **values) as (process, url):
+        with pytest.raises(httpx2.HTTPError):
+            httpx2.post(url + GENERATIONS, json=BODY | {"n": n}, headers=headers, timeout=60)
+        process.wait(10)
+
+
+@pytest.mark.parametrize("kind", ["home", pytest.param("shared", marks=pytest.mark.slow)])
+def test_picture_stored_without_its_row_at_a_kill_is_there_once(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    values: dict[str, Any] = {"engine": "testcard"}
+    if kind == "shared":
+        values["database"] = request.getfixturevalue("postgres")
+        values |= request.getfixturevalue("s3_server").settings(request.getfixturevalue("bucket"))
+    _killed_before_a_row(tmp_path, MINE, 10, **values)
+    with serving(tmp_path, **values) as (_, url):
+        wait_until(lambda: _job(url)["status"] == "done", timeout_s=60)
+        rows = httpx2.get(f"{url}{HISTORY}").json()["data"]
+        assert [row["id"] for row in rows] == [_job(url)["id"]]
+        assert _n_drawn(url) <= (8 if kind == "shared" else 7)  # in a home it is not drawn again
+        _check_whole(url, _job(url))
+    assert check_whole(tmp_path, [], **values) == {"done": 2}  # with the one of _check_whole
+
+
+def test_picture_stored_without_its_row_goes_to_its_owner(tmp_path: Path) -> None:
+    """Also if its request is not drawn on."""
+    values: dict[str, Any] = {"engine": "testcard", "api_keys": "sk-one, sk-two"}
+    one, two = ({"authorization": f"Bearer sk-{name}"} for name in ("one", "two"))
+    _killed_before_a_row(tmp_path, one, 3, **values)
+    with serving(tmp_path, **values) as (_, url):
+        [row] = httpx2.get(url + HISTORY, headers=one).json()["data"]
+        assert row["status"] == "done"
+        assert [picture["index"] for picture in row["pictures"]] == [0, 1, 2]
+        assert httpx2.get(url + HISTORY, headers=two).json()["data"] == []
+
+
 # Its regular work comes often, and who says nothing is given up soon.
 _HURRIED = """
 from limner.cli import main
@@ -126,7 +181,7 @@ from limner.engines.testcard import CardEngine
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
 from limner.storage.db.history import MAX_RESUMED, Asked, History
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()
 """
@@ -165,7 +220,7 @@ def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
 @pytest.mark.slow
 def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) -> None:
     answers: list[httpx2.Response] = []
-    with serving(tmp_path, engine="onnx") as (process, url):
+    with serving(tmp_path, engine="transformer") as (process, url):
         for _ in range(5):  # each takes some seconds
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
         wait_until(lambda: (_job(url)["position"] or 0) >= 3)
@@ -176,7 +231,7 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
     wait_until(lambda: len(answers) == 5)
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert_openai_error(answers[-1], 503, "server_is_overloaded")
-    with serving(tmp_path, engine="onnx") as (_, url):
+    with serving(tmp_path, engine="transformer") as (_, url):
         assert _job(url)["status"] in ("queued", "drawing")  # the last of them
         assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
 
@@ -184,7 +239,7 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
 def test_second_ctrl_c_ends_a_busy_server_at_once_and_leaves_interrupted(tmp_path: Path) -> None:
     said: list[str] = []
     answers: list[httpx2.Response] = []
-    with serving(tmp_path, engine="onnx", said=said) as (process, url):
+    with serving(tmp_path, engine="transformer", said=said) as (process, url):
         for _ in range(3):
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
         wait_until(lambda: any(job["status"] == "drawing" for job in _rows_of(url)), timeout_s=60)
@@ -412,11 +467,45 @@ def test_engine_that_may_not_draw_again_is_not_asked_to(
         wait_until(lambda: engine.started)
         server.service.interrupt()
         engine.let_all_go()
-    engine.repeatable = False
+    engine.capabilities = replace(engine.capabilities, repeatable=False)
     with running(settings) as server:
         assert _job(server.url)["status"] == "interrupted"
         refused = server.ask({"x-limner-resume": "true"})
         assert_openai_error(refused, 400, "unsupported_operation", "x-limner-resume")
+    assert engine.started == ["a cat"]
+
+
+def test_options_are_drawn_with_after_a_restart(tmp_path: Path, engine: GatedEngine) -> None:
+    ink = OptionSpec("ink", "choice", "Its colour.", choices=("red", "blue"))
+    engine.capabilities = replace(engine.capabilities, options=(ink,))
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url, model="gated", ink="blue")
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    with running(settings) as server:
+        wait_until(lambda: _job(server.url)["status"] == "done")
+        [picture] = _job(server.url)["pictures"]
+        data = httpx2.get(picture["url"]).content
+    assert codec.read_text(data)["options"] == '{"ink": "blue"}'
+
+
+def test_what_the_engine_no_longer_takes_is_not_drawn_on(
+    tmp_path: Path, engine: GatedEngine
+) -> None:
+    before = engine.capabilities
+    steps = OptionSpec("steps", "integer", "Passes.", 1, 50)
+    engine.capabilities = replace(before, options=(steps,))
+    settings = make_settings(tmp_path, engine="gated")
+    with running(settings) as server:
+        _begin(server.url, model="gated", steps=5)
+        wait_until(lambda: engine.started)
+        server.service.interrupt()
+        engine.let_all_go()
+    engine.capabilities = before
+    with running(settings) as server:
+        assert _job(server.url)["status"] == "interrupted"
     assert engine.started == ["a cat"]
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from limner import settings as settings_module
+from limner.arrays import Pixels
 from limner.engines.base import Picture
 from limner.engines.testcard import CardEngine
 from limner.errors import MissingExtra
-from limner.imaging.codec import Pixels
 from limner.request import ImageRequest
 from limner.server.app import create_app
 from limner.service.moderation import safety

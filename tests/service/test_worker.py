@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ def test_other_requests_are_answered_while_one_is_drawn(gated: Server, engine: G
 def test_failed_batch_is_drawn_again_only_if_that_costs_nothing(
     gated: Server, engine: GatedEngine, is_repeatable: bool
 ) -> None:
-    engine.most, engine.repeatable, engine.cannot_draw = 8, is_repeatable, "bad"
+    engine.most, engine.cannot_draw = 8, "bad"
+    engine.capabilities = replace(engine.capabilities, repeatable=is_repeatable)
     answers: dict[str, httpx2.Response] = {}
     threads = [_in_thread(gated, answers, "first")]
     wait_until(lambda: engine.started == ["first"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from limner.storage.blobs.store import Folder, Store
+from limner.storage.blobs.folder import Folder
+from limner.storage.blobs.store import Store
 from limner.storage.db.database import Database
 from tests.postgres import postgres, postgres_server
 from tests.s3 import CREDENTIALS, S3Server, bucket, s3_server

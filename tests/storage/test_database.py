@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from limner.errors import DatabaseError, MissingExtra
-from limner.storage.blobs.store import Folder
+from limner.storage.blobs.folder import Folder
 from limner.storage.db import database as module
 from limner.storage.db.database import Database, without_password
 from limner.storage.db.history import History

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from limner.errors import DatabaseError, StoreError
+from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.names import Names, temporary
-from limner.storage.blobs.store import Folder, Store
+from limner.storage.blobs.store import Store
 from limner.storage.db.clock import CONFIRM_S
 from limner.storage.db.database import FILE, Database
 from limner.storage.db.history import (

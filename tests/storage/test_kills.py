@@ -15,7 +15,7 @@ import pytest
 
 from limner import settings as settings_module
 from limner.storage.blobs.names import Names
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
 from limner.storage.db.history import FOLDER, History
 from limner.storage.db.keys import signing_key
@@ -29,7 +29,7 @@ from limner.storage.db.database import Database
 from limner.storage.db.history import FOLDER, Asked, History, Made
 from limner.storage.db.keys import signing_key
 from limner.storage.blobs.names import Names
-from limner.storage.blobs.store import open_store
+from limner.storage.blobs.opening import open_store
 from limner.storage.db.maintenance import Maintenance
 
 loaded = settings.load()

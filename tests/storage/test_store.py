@@ -21,7 +21,9 @@ from limner.errors import (
 )
 from limner.storage.blobs import s3
 from limner.storage.blobs import store as pictures
-from limner.storage.blobs.store import Folder, Store, open_store
+from limner.storage.blobs.folder import Folder
+from limner.storage.blobs.opening import open_store
+from limner.storage.blobs.store import Store
 from tests.ports import free_port
 from tests.s3 import CREDENTIALS, READER, S3Server
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from limner.errors import SettingsError
-from limner.storage.blobs.store import MARKER, Folder, Store
+from limner.storage.blobs.folder import Folder
+from limner.storage.blobs.store import MARKER, Store
 from limner.storage.db.database import Database
 from limner.storage.db.keys import signing_key
 from limner.storage.db.store_id import claim, server_id

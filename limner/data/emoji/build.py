@@ -6,7 +6,6 @@ is complete needs no network.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from limner.data.emoji import npm, splits
 from limner.data.emoji.art import ARTISTS, JUDGE_ARTISTS
 from limner.data.emoji.library import Library
 from limner.errors import InvalidRequest
+from limner.progress import StageProgress
 from limner.storage import files
 
 WORDS = "emojibase-data"
 MANIFEST = "manifest.json"
-
-Report = Callable[[str, int, int], None]  # stage, done so far, of how many
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class BuildConfig:
                 )
 
 
-def main(config: BuildConfig, report: Report = lambda stage, done, total: None) -> Path:
+def main(config: BuildConfig, report: StageProgress = lambda stage, done, total: None) -> Path:
     """Builds the training set's library; returns the path of its manifest.
 
     Raises DataError if a package cannot be fetched or read, OutputError if the disk is full.
@@ -54,7 +52,7 @@ def main(config: BuildConfig, report: Report = lambda stage, done, total: None) 
     return path
 
 
-def _fetch(config: BuildConfig, report: Report) -> None:
+def _fetch(config: BuildConfig, report: StageProgress) -> None:
     wanted = [p for p in npm.PACKAGES if p.folder in config.artists or p.folder == WORDS]
     folder = config.data / "npm"
     with files.wrap_os_errors(folder):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.colours import Tint, tint_of
 from limner.data.emoji import art, splits, words
 from limner.data.emoji.art import Drawing
@@ -24,14 +25,9 @@ from limner.data.emoji.concepts import (
     reason_to_skip,
     weight,
 )
-from limner.data.emoji.pictures import (
-    PictureStore,
-    Pixels,
-    Report,
-    digest,
-    resized,
-)
+from limner.data.emoji.pictures import PictureStore, digest, resized
 from limner.errors import DataError
+from limner.progress import StepProgress
 from limner.storage import files
 
 BASE_PX = 128  # analysis, and every picture up to this size
@@ -154,7 +150,7 @@ class Library:
         data: Path,
         artists: tuple[str, ...] = art.ARTISTS,
         workers: int = 1,
-        report: Report | None = None,
+        report: StepProgress | None = None,
     ) -> "Library":
         """The library of the open art under `data` (LIMNER_HOME/data); renders what is missing.
 
@@ -174,7 +170,7 @@ class Library:
         concepts: Mapping[str, Concept],
         folder: Path | None = None,
         workers: int = 1,
-        report: Report | None = None,
+        report: StepProgress | None = None,
     ) -> "Library":
         """The library of any drawings whose concepts are known; in memory if no folder is given."""
         sets = [_Set(rows, folder) for rows in _by_artist(drawings).values()]
@@ -251,13 +247,13 @@ def _by_artist(drawings: Iterable[Drawing]) -> dict[str, list[Drawing]]:
 
 
 Skipped = list[tuple[str, str]]
-ImageTask = list[tuple[_Set, list[int]]]
+Selection = list[tuple[_Set, list[int]]]
 Seen = tuple[_Set, int, _Facts]
 
 
-def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[ImageTask, Skipped]:
+def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[Selection, Skipped]:
     """The rows of each set to be used, and what is left out for what it shows."""
-    wanted: ImageTask = []
+    wanted: Selection = []
     skipped: Skipped = []
     for one in sets:
         reasons = [reason_to_skip(drawing, concepts[drawing.concept]) for drawing in one.drawings]
@@ -270,7 +266,7 @@ def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[
     return wanted, skipped
 
 
-def _render(wanted: ImageTask, workers: int, report: Report | None) -> Skipped:
+def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Skipped:
     """Renders every wanted row; takes those that cannot be rendered out of `wanted`."""
     failed: Skipped = []
     n_before, n_all = 0, sum(len(rows) for _, rows in wanted)

@@ -6,21 +6,19 @@ drawing that says whether the row is filled. Rows that nobody asks for take no r
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.data.emoji import art
 from limner.data.emoji.art import Drawing
 from limner.errors import DataError
-
-Pixels = NDArray[np.uint8]
-Report = Callable[[int, int], None]  # rendered so far, of how many
+from limner.progress import StepProgress
 
 _CHUNK = 64  # drawings a process renders before it reports
 
@@ -56,7 +54,7 @@ class PictureStore:
         return [row for row in rows if not self._done[row]]
 
     def fill(
-        self, rows: Iterable[int], workers: int = 1, report: Report | None = None
+        self, rows: Iterable[int], workers: int = 1, report: StepProgress | None = None
     ) -> dict[int, str]:
         """Renders what is missing of `rows`; returns why, for each that cannot be rendered."""
         wanted = list(rows)

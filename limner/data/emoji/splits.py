@@ -1,9 +1,13 @@
 """The five held-out sets, fixed by hash before any training, and the questions asked of them.
 
-S1 concepts no artist shows in training; S2 an artist never seen; S3 colour-object pairs, pairs of
-objects and counts that never occur together; S4 synonyms and turns of phrase no training caption
-uses; S5 everything seen, with new seeds. splits.json is the record: what it lists is held out for
-good, whatever a later version of the word tables says.
+- unseen_concept: concepts that no artist shows in training
+- unseen_artist: an artist whose drawings are not in training
+- compositional: pairs of colour and object, pairs of objects and counts that training never shows
+- paraphrase: synonyms and turns of phrase that no training caption uses
+- in_distribution: everything seen in training, with new seeds
+
+splits.json is the record: what it lists is held out for good, whatever a later version of the word
+tables says.
 """
 
 import hashlib
@@ -18,9 +22,23 @@ from typing import Any
 from limner.data.emoji.art import JUDGE_ARTISTS, TRAINING_ARTISTS
 from limner.data.emoji.concepts import Concept
 
-SPLITS = ("train", "S1", "S2", "S3", "S4", "S5")
+CODES = {
+    "train": "train",
+    "unseen_concept": "S1",
+    "unseen_artist": "S2",
+    "compositional": "S3",
+    "paraphrase": "S4",
+    "in_distribution": "S5",
+}
+"""Splits, and the names they had before: still read, and part of the seed of their questions."""
+SPLITS = tuple(CODES)
 HELD_OUT_ARTIST = "emojione"
 _SPECIFIC = 2  # a tag of more concepts than this is no synonym: "animal", "food"
+
+
+def named(text: str) -> str:
+    """The split of a name or of a former name ("S1" to "S5"); other texts are returned as given."""
+    return next((name for name, code in CODES.items() if code == text), text)
 
 
 @cache
@@ -44,13 +62,13 @@ def _by_hash(kind: str, text: str) -> bool:
 
 @cache
 def _held_out_families() -> frozenset[str]:
-    return frozenset(table()["S1"])
+    return frozenset(table()["unseen_concept"])
 
 
 @cache
 def _held_out_words(lang: str) -> re.Pattern[str] | None:
     """Finds any held-out synonym in a text: as whole words, or anywhere where none are spaced."""
-    known = sorted(table()["S4"].get(lang, ()), key=len, reverse=True)
+    known = sorted(table()["paraphrase"].get(lang, ()), key=len, reverse=True)
     if not known:
         return None
     either = "|".join(re.escape(text) for text in known)
@@ -58,7 +76,7 @@ def _held_out_words(lang: str) -> re.Pattern[str] | None:
 
 
 def is_held_out_concept(concept: Concept) -> bool:
-    """S1: whether no training picture may show this concept or a variant of it."""
+    """Whether no training picture may show this concept or a variant of it."""
     if concept.family.startswith(
         "name:"
     ):  # an artist's own idea: by hash, as it is not in the record
@@ -68,7 +86,7 @@ def is_held_out_concept(concept: Concept) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def is_held_out_colour(noun: str, colour: str) -> bool:
-    """S3: whether this colour of this object (its English noun without a colour) is held out."""
+    """Whether this colour of this object (its English noun without a colour) is held out."""
     return _by_hash("colours", f"{colour}|{noun.lower()}")
 
 
@@ -78,26 +96,26 @@ def _is_held_out_pair(first: str, second: str) -> bool:
 
 
 def is_held_out_pair(first: Concept, second: Concept) -> bool:
-    """S3: whether these two objects never share a training picture, in whatever relation."""
+    """Whether these two objects never share a training picture, in whatever relation."""
     return _is_held_out_pair(first.family, second.family)
 
 
 @lru_cache(maxsize=1 << 16)
 def is_held_out_count(family: str, count: int) -> bool:
-    """S3: whether this many (2 or more) of this object are held out."""
+    """Whether this many (2 or more) of this object are held out."""
     return count > 1 and _by_hash("counts", f"{count}|{family}")
 
 
 @lru_cache(maxsize=1 << 16)
 def is_held_out_synonym(text: str, lang: str) -> bool:
-    """S4: whether no training caption may say this, as it is or contains a held-out synonym."""
+    """Whether no training caption may say this, as it is or contains a held-out synonym."""
     found = _held_out_words(lang)
     return found is not None and found.search(text) is not None
 
 
 def artists_of(split: str) -> tuple[str, ...]:
-    """The artists whose drawings a split shows; S2 is the only one with another artist."""
-    return (HELD_OUT_ARTIST,) if split == "S2" else TRAINING_ARTISTS
+    """The artists whose drawings a split shows; only unseen_artist shows another artist."""
+    return (HELD_OUT_ARTIST,) if split == "unseen_artist" else TRAINING_ARTISTS
 
 
 def may_train_on(artist: str, concept: Concept) -> bool:
@@ -109,9 +127,9 @@ def belongs(split: str, artist: str, concept: Concept) -> bool:
     """Whether a drawing may appear in a split's scenes."""
     if artist not in artists_of(split):
         return (
-            artist not in TRAINING_ARTISTS + JUDGE_ARTISTS and split != "S2"
+            artist not in TRAINING_ARTISTS + JUDGE_ARTISTS and split != "unseen_artist"
         )  # drawn shapes: no artist
-    return is_held_out_concept(concept) == (split == "S1")
+    return is_held_out_concept(concept) == (split == "unseen_concept")
 
 
 def synonyms(concepts: Iterable[Concept], lang: str) -> dict[str, tuple[str, ...]]:
@@ -169,8 +187,10 @@ def make_table(
         "format": 1,
         "salt": salt,
         "rates": rates,
-        "S1": [family for family in families if share("concepts", family) < rates["concepts"]],
-        "S2": HELD_OUT_ARTIST,
+        "unseen_concept": [
+            family for family in families if share("concepts", family) < rates["concepts"]
+        ],
+        "unseen_artist": HELD_OUT_ARTIST,
         "judge": list(JUDGE_ARTISTS),
-        "S4": held_out_synonyms,
+        "paraphrase": held_out_synonyms,
     }

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from limner.imaging.codec import Pixels
+from limner.arrays import Bools, Pixels
 from limner.request import MIN_SIDE, SIDE_STEP, Edit, ImageRequest, Size
 from limner.sampling import inpainting
-from limner.sampling.decoding import Bools
 
 _MOST = 0.6  # of the picture's pixels; with a larger square the picture is edited as a whole
 

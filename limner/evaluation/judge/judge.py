@@ -7,7 +7,7 @@ Judging with the model one trains or ranks with would flatter it (arXiv 2111.156
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from limner.evaluation.judge import scenes as judge_scenes
 from limner.evaluation.judge.scenes import JudgeScenes
 from limner.evaluation.judge.sentences import WIDTH, SentenceEncoder
 from limner.model.contrastive import ContrastiveLoss
+from limner.progress import StageProgress
 from limner.storage.checkpoints import weights
 from limner.training.loop import LoopConfig
 from limner.training.loop import learning_rate as share_of_peak
@@ -34,7 +35,6 @@ GROUND = (0.88, 0.88, 0.90)  # transparency as the judge sees it: white drawings
 
 _BATCH = 32
 _HIDDEN = 0.5  # of the pooled features, at each step of training
-Report = Callable[[str, int, int], None]  # stage, done, total
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -177,7 +177,7 @@ def prepare(
     config: JudgeConfig,
     backbone: Backbone,
     sentences: SentenceEncoder,
-    report: Report = _silent,
+    report: StageProgress = _silent,
 ) -> Prepared:
     """Draw the judge's scenes and run the frozen networks over them, once."""
     total = judge_scenes.n_examples(library, config.scenes)
@@ -209,7 +209,7 @@ def _number(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
-def train(prepared: Prepared, config: JudgeConfig, report: Report = _silent) -> JudgeHeads:
+def train(prepared: Prepared, config: JudgeConfig, report: StageProgress = _silent) -> JudgeHeads:
     """Train the heads; the same prepared data and seed give the same heads."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
@@ -253,7 +253,7 @@ def _loss(
     return heads.contrast(texts, pictures, torch.from_numpy(prepared.shown[rows]))
 
 
-def main(config: JudgeConfig, report: Report = _silent) -> Judge:
+def main(config: JudgeConfig, report: StageProgress = _silent) -> Judge:
     """Train the judge on the art under `config.data` and write it to `config.output`.
 
     Raises DataError without the art and MissingExtra without the frozen networks.

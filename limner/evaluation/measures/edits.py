@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Pixels
 from limner.data.emoji.art import TRAINING_ARTISTS
 from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
@@ -27,8 +28,9 @@ from limner.evaluation.questions.edit_prompts import (
     singles,
 )
 from limner.evaluation.report import CostRow, EditRow, VariationRow
-from limner.evaluation.samples import TRUE, Pixels, Progress
+from limner.evaluation.samples import TRUE
 from limner.imaging import codec as px
+from limner.progress import StageProgress
 from limner.request import (
     SIZES,
     Edit,
@@ -47,13 +49,12 @@ PART, WHOLE = "part", "whole"
 _SIZE = SIZES[0]
 _TURNS = 6  # of the timing
 
-Floats = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 Some = dict[int, Pixels]  # pictures of some of the questions, by their number
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnRequest:
     """What became of one request."""
 
     pictures: list[Pixels]  # straight RGBA (H, W, 4)
@@ -61,7 +62,7 @@ class Drawn:
     seconds: float
 
 
-Ask = Callable[[ImageRequest], Drawn]
+Ask = Callable[[ImageRequest], DrawnRequest]
 
 
 class Redrawing:
@@ -76,7 +77,7 @@ class Redrawing:
         seed: int = 0,
         quality: Quality = "medium",
         name: str = "limner",
-        progress: Progress = lambda stage, done, total: None,
+        progress: StageProgress = lambda stage, done, total: None,
     ) -> None:
         """`n` sources for each kind of change."""
         self.ask, self.library, self.judge = ask, library, judge
@@ -237,7 +238,7 @@ class Redrawing:
 
     def _asked(
         self, prompt: str, seed: int, source: Edit | Variation | None = None, n: int = 1
-    ) -> Drawn:
+    ) -> DrawnRequest:
         return self.ask(
             ImageRequest(prompt, n=n, size=_SIZE, quality=self.quality, seed=seed, source=source)
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from limner.arrays import Floats
 
 _RESAMPLES = 1000
 _LEVEL = 0.95

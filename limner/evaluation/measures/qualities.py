@@ -8,6 +8,7 @@ from typing import get_args
 
 import numpy as np
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.evaluation.judge.judge import Judge
 from limner.evaluation.measures.edits import Ask
@@ -15,16 +16,16 @@ from limner.evaluation.measures.metrics import estimate
 from limner.evaluation.measures.r_precision import N_POOL, Captions
 from limner.evaluation.questions.prompts import ask
 from limner.evaluation.report import QualityRow
-from limner.evaluation.samples import Pixels, Progress
 from limner.imaging import codec
+from limner.progress import StageProgress
 from limner.request import SIZES, ImageRequest, Quality
 from limner.training.tasks.backbone import through_source_px
 
-SPLITS = ("S5", "S3")
+SPLITS = ("in_distribution", "compositional")
 
 
 def quality_rows(
-    draw: Ask, library: Library, judge: Judge, n: int, seed: int, progress: Progress
+    draw: Ask, library: Library, judge: Judge, n: int, seed: int, progress: StageProgress
 ) -> list[QualityRow]:
     """Time and R@1 of each quality, n English questions a split, one picture at a time."""
     rows = []

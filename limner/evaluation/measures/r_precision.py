@@ -3,15 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Bools, Floats
 from limner.errors import DataError
 from limner.evaluation.judge.judge import Judge
 from limner.evaluation.measures import metrics
 
 N_OTHERS = 99  # captions beside the true one
 N_POOL = 200  # captions that the others are chosen from, whether or not they are drawn
-
-Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
 
 
 class Captions:

@@ -4,16 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.imaging import codec
 from limner.training.stages import load_image_tokenizer
 from limner.training.tasks.backbone import through_source_px
 from limner.training.tasks.image_tokenizer import to_pixels, to_tensor
 
 _AT_ONCE = 32
-
-Pixels = NDArray[np.uint8]
 
 
 class Rebuilder:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Pixels
 from limner.data import colours
 from limner.data.emoji.library import Library
 from limner.data.scenes import ObjectSpec, SceneSpec
@@ -28,13 +29,11 @@ _APART = 14.0  # Lab distance from the background from which a pixel is an objec
 _OBJECT_SIDE = 0.56  # areas that together are no larger than this are parts of one object
 _SMALLEST = 0.012  # of the picture; smaller areas are specks
 
-Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleCheck:
     """What one rule says of one picture; None where the scene does not ask for it."""
 
     count: bool | None = None
@@ -45,11 +44,11 @@ class Verdict:
 
 def check(
     pictures: Pixels, specs: Sequence[SceneSpec], library: Library, judge: Judge
-) -> list[Verdict]:
+) -> list[RuleCheck]:
     """One verdict a picture; premultiplied RGBA (N, SOURCE_PX, SOURCE_PX, 4)."""
     positions = _positions(pictures, specs, library, judge)
     return [
-        Verdict(
+        RuleCheck(
             _count(picture, spec),
             position,
             _colour(picture, spec),

@@ -21,7 +21,7 @@ from limner.evaluation.judge.scenes import describe, placed, shown
 
 _PAIRS = Mix(plain=0, painted=0, counted=0, related=1, listed=0)
 _SINGLES = Mix(plain=1, painted=0, counted=0, related=0, listed=0)
-_SPLIT = "S5"  # what the generator knows: these figures are about changing, not about knowing
+_SPLIT = "in_distribution"  # these figures are about changing things, not about knowing them
 _TRIES = 30
 _MARGIN = 0.03  # of the picture, around what a mask hides
 

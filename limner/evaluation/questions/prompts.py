@@ -6,6 +6,7 @@ import numpy as np
 
 from limner.data import colours
 from limner.data.captions import caption
+from limner.data.emoji import splits
 from limner.data.emoji.library import Library
 from limner.data.scenes import (
     MAX_OBJECTS,
@@ -17,7 +18,7 @@ from limner.data.scenes import (
 from limner.evaluation.judge.scenes import describe, shown
 
 N_HARD = 9  # nearly true captions beside the true one
-SPLITS = ("S5", "S1", "S3", "S4")
+SPLITS = ("in_distribution", "unseen_concept", "compositional", "paraphrase")
 
 _TRIES = 30  # scenes looked at for one that no other question shows
 _COUNTERPART = {
@@ -52,7 +53,7 @@ def ask(
 
     The first of many are those of few. A small library may give less than n.
     """
-    rng = np.random.default_rng([seed, *split.encode()])
+    rng = np.random.default_rng([seed, *splits.CODES[split].encode()])
     questions: dict[str, Question] = {}
     for number in range(n):
         for _ in range(_TRIES):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data import colours
 from limner.data.captions import STYLES, caption
 from limner.data.emoji import art, words
@@ -23,14 +23,8 @@ from limner.evaluation.judge.scenes import describe
 from limner.evaluation.measures import rules
 from limner.evaluation.measures.metrics import Estimate, estimate
 from limner.evaluation.report import RuleRow
-from limner.evaluation.samples import (
-    TRUE,
-    Draw,
-    Pixels,
-    Progress,
-    Rebuild,
-    draw_all,
-)
+from limner.evaluation.samples import TRUE, Draw, Rebuild, draw_all
+from limner.progress import StageProgress
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
 # A look, whose hands have it, and the word that people say for it. Training captions say these
@@ -51,8 +45,6 @@ _CLEAR_WORDS = {"en": "transparent background", "zh": "透明背景"}
 _PLACE = ((0.5, 0.5, 0.85),)
 _TRIES = 30
 _RIDGE = 1.0  # of the features' mean variance; of 200 true drawings 0.70 are told, 0.66 at 0.01
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -166,7 +158,7 @@ def _background(rng: np.random.Generator, library: Library, is_clear: bool) -> W
 def _entry(rng: np.random.Generator, library: Library, artist: str | None) -> Entry | None:
     """A drawing that the generator learned from, with words for it in both languages."""
     for _ in range(_TRIES):
-        index = library.choose(rng, "S5", "any", artist)
+        index = library.choose(rng, "in_distribution", "any", artist)
         if index is None:
             return None
         entry = library.entries[index]
@@ -216,7 +208,7 @@ def word_rows(
     seed: int,
     name: str,
     rebuild: Rebuild | None,
-    progress: Progress,
+    progress: StageProgress,
 ) -> list[RuleRow]:
     """The true pictures, the engine's in each language, and its English ones without the words."""
     questions = ask_words(library, n, seed)

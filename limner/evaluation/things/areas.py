@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.integer]
+from limner.arrays import Ints
 
 
 def label_areas(values: Ints, diagonal: bool) -> NDArray[np.int64]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.data import colours
 from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import (
@@ -43,8 +43,6 @@ _SPOTS: dict[int, tuple[tuple[float, float], ...]] = {
 _STACKED = ((0.5, 0.25), (0.5, 0.75))
 _BESIDE = 0.08  # of the picture's side: how far apart the middles of two things are at least
 _TRIES = 200
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

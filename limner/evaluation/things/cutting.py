@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Bools, Floats, Pixels
 from limner.evaluation.measures.rules import lab_of
 from limner.evaluation.things.areas import label_areas
 from limner.imaging import codec
@@ -24,9 +25,6 @@ _PART = 0.3  # side of a part at most, as a share of the thing's that it is join
 _NEAR = 0.06  # of the picture's side, between a part and its thing
 _MARGIN = 0.06  # of a crop, around the thing
 
-Pixels = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are one past it
 
 

@@ -2,19 +2,15 @@
 
 from collections.abc import Hashable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from limner.arrays import Pixels
 from limner.engines.base import ImageTask, Picture
-from limner.evaluation.samples import Progress
+from limner.progress import StageProgress
 from limner.request import ImageRequest
 from limner.studio import Studio
 
-Pixels = NDArray[np.uint8]
-
 
 def draw_all(
-    studio: Studio, requests: Sequence[ImageRequest], stage: str, progress: Progress
+    studio: Studio, requests: Sequence[ImageRequest], stage: str, progress: StageProgress
 ) -> list[Pixels]:
     """The first picture of each request, which has a seed, as straight RGBA (H, W, 4)."""
     engine = studio.engine()

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import ObjectSpec, SceneSpec
 from limner.evaluation.judge.scenes import describe
@@ -14,8 +14,6 @@ from limner.evaluation.things.shares import Share
 from limner.imaging import codec as px
 from limner.request import SIZES, ImageRequest, Quality
 from limner.training.tasks.backbone import through_source_px
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.evaluation.judge.scenes import describe, placed
@@ -25,8 +25,6 @@ HALVES = ("left", "right", "top", "bottom")
 _SIZE = SIZES[0]
 _SIDE = 0.44
 _MIDDLE = {"left": (0.25, 0.5), "right": (0.75, 0.5), "top": (0.5, 0.25), "bottom": (0.5, 0.75)}
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from limner.arrays import Floats, Pixels
 from limner.data.emoji.art import JUDGE_ARTISTS
 from limner.data.emoji.library import Library
 from limner.errors import DataError
 from limner.evaluation.baselines import unit
 from limner.evaluation.judge.judge import GROUND
-from limner.evaluation.samples import Progress
+from limner.progress import StageProgress
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
 # In mean variances, added to the covariance. Of 577 things it names 0.65 of Twemoji's drawings
@@ -28,9 +29,6 @@ from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 _RIDGE = 0.5
 _BLUR_PX = 1.0
 _CHUNK = 256
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class Namer:
@@ -42,7 +40,7 @@ class Namer:
         backbone: Backbone,
         keys: Sequence[str],
         folder: Path | None = None,
-        progress: Progress = lambda stage, done, total: None,
+        progress: StageProgress = lambda stage, done, total: None,
     ) -> None:
         """`keys` are concepts; features of the drawings are kept in `folder`.
 
@@ -74,7 +72,9 @@ class Namer:
         found: Floats = unit((seen - self._mean) @ self._to_discriminants) @ self._centres.T
         return found
 
-    def _features(self, pictures: list[Pixels], folder: Path | None, progress: Progress) -> Floats:
+    def _features(
+        self, pictures: list[Pixels], folder: Path | None, progress: StageProgress
+    ) -> Floats:
         """Unit features of pictures; read from `folder` if they were looked at before."""
         content = hashlib.sha256(b"".join(picture.tobytes() for picture in pictures))
         path = None if folder is None else folder / f"names-{content.hexdigest()[:12]}.npy"

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.data.scenes import render_scene
 from limner.errors import DataError
@@ -20,7 +20,7 @@ from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.metrics import Estimate, estimate
 from limner.evaluation.questions.wordings import LOOKS, Hands
-from limner.evaluation.samples import REBUILT, TRUE, Progress
+from limner.evaluation.samples import REBUILT, TRUE
 from limner.evaluation.things import (
     compositions,
     looks,
@@ -35,6 +35,7 @@ from limner.evaluation.things.report import ThingsReport
 from limner.evaluation.things.through_tokenizer import ThroughTokenizer
 from limner.evaluation.things.vocabulary import KEYS
 from limner.imaging import codec as px
+from limner.progress import StageProgress
 from limner.request import SIZES, ImageRequest, Quality
 from limner.studio import Studio
 from limner.training.tasks.backbone import SOURCE_PX, Backbone
@@ -43,8 +44,6 @@ PARTS = ("compositions", "masks", "looks", "edges", "variety")
 
 _SIZE, _LARGE = SIZES[0], SIZES[-1]
 _GREY = (128, 128, 128)  # behind what is clear: white and black both have edges on it
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class ThingsEvaluation:
         backbone: Backbone,
         config: ThingsConfig,
         name: str = "limner",
-        progress: Progress = lambda stage, done, total: None,
+        progress: StageProgress = lambda stage, done, total: None,
         keys: Sequence[str] = KEYS,
     ) -> None:
         """`name` stands for the engine in the tables; `keys` are the things."""
@@ -245,7 +244,7 @@ def main(
     data: Path,
     config: ThingsConfig,
     name: str,
-    progress: Progress = lambda stage, done, total: None,
+    progress: StageProgress = lambda stage, done, total: None,
 ) -> ThingsReport:
     """Evaluate a studio's engine on the art under `data`.
 

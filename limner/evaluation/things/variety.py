@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.emoji.art import TRAINING_ARTISTS
 from limner.data.emoji.library import Library
 from limner.evaluation.baselines import TrainingIndex, unit
@@ -21,8 +21,6 @@ from limner.training.tasks.backbone import (
 )
 
 N_SEEDS = 8
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

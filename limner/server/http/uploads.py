@@ -18,7 +18,7 @@ import numpy as np
 from limner.errors import OutputError
 
 if TYPE_CHECKING:
-    from limner.imaging.codec import Pixels
+    from limner.arrays import Pixels
 
 # What a file is, its first bytes say; names and declared types are often wrong.
 _PNG = b"\x89PNG\r\n\x1a\n"

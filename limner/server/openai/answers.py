@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from limner.engines.base import CountsTokens, Engine
+from limner.engines.events import Details, Usage
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
 from limner.server.openai.profiles import Catalogue
@@ -29,6 +30,7 @@ class Drawn:
     data: bytes
     is_transparent: bool
     url: str | None = None
+    details: Details = Details()  # noqa: RUF009  frozen
 
 
 def dump(body: Json) -> bytes:
@@ -41,20 +43,23 @@ def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
     body: Json = {"created": int(time.time())}
     if not call.target.is_gpt:
         body["data"] = [_item(call, picture) for picture in drawn]
-        return body
+        return body | _svg_usage(call)
     body["background"] = _background(any(picture.is_transparent for picture in drawn))
     body["data"] = [_item(call, picture) for picture in drawn]
     body["output_format"] = call.format
     body["quality"] = call.request.quality
     body["size"] = str(call.request.size)
-    body |= usage(call, engine, len(drawn))
+    body |= _svg_usage(call) | usage(call, engine, drawn)
     return body | _identifier(call)
 
 
 def _item(call: Call, picture: Drawn) -> Json:
     item: Json = {}
+    revised = picture.details.revised_prompt
     if call.target.profile == "dalle3" and call.request.prompt:
-        item["revised_prompt"] = call.request.prompt  # drawn as it was given
+        revised = revised or call.request.prompt  # drawn as it was given
+    if revised:
+        item["revised_prompt"] = revised
     if picture.url is not None:
         item["url"] = picture.url
     else:
@@ -71,7 +76,7 @@ def partial_image(call: Call, index: int, picture: Drawn) -> bytes:
 
 def completed(call: Call, picture: Drawn, engine: Engine) -> bytes:
     """The stream event of a finished picture."""
-    body = _streamed(call, picture) | usage(call, engine, 1) | _identifier(call)
+    body = _streamed(call, picture) | usage(call, engine, [picture]) | _identifier(call)
     return _event(f"{call.kind}.completed", body)
 
 
@@ -100,21 +105,41 @@ def _event(name: str, body: Json) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), dump({"type": name} | body))
 
 
-def usage(call: Call, engine: Engine, n_pictures: int) -> Json:
-    """The `usage` of an answer, for engines that count; made-up numbers would help nobody."""
+def usage(call: Call, engine: Engine, drawn: Sequence[Drawn]) -> Json:
+    """The `usage` of an answer: what whoever drew it said, or what the engine counts.
+
+    Nothing else; made-up numbers would help nobody.
+    """
+    said = [picture.details.usage for picture in drawn if picture.details.usage]
+    if said:
+        return _sum(said)
     if not isinstance(engine, CountsTokens):
         return {}
     n_text = engine.count_tokens(call.request.prompt)
     n_cells = engine.count_cells(call.request.size)
-    n_read, n_drawn = n_cells if call.request.source else 0, n_cells * n_pictures
+    n_read, n_drawn = n_cells if call.request.source else 0, n_cells * len(drawn)
+    return _sum([Usage(n_text, n_read, 0, n_drawn)])
+
+
+def _sum(parts: Sequence[Usage]) -> Json:
+    text_in, image_in = sum(u.input_text for u in parts), sum(u.input_image for u in parts)
+    text_out, image_out = sum(u.output_text for u in parts), sum(u.output_image for u in parts)
     counted = {
-        "input_tokens": n_text + n_read,
-        "input_tokens_details": {"image_tokens": n_read, "text_tokens": n_text},
-        "output_tokens": n_drawn,
-        "output_tokens_details": {"image_tokens": n_drawn, "text_tokens": 0},
-        "total_tokens": n_text + n_read + n_drawn,
+        "input_tokens": text_in + image_in,
+        "input_tokens_details": {"image_tokens": image_in, "text_tokens": text_in},
+        "output_tokens": text_out + image_out,
+        "output_tokens_details": {"image_tokens": image_out, "text_tokens": text_out},
+        "total_tokens": text_in + image_in + text_out + image_out,
     }
     return {"usage": counted}
+
+
+def _svg_usage(call: Call) -> Json:
+    """Of an SVG document: no language model wrote it, so there are no tokens to count."""
+    if call.format != "svg":
+        return {}
+    counts = dict.fromkeys(["input_tokens", "output_tokens", "reasoning_tokens", "total_tokens"], 0)
+    return {"svg_usage": {"model": "limner-trace", **counts}}
 
 
 def _identifier(call: Call) -> Json:
@@ -130,9 +155,11 @@ def _base64(data: bytes) -> str:
 
 
 def model(id: str, catalogue: Catalogue) -> Json:
-    """One model."""
+    """One model; of the server's own names also what its engine can do."""
     owner = "limner" if id in catalogue.own else "system"
-    return {"id": id, "object": "model", "created": _CREATED, "owned_by": owner}
+    body: Json = {"id": id, "object": "model", "created": _CREATED, "owned_by": owner}
+    able = catalogue.capabilities.get(catalogue.own.get(id, ""))
+    return body | {"capabilities": able.as_json()} if able else body
 
 
 def models(ids: Sequence[str], catalogue: Catalogue) -> Json:

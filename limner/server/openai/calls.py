@@ -11,32 +11,36 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from limner.engines.capabilities import unused_images
 from limner.errors import LimnerError
+from limner.options import Options
 from limner.request import (
     BACKGROUNDS,
-    FORMATS,
-    MAX_BEST_OF,
+    DEFAULT_OPTIONS,
+    DRAW_OPTIONS,
     MAX_PICTURES,
     MAX_PREVIEWS,
     MAX_SEED,
     Background,
     Edit,
-    Format,
+    FileFormat,
+    FileOptions,
     ImageRequest,
     Size,
 )
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
-from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
-from limner.server.openai.images import Decoder, Sources, read_sources
+from limner.server.openai.formats import check_alone, read_format
+from limner.server.openai.images import Decoder, Overlays, Sources, read_sources
 from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 
 # Not of OpenAI's API; these change what is drawn here.
-OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
-# Clients of other servers send these. They change nothing, and a notice says so.
+OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
+# Clients of other servers send these. They are options of the engines that declare them
+# (`_options`); else they change nothing, and a notice says so.
 UNUSED_NAMES = frozenset(
     [
         "negative_prompt",
@@ -55,6 +59,14 @@ UNUSED_NAMES = frozenset(
 )
 # Addressed to a client library or a proxy, which passes them on by mistake.
 _IGNORED_NAMES = frozenset(["timeout", "request_timeout"])
+# What other servers call an option, and its name here.
+_ALIASES = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "cfg_scale": "guidance",
+    "true_cfg_scale": "guidance",
+    "sampler": "scheduler",
+}
 EXTRAS = OWN_NAMES | UNUSED_NAMES | _IGNORED_NAMES
 _COMMON = frozenset(
     [
@@ -92,8 +104,8 @@ class Call:
     target: Target
     request: ImageRequest  # its seed is set
     container: Container
-    format: Format = "png"
-    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    format: FileFormat = "png"
+    options: FileOptions = DEFAULT_OPTIONS
     stream: bool = False
     moderation: Strictness = "auto"
     identifier: str | None = None  # whom the client draws for; echoed, never stored
@@ -111,7 +123,7 @@ class Call:
             self.request,
             self.target.engine,
             self.format,
-            self.compression,
+            self.options,
             self.moderation,
             self.stream,
             self.parent,
@@ -124,11 +136,11 @@ def read_generation(fields: Fields, catalogue: Catalogue) -> Call:
     """Understand the body of /v1/images/generations."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
-    fields.check_known(_GENERATION_NAMES, UNUSED_NAMES)
+    options = _read_options(fields, target, _GENERATION_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     n = _read_n(fields, target)
     fields.choice("style", ("vivid", "natural"))
-    return _read_rest(fields, target, prompt, n)
+    return _read_rest(fields, target, prompt, n, options)
 
 
 def read_edit(
@@ -138,25 +150,32 @@ def read_edit(
     catalogue: Catalogue,
     decoder: Decoder,
     image_field: str = "image",
+    markup: RawFile | None = None,
 ) -> Call:
     """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them.
 
-    `image_field` is the name that the pictures were sent by.
+    `image_field` is the name that the pictures were sent by. A `markup` is clear but for what is
+    drawn on it, which says what of the first picture is to be edited.
     """
     fields = replace(fields, is_lenient=catalogue.is_lenient)
-    # Neither several pictures nor a body in JSON were there before the GPT image models.
-    target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
-    fields.check_known(_EDIT_NAMES, UNUSED_NAMES)
+    # These were not there before the GPT image models: several pictures, JSON, and a markup.
+    is_gpt = len(images) > 1 or not fields.is_form or markup is not None
+    target = catalogue.target(fields, is_gpt=is_gpt)
+    options = _read_options(fields, target, _EDIT_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     fit = partial(_size_if_valid, fields, target)
-    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=image_field)
+    overlays = Overlays(mask, markup)
+    sources = read_sources(
+        images, overlays, target, decoder, is_edit=True, fit=fit, field=image_field
+    )
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
-    n_more = sources.n_images - 1
-    if n_more:
-        others = "the other one was" if n_more == 1 else f"the other {n_more} were"
-        fields.notice(f"The first picture was edited; {others} not used")
-    return replace(_read_rest(fields, target, prompt, n, sources), parent=images[0].sha256())
+    max_images = target.capabilities.max_images
+    if sources.n_images > max_images:
+        fields.notice(unused_images(sources.n_images - max_images, max_images))
+    return replace(
+        _read_rest(fields, target, prompt, n, options, sources), parent=images[0].sha256()
+    )
 
 
 def read_variation(
@@ -165,12 +184,12 @@ def read_variation(
     """Understand the body of /v1/images/variations, its picture included."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
-    fields.check_known(_VARIATION_NAMES, UNUSED_NAMES)
+    options = _read_options(fields, target, _VARIATION_NAMES)
 
     def fit(original: Size) -> Size | None:
         return _size_if_valid(fields, target, None)
 
-    sources = read_sources(images, None, target, decoder, is_edit=False, fit=fit)
+    sources = read_sources(images, Overlays(), target, decoder, is_edit=False, fit=fit)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
     seed = _read_seed(fields)
@@ -181,7 +200,8 @@ def read_variation(
         seed=seed,
         background="opaque" if target.is_dalle else "auto",
         source=sources.source,
-        **_read_choosing(fields),
+        options=options,
+        **_read_own(fields),
     )
     return Call(
         target,
@@ -215,32 +235,50 @@ def _read_n(fields: Fields, target: Target) -> int:
 
 
 def _read_rest(
-    fields: Fields, target: Target, prompt: str, n: int, sources: Sources | None = None
+    fields: Fields,
+    target: Target,
+    prompt: str,
+    n: int,
+    options: Options,
+    sources: Sources | None = None,
 ) -> Call:
     quality = read_quality(fields, target)
     background = _read_background(fields, target)
     moderation = cast("Strictness", fields.choice("moderation", ("auto", "low")) or "auto")
-    format = cast("Format", fields.choice("output_format", FORMATS) or "png")
-    compression = _read_compression(fields, format)
-    _check_transparency(background, format)
+    asked = read_format(fields, background)
     container = _read_container(fields, target)
     stream = fields.flag("stream") or False
     partial_images = fields.whole_number("partial_images", 0, MAX_PREVIEWS) or 0
-    _refuse_animation(fields)
+    check_alone(
+        asked.format,
+        n,
+        stream=stream,
+        partial_images=partial_images,
+        has_mask=sources is not None and sources.has_mask,
+    )
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
     size = read_size(fields, target, sources.original if sources else None)
     source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
-        prompt, n, size, quality, seed, background, previews, source, **_read_choosing(fields)
+        prompt,
+        n,
+        size,
+        quality,
+        seed,
+        background,
+        previews,
+        source,
+        options=options,
+        **_read_own(fields),
     )
     return Call(
         target,
         request.with_seed(),
         container,
-        format,
-        compression,
+        asked.format,
+        asked.options,
         stream,
         moderation,
         identifier,
@@ -254,33 +292,27 @@ def _read_seed(fields: Fields) -> int | None:
     return None if seed == -1 else seed
 
 
-def _read_choosing(fields: Fields) -> dict[str, Any]:
-    """How the best of several drawings is to be chosen, as fields of an ImageRequest."""
-    return {
-        "best_of": fields.whole_number("best_of", 1, MAX_BEST_OF),
-        "retry_below": fields.number("retry_below", -1, 1),
-    }
+def _read_own(fields: Fields) -> dict[str, Any]:
+    """How the best of several drawings is chosen, and the mark, as fields of an ImageRequest."""
+    names = ("best_of", "retry_below", "mark")
+    given = {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _read_compression(fields: Fields, format: Format) -> int | None:
-    compression = fields.whole_number("output_compression", 0, 100)
-    if format == "png" and compression is not None and compression < 100:
-        raise ApiError(
-            "Compression less than 100 is not supported for PNG output format",
-            type=USER,
-            param="output_compression",
-            code="invalid_png_output_compression",
-        )
-    return compression
+def _read_options(fields: Fields, target: Target, known: frozenset[str]) -> Options:
+    """What is given of the options that the engine declares, for this server's own names.
 
-
-def _check_transparency(background: Background, format: Format) -> None:
-    if background == "transparent" and format == "jpeg":
-        raise f.wrong_value(
-            "background",
-            "Transparent background requires output_format to be png or webp",
-            newer=True,
-        )
+    Every other name must be in `known`, or is refused or passed over with a notice.
+    """
+    specs = {spec.name: spec for spec in target.capabilities.options} if target.own else {}
+    name_of: dict[str, str] = {}  # the field that each option is read from
+    for name in sorted(fields.values, key=lambda name: name in _ALIASES):  # own names go first
+        option = _ALIASES.get(name, name)
+        if option in specs and name not in known and fields.given(name):
+            name_of.setdefault(option, name)
+    fields.check_known(known | set(name_of.values()), UNUSED_NAMES | specs.keys())
+    values = {option: fields.option(specs[option], name) for option, name in name_of.items()}
+    return Options({option: value for option, value in values.items() if value is not None})
 
 
 def _read_container(fields: Fields, target: Target) -> Container:
@@ -291,18 +323,6 @@ def _read_container(fields: Fields, target: Target) -> Container:
         message = f"{f.shown(value)!r} is not one of ['b64_json', 'url'] - 'response_format'"
         raise f.wrong_value("response_format", message)
     return cast("Container", value)
-
-
-def _refuse_animation(fields: Fields) -> None:
-    """Words for GIF and SVG, which this server does not write, are refused and not passed over."""
-    fields.choice("complexity", ("low", "medium", "high"))
-    for name in ("frame_count", "frame_duration_ms", "svg"):
-        if fields.given(name):
-            raise f.wrong_value(
-                name,
-                f"'{name}' belongs to an output_format that is not written here. "
-                f"Supported values are: {f.listed(FORMATS, 'and')}.",
-            )
 
 
 def _read_identifier(fields: Fields) -> str | None:

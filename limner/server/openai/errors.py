@@ -13,6 +13,7 @@ from limner.errors import (
     LimnerError,
     MissingExtra,
     OutputError,
+    Refused,
     StoreError,
 )
 from limner.service.errors import (
@@ -114,6 +115,8 @@ def from_limner(error: LimnerError, request_id: str, *, is_gpt: bool = False) ->
         return _blocked(error, request_id, is_gpt=is_gpt)
     if isinstance(error, ServiceError):
         return _from_service(error)
+    if isinstance(error, Refused):
+        return _refused_upstream(error)
     text = f"{error.message} ({error.hint})" if error.hint else error.message
     status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
     if isinstance(error, InvalidRequest | DataError):
@@ -134,6 +137,22 @@ def from_limner(error: LimnerError, request_id: str, *, is_gpt: bool = False) ->
         # The message names a path of this machine, which is private.
         text = f"The server could not store the picture; its log says why ({request_id})"
     return ApiError(text, status=status, type=SERVER, code=error.code, headers=NO_RETRY)
+
+
+def _refused_upstream(error: Refused) -> ApiError:
+    """What whoever draws for the engine said; a client may ask again only if it says when."""
+    text = f"{error.message} ({error.hint})" if error.hint else error.message
+    kind = LIMIT if error.status == 429 else INVALID if error.status < 500 else SERVER
+    wait_s = error.retry_after_s
+    headers = NO_RETRY if error.status >= 500 else {}
+    return ApiError(
+        text,
+        status=error.status,
+        type=kind,
+        param=error.param,
+        code=error.code,
+        headers=headers if wait_s is None else _limit_headers(wait_s),
+    )
 
 
 def _from_service(error: ServiceError) -> ApiError:
@@ -402,10 +421,12 @@ def key_reused() -> ApiError:
 
 
 def key_in_use() -> ApiError:
-    """Another server draws the request; here a 409 is right, as clients come back after it."""
+    """Another server draws the request, or this one and its answer is too large to be recorded.
+
+    Here a 409 is right, as clients come back after it.
+    """
     return ApiError(
-        "The request with this Idempotency-Key is being drawn by another server. "
-        "Please try again shortly.",
+        "The request with this Idempotency-Key is still being drawn. Please try again shortly.",
         status=409,
         code="idempotency_key_in_use",
         headers={"retry-after": "2"},

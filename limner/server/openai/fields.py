@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from limner.options import OptionSpec, Value
 from limner.server.openai.errors import INVALID, USER, ApiError
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -145,6 +147,19 @@ class Fields:
         if value is None or isinstance(value, bool):
             return value
         raise wrong_type(name, "a boolean", value)
+
+    def option(self, spec: OptionSpec, name: str) -> Value | None:
+        """The value of field `name`, read as `spec` says, or None."""
+        if spec.kind == "integer":
+            low = -(10**18) if spec.low is None else int(spec.low)
+            high = 10**18 if spec.high is None else int(spec.high)
+            return self.whole_number(name, low, high)
+        if spec.kind == "number":
+            least = -math.inf if spec.low is None else spec.low
+            return self.number(name, least, math.inf if spec.high is None else spec.high)
+        if spec.kind == "flag":
+            return self.flag(name)
+        return self.choice(name, spec.choices) if spec.kind == "choice" else self.text(name)
 
     @staticmethod
     def _spelled_number(name: str, value: object) -> int:

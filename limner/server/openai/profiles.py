@@ -8,10 +8,11 @@ this server; the name decides the rules, not the picture.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from limner.request import Quality
+from limner.engines.capabilities import Capabilities
+from limner.request import Quality, SizeRule
 from limner.server.openai import fields as f
 from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
@@ -83,6 +84,12 @@ class Target:
     model: str | None  # as the request named it
     own: bool = False  # one of this server's own names: anything it can draw may be asked for
     container: Container = "url"  # of its pictures when the request says nothing of it
+    capabilities: Capabilities = field(default=Capabilities())  # of the engine
+
+    @property
+    def sizes(self) -> SizeRule:
+        """The sizes that the engine draws."""
+        return self.capabilities.sizes
 
     @property
     def is_gpt(self) -> bool:
@@ -113,6 +120,7 @@ class Catalogue:
     own: Mapping[str, str]  # model id → engine
     is_lenient: bool = False  # what is not known is passed over, with a notice
     own_container: Container = "url"  # for its own names, and for requests without a model
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # of each engine
 
     def ids(self) -> list[str]:
         """Every id, its own first."""
@@ -123,6 +131,11 @@ class Catalogue:
 
         `is_gpt` if something beside the fields is only known to the GPT image models.
         """
+        target = self._named(fields, is_gpt=is_gpt)
+        able = self.capabilities.get(target.engine)
+        return replace(target, capabilities=able) if able else target
+
+    def _named(self, fields: Fields, *, is_gpt: bool) -> Target:
         asked = (fields.text("model") or "").strip()
         if not asked:  # absent, null, or an empty field
             if is_gpt or _has_gpt_signal(fields):

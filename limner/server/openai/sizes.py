@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import log
 
-from limner.request import MAX_SIDE, Size, nearest_size
+from limner.request import MAX_SIDE, Size
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
@@ -63,8 +63,8 @@ def _other_size(fields: Fields, target: Target) -> str | None:
 
 def _left_to_server(target: Target, source: Size | None) -> Size:
     if source is None or target.model == "dall-e-2":
-        return DEFAULT
-    return nearest_size(source, keep=True) if target.own else _alike(source, _GPT)
+        return target.sizes.nearest(DEFAULT)
+    return target.sizes.nearest(source, keep=True) if target.own else _alike(source, _GPT)
 
 
 def _nearest(text: str, target: Target) -> Size:
@@ -79,7 +79,7 @@ def _allowed(size: Size, target: Target) -> Size:
     choices = _choices(target)
     if choices:
         return size if str(size) in choices else _alike(size, choices)
-    return nearest_size(size)
+    return target.sizes.nearest(size)
 
 
 def _choices(target: Target) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from limner.request import (
     BACKGROUNDS,
-    FORMATS,
-    MAX_BEST_OF,
-    MAX_PICTURES,
+    COMPLEXITIES,
+    DRAW_OPTIONS,
+    FILE_FORMATS,
+    MAX_FRAMES,
     MAX_PREVIEWS,
-    MAX_SEED,
+    MIN_FRAMES,
 )
 from limner.server.openai.moderations import MAX_INPUTS
 from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
@@ -40,31 +41,11 @@ _COMMON: dict[str, Schema] = {
         "description": "Any published name, or one of this server's own. It decides the shape "
         "of the answer; left out, the answer has the shape of DALL·E 2.",
     },
-    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PICTURES, "default": 1},
+    "n": DRAW_OPTIONS["n"].schema(),
     "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
-    "seed": {
-        "type": ["integer", "null"],
-        "minimum": 0,
-        "maximum": MAX_SEED,
-        "description": "The same seed draws the same pictures. An addition of limner's.",
-    },
-    "best_of": {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": MAX_BEST_OF,
-        "description": "So many are drawn for each picture, and the one is kept that fits the "
-        "prompt best by the model's own score. By default as many as the quality says. An "
-        "addition of limner's.",
-    },
-    "retry_below": {
-        "type": ["number", "null"],
-        "minimum": -1,
-        "maximum": 1,
-        "description": "A picture whose best score is below it is drawn once more, and the better "
-        "one kept. An addition of limner's.",
-    },
+    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below", "mark")},
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},
@@ -72,13 +53,81 @@ _DRAWING: dict[str, Schema] = {
     "quality": {"type": ["string", "null"], "enum": [*QUALITY, None]},
     "background": {"type": ["string", "null"], "enum": [*BACKGROUNDS, None]},
     "moderation": {"type": ["string", "null"], "enum": ["auto", "low", None]},
-    "output_format": {"type": ["string", "null"], "enum": [*FORMATS, None]},
-    "output_compression": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
+    "output_format": {
+        "type": ["string", "null"],
+        "enum": [*FILE_FORMATS, None],
+        "description": "svg is one document of paths and gradients: with n of 1, and no stream.",
+    },
+    "output_compression": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 100,
+        "description": "Of JPEG and WebP.",
+    },
+    "complexity": {
+        "type": ["string", "null"],
+        "enum": [*COMPLEXITIES, None],
+        "description": "Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+    },
+    "frame_count": {
+        "type": ["integer", "null"],
+        "minimum": MIN_FRAMES,
+        "maximum": MAX_FRAMES,
+        "default": 9,
+        "description": "Of GIF, which has no stream and no mask.",
+    },
+    "frame_duration_ms": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 200,
+        "description": "Of each frame of a GIF; rounded to 10 ms.",
+    },
+    "svg": {
+        "type": ["object", "null"],
+        "properties": {
+            "model": {"type": "string"},
+            "reasoning": {
+                "type": ["object", "null"],
+                "properties": {"effort": {"type": ["string", "null"]}},
+            },
+        },
+        "description": "Read and checked; changes nothing, as no language model draws here. "
+        "In a form: svg[model], svg[reasoning][effort].",
+    },
     "stream": {"type": ["boolean", "null"], "default": False},
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+_MARKUP: Schema = {
+    **_FILE,
+    "description": "A PNG of the size of the picture: what is drawn on it is edited, and where it "
+    "is clear the picture stays. Not together with a mask.",
+}
+
+_TEXT: Schema = {
+    "type": "string",
+    "description": "A data: URL, base64, or the address of a picture of this server",
+}
+_JSON_PICTURE: Schema = {
+    "anyOf": [
+        _TEXT,
+        {"type": "object", "properties": {"image_url": _TEXT}, "required": ["image_url"]},
+        {
+            "type": "object",
+            "properties": {
+                "image_url": {
+                    "type": "object",
+                    "properties": {"url": _TEXT},
+                    "required": ["url"],
+                }
+            },
+            "required": ["image_url"],
+        },
+        {"type": "object", "properties": {"b64_json": _TEXT}, "required": ["b64_json"]},
+    ]
+}
+_JSON_PICTURES: Schema = {"anyOf": [_JSON_PICTURE, {"type": "array", "items": _JSON_PICTURE}]}
 
 _IMAGES: Schema = {
     "type": "object",
@@ -97,10 +146,21 @@ _IMAGES: Schema = {
             },
         },
         "background": {"enum": ["transparent", "opaque"]},
-        "output_format": {"enum": list(FORMATS)},
+        "output_format": {"enum": list(FILE_FORMATS)},
         "quality": {"enum": ["low", "medium", "high"]},
         "size": {"type": "string"},
         "usage": {"type": "object"},
+        "svg_usage": {
+            "type": "object",
+            "description": "Of an SVG document; there are no tokens, as it is traced.",
+            "properties": {
+                "model": {"type": "string"},
+                "input_tokens": {"type": "integer"},
+                "output_tokens": {"type": "integer"},
+                "reasoning_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+            },
+        },
     },
 }
 
@@ -159,14 +219,26 @@ EDITS = _route(
     *_DRAW_CODES,
     body={
         "multipart/form-data": {
-            "schema": _object({**_DRAWING, "image": _FILE, "mask": _FILE}, "prompt", "image")
+            "schema": _object(
+                {**_DRAWING, "image": _FILE, "mask": _FILE, "markup": _MARKUP}, "prompt", "image"
+            )
         },
         **_json(
-            _object(
-                {**_DRAWING, "images": {"type": "array"}, "mask": {"type": ["object", "null"]}},
-                "prompt",
-                "images",
-            )
+            {
+                "type": "object",
+                "properties": {
+                    **_DRAWING,
+                    "images": _JSON_PICTURES,
+                    "image": _JSON_PICTURES,
+                    "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
+                    "markup": {
+                        "anyOf": [_JSON_PICTURE, {"type": "null"}],
+                        "description": _MARKUP["description"],
+                    },
+                },
+                "required": ["prompt"],
+                "anyOf": [{"required": ["images"]}, {"required": ["image"]}],
+            }
         ),
     },
 )
@@ -177,10 +249,24 @@ VARIATIONS = _route(
     *_DRAW_CODES,
     body={"multipart/form-data": {"schema": _object({**_COMMON, "image": _FILE}, "image")}},
 )
+CHECK = _route(
+    "check",
+    "Say what a picture file carries of its making, and whether that holds",
+    _json({"type": "object"}),
+    400,
+    401,
+    408,
+    429,
+    503,
+    body={"multipart/form-data": {"schema": _object({"image": _FILE}, "image")}},
+)
 PICTURE = _route(
     "picture",
     "Fetch a picture, or with Range a part of it, by the address that an answer gave",
-    {f"image/{format}": {"schema": {"type": "string"}} for format in FORMATS},
+    {
+        "image/svg+xml" if format == "svg" else f"image/{format}": {"schema": {"type": "string"}}
+        for format in FILE_FORMATS
+    },
     403,
     404,
     416,
@@ -278,7 +364,7 @@ FILE_DELETE = _route("delete_file", "Delete a file", _json({"type": "object"}), 
 FILE_CONTENT = _route(
     "file_content",
     "The file itself",
-    {f"image/{format}": {"schema": {"type": "string"}} for format in FORMATS},
+    {f"image/{format}": {"schema": {"type": "string"}} for format in ("png", "jpeg", "webp")},
     401,
     404,
     503,

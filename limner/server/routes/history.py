@@ -102,6 +102,7 @@ def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
             "size": f"{picture['width']}x{picture['height']}",
             "format": picture["format"],
             "parent": picture["parent"],
+            **(picture["details"] or {}),
         }
         for picture in row["pictures"]
     ]

@@ -21,8 +21,8 @@ from limner.engines.base import (
     Notice,
     Picture,
     Preview,
-    check_able,
 )
+from limner.engines.events import Details
 from limner.errors import LimnerError
 from limner.server import replay
 from limner.server.bodies.decoders import Decoder
@@ -37,7 +37,8 @@ from limner.server.openai.errors import ApiError
 from limner.service import output
 from limner.service.context import Service
 from limner.service.queue.jobs import Job, Waiting
-from limner.service.submission import Submission, submit
+from limner.service.submission import Submission
+from limner.service.submit import submit
 
 log = logging.getLogger("limner.server")
 
@@ -68,7 +69,13 @@ async def edits(request: Request) -> Response:
 
     def read(parts: Parts, decoder: Decoder) -> Call:
         return calls.read_edit(
-            parts.fields, parts.images, parts.mask, catalogue, decoder, parts.image_field
+            parts.fields,
+            parts.images,
+            parts.mask,
+            catalogue,
+            decoder,
+            parts.image_field,
+            parts.markup,
         )
 
     return await _with_pictures(request, read, takes_json=True)
@@ -120,7 +127,6 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
         return await replay.answer(request, call, drawn_as)
     request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    check_able(serving.worker(submission).engine, call.request)
     await check_prompt(serving, submission)
     trace, holder = scope.trace(request), scope.holder(request)
     with trace.during("admission"):
@@ -200,9 +206,10 @@ def _kept(
 ) -> Drawn:
     """A finished picture as a file, or its address below `base` if there is one. Blocks."""
     file = output.keep(serving, submission, job, picture, has_address=base is not None)
+    details = file.details or Details()
     if base is None or file.name is None:
-        return Drawn(file.data, file.is_transparent)
-    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name))
+        return Drawn(file.data, file.is_transparent, details=details)
+    return Drawn(b"", file.is_transparent, base + serving.links.address(file.name), details)
 
 
 def headers_of(call: Call, notices: list[str]) -> dict[str, str]:

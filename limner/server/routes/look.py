@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
+from limner.arrays import Pixels
 from limner.imaging import decode_upload
-from limner.imaging.codec import Pixels
 from limner.server.bodies.decoders import Decoder
 from limner.server.http import bodies, scope
 from limner.server.http.bodies import Parts

@@ -13,8 +13,6 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from limner.engines.base import check_able
-from limner.imaging import decode_upload
 from limner.request import Edit
 from limner.server.bodies.json_pictures import Reader
 from limner.server.http import bodies, own_rows, scope
@@ -35,7 +33,8 @@ from limner.server.responses.answer import Plan
 from limner.server.responses.body import Body, Text
 from limner.server.responses.sources import Source
 from limner.server.routes import images
-from limner.service.submission import submit
+from limner.service import output
+from limner.service.submit import submit
 from limner.storage.db.database import Row
 from limner.storage.db.responses import Responses
 
@@ -184,11 +183,9 @@ async def _answer(
     request.state.is_gpt = True  # the words of a refusal
     call = replace(call, container="b64_json")
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    engine = serving.worker(submission).engine
-    check_able(engine, call.request)
     await images.check_prompt(serving, submission)
     trace = scope.trace(request)
-    with trace.during("admission"):
+    with body.tool.naming(), trace.during("admission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     try:
@@ -230,7 +227,7 @@ async def _planned(request: Request, body: Body, call: Call, source: Source | No
             "size": str(drawing.size),
         },
         _message(drawing.prompt, body, source),
-        answers.usage(call, engine, 1).get("usage", {}),
+        answers.usage(call, engine, [Drawn(b"", is_transparent=False)]).get("usage", {}),
         body.is_stored and serving.history is not None,
     )
     if plan.is_stored:
@@ -295,8 +292,7 @@ async def _picture(request: Request, row: Row) -> Drawn | None:
             data = serving.kept_picture(row["pictures"][0]["file"])
         except FileNotFoundError:
             return None
-        pixels = decode_upload.read(data).pixels
-        return Drawn(data, bool((pixels[..., 3] < 255).any()))
+        return Drawn(data, output.is_transparent(data, row["pictures"][0]["format"]))
 
     return await to_thread.run_sync(read, limiter=serving.readers)
 

@@ -12,7 +12,6 @@ from typing import Any
 from anyio import to_thread
 from fastapi import Request, Response
 
-from limner.engines.base import check_able
 from limner.imaging import decode_upload
 from limner.request import Size
 from limner.server.bodies.decoders import Decoder
@@ -29,7 +28,7 @@ from limner.server.openai.fields import Fields
 from limner.server.routes import images
 from limner.server.sdapi import shapes
 from limner.service.queue.jobs import Status
-from limner.service.submission import submit
+from limner.service.submit import submit
 
 PREFIX = "/sdapi/v1"
 LISTS = tuple(shapes.lists(""))
@@ -164,7 +163,6 @@ async def _answer(request: Request, sent: Mapping[str, Any], call: Call) -> Resp
     serving, holder = scope.service(request), scope.holder(request)
     submission = call.submission(client_id=client_id(request))
     engine = serving.worker(submission).engine
-    check_able(engine, call.request)
     await images.check_prompt(serving, submission)
     trace = scope.trace(request)
     with trace.during("admission"):

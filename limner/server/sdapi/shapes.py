@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.imaging import codec
-from limner.imaging.codec import Pixels
 from limner.request import MAX_PICTURES, Size
 from limner.server.openai import fields as f
 from limner.server.openai.answers import Drawn

@@ -9,20 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from functools import partial
-from typing import Any, cast
-
-import uvicorn
-from starlette.types import ASGIApp
+from typing import Protocol
 
 from limner.server.http.proxies import Proxies, subscriber
-from limner.server.transport.protocol import BoundedProtocol
 from limner.settings import Settings
 
 LOOK_S = 1.0
 MAX_LINGERING = 64
 SPARE_FILES = 256  # for what is no connection: pictures, uploads, the database, the weights
-IDLE_S = 5  # between an answer and the next request
+
+
+class Connection(Protocol):
+    """What `Connections` asks of a connection; `protocol.BoundedProtocol` is the one there is."""
+
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def host(self) -> str:
+        """The address of the client; empty at a Unix socket."""
+
+    def may_make_room(self, now_s: float) -> bool:
+        """Whether it waits for its client, so that it may be ended to let another connect."""
+
+    def look(self, now_s: float) -> None:
+        """End the connection if its client is overdue. Called every LOOK_S seconds."""
+
+    def end(self) -> None:
+        """Cut the connection."""
 
 
 class Connections:
@@ -33,12 +46,12 @@ class Connections:
         self._most = min(settings.connections, max(10, _open_files() - SPARE_FILES))
         self._most_per_address = settings.connections_per_address
         # Dictionaries serve as sets that know which of their members came first.
-        self._open: dict[BoundedProtocol, None] = {}
-        self._by_address: dict[str, dict[BoundedProtocol, None]] = {}
-        self._lingering: set[BoundedProtocol] = set()
+        self._open: dict[Connection, None] = {}
+        self._by_address: dict[str, dict[Connection, None]] = {}
+        self._lingering: set[Connection] = set()
         self._looking: asyncio.TimerHandle | None = None
 
-    def admit(self, new: BoundedProtocol) -> bool:
+    def admit(self, new: Connection) -> bool:
         """Count `new` and make room for it; False if there is none."""
         self._keep_looking(new.loop)
         address = subscriber(new.host)
@@ -52,7 +65,7 @@ class Connections:
         self._by_address.setdefault(address, {})[new] = None
         return True
 
-    def forget(self, connection: BoundedProtocol) -> None:
+    def forget(self, connection: Connection) -> None:
         """Count `connection` no longer."""
         self._open.pop(connection, None)
         self._lingering.discard(connection)
@@ -62,14 +75,14 @@ class Connections:
         if not theirs:
             self._by_address.pop(address, None)
 
-    def may_linger(self, refused: BoundedProtocol) -> bool:
+    def may_linger(self, refused: Connection) -> bool:
         """Whether `refused` may stay until its client has read why: a few at a time may."""
         if len(self._lingering) >= MAX_LINGERING:
             return False
         self._lingering.add(refused)
         return True
 
-    def _make_room(self, among: dict[BoundedProtocol, None]) -> bool:
+    def _make_room(self, among: dict[Connection, None]) -> bool:
         for connection in among:
             if connection.may_make_room(connection.loop.time()):
                 self.forget(connection)  # now, as its end is only told later
@@ -88,23 +101,6 @@ class Connections:
             connection.look(now_s)
         if self._open or self._lingering:
             self._keep_looking(loop)
-
-
-def uvicorn_config(app: ASGIApp, settings: Settings, **options: Any) -> uvicorn.Config:
-    """How uvicorn serves `app` within the limits of `settings`."""
-    connections = Connections(settings)
-    return uvicorn.Config(
-        app,
-        # uvicorn only calls it, so it may be a class with its first argument given
-        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections)),
-        log_config=None,
-        access_log=False,  # the doorway writes the log, without signatures of addresses
-        ws="none",
-        server_header=False,
-        proxy_headers=False,  # the doorway knows whom to believe
-        timeout_keep_alive=IDLE_S,
-        **options,
-    )
 
 
 def allow_open_files(n_connections: int) -> None:

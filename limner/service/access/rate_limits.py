@@ -34,7 +34,7 @@ _DAY_KNOWN_S = 5.0  # for so long the pictures of a day are taken for what they 
 _BUSY_S = 1  # when to ask again if too many requests of one's own are under way
 
 
-class Window:
+class MinuteWindow:
     """At most `limit` of something in any 60 seconds."""
 
     def __init__(self, limit: int, taken: Iterable[Sequence[float]] = ()) -> None:
@@ -44,7 +44,7 @@ class Window:
 
     @property
     def taken(self) -> list[tuple[float, int]]:
-        """What `used` counts, for another Window to begin with."""
+        """What `used` counts, for another MinuteWindow to begin with."""
         return list(self._taken)
 
     def used(self, now_s: float) -> int:
@@ -95,7 +95,7 @@ class Meter:
     def __init__(self, holder: Holder) -> None:
         limits = holder.limits
         self.windows = {
-            kind: Window(limit)
+            kind: MinuteWindow(limit)
             for kind, limit in (
                 ("requests", limits.requests_per_minute),
                 ("images", limits.pictures_per_minute),
@@ -108,7 +108,7 @@ class Meter:
     def read(self, counts: Counts) -> None:
         """See what all servers have counted."""
         self.windows = {
-            kind: Window(window.limit, counts.get(kind, ()))
+            kind: MinuteWindow(window.limit, counts.get(kind, ()))
             for kind, window in self.windows.items()
         }
 

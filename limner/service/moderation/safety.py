@@ -12,8 +12,8 @@ from importlib.util import find_spec
 
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.errors import MissingExtra
-from limner.imaging import codec as px
 from limner.service.moderation.word_list import Moderator, Verdict, plain
 
 _WORD = re.compile(r"[\w@$*]+")
@@ -83,7 +83,7 @@ class Nudity:
             providers=["CPUExecutionProvider"], intra_op_num_threads=1
         )
 
-    def check(self, pixels: px.Pixels) -> Verdict:
+    def check(self, pixels: Pixels) -> Verdict:
         """The likelihood of nudity, as the category "sexual"; pixels (H, W, 4) straight RGBA.
 
         About 10 ms for 256 pixels square, and safe to call from several threads.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from unicodedata import category, normalize
 
 if TYPE_CHECKING:
-    from limner.imaging.codec import Pixels
+    from limner.arrays import Pixels
 
 # Whole words or, for Chinese, parts of a text. Kept short on purpose: each entry names what
 # nobody asks a drawing program for by accident.

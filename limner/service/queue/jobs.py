@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections import OrderedDict, deque
@@ -62,42 +63,54 @@ class Status:
         return self.abort is None and (self.writing is None or self.writing.done())
 
 
+@dataclass(frozen=True)
+class JobContext:
+    """Whose a job is, and what is told of it. All of it is known before the job is queued."""
+
+    id: str = ""  # the x-request-id
+    holder: Holder = ANYONE
+    trace: Trace = NO_TRACE
+    ticket: Ticket | None = None  # its place in the limits of its key
+    record: Record | None = None  # its row of the history, if there is one already
+    created_s: float | None = None  # Unix time at which it was asked for; None: now
+    begins: Callable[[], None] | None = None  # called by a worker thread before the first picture
+    ended: Callable[[str], None] | None = None  # told how it ended
+
+
 class Job:
     """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
 
     def __init__(
         self,
         request: ImageRequest,
-        holder: Holder = ANYONE,
-        id: str = "",
-        trace: Trace = NO_TRACE,
+        context: JobContext = JobContext(),
         *,
         is_stream: bool = False,
+        sent_on: Callable[[], None] = lambda: None,
     ) -> None:
         self.request = request.with_seed()
         self.is_stream = is_stream
-        self.key_name = holder.name
-        self.status = Status(id, holder.name, request.n, abort=self.abort)
+        self.key_name = context.holder.name
+        self.status = Status(context.id, self.key_name, request.n, abort=self.abort)
+        if context.created_s is not None:
+            self.status.created_s = context.created_s
         self.tracker = ProgressTracker(len(request.indexes))
         self.n_under_way = 0  # pictures that are being drawn
         self.n_drawn = len(request.made)
         self.n_kept = len(request.made)  # finished pictures that are stored, or on their way out
-        self.record: Record | None = None  # its row of the history, if there is one
-        self.ticket: Ticket | None = None  # its place in the limits of its key
-        self.ended: Callable[[str], None] | None = None  # told how it ended
-        self.begins: Callable[[], None] | None = None  # called by a lane before it draws the first
-        self.trace = trace
+        self.record = context.record  # its row; a new one is written while the job waits
+        self.ticket, self.trace = context.ticket, context.trace
+        self._begins, self._ended = context.begins, context.ended
         self.submitted_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | Waiting | Exception | None] = asyncio.Queue()
         self._n_unsent = 0  # pictures of a stream that its client has not taken
-        self.sent_on: Callable[[], None] = lambda: None  # told that a picture may be begun again
+        self._sent_on = sent_on  # told that a picture may be begun again
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # of the status, which lanes and the loop both change
         self._begin_lock = threading.Lock()
-        self._left = deque(
-            ImageTask(self.request, index, self._cancelled.is_set) for index in request.indexes
-        )
+        id = context.id or secrets.token_hex(8)
+        self._left = deque(ImageTask(self.request, index, id) for index in request.indexes)
         self._is_closed = self._is_aborted = self._is_interrupted = False
 
     @property
@@ -136,7 +149,7 @@ class Job:
         """The client of a stream has taken a picture; from the loop."""
         with self._lock:
             self._n_unsent -= 1
-        self.sent_on()
+        self._sent_on()
 
     def post(self, event: Event | Waiting | Exception | None) -> None:
         """Hand `event` over to the loop, from any thread; None is the end."""
@@ -170,7 +183,7 @@ class Job:
     def before_drawing(self) -> None:
         """Call `begins`, once; from a lane, which must not draw before. May take time."""
         with self._begin_lock:
-            begins, self.begins = self.begins, None
+            begins, self._begins = self._begins, None
             if begins:
                 begins()
 
@@ -218,8 +231,8 @@ class Job:
                 self.status.state = "done"
             self.status.position = self.status.abort = None
         self.release()
-        if self.ended:
-            self.ended(self.status.state)
+        if self._ended:
+            self._ended(self.status.state)
         if self.record:
             with suppress(RuntimeError):  # the loop is closing: the next start ends the row
                 self.status.writing = self._loop.run_in_executor(

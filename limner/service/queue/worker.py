@@ -13,7 +13,6 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 
 from limner.engines.base import (
@@ -27,12 +26,10 @@ from limner.engines.base import (
 )
 from limner.errors import LimnerError
 from limner.request import ImageRequest
-from limner.service.access.auth import ANYONE, Holder
 from limner.service.errors import MAX_RETRY_AFTER_S, QueueFull, ShuttingDown
 from limner.service.queue.fair_queue import Batch, FairQueue, has_room
-from limner.service.queue.jobs import Job
+from limner.service.queue.jobs import Job, JobContext
 from limner.service.telemetry.metrics import Metrics
-from limner.service.telemetry.traces import NO_TRACE, Trace
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -65,6 +62,16 @@ class _Clock:
         for stage, pictures in self._pictures.items():
             for _ in pictures:
                 metrics.worked(model, stage, self.seconds[stage] / len(pictures))
+
+
+class _Waited:
+    """The cancel token of a batch: a picture is cancelled with its job."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def is_cancelled(self, task: ImageTask) -> bool:
+        return self._batch[task].is_cancelled
 
 
 class Worker:
@@ -103,11 +110,16 @@ class Worker:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Interrupt everything, and wait for the lanes a while."""
+        """Interrupt everything, wait for the lanes a while, and close the engine.
+
+        An engine that is still drawing then is left to the end of the process.
+        """
         self.interrupt()
         for lane in self._threads:
             if lane.is_alive():
                 lane.join(_JOIN_S)
+        if not self.is_drawing:
+            self.engine.close()
 
     @property
     def is_ready(self) -> bool:
@@ -131,22 +143,17 @@ class Worker:
     def submit(
         self,
         request: ImageRequest,
-        holder: Holder = ANYONE,
-        id: str = "",
-        trace: Trace = NO_TRACE,
+        context: JobContext = JobContext(),  # noqa: B008  frozen
         *,
         is_stream: bool = False,
         is_bounded: bool = True,
-        begins: Callable[[], None] | None = None,
     ) -> Job:
         """Put `request` in the queue.
 
         With `is_bounded`, a queue that has no room for the key raises QueueFull. A worker thread
-        calls `begins` before it draws the first picture; if that fails, none is drawn.
+        calls `context.begins` before it draws the first picture; if that fails, none is drawn.
         """
-        job = Job(request, holder, id, trace, is_stream=is_stream)
-        job.begins = begins
-        job.sent_on = self._wake
+        job = Job(request, context, is_stream=is_stream, sent_on=self._wake)
         with self._changed:
             if self._is_closing:
                 raise ShuttingDown
@@ -155,7 +162,7 @@ class Worker:
                 return job
             self._drop_cancelled()
             n_waiting = self._n_waiting_by_key()
-            if is_bounded and not has_room(n_waiting, holder.name, self._n_waiting_max):
+            if is_bounded and not has_room(n_waiting, job.key_name, self._n_waiting_max):
                 raise QueueFull(n_waiting.total(), self._retry_after_s())
             self._waiting.append(job)
             self._tell_positions()
@@ -238,7 +245,8 @@ class Worker:
         clock = _Clock()
         self._metrics.began(self.engine.model, len(batch))
         try:
-            with closing(self._studio.draw_together(list(batch), engine=self._name)) as events:
+            drawing = self._studio.draw_together(list(batch), _Waited(batch), engine=self._name)
+            with closing(drawing) as events:
                 for one, event in events:
                     clock.note(one, event)
                     self._tell(batch[one], one, event)
@@ -258,7 +266,7 @@ class Worker:
             for one, job in left.items():
                 if job.is_cancelled:
                     continue
-                if self.engine.repeatable:
+                if self.engine.capabilities.repeatable:
                     self._draw({one: job})
                 else:
                     job.fail(error)
@@ -284,7 +292,7 @@ class Worker:
         with self._changed:
             for job in batch.values():
                 job.n_under_way -= 1
-                self._waiting.rotate(job)
+                self._waiting.leave(job)
             over = {job for job in batch.values() if not job.n_under_way}
             self._drawing -= over
         for job in over:

@@ -1,4 +1,4 @@
-"""Weights as they travel: matrices in 8 bits with a scale a row, everything else in 16.
+"""Quantised weights for shipping: matrices as int8 with a scale per row, the rest as float16.
 
 A row's scale is its largest magnitude / 127, rounded up to float16. What is drawn with are the
 numbers that come back from this, in PyTorch as in ONNX Runtime, so both draw the same picture.
@@ -20,7 +20,7 @@ _MIN_SIDE = 64  # smaller matrices, and all vectors and convolutions, are too sm
 
 
 def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
-    """Arrays by name to what is stored: int8 and float16 (rows, 1) scales, or float16.
+    """Quantise arrays by name: to int8 with float16 (rows, 1) scales, or to float16.
 
     Raises WeightsError for numbers that cannot be stored: not finite, or beyond float16.
     """
@@ -39,7 +39,7 @@ def pack(arrays: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
 
 
 def _rounded_up(scale: NDArray[np.floating]) -> NDArray[np.float16]:
-    """The next float16 that is not below, so that the largest number is at most 127 steps."""
+    """Round up to float16, so that the row's largest magnitude is at most 127 steps."""
     with np.errstate(over="ignore"):
         near = scale.astype(np.float16)
         above = np.where(near < scale, np.nextafter(near, np.float16(np.inf)), near)
@@ -56,7 +56,7 @@ def _check(name: str, stored: NDArray[np.float16]) -> None:
 
 
 def shards(packed: Mapping[str, NDArray[Any]], limit: int) -> list[dict[str, NDArray[Any]]]:
-    """The arrays in their order, cut into parts of at most `limit` bytes (or one array)."""
+    """Split the arrays, in order, into shards of at most `limit` bytes (or one array)."""
     parts: list[dict[str, NDArray[Any]]] = [{}]
     size = 0
     for name, array in packed.items():
@@ -69,7 +69,7 @@ def shards(packed: Mapping[str, NDArray[Any]], limit: int) -> list[dict[str, NDA
 
 
 def read(checkpoint: Checkpoint) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """What the shards of a checkpoint hold: packed arrays, and tables of blocks as they are."""
+    """Read a checkpoint's shards: the packed arrays, and the block tables unchanged."""
     stored: dict[str, NDArray[Any]] = {}
     for name in checkpoint.entries:
         if name.startswith("weights-"):
@@ -79,7 +79,7 @@ def read(checkpoint: Checkpoint) -> tuple[dict[str, NDArray[Any]], dict[str, NDA
 
 
 def unpack(packed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """What `pack` made, as float32 arrays by name."""
+    """Undo `pack`: float32 arrays by name."""
     arrays = {}
     for name, stored in packed.items():
         if name.endswith(_SCALE):

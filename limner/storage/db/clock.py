@@ -1,10 +1,9 @@
-"""The time to which ages are counted when something is deleted for its age.
+"""The confirmed time: the time from which ages are computed before anything is deleted for its age.
 
-A clock can be wrong for a while: a flat battery, a machine that wakes up, a typing error. What is
-deleted meanwhile is lost. So a reading of the clock is believed only when servers have run for
-`CONFIRM_S` after it and no clock has contradicted it, by a step forward or back. Ages are thus
-counted to a moment that lies three to six hours of running back. The time that no server runs is
-not counted, however long it is. All servers of a database share what is believed.
+A clock can be wrong for a while, and what is deleted meanwhile is lost. So a reading of the clock
+is confirmed only after servers have run for `CONFIRM_S` and no clock has stepped forward or back
+since. The confirmed time is therefore three to six hours of running time in the past. Time in
+which no server runs does not count. All servers of a database share the confirmed time.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ _COUNTED_S = 120.0  # of the time since the last look: a server that runs looks 
 
 
 def uptime() -> float:
-    """Seconds since some moment, sleep of the machine included where the system tells it."""
+    """Seconds since an arbitrary start; includes the machine's sleep where the system counts it."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 class ClockWatch:
-    """Looks at `clock`, Unix time in seconds, for all servers of a database."""
+    """Tracks the confirmed time of a database. `clock` returns Unix time in seconds."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class ClockWatch:
         self.believed_s = 0.0  # Unix time to which ages may be counted
 
     def look(self) -> None:
-        """Read the clock, and move `believed_s`; to be called about once a minute."""
+        """Read the clock and advance `believed_s`. Call it about once a minute."""
         now_s, up_s = self._clock(), self._uptime()
         with self._database.transaction() as run:
             run(
@@ -72,7 +71,7 @@ class ClockWatch:
         self._last, self.believed_s = (now_s, up_s), believed_s
 
     def _step(self, now_s: float, up_s: float, seen_s: float) -> float:
-        """By how many seconds the clock moved against time itself; 0: it did not."""
+        """Seconds by which the clock stepped relative to the uptime; 0 if it did not step."""
         if now_s - seen_s < -STEP_S:
             return now_s - seen_s
         if self._last is None:

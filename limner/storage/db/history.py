@@ -1,6 +1,6 @@
-"""What was drawn, for whom and when: a row a request, a row a picture, and the files of the latter.
+"""The history: one row per request, one row per picture, and the picture files.
 
-The order of writes lets a process be killed at any moment:
+The order of writes allows a process to be killed at any moment:
 
 - A request's row is written before it is drawn, as "running".
 - A picture's file is stored whole, and only then its row; the row of the last picture also makes
@@ -40,11 +40,15 @@ FOLDER = HISTORY
 UPLOAD = "upload"  # the kind of a row whose picture was sent, and not drawn
 MAX_RESUMED = 5
 _FILES_AT_ONCE = 500
+INSERT_PICTURE = (
+    "INSERT INTO pictures (request_id, number, file, sha256, n_bytes, seed, score, width, height, "
+    "format, parent, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known of a request before it is drawn."""
+    """A request as it is recorded before it is drawn."""
 
     id: str
     key_name: str  # empty: drawn without a key
@@ -60,7 +64,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Made:
-    """A finished picture: its place in the request, its file, and how to draw it again."""
+    """A finished picture: its index in the request, its file, and what redraws it."""
 
     number: int
     seed: int
@@ -68,10 +72,11 @@ class Made:
     width: int
     height: int
     format: str
+    details: Mapping[str, Any] | None = None  # what whoever drew it said of it
 
 
 class History:
-    """The requests of a database, and their pictures in a store; others may share both."""
+    """The requests of a database and their pictures in a store. Several servers may share both."""
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class History:
         *,
         recovering: bool = False,
     ) -> None:
-        """Raises OutputError, DatabaseError or StoreError if one of the three cannot be used.
+        """Raises OutputError, DatabaseError or StoreError if home, database or store is unusable.
 
         A store that is not known to be of this database is a SettingsError, unless `recovering`.
         """
@@ -96,7 +101,7 @@ class History:
     # Written by the server, in this order.
 
     def begin(self, asked: Asked) -> Record:
-        """A row for a request that is going to be drawn."""
+        """Write the row of a request that is about to be drawn."""
         now_s = self.clock()
         record = Record(self, asked, now_s)
         with self._ended_later("failed", record):
@@ -124,7 +129,7 @@ class History:
         )
 
     def add(self, record: Record, made: Made, file: str, data: bytes, *, is_last: bool) -> None:
-        """A row for a picture whose file is in place; the last one ends its request.
+        """Write the row of a picture whose file is stored; the last picture ends its request.
 
         Holds the row of the request first, so that `maintenance` comes wholly before or after.
         """
@@ -132,7 +137,7 @@ class History:
             if not run(_HOLD, [record.asked.id, self.server]):
                 raise DatabaseError(f"Request {record.asked.id} was ended by somebody else")
             run(
-                "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                INSERT_PICTURE,
                 [
                     record.asked.id,
                     made.number,
@@ -145,13 +150,14 @@ class History:
                     made.height,
                     made.format,
                     record.asked.parent,
+                    None if made.details is None else json.dumps(made.details),
                 ],
             )
             if is_last:
                 run(_END, self._ended("done", record))
 
     def has(self, record: Record, file: str) -> bool:
-        """Whether `file` has its row, once it is certain.
+        """Whether `file` has its row; waits until that is certain.
 
         A connection that broke while `add` ended leaves that open: PostgreSQL may still be at it,
         and then holds the row of the request.
@@ -161,16 +167,16 @@ class History:
             return bool(run("SELECT file FROM pictures WHERE file = ?", [file]))
 
     def count_attempt(self, record: Record) -> None:
-        """One more server begins to draw on what another left; undone by the end of the request."""
+        """Count one more attempt to resume a request; `end` resets the count."""
         self.database.execute(_COUNT_ATTEMPT, [record.asked.id, self.server])
 
     def end(self, record: Record, state: str) -> None:
-        """End a request that did not come to its last picture; if that fails, `end_late` will."""
+        """End a request before its last picture. If the write fails, `end_late` repeats it."""
         with self._ended_later(state, record):
             self.database.execute(_END, self._ended(state, record))
 
     def end_late(self) -> None:
-        """Write the ends that could not be written when it was time."""
+        """Write the ends that could not be written before."""
         while self._late:
             self.database.execute(_END, self._late[0])
             self._late.popleft()
@@ -222,7 +228,7 @@ class History:
         return found[0] if found else None
 
     def find_by_client(self, key_name: str, client_id: str) -> Row | None:
-        """The latest request that a key gave this id of its own, with its pictures."""
+        """The latest request of a key with this client id, with its pictures."""
         found = self._with_pictures(
             self.database.read(
                 "SELECT * FROM requests WHERE key_name = ? AND client_id = ? "
@@ -267,7 +273,7 @@ class History:
             self.database.execute(f"DELETE FROM deletions WHERE file IN ({marks})", files)
 
     def unknown(self, files: list[str]) -> list[str]:
-        """Those of `files` that have no row and are not about to be deleted."""
+        """The `files` that have no row and are not listed for deletion."""
         known: set[str] = set()
         for start in range(0, len(files), _FILES_AT_ONCE):
             some = files[start : start + _FILES_AT_ONCE]
@@ -280,7 +286,7 @@ class History:
     # Drawn on after a stop.
 
     def take_interrupted(self, models: Collection[str]) -> list[tuple[Row, Record]]:
-        """The interrupted requests to draw on, "running" again and nobody else's, oldest first.
+        """Take the interrupted requests to resume, oldest first; they become "running" again.
 
         Only those of `models`. One that was being drawn when MAX_RESUMED servers died may be what
         they died of, and is left as it is.
@@ -311,6 +317,8 @@ class History:
             if requests
             else []
         )
+        for picture in pictures:
+            picture["details"] = picture["details"] and json.loads(picture["details"])
         for request in requests:
             for name in ("parameters", "resume"):
                 request[name] = request[name] and json.loads(request[name])
@@ -334,7 +342,7 @@ _END = (
 
 
 class Record:
-    """A request under way in the history."""
+    """The history's record of a request in progress."""
 
     def __init__(self, history: History, asked: Asked, begun_s: float, n_added: int = 0) -> None:
         self.asked, self.begun_s = asked, begun_s
@@ -343,22 +351,22 @@ class Record:
         self._is_over = False
 
     def count_attempt(self) -> None:
-        """Drawing on begins now: if the server dies of it, that is known to the next ones."""
+        """Record that resuming begins, so that a crash caused by it is counted."""
         self._history.count_attempt(self)
 
     def has(self, file: str) -> bool:
-        """Whether `file` has its row, whatever became of the `add` that failed."""
+        """Whether `file` has its row after an `add` that failed."""
         return self._history.has(self, file)
 
     def add(self, made: Made, file: str, data: bytes) -> None:
-        """A picture whose file is in place; the last of n ends the request."""
+        """Write the row of a stored picture; the last of n ends the request."""
         is_last = self._n_added + 1 == self.asked.n
         self._history.add(self, made, file, data, is_last=is_last)
         self._n_added += 1
         self._is_over = is_last
 
     def end(self, state: str) -> None:
-        """ "failed", "cancelled" or "interrupted", unless it came to its end already."""
+        """End as "failed", "cancelled" or "interrupted"; does nothing after the end."""
         if not self._is_over:
             self._is_over = True
             self._history.end(self, state)

@@ -1,4 +1,4 @@
-"""The keys that `limner keys` makes: names, scopes and limits. Of the key itself, a hash.
+"""API keys made by `limner keys`: names, scopes and limits. Only a hash of the key is stored.
 
 A key of LIMNER_API_KEYS is not stored. Its name is made of its hash, so that it keeps its requests
 when others are added or removed. Until then it was named by its place in the list (`key-1`, …), and
@@ -35,7 +35,7 @@ Counts = dict[str, Sequence[Sequence[float]]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a key may do; None: as much as it likes."""
+    """Limits of a key; None means unlimited."""
 
     requests_per_minute: int | None = None
     pictures_per_minute: int | None = None
@@ -73,7 +73,7 @@ class KeyStore:
     def create(
         self, name: str, scopes: Sequence[str] = ("draw",), limits: Limits = NO_LIMITS
     ) -> str:
-        """Make a key and return it: nobody can tell it again. A name is used once for ever."""
+        """Make a key and return it. It cannot be shown again. A name can never be reused."""
         _check_name(name)
         secret = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         made = self._database.execute(
@@ -99,7 +99,7 @@ class KeyStore:
         return secret
 
     def all(self) -> list[Key]:
-        """Every key by age, revoked ones too."""
+        """All keys, oldest first, including revoked ones."""
         return [_key(row) for row in self._database.read("SELECT * FROM keys ORDER BY created_s")]
 
     def revoke(self, name: str) -> None:
@@ -150,7 +150,7 @@ class KeyStore:
         return len(moved)
 
     def count_pictures(self, name: str, day: str, n: int, limit: int) -> int:
-        """Add `n` to the pictures of `day` if that keeps to `limit`; returns the sum before."""
+        """Add `n` to the pictures of `day` unless that exceeds `limit`; returns the sum before."""
         with self._database.transaction() as run:
             [row] = run(
                 "INSERT INTO pictures_by_day VALUES (?, ?, ?) ON CONFLICT (key_name, day) "
@@ -168,7 +168,7 @@ class KeyStore:
 
     @contextmanager
     def recent(self, name: str) -> Iterator[Counts]:
-        """What a key has taken of late, by kind; what is changed in the block is stored after it.
+        """Recent usage of a key, by kind. Changes made inside the block are stored at its end.
 
         Until then every other server that counts for this key waits.
         """
@@ -188,7 +188,7 @@ class KeyStore:
 
 
 def signing_key(database: Database) -> bytes:
-    """What addresses of pictures are signed with, made up once: the same for all who share."""
+    """The key that signs picture addresses. Made once; shared by all servers of the database."""
     database.execute(
         "INSERT INTO secrets VALUES ('link', ?) ON CONFLICT (name) DO NOTHING",
         [secrets.token_hex(_SECRET_BYTES)],
@@ -198,12 +198,12 @@ def signing_key(database: Database) -> bytes:
 
 
 def hash_of(secret: str) -> str:
-    """SHA-256 of a key in hexadecimal. Keys are long and random: a fast hash is as good as any."""
+    """SHA-256 of a key in hexadecimal. Keys are long and random, so a fast hash is safe."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def setting_name(secret: str) -> str:
-    """The name of a key of LIMNER_API_KEYS: the same wherever it stands in the list."""
+    """The name of a key of LIMNER_API_KEYS; it does not depend on the key's place in the list."""
     return f"key-{hash_of(secret)[:12]}"
 
 

@@ -1,14 +1,15 @@
-"""Keeps the history in order: ends what nobody draws, deletes what outlived its time.
+"""Maintenance of the history: end abandoned requests, delete what is past its retention.
 
-Every server does this once a minute, for all that share its database and its store. A server says
-that it is alive at each turn; the requests of one that said nothing for `SILENT_S`, as this one
-measures it, are "interrupted". On its own machine that is known sooner: a server holds a shared
-lock on LIMNER_HOME while it runs, and who finds itself alone at a start knows that no other lives.
+Every server runs it once a minute, for all that share its database and its store. Each run records
+that the server is alive. Requests of a server that recorded nothing for `SILENT_S`, as measured by
+the server that checks, become "interrupted". On one machine this is known sooner: a server holds a
+shared lock on LIMNER_HOME while it runs, so a server that gets the lock alone at its start knows
+that no other server is running.
 
-What is deleted is only what the database names: pictures of its rows, and those in `deletions`. A
-file without a row whose name this database made is adopted once `LEFT_S` have passed in which it
-had none: by then its row would be there, or is refused. In a folder that is nobody else's, a
-server that starts alone need not wait for that. Any other file is left alone.
+Only files that the database names are deleted: pictures of its rows, and names in `deletions`. A
+file without a row whose name this database made is adopted after `LEFT_S` without a row: by then
+its row would exist, or will be refused. In a folder of one server alone, a server that starts alone
+does not wait. All other files are left alone.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ Adopt = Callable[[list[str]], object]
 
 @dataclass(frozen=True)
 class Retention:
-    """How long the history is kept; None: for ever."""
+    """How long the history is kept; None means without limit."""
 
     days: int | None = None
     n_bytes: int | None = None  # of pictures
 
 
 class Maintenance:
-    """What keeps `history` in order, done by one of the servers that use it."""
+    """Runs maintenance of `history` for one of the servers that use it."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Maintenance:
         adopt: Adopt | None = None,
         uptime: Callable[[], float] = uptime,
     ) -> None:
-        """`adopt` makes rows for files of the history that `names` made and that have none."""
+        """`adopt` writes rows for history files that `names` made and that have no row."""
         self._history, self._home = history, home
         self._retention = retention or Retention()
         self._names, self._adopt, self._uptime = names, adopt, uptime
@@ -80,7 +81,7 @@ class Maintenance:
         self._database_file: tuple[int, int] | None = None
 
     def acquire(self) -> None:
-        """Take part until the process ends, and put right what is known to be left behind."""
+        """Register this server until the process ends, and repair what a killed one left."""
         path = self._home / LOCK
         with files.wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE)
@@ -97,13 +98,13 @@ class Maintenance:
         self._history.reserve.with_room(self.run_maintenance)
 
     def release(self) -> None:
-        """Stop taking part."""
+        """Unregister this server."""
         if self._lock_handle is not None:
             os.close(self._lock_handle)
         self._lock_handle = None
 
     def check_home(self) -> None:
-        """Raise DatabaseError if LIMNER_HOME or its database was removed since `hold`."""
+        """Raise DatabaseError if LIMNER_HOME or its database was removed since `acquire`."""
         if self._lock_handle is None:
             return
         about = os.fstat(self._lock_handle)
@@ -118,7 +119,7 @@ class Maintenance:
             )
 
     def run_maintenance(self) -> None:
-        """Say that this server lives, and do for all what is due."""
+        """Record that this server is alive, and do the maintenance that is due."""
         self.check_home()
         try:
             self._history.end_late()
@@ -132,7 +133,7 @@ class Maintenance:
             self._sweep()
 
     def trim(self) -> int:
-        """Delete what is older than the retention, or more than it; returns how many requests."""
+        """Delete requests beyond the retention's age or bytes; returns how many."""
         n_deleted = 0
         with self._trimming:
             for find in (self._too_old, self._too_much):
@@ -146,7 +147,7 @@ class Maintenance:
         return n_deleted
 
     def stored(self, n_bytes: int) -> None:
-        """A picture was added: `trim` if the history is more than its bytes by that."""
+        """Call after a picture was added; runs `trim` if the history now exceeds its bytes."""
         self._n_bytes += n_bytes
         if self._retention.n_bytes is not None and self._n_bytes > self._retention.n_bytes:
             self.trim()
@@ -164,7 +165,7 @@ class Maintenance:
         self._interrupt("server NOT IN (SELECT id FROM servers)")
 
     def _silent(self) -> list[tuple[str, float]]:
-        """Servers whose word has not changed for `SILENT_S`, whatever their clocks say."""
+        """Servers whose heartbeat has not changed for `SILENT_S`, measured by this server."""
         up_s, heard = self._uptime(), {}
         for row in self._history.database.read("SELECT id, seen_s FROM servers"):
             before = self._heard.get(row["id"])
@@ -182,7 +183,7 @@ class Maintenance:
             self._sweep(is_alone=True)
 
     def _interrupt(self, condition: str, values: Sequence[str] = ()) -> None:
-        """End running requests. One whose last row is on its way is waited for."""
+        """End running requests; waits for one whose last row is being written."""
         stopped = self._history.database.execute(
             f"UPDATE requests SET state = 'interrupted' WHERE state = 'running' AND {condition} "
             "RETURNING id",
@@ -192,7 +193,7 @@ class Maintenance:
             log.info("%d requests were interrupted", len(stopped))
 
     def _sweep(self, *, is_alone: bool = False) -> None:
-        """Adopt pictures without a row, and remove what a killed process wrote half.
+        """Adopt pictures without a row, and delete files that a killed process wrote in part.
 
         Of both only what this database named, and what was so at the last sweep already, unless
         nobody else can be writing. Listed before the rows are read, so none is missed.
@@ -211,7 +212,7 @@ class Maintenance:
             self._adopt(sorted(left & settled))
 
     def _too_old(self) -> list[str]:
-        """Some requests that are older than the retention, oldest first."""
+        """A batch of requests older than the retention, oldest first."""
         if self._retention.days is None:
             return []
         rows = self._history.database.read(
@@ -226,7 +227,7 @@ class Maintenance:
         return [row["id"] for row in rows]
 
     def _too_much(self) -> list[str]:
-        """The oldest requests that are more than the bytes of the retention; never the latest."""
+        """The oldest requests beyond the retention's bytes; the latest request is never one."""
         if self._retention.n_bytes is None:
             return []
         read, place = self._history.database.read, self._history.place
@@ -255,7 +256,7 @@ class Maintenance:
 
 
 def is_served(history: History) -> bool:
-    """Whether a server of this database said of late that it lives."""
+    """Whether any server of this database recorded recently that it is alive."""
     since_s = history.clock() - SILENT_S
     return bool(history.database.read("SELECT id FROM servers WHERE seen_s > ?", [since_s]))
 

@@ -1,4 +1,4 @@
-"""A few connections to one database, each used by one thread at a time and never for ever."""
+"""A pool of database connections: one thread per connection, and a time limit for each use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPERATIONS_A_LOOK = 10_000  # of SQLite's machine, under a millisecond
 
 
 class PoolTimeout(Exception):
-    """All connections were in use until the time was over."""
+    """All connections were in use until the time limit."""
 
 
 class Connection(Protocol):
@@ -22,7 +22,7 @@ class Connection(Protocol):
 
     @property
     def is_broken(self) -> bool:
-        """Whether it can be used no more."""
+        """Whether the connection is unusable."""
         ...
 
     def allow(self, until_s: float) -> None:
@@ -53,7 +53,7 @@ class FileConnection(sqlite3.Connection):
         self.set_progress_handler(self._is_over, _OPERATIONS_A_LOOK)
 
     def give_up(self) -> None:
-        """Let the pool close it: nobody knows how it stands."""
+        """Mark the connection for closing, because its state is unknown."""
         self.is_broken = True
 
     def _is_over(self) -> bool:
@@ -76,7 +76,7 @@ class Pool(Generic[T]):
 
     @contextmanager
     def lent(self, until_s: float) -> Iterator[T]:
-        """A connection for this thread alone; raises PoolTimeout if none is free by `until_s`."""
+        """Lend one connection to this thread; raises PoolTimeout if none is free by `until_s`."""
         if not self._places.acquire(timeout=max(0.0, until_s - time.monotonic())):
             raise PoolTimeout
         try:
@@ -93,7 +93,7 @@ class Pool(Generic[T]):
             self._places.release()
 
     def close(self) -> None:
-        """Close what is idle now, and the rest when it comes back; the next use opens anew."""
+        """Close idle connections now and lent ones on return; the next use opens new ones."""
         with self._lock:
             idle, self._idle = self._idle, []
             self._generation += 1

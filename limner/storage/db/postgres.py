@@ -33,15 +33,15 @@ class ServerConnection(psycopg.Connection[TupleRow]):
 
     @property
     def is_broken(self) -> bool:
-        """Whether it is closed, by whoever."""
+        """Whether the connection is closed, by either side."""
         return self.closed
 
     def give_up(self) -> None:
-        """Close it: nobody knows how it stands."""
+        """Close the connection, because its state is unknown."""
         self.close()
 
     def wait(self, gen: PQGen[Any], *arguments: Any, **named: Any) -> Any:
-        """What psycopg waits with for every answer: not beyond the time."""
+        """psycopg's wait function: waits for an answer until the time limit."""
         return super().wait(self._timed(gen), _LOOK_S)
 
     def _timed(self, steps: PQGen[Any]) -> PQGen[Any]:

@@ -1,4 +1,4 @@
-"""Who is who among servers that share: each LIMNER_HOME and each store has a name of its own."""
+"""Identities of servers and stores: each LIMNER_HOME and each store has a unique id."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from pathlib import Path
 
 from limner.errors import SettingsError
 from limner.storage import files
-from limner.storage.blobs.store import (
-    HISTORY,
-    MARKER,
-    PASSING,
-    Store,
-)
+from limner.storage.blobs.store import HISTORY, MARKER, PASSING, Store
 from limner.storage.db.database import Database
 
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)

@@ -17,11 +17,11 @@ from limner.data.scenes import SceneSpec
 from limner.data.sources.base import Source
 from limner.errors import DataError
 from limner.model.image_tokenizer import ImageTokenizer
+from limner.progress import StepProgress
 from limner.storage.files import wrap_os_errors, write_whole
 from limner.training.tasks.image_tokenizer import to_tensor
 
 Codes = NDArray[np.integer[Any]]  # (N, n_cells, n_groups)
-Report = Callable[[int, int], None]  # done, of how many
 Picture = Callable[[int, int], NDArray[np.uint8]]  # (index, px) to premultiplied RGBA
 
 _BATCH = 64
@@ -105,7 +105,7 @@ def encoded(
     n: int,
     tokenizer: ImageTokenizer,
     kept: Path | None,
-    report: Report,
+    report: StepProgress,
     content: str = "",
 ) -> Codes:
     """Codes of pictures 0 .. n - 1; read from a file called like `kept` if there is one, else kept.
@@ -152,7 +152,7 @@ def _read(kept: Path, shape: tuple[int, ...]) -> Codes:
 
 @torch.no_grad()
 def _codes(
-    picture: Picture, some: range, tokenizer: ImageTokenizer, report: Report, n: int
+    picture: Picture, some: range, tokenizer: ImageTokenizer, report: StepProgress, n: int
 ) -> NDArray[np.uint16]:
     device = next(tokenizer.parameters()).device
     pictures = np.stack([picture(i, tokenizer.config.image_px) for i in some])

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from limner.arrays import Ints
 from limner.model.contrastive import ContrastiveLoss
 from limner.model.layout_transformer import Elements, LayoutTransformer
 from limner.model.transformer import TransformerConfig
 from limner.planning.layout import Layout
 from limner.sampling import cells
 from limner.sampling.layout_decoding import CAPTION, NOBODY
-from limner.sampling.sampling import Ints
 from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.loop import LoopConfig
 from limner.training.tasks.layout_examples import Example, ExampleSource, SceneMix

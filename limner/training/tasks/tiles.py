@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from limner.arrays import Bools
 from limner.data import colours
 from limner.data.emoji import splits
 from limner.data.emoji.library import Library
@@ -27,12 +28,11 @@ from limner.data.scenes import (
 )
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.planning.layout import Layout
+from limner.progress import StageProgress
 from limner.storage.files import wrap_os_errors, write_whole
 from limner.training.tasks.image_tokenizer import to_tensor
 
 Codes = NDArray[np.uint16]
-Bools = NDArray[np.bool_]
-Report = Callable[[str, int, int], None]
 
 _BATCH = 32
 CLEAR = "transparent"
@@ -190,7 +190,11 @@ def _commonest(tiles: list[Codes]) -> Codes:
 
 
 def encode_tiles(
-    tiles: list[Tile], library: Library, tokenizer: ImageTokenizer, folder: Path, report: Report
+    tiles: list[Tile],
+    library: Library,
+    tokenizer: ImageTokenizer,
+    folder: Path,
+    report: StageProgress,
 ) -> Bank:
     """A bank of tiles; what was encoded before by this tokenizer is read from the folder."""
     codes: dict[int, Codes] = {}
@@ -221,7 +225,7 @@ def _fingerprint(tiles: list[Tile], library: Library, tokenizer: ImageTokenizer)
 
 @torch.no_grad()
 def _encoded(
-    tiles: list[Tile], library: Library, tokenizer: ImageTokenizer, side: int, report: Report
+    tiles: list[Tile], library: Library, tokenizer: ImageTokenizer, side: int, report: StageProgress
 ) -> tuple[Codes, Bools]:
     px = side * (tokenizer.config.image_px // tokenizer.config.grid)
     device = next(tokenizer.parameters()).device

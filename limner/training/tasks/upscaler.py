@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.upscaler import FACTOR, UpscalerConfig, upscalers
+from limner.progress import StepProgress
 from limner.training.loop import LoopConfig, batches
 from limner.training.tasks.image_tokenizer import (
     channels_last,
@@ -22,7 +23,6 @@ from limner.training.tasks.image_tokenizer import (
 from limner.training.tasks.sheet import write_sheet
 
 Render = Callable[[int, int], NDArray[np.uint8]]  # (index, px) to premultiplied RGBA
-Report = Callable[[int, int], None]  # done, of how many
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def make_pairs(
     n_drawings: int,
     n_pairs: int,
     seed: int,
-    report: Report = lambda done, total: None,
+    report: StepProgress = lambda done, total: None,
     n_passes: int = 2,
 ) -> Pairs:
     """Render `n_pairs` random drawings at one size more than passes, and rebuild the smallest."""

@@ -60,6 +60,10 @@ def open_webui():
         "gpt-plain": lambda: bytes_only(
             draw(model="gpt-image-1", prompt=PROMPT, n=1, size="1024x1024")
         ),
+        "empty-model": lambda: bytes_only(draw(model="", **(small | {"size": "512x512"}))),
+        "gpt-512": lambda: bytes_only(
+            draw(model="gpt-image-1", prompt=PROMPT, n=1, size="512x512")
+        ),
         "edit-one": lambda: edit(*common, image("image")),
         "edit-list": lambda: edit(*common, image("image[]"), image("image[]")),
     }

@@ -1,0 +1,178 @@
+"""From codes to the picture that was asked for: decoded, enlarged, fitted, or set into another."""
+
+from math import ceil, floor
+
+import numpy as np
+from PIL import Image
+
+from limner.arrays import Ints, Pixels
+from limner.engines.transformer.backend import Backend, cell_px
+from limner.engines.transformer.conditioning import Start
+from limner.engines.transformer.pixels.image_codes import Array, decoded
+from limner.finish.raster import raster
+from limner.finish.segment import segmented
+from limner.imaging import codec
+from limner.request import Size
+from limner.sampling import inpainting
+from limner.sampling.canvas import Box, Canvas
+from limner.sampling.inpainting import Placed
+
+_FACTOR = 4  # of one pass of the upscalers
+# The network's alpha is never quite 0 or 1; what is this close is meant to be.
+_ALPHA_MARGIN = 0.03
+_FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
+_MARGIN = 2  # cells around a drawn part that its enlargement and its edge look at
+
+
+def picture(
+    backend: Backend, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
+) -> Pixels:
+    """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
+
+    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
+    """
+    small = decoded(backend, codes, canvas)
+    width, height = canvas.size.width, canvas.size.height
+    if is_flat:
+        px = cell_px(backend)
+        whole = _flat(small, canvas.grid * px, width, height, canvas.frame(px))
+        return codec.unpremultiply(whole)
+    drawn = backend.enlarged(small[None], n_passes)[0]
+    scale = cell_px(backend) * _FACTOR**n_passes
+    if canvas.left == canvas.top == 0:
+        drawn = _shrunk(drawn, width, height)
+    if drawn.shape[1:] == (height, width):
+        return codec.unpremultiply(_whole_numbers(drawn))
+    straight = codec.unpremultiply(_whole_numbers(drawn))
+    method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
+    return codec.resize(straight, width, height, method, box=canvas.frame(scale))
+
+
+def picture_in(
+    backend: Backend, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
+) -> Pixels:
+    """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
+
+    Only what lies around the hidden cells is enlarged: the cost follows what is drawn.
+    """
+    canvas, placed, hidden, behind = start.canvas, start.placed, start.hidden, start.behind
+    assert placed is not None
+    assert hidden is not None
+    small = decoded(backend, codes, canvas)
+    px = cell_px(backend)
+    rows, columns = np.divmod(np.flatnonzero(hidden), canvas.columns)
+    top, bottom = _reach(rows, canvas.rows)
+    left, right = _reach(columns, canvas.columns)
+    part = small[:, top * px : bottom * px, left * px : right * px]
+    y0, y1, above, below = _lines(top, bottom, canvas.top, canvas.cell_px, canvas.size.height)
+    x0, x1, before, after = _lines(left, right, canvas.left, canvas.cell_px, canvas.size.width)
+    cells = before, above, after, below
+    if is_flat:
+        drawn = _flat(part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
+    else:
+        large = _whole_numbers(backend.enlarged(part[None], n_passes)[0])
+        scale = px * _FACTOR**n_passes
+        method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
+        box = _scaled(cells, scale)
+        drawn = codec.resize(large, x1 - x0, y1 - y0, method, premultiplied=True, box=box)
+    where = slice(y0, y1), slice(x0, x1)
+    here = Placed(placed.pixels[where], placed.masked[where])
+    whole = placed.pixels.copy()
+    if start.is_front:
+        whole[where] = inpainting.laid_over(drawn, here)
+    else:
+        whole[where] = inpainting.set_in(
+            drawn, here, canvas.cell_px, None if behind is None else behind[where]
+        )
+    return whole
+
+
+def scene_picture(
+    backend: Backend, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
+) -> Pixels:
+    """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
+
+    box: the picture's place on the canvas in pixels of `small`. is_flat: as for `picture`.
+    """
+    if is_flat:
+        side = min(small.shape[1:])
+        return codec.unpremultiply(_flat(small, side, size.width, size.height, box))
+    large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])
+    scale = _FACTOR**n_passes
+    method: codec.Method = "area" if large.shape[0] > size.height else "bicubic"
+    return codec.unpremultiply(
+        codec.resize(
+            large, size.width, size.height, method, premultiplied=True, box=_scaled(box, scale)
+        )
+    )
+
+
+def _flat(small: Array, side: int, width: int, height: int, box: Box) -> Pixels:
+    """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
+
+    side: pixels of the whole small picture's shorter side, which say how much it is enlarged
+    before areas are found in it.
+    """
+    scale = max(1, round(_FLAT_PX / side))
+    rows, columns = small.shape[1] * scale, small.shape[2] * scale
+    planes = [
+        Image.fromarray(plane).resize((columns, rows), Image.Resampling.BICUBIC)
+        for plane in (*small[:3], _alpha(small[3]))
+    ]
+    alpha = np.asarray(planes.pop()).clip(0, 1)
+    colour = [np.asarray(plane).clip(0, alpha) for plane in planes]
+    found = segmented(np.stack([*colour, alpha], axis=-1))
+    return raster(found.sheets(), width, height, _scaled(box, scale))
+
+
+def _scaled(box: Box, scale: int) -> Box:
+    left, top, right, bottom = box
+    return left * scale, top * scale, right * scale, bottom * scale
+
+
+def _alpha(drawn: Array) -> Array:
+    """Alpha as meant, in [0, 1], of alpha as the network draws it."""
+    meant: Array = ((drawn - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)).clip(0, 1)
+    return meant
+
+
+def _reach(drawn: Ints, n: int) -> tuple[int, int]:
+    """The first drawn of n lines and one past the last, with a margin where there is room."""
+    return max(0, int(drawn.min()) - _MARGIN), min(n, int(drawn.max()) + 1 + _MARGIN)
+
+
+def _lines(
+    start: int, end: int, before: float, cell_px: float, n: int
+) -> tuple[int, int, float, float]:
+    """Cells `start` to `end` as whole lines of a picture's `n`, and those in cells from `start`."""
+    first = max(0, ceil((start - before) * cell_px - 1e-6))
+    last = min(n, floor((end - before) * cell_px + 1e-6))
+    shift = before - start
+    # Rounding must not lead out of the part.
+    return first, last, max(first / cell_px + shift, 0.0), min(last / cell_px + shift, end - start)
+
+
+def _whole_numbers(picture: Array) -> Pixels:
+    """(4, H, W) in [0, 1] as the network draws it to uint8 (H, W, 4), both premultiplied."""
+    whole = np.empty((*picture.shape[1:], 4), np.uint8)
+    for channel, plane in enumerate(picture):
+        if channel == 3:
+            plane = _alpha(plane)
+        whole[..., channel] = np.rint(plane.clip(0, 1) * 255)
+    return whole
+
+
+def _shrunk(picture: Array, width: int, height: int) -> Array:
+    """(4, H, W) with squares averaged to (height, width), where whole squares fit.
+
+    Before pixels become whole numbers this is a tenth of the work that it is afterwards.
+    """
+    factor, rest = divmod(picture.shape[1], height)
+    if factor < 2 or rest or picture.shape[2] != factor * width:
+        return picture
+    total = np.zeros((len(picture), height, width), np.float32)
+    for down in range(factor):
+        for right in range(factor):
+            total += picture[:, down::factor, right::factor]
+    shrunk: Array = total / np.float32(factor**2)
+    return shrunk
