@@ -38,11 +38,17 @@ from limner.server.routes import (
     home,
     images,
     jobs,
+    look,
+    mcp,
     models,
     page,
     pictures,
+    responses,
+    sdapi,
     session,
+    uploaded_files,
 )
+from limner.server.sdapi import shapes
 from limner.service import links, memory, recovery
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
@@ -90,9 +96,11 @@ def create_app(
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)
-    routers = _keyed(), _open()
+    routers = _keyed(), _sdapi(), _open()
     for router in routers:
         app.include_router(router)
+    app.state.mcp = mcp.McpEndpoint(app, settings)
+    app.router.routes.append(Route(mcp.PATH, app.state.mcp))
     _handle_errors(app, [route for router in routers for route in router.routes])
     app.add_middleware(
         RequestMiddleware,
@@ -121,6 +129,16 @@ def _keyed() -> APIRouter:
     add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
     add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/images/look", look.look, **drawing, **describe.LOOK)
+    add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
+    add("/chat/completions", responses.complete_chat, **drawing, **describe.CHAT)
+    add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
+    add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)
+    add("/files", uploaded_files.create, **drawing, **describe.FILES_CREATE)
+    add("/files", uploaded_files.page, methods=["GET"], **describe.FILES)
+    add("/files/{id}", uploaded_files.show, methods=["GET"], **describe.FILE)
+    add("/files/{id}", uploaded_files.delete, methods=["DELETE"], **describe.FILE_DELETE)
+    add("/files/{id}/content", uploaded_files.content, methods=["GET"], **describe.FILE_CONTENT)
     add("/images/check", checks.check, methods=["POST"], **describe.CHECK)
     add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
     add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
@@ -142,6 +160,22 @@ def _keyed() -> APIRouter:
     sheet = "/admin/training/{run}/{stage}/sheet"
     add(sheet, admin.sheet, **admins, **describe.ADMIN_SHEET)
     add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
+    return router
+
+
+def _sdapi() -> APIRouter:
+    """The API of AUTOMATIC1111's web UI, with the same keys."""
+    router = APIRouter(prefix=sdapi.PREFIX, dependencies=[Depends(sdapi.check_key)])
+    add = router.add_api_route
+    hidden: dict[str, Any] = {"include_in_schema": False}
+    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
+    add("/txt2img", sdapi.txt2img, **drawing)
+    add("/img2img", sdapi.img2img, **drawing)
+    add("/interrupt", sdapi.interrupt, **drawing)
+    add("/options", sdapi.set_options, **drawing)
+    add("/progress", sdapi.progress, methods=["GET"], **hidden)
+    for name in sdapi.LISTS:
+        add(f"/{name}", sdapi.show, methods=["GET"], **hidden)
     return router
 
 
@@ -180,7 +214,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tending = [
         asyncio.ensure_future(work) for work in (_run_maintenance(serving), _give_memory_back())
     ]
-    yield
+    async with app.state.mcp.running():
+        yield
     for task in tending:
         task.cancel()
     for worker in serving.workers.values():
@@ -245,6 +280,8 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
         code = said.code or str(said.status)
         serving: Service = request.app.state.service
         serving.metrics.refused(code, holder.name if holder else "")
+        if request.url.path.startswith(sdapi.PREFIX):
+            return _respond(said, shapes.failure(said.message, said.code))
         return _respond(said)
 
     @app.exception_handler(HTTPException)
@@ -261,9 +298,9 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
         return Response(status_code=images.CLIENT_LEFT)
 
 
-def _respond(error: errors.ApiError) -> Response:
+def _respond(error: errors.ApiError, body: dict[str, Any] | None = None) -> Response:
     return Response(
-        answers.dump(error.body),
+        answers.dump(body or error.body),
         error.status,
         headers=error.headers,
         media_type="application/json",

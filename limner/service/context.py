@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
 from limner.errors import LimnerError
+from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.disk_space import Room
@@ -57,7 +58,8 @@ class Service:
         picture_moderator: PictureModerator | None = None,
     ) -> None:
         self.settings = settings
-        studio = Studio(settings)
+        self.studio = studio = Studio(settings)
+        self._looking = CapacityLimiter(1)  # a look takes a core; pictures are drawn meanwhile
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
         names = dict.fromkeys([settings.engine, _TESTCARD])
@@ -184,6 +186,10 @@ class Service:
         if found is None:
             raise FileNotFoundError(name)
         return found.read()
+
+    async def look(self, pixels: Pixels, asked: str | None) -> Look:
+        """Look at a picture, one at a time; see `Studio.look`."""
+        return await to_thread.run_sync(self.studio.look, pixels, asked, limiter=self._looking)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""

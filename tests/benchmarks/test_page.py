@@ -16,7 +16,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "page.py"
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium")
 def test_the_quick_run_writes_its_figures(tmp_path: Path) -> None:
     target = tmp_path / "page.json"
-    command = [sys.executable, BENCHMARK, "--quick", "--json", target]
+    command = [sys.executable, str(BENCHMARK), "--quick", "--json", str(target)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     figures = json.loads(target.read_text())

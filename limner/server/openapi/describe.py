@@ -365,6 +365,89 @@ ADMIN_SHEET = _route(
     404,
     *_ADMIN,
 )
+LOOK = _route(
+    "look",
+    "Say what a picture shows, and whether it is what was asked for",
+    _json({"type": "object"}),
+    *_DRAW_CODES,
+    body={
+        "multipart/form-data": {
+            "schema": _object({"image": _FILE, "asked": {"type": "string"}}, "image")
+        },
+        **_json(_object({"image": {}, "asked": {"type": ["string", "null"]}}, "image")),
+    },
+)
+RESPONSES = _route(
+    "create_response",
+    "Draw or edit a picture as a conversation says (Responses API, tool image_generation)",
+    {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
+    *_DRAW_CODES,
+    404,
+    body=_json(
+        _object(
+            {
+                "model": {"type": "string"},
+                "input": {"anyOf": [{"type": "string"}, {"type": "array"}]},
+                "tools": {"type": "array"},
+                "tool_choice": {"type": ["string", "object", "null"]},
+                "previous_response_id": {"type": ["string", "null"]},
+                "store": {"type": ["boolean", "null"], "default": True},
+                "stream": {"type": ["boolean", "null"], "default": False},
+            },
+            "model",
+            "input",
+            "tools",
+        )
+    ),
+)
+CHAT = _route(
+    "complete_chat",
+    "Draw or edit a picture as a chat says; it comes as message.images",
+    {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
+    *_DRAW_CODES,
+    body=_json(
+        _object(
+            {
+                "model": {"type": "string"},
+                "messages": {"type": "array"},
+                "modalities": {"type": ["array", "null"]},
+                "stream": {"type": ["boolean", "null"], "default": False},
+            },
+            "model",
+            "messages",
+        )
+    ),
+)
+RESPONSE = _route("get_response", "A stored answer", _json({"type": "object"}), *_CODES)
+RESPONSE_DELETE = _route(
+    "delete_response",
+    "Delete an answer, its prompt and its picture",
+    _json({"type": "object"}),
+    *_CODES,
+)
+FILES_CREATE = _route(
+    "upload_file",
+    "Upload a picture, to name it by file_id",
+    _json({"type": "object"}),
+    *_DRAW_CODES,
+    404,
+    body={
+        "multipart/form-data": {
+            "schema": _object({"file": _FILE, "purpose": {"type": "string"}}, "file", "purpose")
+        }
+    },
+)
+FILES = _route("list_files", "The files that are kept", _json({"type": "object"}), *_CODES)
+FILE = _route("get_file", "What is known of a file", _json({"type": "object"}), 401, 404, 503)
+FILE_DELETE = _route("delete_file", "Delete a file", _json({"type": "object"}), 401, 404, 503)
+FILE_CONTENT = _route(
+    "file_content",
+    "The file itself",
+    {f"image/{format}": {"schema": {"type": "string"}} for format in ("png", "jpeg", "webp")},
+    401,
+    404,
+    503,
+)
 MODELS = _route("list_models", "List the models", _json({"type": "object"}), 401)
 MODEL = _route("get_model", "Look a model up", _json({"type": "object"}), 401, 404)
 MODERATIONS = _route(

@@ -7,12 +7,10 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner.server.http import scope, urls
+from limner.server.http import own_rows, scope, urls
 from limner.server.openai import answers, errors
 from limner.server.routes import queries
-from limner.service.queue.jobs import is_id
 from limner.storage.db.database import Row
-from limner.storage.db.history import History
 
 MAX_PAGE = 100
 _PAGE = 20
@@ -20,15 +18,15 @@ _PAGE = 20
 
 async def page(request: Request) -> Response:
     """The latest requests; `after` an id the ones before it, as in other lists of the API."""
-    history = kept(request)
-    limit = _limit(request.query_params.get("limit"))
+    kept = own_rows.history(request)
+    limit = page_size(request.query_params.get("limit"))
     search = queries.search(request.query_params)
     after = request.query_params.get("after") or None
     key_name = scope.holder(request).sees_only
     if after is not None:
         await find(request, after)
     run = scope.service(request).database_threads.run
-    rows = await run(history.page, limit + 1, after, key_name, search)
+    rows = await run(kept.page, limit + 1, after, key_name, search)
     shown = [_shown(request, row) for row in rows[:limit]]
     return _json(
         {
@@ -49,7 +47,9 @@ async def show(request: Request, id: str) -> Response:
 async def delete(request: Request, id: str) -> Response:
     """Delete a request, its prompt and its pictures."""
     row = await find(request, id)
-    if row["state"] == "running" or not await run_in_threadpool(kept(request).delete, [id]):
+    if row["state"] == "running" or not await run_in_threadpool(
+        own_rows.history(request).delete, [id]
+    ):
         raise errors.ApiError(
             f"Request '{id}' is being drawn; it can be deleted when it has ended.",
             code="request_running",
@@ -57,29 +57,16 @@ async def delete(request: Request, id: str) -> Response:
     return _json({"id": id, "object": "image.request.deleted", "deleted": True})
 
 
-def kept(request: Request) -> History:
-    """The history; an ApiError (404) if this server has none."""
-    history = scope.service(request).history
-    if history is None:
-        raise errors.ApiError(
-            "This server keeps no history (LIMNER_HISTORY=off).", status=404, code="no_history"
-        )
-    return history
-
-
 async def find(request: Request, id: str) -> Row:
     """Request `id` with its pictures; an ApiError (404) if the key may not see it."""
-    history = kept(request)
-    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
-        raise errors.no_request(id[:100])
-    row = await scope.service(request).database_threads.run(history.find, id)
-    only = scope.holder(request).sees_only
-    if row is None or (only is not None and row["key_name"] != only):
+    row = await own_rows.find(request, id)
+    if row is None:
         raise errors.no_request(id[:100])
     return row
 
 
-def _limit(text: str | None) -> int:
+def page_size(text: str | None) -> int:
+    """How many a page has, by the parameter `limit`."""
     if not text:
         return _PAGE
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PAGE):

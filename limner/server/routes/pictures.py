@@ -12,9 +12,9 @@ from limner.imaging import codec
 from limner.imaging.check import label_made_of
 from limner.imaging.label_policy import policy_of
 from limner.request import COMPLEXITIES, FORMATS, Complexity, Format
-from limner.server.http import scope
+from limner.server.http import own_rows, scope
 from limner.server.openai import answers, errors
-from limner.server.routes.history import find, kept
+from limner.server.routes.history import find
 from limner.service.context import Service
 from limner.storage.db import single
 from limner.storage.db.database import Row
@@ -58,7 +58,7 @@ async def delete(request: Request, id: str, index: str) -> Response:
     """Delete one picture of a request; with its last one, the request and its prompt."""
     row = await _find(request, id, index)
     run = scope.service(request).database_threads.run
-    if not await run(single.delete, kept(request), id, row["number"]):
+    if not await run(single.delete, own_rows.history(request), id, row["number"]):
         raise errors.ApiError(
             f"Request '{id}' is being drawn; its pictures can be deleted when it has ended.",
             code="request_running",
@@ -80,7 +80,9 @@ async def unstar(request: Request, id: str, index: str) -> Response:
 async def _star(request: Request, id: str, index: str, *, is_starred: bool) -> Response:
     row = await _find(request, id, index)
     run = scope.service(request).database_threads.run
-    if not await run(single.star, kept(request), id, row["number"], is_starred=is_starred):
+    if not await run(
+        single.star, own_rows.history(request), id, row["number"], is_starred=is_starred
+    ):
         raise errors.no_picture(id, index)
     return _json({"id": id, "index": row["number"], "object": "image.star", "starred": is_starred})
 

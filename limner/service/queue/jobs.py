@@ -291,6 +291,11 @@ class Jobs:
         """Whether all of them have ended."""
         return all(status.is_over for status in self._by_id.values())
 
+    def latest(self, holder: Holder) -> Status | None:
+        """The latest request of `holder` that has not ended."""
+        own = (one for one in reversed(self._by_id.values()) if one.key_name == holder.name)
+        return next((one for one in own if not one.is_over), None)
+
     def find(self, id: str, holder: Holder) -> Status | None:
         """The request `id`, if `holder` may see it."""
         status = self._by_id.get(self._id_of.get((holder.name, id), id))

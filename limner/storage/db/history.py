@@ -38,6 +38,7 @@ from limner.storage.db.search import HAS_STAR, Search
 from limner.storage.reserve import Reserve
 
 FOLDER = HISTORY
+UPLOAD = "upload"  # the kind of a row whose picture was sent, and not drawn
 MAX_RESUMED = 5
 _FILES_AT_ONCE = 500
 ALL = Search()
@@ -53,7 +54,7 @@ class Asked:
 
     id: str
     key_name: str  # empty: drawn without a key
-    kind: str  # generation, edit or variation
+    kind: str  # generation, edit, variation, or UPLOAD
     model: str
     prompt: str
     n: int
@@ -196,13 +197,22 @@ class History:
     # Read and deleted by people.
 
     def page(
-        self, n: int, before: str | None = None, key_name: str | None = None, search: Search = ALL
+        self,
+        n: int,
+        before: str | None = None,
+        key_name: str | None = None,
+        search: Search = ALL,
+        *,
+        uploads: bool = False,
     ) -> list[Row]:
         """The latest `n` requests with their pictures, or the `n` before request `before`.
 
-        Only those that `search` asks for, and of `key_name`, if one is given.
+        Only those that `search` asks for, and of `key_name`, if one is given. With `uploads`, files
+        that were sent instead.
         """
         conditions, values = search.conditions()
+        conditions.append(f"kind {'=' if uploads else '<>'} ?")
+        values.append(UPLOAD)
         if before is not None:
             # Two of the same moment are told apart by their ids, so that no page loses one.
             conditions.append("(created_s, id) < (SELECT created_s, id FROM requests WHERE id = ?)")
@@ -210,9 +220,10 @@ class History:
         if key_name is not None:
             conditions.append("key_name = ?")
             values.append(key_name)
-        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        where = " AND ".join(conditions)
         requests = self.database.read(
-            f"SELECT * FROM requests {where}ORDER BY created_s DESC, id DESC LIMIT ?", [*values, n]
+            f"SELECT * FROM requests WHERE {where} ORDER BY created_s DESC, id DESC LIMIT ?",
+            [*values, n],
         )
         return self._with_pictures(requests)
 
