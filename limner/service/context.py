@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
 from limner.errors import LimnerError
+from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.disk_space import Room
@@ -38,6 +39,7 @@ from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
 from limner.storage.db.maintenance import Maintenance, Retention
+from limner.storage.db.sessions import Sessions
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -47,7 +49,7 @@ _TESTCARD = "testcard"  # costs nothing to have, and lets people try their progr
 
 
 class Service:
-    """One server's parts. Building it loads the engine, so whatever is wrong is said at start."""
+    """The parts of one server. Building it loads the engine, so errors appear at the start."""
 
     def __init__(
         self,
@@ -56,7 +58,8 @@ class Service:
         picture_moderator: PictureModerator | None = None,
     ) -> None:
         self.settings = settings
-        studio = Studio(settings)
+        self.studio = studio = Studio(settings)
+        self._looking = CapacityLimiter(1)  # a look takes a core; pictures are drawn meanwhile
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
         names = dict.fromkeys([settings.engine, _TESTCARD])
@@ -86,6 +89,7 @@ class Service:
         self._is_open = False
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
+        self.sessions = Sessions(self.database)
         if settings.api_keys:
             warn_of_names_by_place(keys)
         # A count may wait for another server's: it takes half of the connections at most.
@@ -123,7 +127,7 @@ class Service:
         return any(worker.is_drawing for worker in self.workers.values())
 
     def interrupt(self) -> None:
-        """Take nothing new, and tell who waits that the server stops."""
+        """Refuse new requests, and tell waiting clients that the server stops."""
         for worker in self.workers.values():
             worker.interrupt()
 
@@ -182,6 +186,10 @@ class Service:
         if found is None:
             raise FileNotFoundError(name)
         return found.read()
+
+    async def look(self, pixels: Pixels, asked: str | None) -> Look:
+        """Look at a picture, one at a time; see `Studio.look`."""
+        return await to_thread.run_sync(self.studio.look, pixels, asked, limiter=self._looking)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""

@@ -12,7 +12,6 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from anyio import from_thread, to_thread
@@ -21,7 +20,9 @@ from fastapi import Request
 from limner.server.bodies import forms, json_body, json_pictures
 from limner.server.bodies.body_memory import FREE_BYTES, Held, chunks_of
 from limner.server.bodies.json_body import Parsed
-from limner.server.http import scope
+from limner.server.bodies.json_pictures import Reader
+from limner.server.bodies.nested import nested
+from limner.server.http import file_ids, scope
 from limner.server.http.uploads import RawFile
 from limner.server.openai import errors
 from limner.server.openai import fields as f
@@ -39,6 +40,7 @@ MAX_JSON_BYTES = (
 _MAX_INLINE_BYTES = MAX_JSON_BYTES + (MAX_IMAGES + 1) * json_body.MAX_INLINE_BYTES
 _MAX_TEXT_BYTES = 1_000_000  # of a long string that is no picture
 
+_OVERLAYS = ("mask", "markup")  # of the first picture, and of its size
 # image, image[], image[0]: all are in use for one picture and for several.
 _IMAGE_FIELD = re.compile(r"image(\[\d{0,4}\])?", re.ASCII)
 
@@ -50,6 +52,7 @@ class Parts:
     fields: Fields
     images: list[RawFile] = field(default_factory=list)
     mask: RawFile | None = None
+    markup: RawFile | None = None
     image_field: str = "image"  # the name that the pictures were sent by
 
 
@@ -72,13 +75,17 @@ def reading(request: Request) -> AbstractContextManager[None]:
 
 async def read_json(request: Request) -> Fields:
     """The JSON object of a body without pictures, of at most MAX_JSON_BYTES."""
+    _check_json(request)
+    with scope.body_budget(request).hold() as held:
+        parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
+    return _fields(request, _object(parsed))
+
+
+def _check_json(request: Request) -> None:
     kind = media_type(request)
     if kind and kind != JSON and not kind.endswith("+json"):
         # A page of a stranger may send text/plain to this machine without asking; JSON it may not.
         raise errors.unsupported_content_type(request.headers["content-type"], JSON)
-    with scope.body_budget(request).hold() as held:
-        parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
-    return _fields(request, _object(parsed))
 
 
 def _fields(request: Request, values: dict[str, Any], *, is_form: bool = False) -> Fields:
@@ -104,49 +111,59 @@ async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> A
     """The values and pictures of a form or, for edits, of a JSON body; open while in use."""
     kind = media_type(request)
     serving = scope.service(request)
-    folder = serving.settings.home
     with scope.body_budget(request).hold() as held, ExitStack() as files:
         if kind == JSON and takes_json:
-            yield await _read_json_parts(request, held, max_bytes, folder, files)
+            pictures = await _read_json_pictures(request, held, max_bytes, files)
+            # The store may not answer: its readers wait in threads of their own.
+            readers = serving.readers
+            yield await to_thread.run_sync(_parts_of_json, request, pictures, limiter=readers)
             return
         given = request.headers.get("content-type", "none")
         if kind != FORM:
             raise errors.unsupported_content_type(given, FORM)
-        form = await forms.read(given, chunks_of(request, held, max_bytes), folder)
+        form = await forms.read(given, chunks_of(request, held, max_bytes), serving.settings.home)
         files.callback(form.close)
         yield _parts_of_form(request, form.items)
 
 
-async def _read_json_parts(
-    request: Request, held: Held, max_bytes: int, folder: Path, files: ExitStack
-) -> Parts:
+@asynccontextmanager
+async def read_json_pictures(request: Request, max_bytes: int) -> AsyncIterator[Reader]:
+    """A JSON object of at most `max_bytes`, and what reads its pictures; open while in use."""
+    _check_json(request)
+    with scope.body_budget(request).hold() as held, ExitStack() as files:
+        yield await _read_json_pictures(request, held, max_bytes, files)
+
+
+async def _read_json_pictures(
+    request: Request, held: Held, max_bytes: int, files: ExitStack
+) -> Reader:
+    serving = scope.service(request)
+    folder = serving.settings.home
     chunks = chunks_of(request, held, max_bytes)
     parsed = await json_body.read(chunks, _MAX_INLINE_BYTES, folder)
-    serving = scope.service(request)
+    files.enter_context(closing(parsed))
+    uploaded = await file_ids.addresses(request, _object(parsed))
 
     def count(n_bytes: int) -> None:
         from_thread.run_sync(held.add, n_bytes)
 
-    with closing(parsed):
-        pictures = json_pictures.Reader(parsed, serving.links, folder, files, count)
-        # The store may not answer: its readers wait in threads of their own.
-        return await to_thread.run_sync(_parts_of_json, request, pictures, limiter=serving.readers)
+    return Reader(parsed, serving.links, folder, files, count, uploaded)
 
 
 def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> Parts:
     values: dict[str, Any] = {}
     images: list[RawFile] = []
-    mask: RawFile | None = None
+    others: dict[str, RawFile] = {}
     for name, value in items:
         is_image = _IMAGE_FIELD.fullmatch(name) is not None
         if isinstance(value, str):
-            if is_image or name == "mask":
+            if is_image or name in _OVERLAYS:
                 raise f.wrong_type(name, "a file", value)
             values[name] = value
         elif is_image:
             images.append(value)
-        elif name == "mask":
-            mask = value
+        elif name in _OVERLAYS:
+            others[name] = value
         elif name in ("images", "images[]"):
             raise ApiError(
                 "Unknown parameter: 'images'. For multipart/form-data use 'image' or 'image[]'.",
@@ -155,33 +172,32 @@ def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> 
             )
         else:
             values[name] = f.FilePart()
-    return Parts(_fields(request, values, is_form=True), images, mask)
+    fields = _fields(request, nested(values), is_form=True)
+    return Parts(fields, images, others.get("mask"), others.get("markup"))
 
 
-def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:
+def _parts_of_json(request: Request, pictures: Reader) -> Parts:
     """Takes time: not on the loop."""
     parsed = pictures.parsed
     sent = _object(parsed)
-    read_apart = (*json_pictures.NAMES, "mask")
+    read_apart = (*json_pictures.NAMES, *_OVERLAYS)
     values = {
-        name: value if name in read_apart else _short(value, name, parsed)
+        name: value if name in read_apart else short(value, name, parsed)
         for name, value in sent.items()
     }
     field, images = pictures.pictures(values, MAX_IMAGES + 1)
     for name in json_pictures.NAMES:
         values.pop(name, None)
-    mask = values.pop("mask", None)
-    is_masked = mask not in (None, "")
+    others = {
+        name: pictures.picture(value, name)
+        for name in _OVERLAYS
+        if (value := values.pop(name, None)) not in (None, "")
+    }
     # An edit in JSON is of the GPT era, whatever it names.
-    return Parts(
-        _fields(request, values),
-        images,
-        pictures.picture(mask, "mask") if is_masked else None,
-        field,
-    )
+    return Parts(_fields(request, values), images, others.get("mask"), others.get("markup"), field)
 
 
-def _short(value: Any, name: str, parsed: Parsed) -> Any:
+def short(value: Any, name: str, parsed: Parsed) -> Any:
     """`value`; if it is a long string, its text, which no picture is."""
     text = parsed.texts.get(value) if isinstance(value, str) else None
     if text is None:

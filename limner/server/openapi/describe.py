@@ -6,9 +6,12 @@ from typing import Any
 
 from limner.request import (
     BACKGROUNDS,
+    COMPLEXITIES,
     DRAW_OPTIONS,
-    FORMATS,
+    FILE_FORMATS,
+    MAX_FRAMES,
     MAX_PREVIEWS,
+    MIN_FRAMES,
 )
 from limner.server.openai.moderations import MAX_INPUTS
 from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
@@ -50,13 +53,64 @@ _DRAWING: dict[str, Schema] = {
     "quality": {"type": ["string", "null"], "enum": [*QUALITY, None]},
     "background": {"type": ["string", "null"], "enum": [*BACKGROUNDS, None]},
     "moderation": {"type": ["string", "null"], "enum": ["auto", "low", None]},
-    "output_format": {"type": ["string", "null"], "enum": [*FORMATS, None]},
-    "output_compression": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
+    "output_format": {
+        "type": ["string", "null"],
+        "enum": [*FILE_FORMATS, None],
+        "description": "svg is one document of paths and gradients: with n of 1, and no stream.",
+    },
+    "output_compression": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 100,
+        "description": "Of JPEG and WebP.",
+    },
+    "complexity": {
+        "type": ["string", "null"],
+        "enum": [*COMPLEXITIES, None],
+        "description": "Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+    },
+    "frame_count": {
+        "type": ["integer", "null"],
+        "minimum": MIN_FRAMES,
+        "maximum": MAX_FRAMES,
+        "default": 9,
+        "description": "Of GIF, which has no stream and no mask.",
+    },
+    "frame_duration_ms": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 200,
+        "description": "Of each frame of a GIF; rounded to 10 ms.",
+    },
+    "svg": {
+        "type": ["object", "null"],
+        "properties": {
+            "model": {"type": "string"},
+            "reasoning": {
+                "type": ["object", "null"],
+                "properties": {"effort": {"type": ["string", "null"]}},
+            },
+        },
+        "description": "Read and checked; changes nothing, as no language model draws here. "
+        "In a form: svg[model], svg[reasoning][effort].",
+    },
     "stream": {"type": ["boolean", "null"], "default": False},
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
 }
+_PARENT: Schema = {
+    "type": ["string", "null"],
+    "pattern": "^[0-9a-f]{64}$",
+    "description": "SHA-256 of the picture that the one sent was made of; the history tells it as "
+    "the parent. By default that of the file itself. An addition of limner's.",
+}
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+_MARKUP: Schema = {
+    **_FILE,
+    "description": "A PNG of the size of the picture: what is drawn on it is edited, and where it "
+    "is clear the picture stays. Not together with a mask.",
+}
+
 _TEXT: Schema = {
     "type": "string",
     "description": "A data: URL, base64, or the address of a picture of this server",
@@ -98,10 +152,21 @@ _IMAGES: Schema = {
             },
         },
         "background": {"enum": ["transparent", "opaque"]},
-        "output_format": {"enum": list(FORMATS)},
+        "output_format": {"enum": list(FILE_FORMATS)},
         "quality": {"enum": ["low", "medium", "high"]},
         "size": {"type": "string"},
         "usage": {"type": "object"},
+        "svg_usage": {
+            "type": "object",
+            "description": "Of an SVG document; there are no tokens, as it is traced.",
+            "properties": {
+                "model": {"type": "string"},
+                "input_tokens": {"type": "integer"},
+                "output_tokens": {"type": "integer"},
+                "reasoning_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+            },
+        },
     },
 }
 
@@ -160,7 +225,17 @@ EDITS = _route(
     *_DRAW_CODES,
     body={
         "multipart/form-data": {
-            "schema": _object({**_DRAWING, "image": _FILE, "mask": _FILE}, "prompt", "image")
+            "schema": _object(
+                {
+                    **_DRAWING,
+                    "image": _FILE,
+                    "mask": _FILE,
+                    "markup": _MARKUP,
+                    "parent": _PARENT,
+                },
+                "prompt",
+                "image",
+            )
         },
         **_json(
             {
@@ -169,7 +244,12 @@ EDITS = _route(
                     **_DRAWING,
                     "images": _JSON_PICTURES,
                     "image": _JSON_PICTURES,
+                    "parent": _PARENT,
                     "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
+                    "markup": {
+                        "anyOf": [_JSON_PICTURE, {"type": "null"}],
+                        "description": _MARKUP["description"],
+                    },
                 },
                 "required": ["prompt"],
                 "anyOf": [{"required": ["images"]}, {"required": ["image"]}],
@@ -198,7 +278,10 @@ CHECK = _route(
 PICTURE = _route(
     "picture",
     "Fetch a picture, or with Range a part of it, by the address that an answer gave",
-    {f"image/{format}": {"schema": {"type": "string"}} for format in FORMATS},
+    {
+        "image/svg+xml" if format == "svg" else f"image/{format}": {"schema": {"type": "string"}}
+        for format in FILE_FORMATS
+    },
     403,
     404,
     416,
@@ -207,16 +290,163 @@ PICTURE = _route(
 PICTURE["responses"] |= {206: {"description": "A part"}, 304: {"description": "As you have it"}}
 JOB = _route("get_job", "How a request stands", _json({"type": "object"}), 401, 404)
 JOB_CANCEL = _route("cancel_job", "Stop a request", _json({"type": "object"}), 401, 404)
-_CODES = (400, 401, 404, 503)
+_CODES = (400, 401, 403, 404, 503)
 HISTORY = _route(
     "list_history",
-    "What was drawn, the latest first: limit (1 to 100), after (an id)",
+    "What was drawn, the latest first: limit (1 to 100), after (an id); q (words of prompts), "
+    "model, since and until (dates or Unix times), starred (true or false), sha256 and parent (of "
+    "files)",
     _json({"type": "object"}),
     *_CODES,
 )
 HISTORY_ONE = _route("get_history", "One request of it", _json({"type": "object"}), *_CODES)
 HISTORY_DELETE = _route(
     "delete_history", "Delete a request and its pictures", _json({"type": "object"}), *_CODES
+)
+_PICTURE_FILE = {
+    f"image/{kind}": {"schema": {"type": "string"}}
+    for kind in ("png", "jpeg", "webp", "gif", "svg+xml")
+}
+KEPT_PICTURE = _route(
+    "get_kept_picture",
+    "The file of a picture of the history: format (png, jpeg, webp or svg), side (16 to 1024, of a "
+    "smaller copy), complexity (low, medium or high, of an SVG)",
+    _PICTURE_FILE,
+    *_CODES,
+    500,
+)
+KEPT_PICTURE["responses"] |= {304: {"description": "As you have it"}}
+KEPT_PICTURE_DELETE = _route(
+    "delete_kept_picture",
+    "Delete one picture of a request; with its last one, the request",
+    _json({"type": "object"}),
+    *_CODES,
+)
+STAR = _route("star_picture", "Keep a picture for good", _json({"type": "object"}), *_CODES)
+UNSTAR = _route(
+    "unstar_picture", "Keep a picture no longer than others", _json({"type": "object"}), *_CODES
+)
+SESSION = _route(
+    "get_session", "Whose key it is, and its scopes", _json({"type": "object"}), 401, 403, 503
+)
+SESSION_BEGIN = _route(
+    "begin_session",
+    "Give the page of this server a cookie for a key",
+    _json({"type": "object"}),
+    400,
+    401,
+    403,
+    408,
+    503,
+    body=_json(_object({"key": {"type": "string"}}, "key")),
+)
+SESSION_END = _route("end_session", "End a visit", _json({"type": "object"}), 403, 503)
+_ADMIN = (401, 403, 503)
+ADMIN_JOBS = _route(
+    "admin_jobs", "Requests that are drawn or wait", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_KEYS = _route(
+    "admin_keys", "Keys, their scopes and limits", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_USAGE = _route(
+    "admin_usage",
+    "Pictures by key and day: days (1 to 90)",
+    _json({"type": "object"}),
+    400,
+    *_ADMIN,
+)
+ADMIN_TRAINING = _route(
+    "admin_training", "Training runs in LIMNER_HOME", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_SHEET = _route(
+    "admin_training_sheet",
+    "The newest page of samples of a stage",
+    {"image/png": {"schema": {"type": "string"}}},
+    404,
+    *_ADMIN,
+)
+LOOK = _route(
+    "look",
+    "Say what a picture shows, and whether it is what was asked for",
+    _json({"type": "object"}),
+    *_DRAW_CODES,
+    body={
+        "multipart/form-data": {
+            "schema": _object({"image": _FILE, "asked": {"type": "string"}}, "image")
+        },
+        **_json(_object({"image": {}, "asked": {"type": ["string", "null"]}}, "image")),
+    },
+)
+RESPONSES = _route(
+    "create_response",
+    "Draw or edit a picture as a conversation says (Responses API, tool image_generation)",
+    {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
+    *_DRAW_CODES,
+    404,
+    body=_json(
+        _object(
+            {
+                "model": {"type": "string"},
+                "input": {"anyOf": [{"type": "string"}, {"type": "array"}]},
+                "tools": {"type": "array"},
+                "tool_choice": {"type": ["string", "object", "null"]},
+                "previous_response_id": {"type": ["string", "null"]},
+                "store": {"type": ["boolean", "null"], "default": True},
+                "stream": {"type": ["boolean", "null"], "default": False},
+            },
+            "model",
+            "input",
+            "tools",
+        )
+    ),
+)
+CHAT = _route(
+    "complete_chat",
+    "Draw or edit a picture as a chat says; it comes as message.images",
+    {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
+    *_DRAW_CODES,
+    body=_json(
+        _object(
+            {
+                "model": {"type": "string"},
+                "messages": {"type": "array"},
+                "modalities": {"type": ["array", "null"]},
+                "stream": {"type": ["boolean", "null"], "default": False},
+            },
+            "model",
+            "messages",
+        )
+    ),
+)
+RESPONSE = _route("get_response", "A stored answer", _json({"type": "object"}), *_CODES)
+RESPONSE_DELETE = _route(
+    "delete_response",
+    "Delete an answer, its prompt and its picture",
+    _json({"type": "object"}),
+    *_CODES,
+)
+FILES_CREATE = _route(
+    "upload_file",
+    "Upload a picture, to name it by file_id",
+    _json({"type": "object"}),
+    *_DRAW_CODES,
+    404,
+    body={
+        "multipart/form-data": {
+            "schema": _object({"file": _FILE, "purpose": {"type": "string"}}, "file", "purpose")
+        }
+    },
+)
+FILES = _route("list_files", "The files that are kept", _json({"type": "object"}), *_CODES)
+FILE = _route("get_file", "What is known of a file", _json({"type": "object"}), 401, 404, 503)
+FILE_DELETE = _route("delete_file", "Delete a file", _json({"type": "object"}), 401, 404, 503)
+FILE_CONTENT = _route(
+    "file_content",
+    "The file itself",
+    {f"image/{format}": {"schema": {"type": "string"}} for format in ("png", "jpeg", "webp")},
+    401,
+    404,
+    503,
 )
 MODELS = _route("list_models", "List the models", _json({"type": "object"}), 401)
 MODEL = _route("get_model", "Look a model up", _json({"type": "object"}), 401, 404)
