@@ -87,6 +87,22 @@ def _read_url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _read_services(value: Any) -> tuple[str, ...]:
+    """Addresses of services; a name or a password in one would be shown, and has a setting."""
+    found = tuple(_read_url(part) for part in _read_list(value))
+    if any("@" in urlsplit(part).netloc or urlsplit(part).fragment for part in found):
+        raise ValueError
+    return found
+
+
+def _read_header_keys(value: Any) -> tuple[str, ...]:
+    """Keys that can stand in a header: ASCII without spaces."""
+    found = _read_list(value)
+    if not all(key.isascii() and key.isprintable() and " " not in key for key in found):
+        raise ValueError
+    return found
+
+
 def _read_database(value: Any) -> str:
     if value == "":
         return ""
@@ -118,6 +134,7 @@ def _read_credentials(value: Any) -> str:
 
 
 TEXT = Kind(_read_text, "some text")
+MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -128,6 +145,14 @@ DATABASE = Kind(
     _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
 )
 URL = Kind(_read_url, "an address such as https://pictures.example.org")
+SERVICES = Kind(
+    _read_services,
+    "addresses such as https://api.openai.com/v1, separated by commas, without a key in them",
+    hides_wrong=True,
+)
+HEADER_KEYS = Kind(
+    _read_header_keys, "keys of ASCII characters, separated by commas", is_secret=True
+)
 STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix", hides_wrong=True)
 CREDENTIALS = Kind(_read_credentials, "empty, or a key id, a colon and its secret", is_secret=True)
 
@@ -155,6 +180,41 @@ class Settings:
     )
     weights: str = field(
         default="nano", metadata=_about(TEXT, "shipped weights by name, or a checkpoint folder")
+    )
+    upstream_url: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(SERVICES, "services that engine upstream draws with, the first one first"),
+    )
+    upstream_key: tuple[str, ...] = field(
+        default=(),
+        repr=False,
+        metadata=_about(HEADER_KEYS, "their keys: one for all, or one for each in their order"),
+    )
+    upstream_model: str = field(
+        default="",
+        metadata=_about(MODEL, "model that they are asked for; empty: they choose"),
+    )
+    upstream_dialect: str = field(
+        default="openai",
+        metadata=_about(
+            _choice("openai", "limner", "vllm-omni", "sdcpp", "sdapi"), "what they understand"
+        ),
+    )
+    upstream_requests: int = field(
+        default=4,
+        metadata=_about(_whole_number(1, 64), "pictures that are drawn there at the same time"),
+    )
+    upstream_connect_s: int = field(
+        default=5,
+        metadata=_about(_whole_number(1, 600), "seconds until a connection is there"),
+    )
+    upstream_first_byte_s: int = field(
+        default=300,
+        metadata=_about(_whole_number(1, 86_400), "seconds until the answer begins"),
+    )
+    upstream_total_s: int = field(
+        default=600,
+        metadata=_about(_whole_number(1, 86_400), "seconds until the answer ends"),
     )
     host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
     port: int = field(

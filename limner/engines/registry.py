@@ -50,6 +50,11 @@ def _testcard(module: Any, settings: Settings) -> Engine:
     return engine
 
 
+def _upstream(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.build(settings)
+    return engine
+
+
 BUILT_IN = {
     info.name: info
     for info in (
@@ -66,6 +71,13 @@ BUILT_IN = {
             "limner.engines.testcard",
             None,
             _testcard,
+        ),
+        EngineInfo(
+            "upstream",
+            "another image service, at LIMNER_UPSTREAM_URL",
+            "limner.engines.upstream.engine",
+            None,
+            _upstream,
         ),
     )
 }

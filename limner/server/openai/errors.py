@@ -15,6 +15,7 @@ from limner.errors import (
     OutputError,
     Refused,
     StoreError,
+    UpstreamError,
 )
 from limner.service.errors import (
     MAX_RETRY_AFTER_S,
@@ -49,6 +50,7 @@ _STATUSES: dict[type[LimnerError], int] = {
     MissingExtra: 501,
     DatabaseError: 503,
     StoreError: 503,
+    UpstreamError: 502,
     LimnerError: 500,
 }
 # 400 after a cancel: clients send a request again after a 409 or a 5xx.
