@@ -32,6 +32,7 @@ class Served:
     pid: int
     home: Path
     log: Path
+    postgres_pid: int | None = None
     quiet_mb: float = 0.0  # after its first pictures
 
     def memory_mb(self) -> float:

@@ -93,6 +93,20 @@ def unread_streams(target: Target) -> None:
         time.sleep(90)
 
 
+def left_answers(target: Target) -> None:
+    """Four streams of three pictures of 3840x1280 with an Idempotency-Key; the clients leave."""
+    body = {"prompt": "a cat", "n": 3, "size": "3840x1280", "model": "gpt-image-2"}
+    body |= {"stream": True, "partial_images": 3, "quality": "low"}
+    sent = json.dumps(body).encode()
+    for number in range(4):
+        with _connect(target) as connection:
+            head = _head(GENERATIONS, "application/json", len(sent))
+            key = f"\r\nidempotency-key: {number}\r\n\r\n".encode()
+            connection.sendall(head.removesuffix(b"\r\n\r\n") + key + sent)
+            time.sleep(1)  # the request is read
+    time.sleep(60)
+
+
 def long_words(target: Target) -> None:
     """480 kB to judge of a character that is 18 in plain letters, eight times at once."""
     body = json.dumps({"input": "\ufdfa" * 160_000}, ensure_ascii=False).encode()
@@ -170,7 +184,7 @@ def _at_once(n: int, work: Callable[[int], None]) -> None:
 
 ATTACKS = {
     "bodies": (nested_json, named_json, quoted_json, pictures_in_json, unfinished_bodies),
-    "streams": (unread_streams,),
+    "streams": (unread_streams, left_answers),
     "edits": (waiting_edits,),
     "decoding": (scans, scans_within_limits),
     "moderation": (long_words,),

@@ -3,7 +3,7 @@
     python benchmarks/_attacks_database.py http://127.0.0.1:8000 --lock ~/.limner/limner.db
     python benchmarks/_attacks_database.py http://127.0.0.1:8000 --stop PID   # of PostgreSQL
 
-`sqlite_locked` is the section of benchmarks/attack.py. Alone, this file says more: SQLite is locked
+Both are sections of benchmarks/attack.py. Alone, this file says more: SQLite is locked
 by a transaction of this program; PostgreSQL is stopped with SIGSTOP, all of its processes. Sixty
 clients draw meanwhile. The answers that need no database are timed apart from those that do:
 /health, /ready, the description of the API, and a picture by its address.
@@ -56,10 +56,20 @@ class Watch:
 
 def sqlite_locked(target: Target) -> None:
     """SQLite is locked for 45 s while 60 clients draw."""
+    _draw_while(locked(target.home / "limner.db"), target)
+
+
+def postgres_stopped(target: Target) -> None:
+    """PostgreSQL is stopped for 45 s while 60 clients draw."""
+    assert target.postgres_pid
+    _draw_while(stopped(target.postgres_pid), target)
+
+
+def _draw_while(frozen: AbstractContextManager[None], target: Target) -> None:
     stop, host = threading.Event(), urlsplit(target.url).netloc
     draw = partial(_draw_until, stop, host, {}, Watch())
     threads = [threading.Thread(target=draw) for _ in range(N_CLIENTS)]
-    with locked(target.home / "limner.db"):
+    with frozen:
         for thread in threads:
             thread.start()
         time.sleep(FROZEN_S * target.scale)
@@ -231,7 +241,7 @@ def _memory_peak(pid: int | None) -> Iterator[Callable[[], int]]:
         thread.join()
 
 
-ATTACKS = {"database": (sqlite_locked,)}
+ATTACKS = {"database": (sqlite_locked, postgres_stopped)}
 
 
 def main() -> None:

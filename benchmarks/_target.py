@@ -14,6 +14,7 @@ class Target:
     port: int
     home: Path  # of the server, for attacks by a neighbour on its machine
     scale: float = 1.0  # of an attack that can be smaller
+    postgres_pid: int | None = None  # its first process, if the server's database is PostgreSQL
     held: list[socket.socket] = field(default_factory=list)
 
     @property

@@ -23,11 +23,12 @@ Aims: at most 500 MB above the quiet server, /health within 1 s, recovered withi
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from multiprocessing.connection import Connection
 
@@ -35,6 +36,7 @@ import _attacks_bounds
 import _attacks_connections
 import _attacks_database
 import _command
+import _postgres
 from _attacked_server import LARGE, SMALL, Row, Served, Watch, serving
 from _target import Target
 
@@ -48,7 +50,8 @@ GROUPS: dict[str, tuple[Callable[[Target], None], ...]] = {
     **_attacks_database.ATTACKS,
 }
 SECTIONS = {attack.__name__: attack for group in GROUPS.values() for attack in group}
-_LARGE = ("unread_streams",)
+_LARGE = ("unread_streams", "left_answers")
+_POSTGRES = ("postgres_stopped",)  # they need PostgreSQL, and are left out without it
 
 
 def _attack(name: str, target: Target, pipe: Connection) -> None:
@@ -65,7 +68,7 @@ def run_section(name: str, served: Served, scale: float) -> Row:
     before_mb, log_bytes, cpu_s = served.memory_mb(), served.log.stat().st_size, served.cpu_s()
     watch = Watch(served)
     ours, theirs = multiprocessing.Pipe()
-    target = Target(served.port, served.home, scale)
+    target = Target(served.port, served.home, scale, served.postgres_pid)
     attacker = multiprocessing.get_context("fork").Process(
         target=_attack, args=(name, target, theirs), daemon=True
     )
@@ -113,16 +116,36 @@ def _recovery(
 def measure(flags: Row, options: argparse.Namespace) -> Row:
     """The figures of all sections that are wanted."""
     rows: list[Row] = []
-    for is_large, names in groupby(options.only, key=lambda name: name in _LARGE):
+    kinds = groupby(options.only, key=lambda name: (name in _LARGE, name in _POSTGRES))
+    for (is_large, is_postgres), names in kinds:
         wanted = list(names)
+        if is_postgres and not _postgres.programs():
+            print(f"PostgreSQL is not here: no {', '.join(wanted)}", file=sys.stderr, flush=True)
+            continue
         while wanted:
-            with serving(flags, LARGE if is_large else SMALL) as served:
+            with _served(flags, is_large=is_large, is_postgres=is_postgres) as served:
                 while wanted:
                     rows.append(run_section(wanted.pop(0), served, options.scale))
                     print(_line(rows[-1]), file=sys.stderr, flush=True)
                     if rows[-1]["recovered_s"] is None:
                         break
     return {"rows": rows, "scale": options.scale}
+
+
+@contextlib.contextmanager
+def _served(flags: Row, *, is_large: bool, is_postgres: bool) -> Iterator[Served]:
+    first = LARGE if is_large else SMALL
+    folder = _postgres.programs() if is_postgres else None
+    if folder is None:
+        with serving(flags, first) as served:
+            yield served
+        return
+    with (
+        _postgres.postgres(folder) as database,
+        serving(flags | {"database": database.url}, first) as served,
+    ):
+        served.postgres_pid = database.pid
+        yield served
 
 
 def print_table(figures: Row) -> None:

@@ -247,6 +247,10 @@ class ImageRequest:
             high=1,
         ),
     )
+    mark: bool = field(
+        default=False,
+        metadata=_spec("flag", 'Draw a visible "AI" into the lower right corner of the file.'),
+    )
     made: frozenset[int] = frozenset()  # indexes of pictures that are there already: not drawn
     options: Mapping[str, Value] = Options()  # of the engine, which describes them
 

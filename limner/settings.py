@@ -133,8 +133,21 @@ def _read_credentials(value: Any) -> str:
     return str(value)
 
 
+def _read_producer(value: Any) -> str:
+    text = _read_text(value).strip()
+    if len(text) > 200 or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _read_pem(value: Any) -> str:
+    return value if value == "" else str(Path(_read_text(os.fspath(value))).expanduser())
+
+
 TEXT = Kind(_read_text, "some text")
 MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
+PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
+PEM = Kind(_read_pem, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -317,6 +330,24 @@ class Settings:
         metadata=_about(
             CREDENTIALS, "key of the S3 server; empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ),
+    )
+    label: str = field(
+        default="label",
+        metadata=_about(
+            _choice("off", "label", "full"),
+            "what files say of their making: nothing, all but the prompt, or all",
+        ),
+    )
+    producer: str = field(
+        default="limner", metadata=_about(PRODUCER, "who the label says has made the picture")
+    )
+    c2pa_cert: str = field(
+        default="",
+        metadata=_about(PEM, "PEM certificate chain to sign pictures with; needs limner[c2pa]"),
+    )
+    c2pa_key: str = field(
+        default="",
+        metadata=_about(PEM, "PEM private key of it; empty: in the same file"),
     )
     log: str = field(
         default="text",

@@ -18,9 +18,11 @@ from limner.engines.base import (
     ImageTask,
     Notice,
     Picture,
+    Preview,
 )
 from limner.engines.registry import load
 from limner.errors import EngineError
+from limner.imaging.label import LabelPolicy, label_of, policy_of
 from limner.options import Options, Value
 from limner.request import (
     SIZES,
@@ -46,7 +48,9 @@ class Studio:
     """Draws requests with the engines that the settings describe, each loaded once."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError if pictures are to be signed and cannot be."""
         self.settings = settings
+        self.labels = policy_of(settings)
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
 
@@ -74,7 +78,7 @@ class Studio:
         """
         loaded = self.engine(engine)
         loaded.check(request)
-        return _events(loaded, request.with_seed())
+        return _events(loaded, request.with_seed(), self.labels)
 
     def draw_together(
         self,
@@ -87,7 +91,7 @@ class Studio:
 
         Every one that is not cancelled is drawn, or this fails.
         """
-        return _together(self.engine(engine), tasks, cancel)
+        return _together(self.engine(engine), tasks, cancel, self.labels)
 
     def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
         """`request`, for which no size was asked, at the size that the engine draws it.
@@ -106,21 +110,21 @@ class Studio:
         return sorted(pictures, key=lambda picture: picture.index)
 
 
-def _events(engine: Engine, request: ImageRequest) -> Iterator[Event]:
+def _events(engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Iterator[Event]:
     n_drawn, remarks = 0, engine.capabilities.unused(request)
     with _room_for(engine, f"{request.n} x {request.size}"):
         for event in engine.generate(request):
             yield from map(Notice, remarks)
             remarks = []
             n_drawn += isinstance(event, Picture)
-            yield _with_options(event, request)
+            yield _told(event, engine, request, labels)
     n_wanted = len(request.indexes)
     if n_drawn != n_wanted:
         raise EngineError(f"Engine {engine.name} drew {n_drawn} of {n_wanted} pictures")
 
 
 def _together(
-    engine: Engine, tasks: Sequence[ImageTask], cancel: CancelToken
+    engine: Engine, tasks: Sequence[ImageTask], cancel: CancelToken, labels: LabelPolicy
 ) -> Generator[tuple[ImageTask, Event]]:
     left, begun = set(tasks), set[ImageTask]()
     with _room_for(engine, f"{len(tasks)} x {tasks[0].request.size}"):
@@ -130,16 +134,21 @@ def _together(
                 yield from ((task, Notice(t)) for t in engine.capabilities.unused(task.request))
             if isinstance(event, Picture):
                 left.discard(task)
-            yield task, _with_options(event, task.request)
+            yield task, _told(event, engine, task.request, labels)
     if n_left := sum(not cancel.is_cancelled(task) for task in left):
         n = len(tasks)
         raise EngineError(f"Engine {engine.name} drew {n - n_left} of {n} pictures")
 
 
-def _with_options(event: Event, request: ImageRequest) -> Event:
-    """`event`; a picture carries the options of its request, whichever engine drew it."""
-    if request.options and isinstance(event, Picture):
-        return replace(event, options=request.options)
+def _told(event: Event, engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Event:
+    """`event`; a picture or preview with what its file is told, whichever engine drew it."""
+    is_ai = engine.capabilities.ai
+    if isinstance(event, Preview):
+        label = label_of(request, event.index, engine.model, labels, is_ai_engine=is_ai)
+        return replace(event, label=label.of_preview())
+    if isinstance(event, Picture):
+        label = label_of(request, event.index, event.model, labels, is_ai_engine=is_ai)
+        return replace(event, options=request.options, label=label.revised(event.revised_prompt))
     return event
 
 
@@ -165,6 +174,7 @@ def generate(
     best_of: int | None = None,
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
@@ -172,8 +182,8 @@ def generate(
     picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
     is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
-    engine declares (`limner models NAME` lists them). Wrong values raise
-    InvalidRequest, other failures the LimnerError that says what is the matter.
+    engine declares (`limner models NAME` lists them). With `mark`, files show "AI" in a corner.
+    Wrong values raise InvalidRequest, other failures the LimnerError that says what is the matter.
     """
     request = ImageRequest(
         prompt,
@@ -185,6 +195,7 @@ def generate(
         best_of=best_of,
         retry_below=retry_below,
         options=Options(options),
+        mark=mark,
     )
     return _drawn(request, engine)
 
@@ -202,6 +213,7 @@ def edit(
     best_of: int | None = None,
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
@@ -222,6 +234,7 @@ def edit(
         best_of=best_of,
         retry_below=retry_below,
         options=Options(options),
+        mark=mark,
     )
     return _drawn(request, engine, is_sized=bool(size))
 
@@ -237,6 +250,7 @@ def vary(
     best_of: int | None = None,
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
+    mark: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures like `image`; all values are `generate`'s.
 
@@ -254,6 +268,7 @@ def vary(
         best_of=best_of,
         retry_below=retry_below,
         options=Options(options),
+        mark=mark,
     )
     return _drawn(request, engine)
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from limner import __version__
+from limner.cli.check import check
 from limner.cli.data import data
 from limner.cli.doctor import doctor
 from limner.cli.draw import draw, edit, vary
@@ -43,6 +44,7 @@ def app() -> None:
 
 
 app.add_command(begin)
+app.add_command(check)
 app.add_command(data)
 app.add_command(doctor)
 app.add_command(draw)

@@ -67,6 +67,8 @@ def _option(spec: OptionSpec) -> Callable[[Any], Any]:
     flag = f"-{spec.name}" if len(spec.name) == 1 else f"--{spec.name.replace('_', '-')}"
     limits = f" {spec.low:g} to {spec.high:g}." if spec.name in ("n", "best_of") else ""
     unset = f"  [default: {spec.unset}]" if spec.unset else ""
+    if spec.kind == "flag":
+        return click.option(flag, spec.name, is_flag=True, help=spec.description)
     return click.option(
         flag,
         spec.name,

@@ -85,13 +85,17 @@ def recover() -> None:
     """Make rows for pictures of limner's that have none, from what their files carry.
 
     For a database that was lost, or a store of another one. It deletes nothing, and can be called
-    again. A file does not say for whom it was drawn: only a key with the scope admin sees it.
+    again. A file whose request is in the database is given back to it. Of others nobody knows for
+    whom they were drawn: only a key with the scope admin sees them.
     """
     from limner.service.history_recovery import Recovery
+    from limner.storage.blobs.names import Names
     from limner.storage.db.history import FOLDER
+    from limner.storage.db.keys import signing_key
     from limner.storage.db.maintenance import is_served
 
     kept = _open(recovering=True)
+    recovery = Recovery(kept, Names(signing_key(kept.database)))
     entries = sorted(kept.store.list(FOLDER), key=lambda entry: (entry.changed_s, entry.file))
     unknown = set(kept.unknown([entry.file for entry in entries]))
     # What a server has just stored may get its row in this moment.
@@ -103,7 +107,7 @@ def recover() -> None:
         if entry.changed_s > end_s:
             id, text = None, "a server runs, and may be about to make its row; try in an hour"
         else:
-            [outcome] = Recovery(kept).adopt([entry.file])
+            [outcome] = recovery.adopt([entry.file])
             id, text = outcome.id, _shortened(outcome.text) if outcome.id else outcome.text
         n_adopted += bool(id)
         n_skipped += not id

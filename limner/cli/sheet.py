@@ -52,6 +52,7 @@ def sheet(
     from limner.cli import sheet_pages
     from limner.data.sheet import chinese_font, write_sheet
     from limner.imaging import codec
+    from limner.imaging.label import COMPOSITE, COMPOSITE_SYNTHETIC, Label
     from limner.studio import Studio
 
     chosen = settings.load({"home": home, "weights": weights, "engine": engine})
@@ -72,5 +73,9 @@ def sheet(
             texts.append(text)
     click.echo(err=True)
     target = output or Path(f"{page}.png")
-    write_sheet(pictures, texts, target, columns=wanted.columns, font_path=font)
+    studio = painter.studio
+    about = {"kind": "sheet", "page": page, "seed": seed, "quality": quality}
+    source = COMPOSITE_SYNTHETIC if studio.engine().capabilities.ai else COMPOSITE
+    label = Label(studio.labels, source, about)
+    write_sheet(pictures, texts, target, columns=wanted.columns, font_path=font, label=label)
     click.echo(target)

@@ -57,7 +57,7 @@ class Painter:
     """Draws with one engine, quality and seed, and never twice to choose."""
 
     def __init__(self, studio: Studio, quality: str, seed: int) -> None:
-        self._studio, self._quality, self._seed = studio, cast("Quality", quality), seed
+        self.studio, self._quality, self._seed = studio, cast("Quality", quality), seed
 
     def draw(
         self, prompt: str, source: Edit | Variation | None = None, n: int = 1, previews: int = 0
@@ -72,7 +72,7 @@ class Painter:
             source=source,
             previews=previews,
         )
-        for event in self._studio.draw(request):
+        for event in self.studio.draw(request):
             if isinstance(event, Preview | Picture):
                 yield event.pixels
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from limner import settings
 from limner.cli.output import OutputFile
 from limner.errors import OutputError
 from limner.request import COMPLEXITIES, Complexity
@@ -40,9 +41,13 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     target = _target(image, output)
     from limner.finish import svg  # numpy and Pillow, which --help does not need
     from limner.imaging import decode_upload
+    from limner.imaging.check import label_of_file
+    from limner.imaging.label import policy_of
 
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
-    written = target.put(found.data)
+    # A drawing of limner's stays one.
+    label = label_of_file(image, policy_of(settings.load()))
+    written = target.put(label.attach(found.data) if label else found.data)
     click.echo(os.fsencode(written))
     if found.lost > _MUCH:
         click.echo(

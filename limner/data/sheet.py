@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from limner.imaging import codec
+from limner.imaging.label import Label
 from limner.storage import files
 
 _PAGE = (240, 240, 242)
@@ -37,8 +38,11 @@ def write_sheet(
     path: Path,
     columns: int = 8,
     font_path: str | None = None,
+    label: Label | None = None,
 ) -> None:
     """Writes premultiplied pictures, all (px, px, 4), row by row with their texts as one PNG.
+
+    `label` is what the file is told of its making.
 
     Raises OutputError if the file cannot be written.
     """
@@ -57,7 +61,8 @@ def write_sheet(
             spot = (left + 4, top + px + _GAP_PX + number * _LINE_PX)
             draw.text(spot, line, fill=(20, 20, 20), font=font)
     straight = np.dstack([np.asarray(page), np.full((page.height, page.width), 255, np.uint8)])
-    files.write_whole(path, codec.encode(straight, "png"))
+    data = codec.encode(straight, "png")
+    files.write_whole(path, label.attach(data) if label else data)
 
 
 def readable(text: str) -> str:

@@ -26,6 +26,7 @@ class Capabilities:
     previews: bool = False
     transparent: bool = False  # background="transparent"
     flat_art: bool = False  # areas of plain colour with crisp edges: fit for SVG
+    ai: bool = True  # what it draws is by AI, as its files say
     score: bool = False  # a picture carries its score, so best_of and retry_below choose by it
     repeatable: bool = True
     """Whether a picture may be drawn again at no cost, with the same result.
@@ -82,6 +83,7 @@ class Capabilities:
             "previews",
             "transparent",
             "flat_art",
+            "ai",
             "score",
             "repeatable",
         )

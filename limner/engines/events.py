@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.imaging.label import Label
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -36,6 +38,7 @@ class Preview:
     pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
     done: int
     total: int
+    label: Label | None = None  # what its file is told of its making; the studio says it
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Picture:
     file: PictureFile | None = None  # passed on unchanged where its format and size are asked for
     usage: Usage | None = None  # None: counted by `CountsTokens`, if the engine counts
     revised_prompt: str | None = None  # what was drawn, if it is not `prompt`
+    label: Label | None = None  # what its file is told of its making; the studio says it
 
     def __repr__(self) -> str:
         height, width = self.pixels.shape[:2]
@@ -103,7 +107,7 @@ class Picture:
         return f"Picture({width}x{height}, {about}, model={self.model!r}, score={self.score})"
 
     def text(self) -> dict[str, str]:
-        """What is written into the file beside the pixels."""
+        """What is written into the file beside the pixels; prompts only if its label has them."""
         from limner import __version__
 
         text = {
@@ -115,9 +119,10 @@ class Picture:
         }
         if self.revised_prompt is not None:
             text["revised_prompt"] = self.revised_prompt
-        if self.options:
-            text["options"] = json.dumps(dict(self.options), ensure_ascii=False)
-        return text
+        options = self.label.shown(self.options) if self.label else dict(self.options)
+        if options:
+            text["options"] = json.dumps(options, ensure_ascii=False)
+        return self.label.shown(text) if self.label else text
 
     def svg(self, complexity: Complexity = "medium") -> str:
         """The picture as an SVG document: paths and gradients, no raster and no script.
@@ -126,17 +131,34 @@ class Picture:
         """
         from limner.finish import svg
 
-        return svg.trace(self.pixels, complexity, title=self.prompt, metadata=self.text()).decode()
+        text = self.text()
+        title = text.get("prompt", "")
+        document = svg.trace(self.pixels, complexity, title=title, metadata=text).decode()
+        if self.label is None:
+            return document
+        return self.label.attach(self.label.marked_svg(document).encode()).decode()
 
     def encode(self, format: FileFormat) -> bytes:
-        """The picture as a file: `file` if it is of this format, else with `text()` inside."""
+        """The picture as a file: `file` if it is of this format and no mark is to be drawn.
+
+        Else with `text()` and its label inside.
+        """
         from limner.imaging import codec
 
-        if self.file is not None and self.file.format == format:
-            return self.file.data
+        if file := self.passed_on(format):
+            return file.data
         if format == "svg":
             return self.svg().encode()
-        return codec.encode(self.pixels, format, self.text())
+        if self.label is None:
+            return codec.encode(self.pixels, format, self.text())
+        pixels = self.label.marked(self.pixels)
+        return self.label.attach(codec.encode(pixels, format, self.text()))
+
+    def passed_on(self, format: FileFormat) -> PictureFile | None:
+        """`file`, if it is of `format` and nothing is to be drawn into it."""
+        has_mark = self.label is not None and self.label.has_mark
+        is_whole = self.file is not None and self.file.format == format and not has_mark
+        return self.file if is_whole else None
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.

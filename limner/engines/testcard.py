@@ -58,7 +58,7 @@ class CardEngine(Engine):
     name = "testcard"
     model = "testcard"
     capabilities = Capabilities(
-        edit=True, vary=True, mask=True, previews=True, transparent=True, flat_art=True
+        edit=True, vary=True, mask=True, previews=True, transparent=True, flat_art=True, ai=False
     )
 
     def count_cells(self, size: Size) -> int:

@@ -49,6 +49,7 @@ _BROKEN = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+_XMP = "XML:com.adobe.xmp"  # the name of a packet in a PNG, which is read by `imaging.check`
 _MAX_EXIF_BYTES = 65_000  # a JPEG segment holds 65,533 bytes, its header included
 
 
@@ -208,7 +209,7 @@ def read_text(data: bytes) -> dict[str, str]:
             if image.format == "PNG":
                 image.load()  # text may follow the pixels
                 texts = cast("dict[str, Any]", getattr(image, "text", {}))
-                return {key: str(value) for key, value in texts.items()}
+                return {key: str(value) for key, value in texts.items() if key != _XMP}
             comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
             return _texts_from_comment(comment)
         except _BROKEN as error:

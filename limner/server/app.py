@@ -24,12 +24,14 @@ from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
-from limner.server.idempotency import Answers, once
+from limner.server.idempotency import once
 from limner.server.openai import answers, errors
 from limner.server.openai.profiles import Catalogue, Container
 from limner.server.openapi import describe, docs_page
+from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
+    checks,
     files,
     history,
     home,
@@ -37,7 +39,7 @@ from limner.server.routes import (
     jobs,
     models,
 )
-from limner.service import links, recovery
+from limner.service import links, memory, recovery
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
 from limner.settings import Settings
@@ -115,6 +117,7 @@ def _keyed() -> APIRouter:
     add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
     add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/images/check", checks.check, methods=["POST"], **describe.CHECK)
     add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
     add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
     add("/images/history", history.page, methods=["GET"], **describe.HISTORY)
@@ -152,9 +155,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await recovery.draw_on(serving)
     except LimnerError as error:  # the next turn of `_run_maintenance` does it
         log.error("what was interrupted could not be drawn on: %s", error.message)
-    tending = asyncio.ensure_future(_run_maintenance(serving))
+    tending = [
+        asyncio.ensure_future(work) for work in (_run_maintenance(serving), _give_memory_back())
+    ]
     yield
-    tending.cancel()
+    for task in tending:
+        task.cancel()
     for worker in serving.workers.values():
         await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
     app.state.decoders.close()
@@ -173,6 +179,13 @@ async def _run_maintenance(serving: Service) -> None:
             log.error("what is stored could not be kept in order: %s", error.message)
         except Exception:  # a mistake of ours must not end this for good
             log.exception("what is stored could not be kept in order")
+
+
+async def _give_memory_back() -> None:
+    """Return what is free to the system, as long as the server runs."""
+    while True:
+        await asyncio.sleep(memory.EVERY_S)
+        await run_in_threadpool(memory.give_back)
 
 
 async def _may_draw(request: Request) -> None:

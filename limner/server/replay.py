@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import weakref
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from fastapi import Request, Response
@@ -25,41 +26,58 @@ REPLAYED = "idempotent-replayed"
 async def answer(request: Request, call: Call, id: str) -> Response:
     """What request `id`, which asked for `call`, was answered, or would have been."""
     serving = scope.service(request)
-    base = urls.base(request, serving.settings) if call.container == "url" else None
-    row, drawn = await run_in_threadpool(_read, serving, id, None if call.stream else base)
+    row = await run_in_threadpool(_row, serving, id)
     seed: int = row["parameters"]["seed"]
     call = replace(call, request=replace(call.request, seed=seed))
     engine = serving.workers[call.target.engine].engine
     headers = {"x-limner-seed": str(seed), REPLAYED: "true"}
     if call.stream:
         return StreamingResponse(
-            _events(call, drawn, engine),
+            _events(serving, call, row, engine),
             media_type="text/event-stream; charset=utf-8",
             headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
         )
-    body = answers.dump(answers.images(call, drawn, engine))
-    return Response(body, media_type="application/json", headers=headers)
-
-
-async def _events(call: Call, drawn: Sequence[Drawn], engine: Engine) -> AsyncIterator[bytes]:
-    for picture in drawn:
-        yield answers.completed(call, picture, engine)
-
-
-def _read(serving: Service, id: str, base: str | None) -> tuple[Row, list[Drawn]]:
-    """The row of request `id` and its pictures as files, at addresses below `base`."""
-    row = serving.history.find(id) if serving.history else None
+    base = urls.base(request, serving.settings) if call.container == "url" else None
+    # An answer of ten large pictures is as much as a body with uploads, and counts as one.
+    held = scope.body_budget(request).hold()
+    if base is None:
+        held.add(sum(picture["n_bytes"] for picture in row["pictures"]) * 4 // 3)
     try:
-        kept = row["pictures"] if row else []
-        files = [(picture, serving.kept_picture(picture["file"])) for picture in kept]
-    except FileNotFoundError:
-        row = None
-    if row is None:
+        drawn = [
+            await run_in_threadpool(_read, serving, picture, base) for picture in row["pictures"]
+        ]
+        body = answers.dump(answers.images(call, drawn, engine))
+        response = Response(body, media_type="application/json", headers=headers)
+    except BaseException:
+        held.release()
+        raise
+    weakref.finalize(response, held.release)
+    return response
+
+
+async def _events(serving: Service, call: Call, row: Row, engine: Engine) -> AsyncIterator[bytes]:
+    """One picture after the other, each read when it is its turn."""
+    for picture in row["pictures"]:
+        drawn = await run_in_threadpool(_read, serving, picture, None)
+        yield answers.completed(call, drawn, engine)
+
+
+def _row(serving: Service, id: str) -> Row:
+    """The row of request `id`, whose pictures are all in the store."""
+    row = serving.history.find(id) if serving.history else None
+    if row is None or not all(map(serving.has_picture, (p["file"] for p in row["pictures"]))):
         raise errors.drawn_elsewhere(id)
-    drawn = []
-    for picture, data in files:
-        is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
-        url = None if base is None else base + serving.links.address(picture["file"])
-        details = Details.from_json(picture["details"] or {})
-        drawn.append(Drawn(data, is_transparent, url, details))
-    return row, drawn
+    return row
+
+
+def _read(serving: Service, picture: Row, base: str | None) -> Drawn:
+    """A picture as a file, or its address below `base` if there is one."""
+    try:
+        data = serving.kept_picture(picture["file"])
+    except FileNotFoundError:
+        raise errors.drawn_elsewhere(picture["request_id"]) from None
+    is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
+    details = Details.from_json(picture["details"] or {})
+    if base is None:
+        return Drawn(data, is_transparent, None, details)
+    return Drawn(b"", is_transparent, base + serving.links.address(picture["file"]), details)

@@ -10,7 +10,6 @@ from anyio import CapacityLimiter
 
 from limner.arrays import Pixels
 from limner.errors import LimnerError
-from limner.service import memory
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.disk_space import Room
@@ -80,7 +79,7 @@ class Service:
                 settings.home,
                 _retention(settings),
                 names=self.links.names,
-                adopt=Recovery(self.history).adopt_all,
+                adopt=Recovery(self.history, self.links.names).adopt_all,
             )
         self._clock = self.maintenance.clock if self.maintenance else ClockWatch(self.database)
         self.room = Room(settings.home, store, self.database, self.maintenance)
@@ -149,7 +148,6 @@ class Service:
 
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
-        memory.give_back()
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:
                 self.maintenance.run_maintenance()
@@ -173,6 +171,10 @@ class Service:
                 self.maintenance.stored(n_bytes)
         except LimnerError as error:
             log.error("the history is larger than it should be: %s", error.message)
+
+    def has_picture(self, name: str) -> bool:
+        """Whether the store has the file of a picture in the history."""
+        return self._store.look(f"{history.FOLDER}/{name}") is not None
 
     def kept_picture(self, name: str) -> bytes:
         """The file of a picture in the history; FileNotFoundError if the store has it not."""

@@ -1,4 +1,5 @@
-"""Pictures that have no rows get them back from what their files carry: prompt, seed and model."""
+"""Pictures that have no rows get them back from what their files carry: seed and model, maybe the
+prompt."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from limner.errors import DataError, InvalidRequest
 from limner.imaging import codec
 from limner.options import Options
 from limner.request import Format
-from limner.storage.blobs.names import ENDINGS, PATTERN
+from limner.storage.blobs.names import ENDINGS, PATTERN, Names
 from limner.storage.db.adoption import adopt
 from limner.storage.db.history import FOLDER, History, Made
 
@@ -40,10 +41,14 @@ class _Carried:
 
 
 class Recovery:
-    """Makes rows for the files of a history. The owner of a picture is not in its file."""
+    """Makes rows for the files of a history.
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    A file that `names` made for a request of the database gets its row there. Of any other the
+    owner is not known, as it is not in the file.
+    """
+
+    def __init__(self, history: History, names: Names) -> None:
+        self._history, self._names = history, names
 
     def adopt_all(self, files: list[str]) -> None:
         """Adopt `files`, and say in the log how that went."""
@@ -53,7 +58,7 @@ class Recovery:
             log.info("adopted %d pictures without a row", len(adopted))
         for one in outcomes:
             if not one.id:
-                log.warning("%s has no row and is left as it is: %s", one.file, one.text)
+                log.warning("%s gets no row: %s", one.file, one.text)
 
     def adopt(self, files: list[str]) -> Iterator[Outcome]:
         """Make rows for each of `files` of the store's history, if it carries what they say."""
@@ -75,6 +80,8 @@ class Recovery:
             return Outcome(file, None, f"it has {seen.n_bytes:,} bytes, more than limner writes")
         data = found.read()
         carried = _carried(file, data)
+        is_known = self._names.owns(file)
+        number = carried.made.number
         id = adopt(
             self._history,
             carried.made,
@@ -83,10 +90,9 @@ class Recovery:
             prompt=carried.prompt,
             model=carried.model,
             drawn_s=seen.changed_s,
+            is_of=lambda id: is_known and self._names.is_of(file, id, number),
             options=carried.options,
         )
-        if id is None:
-            return Outcome(file, None, "it is in the history, or about to be deleted")
         return Outcome(file, id, carried.prompt)
 
 
@@ -100,10 +106,12 @@ def _carried(file: str, data: bytes) -> _Carried:
     if not all(number.isascii() and number.isdigit() for number in numbers):
         raise DataError("it carries no seed and number")
     seed, index = (int(number[:20]) for number in numbers)
-    if seed > _MAX_SEED or index >= 1000 or "prompt" not in text or not text.get("model"):
+    if seed > _MAX_SEED or index >= 1000 or not text.get("model"):
         raise DataError("what it carries of its request is not whole")
     made = Made(index, seed, None, width, height, _format(file))
-    return _Carried(made, text["prompt"], text["model"], _options(text.get("options", "{}")))
+    # Only files that were drawn with LIMNER_LABEL=full carry the prompt.
+    prompt, options = text.get("prompt", ""), _options(text.get("options", "{}"))
+    return _Carried(made, prompt, text["model"], options)
 
 
 def _options(text: str) -> Options:

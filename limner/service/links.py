@@ -55,12 +55,17 @@ class Links:
         self._passing: deque[tuple[float, str]] = deque()  # when stored, and which, oldest first
         self._sweeping = threading.Lock()
 
-    def store(self, data: bytes, format: Format, *, keep: bool = False) -> str:
-        """Store a picture, to `keep` for the history or for its address alone; returns its name."""
+    def store(self, data: bytes, format: Format) -> str:
+        """Store a picture for its address alone; returns its name."""
         name = self.names.make(format)
-        self._store.put(f"{HISTORY if keep else PASSING}/{name}", data)
-        if not keep:
-            self._passing.append((self._uptime(), name))
+        self._store.put(f"{PASSING}/{name}", data)
+        self._passing.append((self._uptime(), name))
+        return name
+
+    def keep(self, data: bytes, format: Format, request_id: str, number: int) -> str:
+        """Store a picture for the history, the `number`th of its request; returns its name."""
+        name = self.names.make(format, request_id, number)
+        self._store.put(f"{HISTORY}/{name}", data)
         return name
 
     def discard(self, name: str) -> None:

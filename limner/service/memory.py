@@ -4,6 +4,8 @@ import ctypes
 from functools import cache
 from typing import Any
 
+EVERY_S = 20.0  # how often `give_back` should be called
+
 
 def give_back() -> None:
     """Return free memory to the system, where the C library can (glibc); takes milliseconds.

@@ -70,14 +70,18 @@ def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
     size, pixels = submission.request.size, event.pixels
     is_sized = pixels.shape[:2] == (size.height, size.width)
     details = details_of(event) if isinstance(event, Picture) else None
-    file = event.file if isinstance(event, Picture) else None
-    if file is not None and is_sized and file.format == submission.format:
+    file = event.passed_on(submission.format) if isinstance(event, Picture) else None
+    if file is not None and is_sized:
         return OutputFile(file.data, bool((pixels[..., 3] < 255).any()), details=details)
     if not is_sized:  # a preview may be smaller
         pixels = codec.resize(pixels, size.width, size.height)
+    if event.label:
+        pixels = event.label.marked(pixels)
     text = event.text() if isinstance(event, Picture) else None
     compression = None if submission.format == "png" else submission.compression
     data = codec.encode(pixels, submission.format, text, quality=compression)
+    if event.label:
+        data = event.label.attach(data)
     is_transparent = submission.format != "jpeg" and bool((pixels[..., 3] < 255).any())
     return OutputFile(data, is_transparent, details=details)
 
@@ -92,8 +96,10 @@ def _store(
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
     service.room.check()
-    name = service.links.store(data, format, keep=record is not None)
-    if record is not None:
+    if record is None:
+        name = service.links.store(data, format)
+    else:
+        name = service.links.keep(data, format, record.asked.id, picture.index)
         _write_row(service, record, picture, name, data, format)
         service.trim_history(len(data))
     service.metrics.worked(picture.model, "storing", time.monotonic() - started_s)

@@ -174,7 +174,9 @@ def test_recover_reads_the_options_that_a_picture_carries(tmp_path: Path) -> Non
         store.put(f"history/{names.make('png')}", drawn.encode("png"))
     broken = px.encode(pixels, "png", drawn.text() | {"options": "[1"})
     store.put(f"history/{names.make('png')}", broken)
-    outcomes = list(Recovery(history).adopt(sorted(p.name for p in (home / "history").iterdir())))
+    outcomes = list(
+        Recovery(history, names).adopt(sorted(p.name for p in (home / "history").iterdir()))
+    )
     assert sum("options that it carries cannot be read" in one.text for one in outcomes) == 1
     found = [row["parameters"].get("options") for row in history.page(10)]
     assert sorted(found, key=bool) == [None, {"steps": 5, "ink": "红"}]

@@ -11,6 +11,7 @@ from limner.imaging import codec as px
 from tests.cli.conftest import Run
 
 CARD = ("--engine", "testcard", "--size", "256x256")
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def _logo() -> Pixels:
@@ -57,11 +58,14 @@ def test_wrong_files_and_names_are_refused(run: Run, folder: Path) -> None:
 
 
 def test_draw_writes_svg_by_the_ending(run: Run, folder: Path) -> None:
-    done = run("draw", "a <red> fox & co", "--seed", "7", "-o", "fox.svg", *CARD)
+    prompt = "a <red> fox & co"
+    done = run("draw", prompt, "--seed", "7", "-o", "fox.svg", *CARD)
     assert (done.returncode, done.stdout) == (0, "fox.svg\n")
     data = (folder / "fox.svg").read_bytes()
-    root = ET.fromstring(data)
-    assert root.findtext("{http://www.w3.org/2000/svg}desc") == "a <red> fox & co"
-    [picture] = limner.generate("a <red> fox & co", seed=7, size="256x256", engine="testcard")
+    assert ET.fromstring(data).find(f"{SVG}desc") is None
+    assert b"fox" not in data
+    [picture] = limner.generate(prompt, seed=7, size="256x256", engine="testcard")
     assert picture.svg().encode() == data
+    run("draw", prompt, "--seed", "7", "-o", "full.svg", *CARD, LIMNER_LABEL="full")
+    assert ET.parse(folder / "full.svg").findtext(f"{SVG}desc") == prompt
     assert picture.save(folder / "again.svg").read_bytes() == data

@@ -8,7 +8,7 @@ import pytest
 from limner import request
 from limner.engines.transformer import conditioning
 from limner.imaging import decode_upload
-from limner.server import idempotency
+from limner.server import idempotency, recorded_answers
 from limner.server.bodies import body_memory, data_urls, decode_process, forms, json_body
 from limner.server.http import delivery, middleware
 from limner.server.openai import calls, images, moderations, profiles
@@ -54,7 +54,8 @@ SAID = [
     f"up to {jobs.MAX_CLIENT_ID_CHARS} printable characters",
     f"up to {idempotency.MAX_KEY_CHARS} characters",
     f"Bodies may have {idempotency.MAX_REQUEST_BYTES / 1e6:.0f} MB",
-    f"{idempotency.MAX_ANSWERS} answers or {idempotency.MAX_ANSWER_BYTES / 1e6:.0f} MB",
+    f"one of more than {recorded_answers.MAX_ONE_BYTES / 1e6:.0f} MB",
+    f"{recorded_answers.MAX_ANSWERS} answers or {recorded_answers.MAX_BYTES / 1e6:.0f} MB",
     f"at most {history.MAX_PAGE}; `after=ID`",
     f"did not answer within {database.BUSY_S:g} s",
     f"`LIMNER_QUEUE` ({Settings().queue})",

@@ -109,7 +109,8 @@ def check_whole(home: Path, answered: list[str], **values: Any) -> dict[str, int
     history = History(database, store, home)
     if store.is_shared:
         up_s = count(step=LEFT_S)
-        names, adopt = Names(signing_key(database)), Recovery(history).adopt_all
+        names = Names(signing_key(database))
+        adopt = Recovery(history, names).adopt_all
         keeper = Maintenance(history, home, names=names, adopt=adopt, uptime=lambda: next(up_s))
         for _ in range(3):
             keeper.run_maintenance()

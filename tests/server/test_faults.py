@@ -240,7 +240,7 @@ def test_picture_without_a_row_is_adopted_at_the_start_and_seen_by_admins_alone(
     settings = make_settings(tmp_path)
     with running(settings) as server:
         data = httpx2.get(server.generate().json()["data"][0]["url"]).content
-        name = server.service.links.store(data, "png", keep=True)
+        name = server.service.links.keep(data, "png", "req_1", 0)
         draw, admin = (
             KeyStore(server.service.database).create(scope, [scope]) for scope in ("draw", "admin")
         )
@@ -291,7 +291,7 @@ def test_store_that_goes_away_and_comes_back(
         url, id = first.json()["data"][0]["url"], first.headers["x-request-id"]
         data = server.http.get(url).content
         links = server.service.links
-        name = links.store(os.urandom(60_000_000), "png", keep=True)
+        name = links.keep(os.urandom(60_000_000), "png", "req_1", 0)
         large = links.address(name)
         try:
             with server.http.stream("GET", large) as response:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from limner.imaging.check import check
 from limner.imaging.codec import read_text
-from tests.server.helpers import Server, open_picture
+from tests.server.helpers import Server, make_settings, open_picture, running
 
 GPT_KEYS = ["created", "background", "data", "output_format", "quality", "size", "usage"]
 
@@ -116,6 +117,7 @@ def test_same_seed_same_bytes_as_the_command_line(server: Server, tmp_path: Path
     url = _generate(server, seed=7)["data"][0]["url"]
     command = [sys.executable, "-m", "limner", "draw", "a cat", "--engine", "testcard"]
     command += ["--size", "256x256", "--seed", "7", "-o", str(tmp_path / "cat.png")]
+    command += ["--background", "opaque"]  # as DALL·E's names draw, which the label says
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert server.http.get(url).content == (tmp_path / "cat.png").read_bytes()
     other = _generate(server, seed=8, response_format="b64_json")["data"][0]["b64_json"]
@@ -123,11 +125,14 @@ def test_same_seed_same_bytes_as_the_command_line(server: Server, tmp_path: Path
 
 
 @pytest.mark.parametrize("prompt", ["一只红苹果", "🦊 ‏שועל", "x" * 32_000, "a\tb\x07c"])
-def test_any_text_can_be_drawn(server: Server, prompt: str) -> None:
+def test_any_text_can_be_drawn(tmp_path: Path, prompt: str) -> None:
     body = {"prompt": prompt, "model": "testcard", "response_format": "b64_json"}
-    answer = _generate(server, **body)
+    with running(make_settings(tmp_path / "home", label="full")) as server:
+        answer = _generate(server, **body)
     data = base64.b64decode(answer["data"][0]["b64_json"], validate=True)
     assert read_text(data)["prompt"] == prompt
+    found = check(data)
+    assert (found.label, found.parameters and found.parameters["prompt"]) == ("holds", prompt)
 
 
 def test_openapi_describes_every_route(server: Server) -> None:
@@ -137,6 +142,7 @@ def test_openapi_describes_every_route(server: Server) -> None:
         "/v1/images/generations",
         "/v1/images/edits",
         "/v1/images/variations",
+        "/v1/images/check",
         "/v1/moderations",
     ]
     for path in posts:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from limner.engines.base import Picture
-from limner.server import idempotency
+from limner.server import idempotency, recorded_answers
 from limner.server.bodies.fingerprint import fingerprint
 from tests.server.helpers import (
     EDITS,
@@ -232,7 +232,7 @@ def test_answers_are_kept_within_bounds(
     tmp_path: Path, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.let_all_go()
-    monkeypatch.setattr(idempotency, "MAX_ANSWERS", 2)
+    monkeypatch.setattr(recorded_answers, "MAX_ANSWERS", 2)
     # Without a history there is nothing to make a forgotten answer again from.
     with running(make_settings(tmp_path, engine="gated", history="off")) as server:
         for number in range(3):
@@ -241,7 +241,7 @@ def test_answers_are_kept_within_bounds(
         assert len(engine.started) == 3
         _send(server, "key-0")  # forgotten
         assert len(engine.started) == 4
-        monkeypatch.setattr(idempotency, "MAX_ANSWER_BYTES", 10)
+        monkeypatch.setattr(recorded_answers, "MAX_BYTES", 10)
         _send(server, "key-3")
         _send(server, "key-3")
         assert len(engine.started) == 6
@@ -250,3 +250,79 @@ def test_answers_are_kept_within_bounds(
 def test_body_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "MAX_REQUEST_BYTES", 100)
     assert_openai_error(_send(server, "big", prompt="x" * 200), 400, "request_too_large")
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_ONE_BYTES"])
+@pytest.mark.parametrize("body", [{"response_format": "b64_json"}, {"stream": True}])
+def test_answer_without_room_is_made_and_not_recorded(
+    gated: Server,
+    engine: GatedEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    body: dict[str, Any],
+) -> None:
+    """Answers in the making were held whole, however many and however large."""
+    monkeypatch.setattr(recorded_answers, limit, 100)
+    recorded = gated.app.state.answers
+    with pytest.raises(httpx2.ReadTimeout):
+        _send(gated, "left", timeout_s=0.3, n=2, **body)
+    answers: list[httpx2.Response] = []
+    waiting = gated.begin(answers, {"idempotency-key": "waits"}, n=2, **body)
+    engine.let_all_go()
+    waiting.join(30)
+    whole = answers[0]
+    assert whole.status_code == 200
+    wait_until(lambda: gated.is_idle)
+    assert recorded.n_bytes == 0
+    n_started = len(engine.started)
+    assert n_started == 4  # those of the client who left, too
+    for key in ("left", "waits"):
+        again = _send(gated, key, n=2, **body)
+        assert again.status_code == 200
+        assert again.headers["idempotent-replayed"] == "true"
+    assert _pictures(again) == _pictures(whole)
+    assert len(engine.started) == n_started
+    assert recorded.n_bytes == 0
+
+
+def _pictures(answer: httpx2.Response) -> list[str]:
+    if answer.headers["content-type"].startswith("application/json"):
+        return [item["b64_json"] for item in answer.json()["data"]]
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line[:6] == "data: "]
+    return [event["b64_json"] for event in events]
+
+
+def test_who_comes_late_to_a_stream_that_is_not_recorded_is_told(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded_answers, "MAX_ONE_BYTES", 100)
+    first: list[httpx2.Response] = []
+    body = {"stream": True, "n": 2}
+    thread = gated.begin(first, {"idempotency-key": "key"}, **body)
+    wait_until(lambda: engine.started)
+    engine.gate.release(6)  # the first picture of two, whose event is too large
+    wait_until(lambda: len(engine.started) == 2)
+    wait_until(lambda: _send(gated, "key", **body).status_code == 409)
+    assert_openai_error(_send(gated, "key", **body), 409, "idempotency_key_in_use")
+    assert_openai_error(_send(gated, "key", n=1), 400, "idempotency_key_reused")
+    engine.let_all_go()
+    thread.join(30)
+    assert len(_pictures(first[0])) == 2
+    assert _send(gated, "key", **body).headers["idempotent-replayed"] == "true"
+    assert len(engine.started) == 2
+
+
+def test_finished_recordings_make_room_for_new_ones(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.let_all_go()
+    recorded = gated.app.state.answers
+    _send(gated, "one", response_format="b64_json")
+    n_bytes = recorded.n_bytes
+    assert n_bytes > 0
+    monkeypatch.setattr(recorded_answers, "MAX_BYTES", n_bytes * 3 // 2)
+    for key in ("two", "three"):
+        first = _send(gated, key, response_format="b64_json")
+        assert 0 < recorded.n_bytes <= n_bytes * 3 // 2
+        assert _send(gated, key, response_format="b64_json").content == first.content
+    assert len(engine.started) == 3

@@ -147,7 +147,7 @@ def test_address_works_after_a_restart_and_not_elsewhere(tmp_path: Path) -> None
         return Links(Folder(tmp_path / "store"), key, 3600)
 
     first = open_links(tmp_path / "home")
-    name = first.store(b"picture", "png", keep=True)
+    name = first.keep(b"picture", "png", "req_1", 0)
     address = first.address(name)
     assert _find(open_links(tmp_path / "home"), address) == b"picture"
     with pytest.raises(LinkGone, match="signature"):

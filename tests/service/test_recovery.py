@@ -122,6 +122,58 @@ def test_killed_server_draws_on_into_its_bucket(
     check_whole(tmp_path, [], **values)
 
 
+# It is killed when the third picture is a file and not yet a row.
+_KILLED_BEFORE_A_ROW = """
+import os, signal
+from limner.cli import main
+from limner.storage.db.history import History
+add = History.add
+def add_or_die(self, record, made, *about, **more):
+    if made.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, record, made, *about, **more)
+History.add = add_or_die
+main()
+"""
+
+
+def _killed_before_a_row(home: Path, headers: dict[str, str], n: int, **values: Any) -> None:
+    with serving(home, program=_KILLED_BEFORE_A_ROW, batch=1, **values) as (process, url):
+        with pytest.raises(httpx2.HTTPError):
+            httpx2.post(url + GENERATIONS, json=BODY | {"n": n}, headers=headers, timeout=60)
+        process.wait(10)
+
+
+@pytest.mark.parametrize("kind", ["home", pytest.param("shared", marks=pytest.mark.slow)])
+def test_picture_stored_without_its_row_at_a_kill_is_there_once(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    values: dict[str, Any] = {"engine": "testcard"}
+    if kind == "shared":
+        values["database"] = request.getfixturevalue("postgres")
+        values |= request.getfixturevalue("s3_server").settings(request.getfixturevalue("bucket"))
+    _killed_before_a_row(tmp_path, MINE, 10, **values)
+    with serving(tmp_path, **values) as (_, url):
+        wait_until(lambda: _job(url)["status"] == "done", timeout_s=60)
+        rows = httpx2.get(f"{url}{HISTORY}").json()["data"]
+        assert [row["id"] for row in rows] == [_job(url)["id"]]
+        assert _n_drawn(url) <= (8 if kind == "shared" else 7)  # in a home it is not drawn again
+        _check_whole(url, _job(url))
+    assert check_whole(tmp_path, [], **values) == {"done": 2}  # with the one of _check_whole
+
+
+def test_picture_stored_without_its_row_goes_to_its_owner(tmp_path: Path) -> None:
+    """Also if its request is not drawn on."""
+    values: dict[str, Any] = {"engine": "testcard", "api_keys": "sk-one, sk-two"}
+    one, two = ({"authorization": f"Bearer sk-{name}"} for name in ("one", "two"))
+    _killed_before_a_row(tmp_path, one, 3, **values)
+    with serving(tmp_path, **values) as (_, url):
+        [row] = httpx2.get(url + HISTORY, headers=one).json()["data"]
+        assert row["status"] == "done"
+        assert [picture["index"] for picture in row["pictures"]] == [0, 1, 2]
+        assert httpx2.get(url + HISTORY, headers=two).json()["data"] == []
+
+
 # Its regular work comes often, and who says nothing is given up soon.
 _HURRIED = """
 from limner.cli import main

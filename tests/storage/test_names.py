@@ -40,3 +40,16 @@ def test_changed_names_are_not_known(change: object) -> None:
     assert callable(change)
     name = change(NAMES.make("png"))
     assert not NAMES.owns(name)
+
+
+def test_a_name_tells_its_request_and_number() -> None:
+    made = {NAMES.make("png", "req_1", 3) for _ in range(200)}
+    assert len(made) == 200
+    for name in made:
+        assert PATTERN.fullmatch(name)
+        assert NAMES.owns(name)
+        assert NAMES.is_of(name, "req_1", 3)
+        for other in (("req_1", 2), ("req_2", 3), ("req_13", 3), ("", 0)):
+            assert not NAMES.is_of(name, *other)
+        assert not Names(b"of others").is_of(name, "req_1", 3)
+    assert not NAMES.is_of(NAMES.make("png"), "req_1", 3)

@@ -9,6 +9,8 @@ server sends one line of JSON at a time, with open files beside it, and waits fo
         -> {"width", "height", "mask": "none", "given" or "own"}; the file holds straight RGBA,
            then, if there is one, the mask of a byte a pixel; "opaque": no pixel of the mask is
            fully transparent, and nothing is decoded
+    {"do": "check"}                                   + the file
+        -> what `imaging.check` says of it
     {"do": "forget"}
         -> {}
 
@@ -31,7 +33,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from limner.errors import DataError
-from limner.imaging import decode_upload
+from limner.imaging import check, decode_upload
 from limner.imaging.decode_upload import Opened
 from limner.request import Edit, Size, Variation
 from limner.sampling import inpainting
@@ -54,6 +56,10 @@ class _Uploads:
             if said["do"] == "decode":
                 with os.fdopen(fds[0], "wb") as result:
                     return self._decode(said, result)
+            if said["do"] == "check":
+                with os.fdopen(fds[0], "rb") as file:
+                    file.seek(0)
+                    return check.check(file.read()).as_json()
             self._opened.clear()
             return {}
         except DataError as error:

@@ -99,6 +99,10 @@ class Decoder:
         assert isinstance(source, Variation)
         return source
 
+    def check(self, file: IO[bytes]) -> dict[str, Any]:
+        """What a picture file says of its making (`imaging.check`); a DataError if it is none."""
+        return self._ask({"do": "check"}, file)
+
     def forget(self) -> None:
         """Let go of what was opened and not decoded."""
         if self._process is not None and not self._is_killed:

@@ -37,13 +37,13 @@ class Delivery(StreamingResponse):
         closing: Callable[[], object],
     ) -> None:
         super().__init__(chunks, headers=headers, media_type=media_type)
-        self._chunks, self._ticket, self._closing = chunks, ticket, closing
+        self._chunks, self.ticket, self._closing = chunks, ticket, closing
 
     async def stream_response(self, send: Send) -> None:
         """Send the head and all pieces, or give up on a client that does not read."""
         try:
             async with aclosing(self._chunks):
-                await _send(send, self, self._chunks, self._ticket)
+                await _send(send, self, self._chunks, self.ticket)
         finally:
             self._closing()
 
@@ -60,7 +60,7 @@ class WholeDelivery(Response):
         ticket: Ticket | None = None,
     ) -> None:
         super().__init__(body, headers=headers, media_type=media_type)
-        self._ticket = ticket
+        self.ticket = ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, or give up on a client that does not read."""
@@ -68,7 +68,7 @@ class WholeDelivery(Response):
         async def chunks() -> AsyncIterator[bytes]:
             yield bytes(self.body)
 
-        await _send(send, self, chunks(), self._ticket)
+        await _send(send, self, chunks(), self.ticket)
 
 
 async def _send(

@@ -37,7 +37,7 @@ from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 
 # Not of OpenAI's API; these change what is drawn here.
-OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "width", "height", "aspect_ratio"])
+OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
 # Clients of other servers send these. They are options of the engines that declare them
 # (`_options`); else they change nothing, and a notice says so.
 UNUSED_NAMES = frozenset(
@@ -194,7 +194,7 @@ def read_variation(
         background="opaque" if target.is_dalle else "auto",
         source=sources.source,
         options=options,
-        **_read_choosing(fields),
+        **_read_own(fields),
     )
     return Call(
         target,
@@ -260,7 +260,7 @@ def _read_rest(
         previews,
         source,
         options=options,
-        **_read_choosing(fields),
+        **_read_own(fields),
     )
     return Call(
         target,
@@ -281,10 +281,11 @@ def _read_seed(fields: Fields) -> int | None:
     return None if seed == -1 else seed
 
 
-def _read_choosing(fields: Fields) -> dict[str, Any]:
-    """How the best of several drawings is to be chosen, as fields of an ImageRequest."""
-    names = ("best_of", "retry_below")
-    return {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
+def _read_own(fields: Fields) -> dict[str, Any]:
+    """How the best of several drawings is chosen, and the mark, as fields of an ImageRequest."""
+    names = ("best_of", "retry_below", "mark")
+    given = {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _read_options(fields: Fields, target: Target, known: frozenset[str]) -> Options:

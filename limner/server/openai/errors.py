@@ -423,10 +423,12 @@ def key_reused() -> ApiError:
 
 
 def key_in_use() -> ApiError:
-    """Another server draws the request; here a 409 is right, as clients come back after it."""
+    """Another server draws the request, or this one and its answer is too large to be recorded.
+
+    Here a 409 is right, as clients come back after it.
+    """
     return ApiError(
-        "The request with this Idempotency-Key is being drawn by another server. "
-        "Please try again shortly.",
+        "The request with this Idempotency-Key is still being drawn. Please try again shortly.",
         status=409,
         code="idempotency_key_in_use",
         headers={"retry-after": "2"},

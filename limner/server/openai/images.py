@@ -95,7 +95,7 @@ def read_sources(
     if mask:
         _open_mask(decoder, mask, first)
     original = Size(first.width, first.height)
-    with _refused(field):
+    with refused(field):
         if not is_edit:
             return Sources(decoder.variation(size), original, len(images))
         source = decoder.edit(size)
@@ -105,7 +105,7 @@ def read_sources(
 def _other(decoder: Decoder, raw: RawFile, field: str, size: Size | None) -> Pixels:
     """The pixels of a further picture of an edit, no larger than they are drawn at `size`."""
     _open(decoder, "image", raw, field, decode_upload.MAX_PIXELS)
-    with _refused(field):
+    with refused(field):
         return decoder.variation(size).pixels
 
 
@@ -175,12 +175,12 @@ def _bad_mask(reason: str) -> ApiError:
 def _open(
     decoder: Decoder, name: Literal["image", "mask"], raw: RawFile, field: str, max_pixels: int
 ) -> Header:
-    with _refused(field):
+    with refused(field):
         return decoder.open(name, raw.file, max_pixels)
 
 
 @contextmanager
-def _refused(field: str) -> Iterator[None]:
+def refused(field: str) -> Iterator[None]:
     """Turn a DataError of the upload `field` into the refusal that clients know."""
     try:
         yield

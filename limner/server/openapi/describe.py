@@ -42,7 +42,7 @@ _COMMON: dict[str, Schema] = {
     "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
-    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below")},
+    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below", "mark")},
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},
@@ -183,6 +183,17 @@ VARIATIONS = _route(
     _json(_IMAGES),
     *_DRAW_CODES,
     body={"multipart/form-data": {"schema": _object({**_COMMON, "image": _FILE}, "image")}},
+)
+CHECK = _route(
+    "check",
+    "Say what a picture file carries of its making, and whether that holds",
+    _json({"type": "object"}),
+    400,
+    401,
+    408,
+    429,
+    503,
+    body={"multipart/form-data": {"schema": _object({"image": _FILE}, "image")}},
 )
 PICTURE = _route(
     "picture",

@@ -91,21 +91,21 @@ async def _with_pictures(
     max_bytes = serving.max_upload_bytes
     with bodies.reading(request):
         async with bodies.read_parts(request, takes_json=takes_json, max_bytes=max_bytes) as parts:
-            call = await _decoded(request, partial(read, parts))
+            call = await decoded(request, partial(read, parts))
     return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
 
 
-async def _decoded(request: Request, read: Callable[[Decoder], Call]) -> Call | None:
+async def decoded(request: Request, read: Callable[[Decoder], T]) -> T | None:
     """What `read` understands of a request with pictures; None, at once, if its sender leaves."""
 
-    async def work() -> Call:
+    async def work() -> T:
         async with scope.decoders(request).lease() as decoder:
             return await to_thread.run_sync(_read_and_forget, read, decoder)
 
     return await _unless_left(request, work())
 
 
-def _read_and_forget(read: Callable[[Decoder], Call], decoder: Decoder) -> Call:
+def _read_and_forget(read: Callable[[Decoder], T], decoder: Decoder) -> T:
     try:
         return read(decoder)
     finally:

@@ -29,6 +29,7 @@ MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
 MAX_URL_BYTES = 8_192
 MAX_SENT_AHEAD = 16  # requests whose heads came before the answer to the first (pipelining)
+MIN_PART_BYTES = 1_024  # of a body that is not complete: less is not handed on yet
 MAX_LINGER_BYTES = 16_000_000  # thrown away after a refusal, so that the client reads it
 
 HEAD_S = 20.0  # from the connection, or the first byte of a request, to the end of its headers
@@ -121,7 +122,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._n_loose = 0
         self._n_body += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete or len(cycle.body) + len(body) >= MIN_PART_BYTES:
+            super().on_body(body)
+        else:  # to wake the request for each byte of a slow body would cost most of its time
+            cycle.body += body
 
     def on_message_complete(self) -> None:
         self._is_in_head, self._n_loose = True, 0

@@ -1,8 +1,17 @@
-"""Whose turn it is to be drawn: keys take turns, and the requests of one key go in order."""
+"""Whose turn it is to be drawn: keys take turns, and the requests of one key go in order.
+
+Pictures that are drawn at the same time share the engine alike. So while several keys are served,
+as many pictures of each may be under way as of the one that asks for least: each key then has an
+equal share of the engine's time, or as much as it wants. What would leave a lane idle does not
+count: one picture more is begun then. A key is served from its first picture until RETURN_S after
+its last, as a client that asks again when it is answered is away for a moment each time.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import sys
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from math import ceil
@@ -10,14 +19,19 @@ from math import ceil
 from limner.engines.base import BatchKey, ImageTask
 from limner.service.queue.jobs import Job
 
+RETURN_S = 2.0
+
 Batch = dict[ImageTask, Job]  # pictures to draw together, and whose they are
 
 
 class FairQueue:
     """A line of jobs for each key; a turn is a picture, of the first in the next line."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lines: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._under_way: Counter[str] = Counter()  # pictures that were taken and not left
+        self._left_s: dict[str, float] = {}  # when the last picture of a key was left
+        self._clock = clock
 
     def append(self, job: Job) -> None:
         """Put `job` at the end of the line of its key."""
@@ -30,22 +44,38 @@ class FairQueue:
         What waits is parted among the `n_free` who could draw it. Empty if nothing can be begun.
         """
         batch_key = cache(batch_key)
-        first = next((job for line in self._lines.values() if (job := _first(line))), None)
+        share = self._share()
+        begun = [job for line in self._lines.values() if (job := _first(line))]
+        first = next((job for job in begun if self._under_way[job.key_name] < share), None)
+        first = first or next(iter(begun), None)
         if first is None or first.next is None:
             return {}
         key, most = batch_key(first.next).key, batch_key(first.next).most
         most = min(most, ceil(sum(job.n_left for job in self) / n_free))
         batch: Batch = {}
-        lines, n_before = list(self._lines.values()), -1
+        lines, n_before = list(self._lines.items()), -1
         while n_before < len(batch) < most:
             n_before = len(batch)
-            for line in lines:
+            for name, line in lines:
                 job = _first(line, lambda one: batch_key(one).key == key)
-                if job and len(batch) < most:
+                may_begin = self._under_way[name] < share or (not batch and job is first)
+                if job and may_begin and len(batch) < most:
                     is_turn = job is _first(line)
                     batch[job.begin()] = job
-                    self._tidy(job.key_name, is_turn=is_turn)
+                    self._under_way[name] += 1
+                    self._tidy(name, is_turn=is_turn)
         return batch
+
+    def _share(self) -> int:
+        """How many pictures of one key may be under way now."""
+        now_s = self._clock()
+        self._left_s = {n: s for n, s in self._left_s.items() if now_s - s <= RETURN_S}
+        wanted = Counter(dict.fromkeys(self._left_s, 1))  # at least
+        asked = self._under_way.copy()
+        for job in self:
+            asked[job.key_name] += job.n_left
+        wanted |= asked
+        return min(wanted.values()) if len(wanted) > 1 else sys.maxsize
 
     def _tidy(self, key_name: str, *, is_turn: bool) -> None:
         """A picture was taken from a line; if that was its turn, it goes behind all others."""
@@ -57,8 +87,10 @@ class FairQueue:
         if not line:
             del self._lines[key_name]
 
-    def rotate(self, job: Job) -> None:
-        """A picture of `job` is finished: who came meanwhile is before its key."""
+    def leave(self, job: Job) -> None:
+        """A picture of `job` is drawn no longer: who came meanwhile is before its key."""
+        self._under_way[job.key_name] -= 1
+        self._left_s[job.key_name] = self._clock()
         if job.key_name in self._lines:
             self._lines.move_to_end(job.key_name)
 

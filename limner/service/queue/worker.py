@@ -292,7 +292,7 @@ class Worker:
         with self._changed:
             for job in batch.values():
                 job.n_under_way -= 1
-                self._waiting.rotate(job)
+                self._waiting.leave(job)
             over = {job for job in batch.values() if not job.n_under_way}
             self._drawing -= over
         for job in over:

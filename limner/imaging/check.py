@@ -1,0 +1,225 @@
+"""What a picture file says of its making, and whether that holds: label, parameters, signature.
+
+Nothing is decoded. A label that holds was made for this very picture; it proves nothing, since
+anybody can write one. A C2PA signature that is valid proves who signed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+from xml.etree import ElementTree
+
+from limner.errors import DataError
+from limner.imaging import containers, label
+from limner.imaging.c2pa_signature import Signature, read_signature
+
+State = Literal["holds", "broken", "foreign", "absent"]
+
+MAX_FILE_BYTES = 200_000_000
+MAX_PACKET_BYTES = 1_000_000  # a prompt of 32,000 characters is 128 kB
+
+_DESCRIPTION = f"{{{label.RDF}}}Description"
+_RESOURCE = f"{{{label.RDF}}}resource"
+_SAID = {
+    "source_type": f"{{{label.IPTC}}}DigitalSourceType",
+    "aigc": f"{{{label.TC260}}}AIGC",
+    "software": f"{{{label.XMP}}}CreatorTool",
+    "producer": f"{{{label.LIMNER}}}Producer",
+    "produce_id": f"{{{label.LIMNER}}}ProduceID",
+    "parameters": f"{{{label.LIMNER}}}Parameters",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a file says of itself.
+
+    `label` is "holds" if limner's label names this picture and what else it says, "broken" if
+    either was changed, "foreign" if only another program's label is there, or "absent".
+    """
+
+    format: containers.ContainerFormat
+    label: State
+    is_ai: bool | None  # None: nothing says so, which does not mean no
+    source_type: str | None  # of the IPTC, as a URI
+    aigc: Mapping[str, str] | None
+    software: str | None
+    producer: str | None
+    produce_id: str | None
+    parameters: Mapping[str, Any] | None  # with the prompt if the file has it
+    problems: tuple[str, ...]  # why it is broken, or what could not be read
+    c2pa: Signature
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "object": "image.check",
+            "format": self.format,
+            "label": self.label,
+            "is_ai": self.is_ai,
+            "source_type": self.source_type,
+            "aigc": self.aigc,
+            "software": self.software,
+            "producer": self.producer,
+            "produce_id": self.produce_id,
+            "parameters": self.parameters,
+            "problems": list(self.problems),
+            "c2pa": self.c2pa.as_json(),
+        }
+
+
+def check_file(path: str | Path) -> Report:
+    """`check` of the file at `path`; a DataError names it, also if it is not there."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise DataError(f"Cannot read {path}: {reason}") from error
+    try:
+        return check(data)
+    except DataError as error:
+        raise DataError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def check(data: bytes) -> Report:
+    """What the picture file `data` says of itself, and whether it holds.
+
+    Raises DataError if it is larger than MAX_FILE_BYTES, none of the five formats, or damaged.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise DataError(f"The file is too large; the limit is {MAX_FILE_BYTES // 1_000_000} MB")
+    format = containers.format_of(data)
+    digest = containers.picture_digest(data)  # all of it is looked at: damage is known from here
+    said, problems = _read_packet(containers.xmp_of(data))
+    aigc = _object("the AIGC label", said.get("aigc"), problems)
+    parameters = _object("limner's parameters", said.get("parameters"), problems, "options")
+    source_type, id, producer = (said.get(k) for k in ("source_type", "produce_id", "producer"))
+    signature = read_signature(data)
+    state: State = "absent"
+    if id is not None:
+        problems += _contradictions(digest, source_type or "", producer or "", id, parameters, aigc)
+        state = "broken" if problems else "holds"
+    elif source_type or aigc:
+        state = "foreign"
+    return Report(
+        format,
+        state,
+        _is_ai(source_type or signature.source_type, aigc),
+        source_type,
+        cast("Mapping[str, str] | None", aigc),
+        said.get("software"),
+        producer,
+        id,
+        parameters,
+        tuple(problems),
+        signature,
+    )
+
+
+def label_of_file(path: str | Path, policy: label.LabelPolicy) -> label.Label | None:
+    """The label for a picture that is made from the one at `path`, if that has one of limner's.
+
+    If it is broken, what it says of the parameters is left out.
+    """
+    try:
+        report = check_file(path)
+    except DataError:  # of a picture that is read all the same
+        return None
+    if report.produce_id is None or report.source_type is None:
+        return None
+    parameters = dict(report.parameters or {}) if report.label == "holds" else {}
+    return label.Label(policy, report.source_type, parameters | {"traced": True})
+
+
+def _contradictions(
+    digest: str,
+    source_type: str,
+    producer: str,
+    id: str,
+    parameters: Mapping[str, Any] | None,
+    aigc: Mapping[str, Any] | None,
+) -> list[str]:
+    """In what a label of limner's does not agree with its picture or with itself."""
+    found = []
+    if label.produce_id(digest, source_type, producer, parameters or {}) != id:
+        found.append(
+            "ProduceID is not that of this picture with these parameters: the one or the other "
+            "was changed"
+        )
+    wanted = label.aigc(producer, id) if label.is_ai(source_type) else None
+    if aigc != wanted:
+        found.append("the AIGC label is not the one that belongs to it")
+    return found
+
+
+def _is_ai(source_type: str, aigc: Mapping[str, Any] | None) -> bool | None:
+    if label.is_ai(source_type) or (aigc is not None and aigc.get("Label") == "1"):
+        return True
+    return False if source_type else None
+
+
+def _read_packet(packet: bytes | None) -> tuple[dict[str, str], list[str]]:
+    """The values of _SAID that an XMP packet has, and what could not be read."""
+    if not packet:
+        return {}, []
+    if len(packet) > MAX_PACKET_BYTES:
+        limit = f"{MAX_PACKET_BYTES // 1000} kB"
+        return {}, [f"the XMP packet has {len(packet):,} bytes; what is read has at most {limit}"]
+    if b"<!" in packet:
+        return {}, ["the XMP packet has a document type, which none needs, and is not read"]
+    try:
+        # Zero bytes pad what other programs write.
+        root = ElementTree.fromstring(packet.strip(b"\0"))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        return {}, [f"the XMP packet is damaged: {error}"]
+    found: dict[str, str] = {}
+    for description in root.iter(_DESCRIPTION):
+        for key, name in _SAID.items():
+            if (value := _value(description, name)) is not None:
+                found.setdefault(key, value)
+    return found, []
+
+
+def _value(description: ElementTree.Element, name: str) -> str | None:
+    """A property, which XMP writes as an element or as an attribute."""
+    if name in description.attrib:
+        return description.attrib[name]
+    element = description.find(name)
+    if element is None:
+        return None
+    return element.attrib.get(_RESOURCE) or (element.text or "").strip()
+
+
+def _object(
+    what: str, text: str | None, problems: list[str], inner: str = ""
+) -> dict[str, Any] | None:
+    """The JSON object of plain values that `text` is; if it is none, a problem.
+
+    The value of `inner` may be such an object itself.
+    """
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        within = found.get(inner)
+        values = [value for name, value in found.items() if name != inner or value is not within]
+        values += within.values() if isinstance(within, dict) else [within]
+        if all(map(_is_plain, values)):
+            return found
+    problems.append(f"{what} cannot be read: it is no JSON object of plain values")
+    return None
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int | bool)

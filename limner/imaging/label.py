@@ -1,0 +1,256 @@
+"""The label of a picture file: who drew it, whether by AI, and by which parameters.
+
+One XMP packet holds the digital source type of the IPTC, the AIGC label of China's GB 45438-2025
+(Annex E), and limner's own parameters. No date is in it, so the same seed gives the same bytes.
+Read second-hand, and no legal advice: docs/labels.md says what a label is and what it is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from limner.errors import SettingsError
+from limner.imaging import containers
+from limner.request import Edit, ImageRequest
+
+if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
+    from limner.arrays import Pixels
+    from limner.settings import Settings
+
+T = TypeVar("T")
+Level = Literal["off", "label", "full"]
+Parameters = Mapping[str, Any]
+Sign = Callable[[bytes, "Label"], bytes]  # a file and its label to the file with a signature
+
+LEVELS: tuple[str, ...] = ("off", "label", "full")
+
+# https://cv.iptc.org/newscodes/digitalsourcetype/
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+TRAINED = SOURCE_TYPES + "trainedAlgorithmicMedia"
+COMPOSITE_WITH_TRAINED = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
+ALGORITHMIC = SOURCE_TYPES + "algorithmicMedia"  # by a rule, not learned from data
+COMPOSITE = SOURCE_TYPES + "composite"  # put together of pictures of any kind
+COMPOSITE_SYNTHETIC = SOURCE_TYPES + "compositeSynthetic"  # at least one of them by AI
+
+IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+TC260 = "http://www.tc260.org.cn/ns/AIGC/1.0/"
+LIMNER = "https://limner.invalid/ns/label/1.0/"
+XMP = "http://ns.adobe.com/xap/1.0/"
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+
+_BEGIN = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    f'<rdf:RDF xmlns:rdf="{RDF}">'
+    f'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="{IPTC}" xmlns:TC260="{TC260}" '
+    f'xmlns:xmp="{XMP}" xmlns:limner="{LIMNER}">'
+)
+_END = '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+# What XML cannot hold, or readers change: JSON writes them as \uXXXX.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class LabelPolicy:
+    """What files are told: LIMNER_LABEL, LIMNER_PRODUCER, and the signature, if there is one."""
+
+    level: Level = "label"
+    producer: str = "limner"
+    sign: Sign | None = field(default=None, compare=False, repr=False)
+
+
+def policy_of(settings: Settings) -> LabelPolicy:
+    """What `settings` say of labels; wrong certificates are a SettingsError."""
+    sign: Sign | None = None
+    if settings.c2pa_cert:
+        from limner.imaging.c2pa_signature import Signer  # of limner[c2pa]
+
+        if settings.label == "off":
+            raise SettingsError(
+                "LIMNER_C2PA_CERT is set and LIMNER_LABEL is off: a signed manifest is a label",
+                hint="set LIMNER_LABEL=label, or leave the certificate out",
+            )
+        sign = Signer.load(settings.c2pa_cert, settings.c2pa_key)
+    elif settings.c2pa_key:
+        raise SettingsError(
+            "LIMNER_C2PA_KEY is set, and LIMNER_C2PA_CERT is not",
+            hint="a signature takes both",
+        )
+    return LabelPolicy(cast("Level", settings.label), settings.producer, sign)
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the file of one picture is told."""
+
+    policy: LabelPolicy
+    source_type: str  # one of the IPTC's, such as TRAINED
+    parameters: Parameters  # plain values, and `options` as an object of them; prompts included
+    has_mark: bool = False  # a visible "AI" is drawn into the picture
+
+    @property
+    def is_ai(self) -> bool:
+        """Whether AI drew the picture, or a part of it."""
+        return is_ai(self.source_type)
+
+    def of_preview(self) -> Label:
+        """This label for a picture that is not finished."""
+        return replace(self, parameters={**self.parameters, "preview": True})
+
+    def revised(self, prompt: str | None) -> Label:
+        """This label for a picture that was drawn from another `prompt` than was asked for."""
+        if prompt is None:
+            return self
+        return replace(self, parameters={**self.parameters, "revised_prompt": prompt})
+
+    def shown(self, values: Mapping[str, T]) -> dict[str, T]:
+        """Those of a picture's `values` that its file may have, by their names."""
+        if self.policy.level == "off":
+            return {}
+        hides = self.policy.level != "full"
+        return {name: value for name, value in values.items() if not (hides and "prompt" in name)}
+
+    def marked(self, pixels: Pixels) -> Pixels:
+        """Straight RGBA `(H, W, 4)` with the visible mark, if the picture is to have one."""
+        if not self.has_mark:
+            return pixels
+        from limner.imaging import mark  # numpy and Pillow
+
+        return mark.marked(pixels)
+
+    def marked_svg(self, document: str) -> str:
+        """An SVG document with the visible mark, if the picture is to have one."""
+        if not self.has_mark:
+            return document
+        from limner.imaging import mark
+
+        return mark.marked_svg(document)
+
+    def attach(self, data: bytes) -> bytes:
+        """The file `data`, of any of the five formats, with this label, and signed if it is to be.
+
+        Whatever its metadata said before in XMP is replaced.
+        """
+        if self.policy.level == "off":
+            return data
+        said = self.shown(self.parameters)
+        if options := self.shown(said.pop("options", {})):
+            said["options"] = options
+        is_jpeg = containers.format_of(data) == "jpeg"
+        limit = containers.MAX_JPEG_XMP_BYTES if is_jpeg else None
+        packet = packet_within(
+            limit, containers.picture_digest(data), self.source_type, self.policy.producer, said
+        )
+        data = containers.with_xmp(data, packet)
+        return self.policy.sign(data, self) if self.policy.sign else data
+
+
+def label_of(
+    request: ImageRequest,
+    index: int,
+    model: str,
+    policy: LabelPolicy,
+    *,
+    is_ai_engine: bool,
+) -> Label:
+    """The label of picture `index` of `request`, whose seed is set, by an engine's `model`."""
+    is_edit = isinstance(request.source, Edit)
+    if is_ai_engine:
+        source_type = COMPOSITE_WITH_TRAINED if is_edit else TRAINED
+    else:
+        source_type = ALGORITHMIC if request.source is None else COMPOSITE
+    kind = "generation" if request.source is None else "edit" if is_edit else "variation"
+    asked = request.parameters
+    del asked["n"]  # on which no picture depends
+    parameters = {
+        "kind": kind,
+        "model": model,
+        "seed": request.seed,
+        "index": index,
+        "size": str(request.size),
+        **{name: value for name, value in asked.items() if value is not None},
+    }
+    if not request.mark:
+        del parameters["mark"]
+    if request.prompt:
+        parameters["prompt"] = request.prompt
+    return Label(policy, source_type, parameters, request.mark)
+
+
+def is_ai(source_type: str | None) -> bool:
+    """Whether a digital source type says that AI drew the picture, or a part of it."""
+    return source_type in (TRAINED, COMPOSITE_WITH_TRAINED, COMPOSITE_SYNTHETIC)
+
+
+def produce_id(picture: str, source_type: str, producer: str, parameters: Parameters) -> str:
+    """The hash that ties a label to its picture, in hexadecimal.
+
+    `picture` is the digest of what is seen (`containers.picture_digest`), which depends on the
+    prompt as well; so the hash can be checked without one.
+    """
+    said = [picture, source_type, producer, dict(parameters)]
+    return hashlib.sha256(_json(said, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def packet_within(
+    limit_bytes: int | None, picture: str, source_type: str, producer: str, parameters: Parameters
+) -> bytes:
+    """The XMP packet of a label; texts that do not fit are cut, which the packet says."""
+    said = dict(parameters)
+    while True:
+        found = packet(picture, source_type, producer, said)
+        if limit_bytes is None or len(found) <= limit_bytes:
+            return found
+        said = _cut(said) | {"is_cut": True}
+
+
+def _cut(said: dict[str, Any]) -> dict[str, Any]:
+    """`said` without a quarter of its longest text, which may be among the options."""
+    options = dict(said.get("options", {}))
+    places = [(values, name) for values in (said, options) for name in values]
+    texts = [(v, name) for v, name in places if isinstance(v[name], str)]
+    values, name = max(texts, key=lambda place: len(place[0][place[1]]))
+    values[name] = values[name][: len(values[name]) * 3 // 4]
+    return said | ({"options": options} if options else {})
+
+
+def packet(picture: str, source_type: str, producer: str, parameters: Parameters) -> bytes:
+    """The XMP packet of a label, for the picture with this digest."""
+    from limner import __version__
+
+    id = produce_id(picture, source_type, producer, parameters)
+    values = {"Iptc4xmpExt:DigitalSourceType": source_type}
+    if is_ai(source_type):
+        values["TC260:AIGC"] = _json(aigc(producer, id))
+    values["xmp:CreatorTool"] = f"limner {__version__}"
+    values["limner:Producer"] = producer
+    values["limner:ProduceID"] = id
+    values["limner:Parameters"] = _json(dict(parameters))
+    body = "".join(
+        f"<{name}>{html.escape(value, quote=False)}</{name}>" for name, value in values.items()
+    )
+    return f"{_BEGIN}{body}{_END}".encode()
+
+
+def aigc(producer: str, id: str) -> dict[str, str]:
+    """The fields of the AIGC label; "1" says that AI made the content."""
+    return {
+        "Label": "1",
+        "ContentProducer": producer,
+        "ProduceID": id,
+        "ReservedCode1": "",
+        "ContentPropagator": "",
+        "PropagateID": "",
+        "ReservedCode2": "",
+    }
+
+
+def _json(value: Any, *, sort_keys: bool = False) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":"))
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
