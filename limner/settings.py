@@ -184,6 +184,10 @@ class Settings:
     engine: str = field(
         default="onnx", metadata=_about(TEXT, "engine that draws when none is named")
     )
+    apart: bool = field(
+        default=False,
+        metadata=_about(SWITCH, "draw with that engine in a process of its own"),
+    )
     threads: int = field(
         default=0, metadata=_about(COUNT, "processor cores to draw with; 0 means all")
     )
@@ -193,6 +197,20 @@ class Settings:
     )
     weights: str = field(
         default="nano", metadata=_about(TEXT, "shipped weights by name, or a checkpoint folder")
+    )
+    memory: int = field(
+        default=0,
+        metadata=_about(
+            _whole_number(0, 100_000_000),
+            "MB that models of `limner models add` may take together; 0 means any",
+        ),
+    )
+    model_minutes: int = field(
+        default=15,
+        metadata=_about(
+            _whole_number(0, 525_600),
+            "how long an unused one of them stays in memory; 0 means for ever",
+        ),
     )
     upstream_url: tuple[str, ...] = field(
         default=(),
@@ -416,6 +434,11 @@ def load(
         if key != "home":
             values[key], origins[key] = _pick(key, sources)
     return Settings(**values, origins=origins)
+
+
+def checked(key: str, value: Any, origin: str = "given") -> Any:
+    """`value` as setting `key` has it; a SettingsError if it is none."""
+    return _checked(key, value, origin, fields()[key].metadata["kind"])
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:

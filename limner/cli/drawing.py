@@ -14,9 +14,9 @@ import click
 from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
-from limner.engines.base import Engine, Picture
+from limner.engines.base import Picture
 from limner.errors import InvalidRequest
-from limner.options import Options, OptionSpec
+from limner.options import OptionSpec
 from limner.request import (
     DRAW_OPTIONS,
     SIDE_STEP,
@@ -80,8 +80,8 @@ def _option(spec: OptionSpec) -> Callable[[Any], Any]:
     )
 
 
-def _engine_options(pairs: tuple[str, ...], engine: Engine) -> Options:
-    """Options as they are given, NAME=VALUE each; the last of a name counts."""
+def given_options(pairs: tuple[str, ...]) -> dict[str, str]:
+    """The texts of options as they are given, NAME=VALUE each; the last of a name counts."""
     given = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
@@ -92,7 +92,7 @@ def _engine_options(pairs: tuple[str, ...], engine: Engine) -> Options:
                 hint=f"write it as --option {pair}=VALUE",
             )
         given[name.strip().replace("-", "_")] = text
-    return engine.capabilities.read_options(given, engine.name)
+    return given
 
 
 def run(
@@ -116,7 +116,10 @@ def run(
     with closing(studio), progress.reporter() as report:
         request = request if size else studio.sized(request)
         if engine_options:
-            request = replace(request, options=_engine_options(engine_options, studio.engine()))
+            loaded = studio.engine()
+            given = given_options(engine_options)
+            options = loaded.capabilities.read_options(given, loaded.name)
+            request = replace(request, options=options)
         for event in studio.draw(request):
             if isinstance(event, Picture):
                 written = targets[event.index].write(event)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from limner import settings
+from limner.engines.apart.parent import ApartEngine
 from limner.engines.base import (
     Capabilities,
     CountsTokens,
@@ -67,6 +68,7 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
     "onnx": lambda request: OnnxEngine(request.getfixturevalue("tiny_weights"), threads=1),
     "sketch": lambda _: _sketch(),
+    "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),
 }
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
@@ -74,8 +76,10 @@ REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param](request)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = ENGINES[request.param](request)
+    yield engine
+    engine.close()
 
 
 def _needs(engine: Engine, ability: str) -> None:
