@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
+from urllib.parse import quote
 
 import click
 
 from limner import settings
 from limner.cli.drawing import given_options
+from limner.cli.running_server import ask
 from limner.cli.table import print_table
 from limner.engines.base import Capabilities
 from limner.engines.cards import Cards
@@ -131,6 +134,37 @@ def rm(name: str) -> None:
 def alias(alias: str, name: str) -> None:
     """Let ALIAS, such as gpt-image-2, mean the model NAME from now on."""
     Cards(settings.load().home).alias(alias, name)
+
+
+def _of_server(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that asks a server."""
+    url = click.option("--url", metavar="URL", help="The server.  [default: as the settings say]")
+    key = click.option(
+        "--key", envvar="OPENAI_API_KEY", metavar="KEY", help="Its key.  [env: OPENAI_API_KEY]"
+    )
+    return url(key(command))
+
+
+@models.command()
+@_of_server
+def ps(url: str | None, key: str | None) -> None:
+    """List the models that a running server has in memory."""
+    answer = ask("GET", "/v1/models", url, key, settings.load())
+    rows = [
+        [model["id"], _megabytes(model["bytes"]), "drawing" if model["drawing"] else "idle"]
+        for model in answer["data"]
+        if model.get("loaded")
+    ]
+    if rows:
+        print_table(rows)
+
+
+@models.command()
+@click.argument("name")
+@_of_server
+def stop(name: str, url: str | None, key: str | None) -> None:
+    """Let a running server give the memory of the model NAME back; needs a key with admin."""
+    ask("POST", f"/v1/models/{quote(name, safe='')}/stop", url, key, settings.load())
 
 
 def _list() -> None:

@@ -59,6 +59,11 @@ class Shelf:
             slots = sorted(self._slots.items(), key=lambda item: item[1].used_s)
             return {name: slot.n_bytes for name, slot in slots}
 
+    def is_drawing(self, name: str) -> bool:
+        """Whether engine `name` draws now."""
+        slot = self._slots.get(name)
+        return slot is not None and slot.n_users > 0
+
     def peek(self, name: str) -> Engine | None:
         """Engine `name`, if it is in memory."""
         slot = self._slots.get(name)

@@ -127,6 +127,8 @@ def _keyed() -> APIRouter:
     add("/images/history/{id}", history.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
+    stopping: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_is_admin)]}
+    add("/models/{model}/stop", models.stop_model, **stopping, **describe.MODEL_STOP)
     add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
     return router
 

@@ -66,6 +66,7 @@ class Service:
         self.engine_from_model = {w.engine.model: name for name, w in self.workers.items()}
         if len(self.engine_from_model) < len(self.workers):
             raise _one_name_twice(self.workers, cards)
+        self.cards = cards
         self.aliases = studio.cards.aliases()  # other names of cards
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.

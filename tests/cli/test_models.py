@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.cli.conftest import Run
 from tests.engines.upstream.faulty import drawn, faulty, picture, refuses
+from tests.server.helpers import make_settings, running
 
 
 def test_a_service_is_added_listed_drawn_with_and_forgotten(run: Run, tmp_path: Path) -> None:
@@ -56,3 +57,22 @@ def test_what_is_no_model_is_told(run: Run) -> None:
         assert told.returncode not in (0, 1), line
         assert words in told.stderr
         assert "Traceback" not in told.stderr
+
+
+def test_a_server_is_asked_what_it_has_in_memory(run: Run, tmp_path: Path) -> None:
+    home = {"LIMNER_HOME": str(tmp_path / "home")}
+    with faulty(refuses(200, drawn(picture()))) as service:
+        assert run("models", "add", "far", service.url, **home).returncode == 0
+        with running(make_settings(tmp_path / "home")) as server:
+            asked = ("--url", server.url)
+            assert run("models", "ps", *asked, **home).stdout == ""
+            assert server.generate(model="far").status_code == 200
+            told = run("models", "ps", *asked, **home)
+            assert told.stdout.split() == ["far", "0.0", "MB", "idle"], told.stderr
+            assert run("models", "stop", "far", *asked, **home).returncode == 0
+            assert run("models", "ps", *asked, **home).stdout == ""
+            wrong = run("models", "stop", "near", *asked, **home)
+            assert "`near` does not exist" in wrong.stderr
+    gone = run("models", "ps", "--url", server.url, **home)
+    assert "No limner answers at" in gone.stderr
+    assert gone.returncode == 1

@@ -10,9 +10,11 @@ import pytest
 
 from limner.engines.cards import Cards
 from limner.engines.looking import card_for
+from limner.engines.testcard import CardEngine
 from limner.errors import SettingsError
 from limner.service.context import Service
 from limner.settings import Settings
+from limner.storage.db.keys import KeyStore
 from tests.engines.upstream.faulty import drawn, faulty, picture, refuses
 from tests.server.helpers import (
     HISTORY,
@@ -20,6 +22,8 @@ from tests.server.helpers import (
     make_settings,
     running,
 )
+
+pytestmark = pytest.mark.timeout(900)  # the first tiny weights are exported
 
 
 def _add(settings: Settings, name: str, url: str, **more: Any) -> None:
@@ -88,3 +92,43 @@ def test_two_models_of_one_name_are_refused_at_start(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"nano"', '"upstream"'))
     with pytest.raises(SettingsError, match="Two models are called upstream"):
         Service(settings)
+
+
+def test_models_in_memory_are_told_and_given_back(tmp_path: Path, tiny_card: Settings) -> None:
+    with running(tiny_card) as server:
+        at = "/v1/models/tiny"
+        assert server.http.get(at).json()["loaded"] is False
+        assert server.generate(model="tiny").status_code == 200
+        told = server.http.get(at).json()
+        assert (told["loaded"], told["drawing"]) == (True, False)
+        assert told["bytes"] > 0
+        assert "loaded" not in server.http.get("/v1/models/testcard").json()
+        shelf = server.service.studio.shelf
+        with shelf.borrowed("tiny", 1, CardEngine):
+            refused = server.http.post(f"{at}/stop")
+            assert_openai_error(refused, 409, "model_draws")
+        assert server.http.post(f"{at}/stop").json()["loaded"] is False
+        assert server.http.post(f"{at}/stop").status_code == 200
+        assert server.generate(model="tiny").status_code == 200  # loaded anew
+        missing = server.http.post("/v1/models/testcard/stop")
+        assert_openai_error(missing, 404, "model_not_found", "model")
+
+
+@pytest.fixture
+def tiny_card(tmp_path: Path, tiny_weights: Path) -> Settings:
+    """Settings of a home with a card of weights that are quick to load."""
+    settings = make_settings(tmp_path)
+    _add(settings, "tiny", str(tiny_weights))
+    return settings
+
+
+def test_only_admin_stops_a_model(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    _add(settings, "far", "http://127.0.0.1:9")
+    with running(settings) as server:
+        keys = KeyStore(server.service.database)
+        found = [(keys.create("one"), 403), (keys.create("two", ("draw", "admin")), 200)]
+        for key, status in found:
+            headers = {"authorization": f"Bearer {key}"}
+            answer = server.http.post("/v1/models/far/stop", headers=headers)
+            assert answer.status_code == status

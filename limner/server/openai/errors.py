@@ -246,6 +246,16 @@ def unknown_model(model: str) -> ApiError:
     )
 
 
+def model_draws(model: str) -> ApiError:
+    """A model is to be given back, and it draws."""
+    return ApiError(
+        f"The model '{model}' is drawing, and keeps its memory until it has ended.",
+        status=409,
+        code="model_draws",
+        headers={"retry-after": "2"},
+    )
+
+
 def unparsable_json() -> ApiError:
     """The body is not JSON, or no JSON that is safe to read."""
     return ApiError(

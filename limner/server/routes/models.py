@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from limner import __version__
 from limner.server.http import bodies, scope
 from limner.server.openai import answers, errors, moderations
+from limner.service.context import Service
 from limner.service.disk_space import reason
 from limner.service.telemetry.metrics import MEDIA_TYPE
 
@@ -17,6 +20,8 @@ _JSON = "application/json"
 async def list_models(request: Request) -> Response:
     """All models that may be named."""
     body = answers.models(scope.catalogue(request))
+    for model in body["data"]:
+        model |= _memory(scope.service(request), model["id"])
     return Response(answers.dump(body), media_type=_JSON)
 
 
@@ -25,7 +30,32 @@ async def get_model(request: Request, model: str) -> Response:
     catalogue = scope.catalogue(request)
     if model not in catalogue.ids():
         raise errors.unknown_model(model)
-    return Response(answers.dump(answers.model(model, catalogue)), media_type=_JSON)
+    body = answers.model(model, catalogue) | _memory(scope.service(request), model)
+    return Response(answers.dump(body), media_type=_JSON)
+
+
+async def stop_model(request: Request, model: str) -> Response:
+    """Give the memory of a model back; one that draws keeps it."""
+    serving = scope.service(request)
+    name = serving.aliases.get(model, model)
+    if name not in serving.cards:
+        raise errors.unknown_model(model)
+    if not await run_in_threadpool(serving.studio.shelf.drop, name):
+        raise errors.model_draws(model)
+    return await get_model(request, model)
+
+
+def _memory(serving: Service, id: str) -> dict[str, Any]:
+    """How a model that is loaded on first use stands; of others nothing."""
+    name = serving.aliases.get(id, id)
+    if name not in serving.cards:
+        return {}
+    shelf = serving.studio.shelf
+    return {
+        "loaded": name in shelf.loaded(),
+        "drawing": shelf.is_drawing(name),
+        "bytes": serving.cards[name].n_bytes,
+    }
 
 
 async def moderate(request: Request) -> Response:
