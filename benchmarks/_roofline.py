@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from limner.engines.transformer.export import (
+from limner.engines.transformer.backends.modules import (
     LaterGraph,
     PixelsGraph,
     StepGraph,
@@ -120,7 +120,7 @@ def count(config: dict[str, Any], sampling: SamplingConfig, n_text: int) -> dict
         with torch.no_grad():
             text = torch.zeros(rows, n_text, dtype=torch.long)
             with found["text"]:
-                memory, mask, _ = TextGraph(bundle)(text)
+                memory, mask, _ = TextGraph(bundle.transformer)(text)
             with found["steps"]:
                 _count_steps(bundle, sampling, memory, mask)
             n_cells, n_groups = (
@@ -128,10 +128,12 @@ def count(config: dict[str, Any], sampling: SamplingConfig, n_text: int) -> dict
                 bundle.config.transformer.n_groups,
             )
             with found["pixels"]:
-                picture = PixelsGraph(bundle)(torch.zeros(1, n_cells, n_groups, dtype=torch.long))
+                picture = PixelsGraph(bundle.image_tokenizer)(
+                    torch.zeros(1, n_cells, n_groups, dtype=torch.long)
+                )
             with found["upscalers"]:
                 for index in range(len(bundle.upscalers)):
-                    picture = UpscaleGraph(bundle, index)(picture)
+                    picture = UpscaleGraph(bundle.upscalers, index)(picture)
     return found
 
 
@@ -141,7 +143,7 @@ def _count_steps(bundle: Bundle, sampling: SamplingConfig, memory: Tensor, mask:
     layers, d_head = config.n_content_layers, config.d // config.n_heads
     past, now = 0, 1
     for asked in step_sizes(config.n_cells, sampling.n_steps):
-        hidden, _, _ = StepGraph(bundle)(
+        hidden, _, _ = StepGraph(bundle.transformer)(
             memory,
             mask,
             torch.zeros(rows, layers + 1, 2, config.n_heads, past, d_head),
@@ -151,5 +153,7 @@ def _count_steps(bundle: Bundle, sampling: SamplingConfig, memory: Tensor, mask:
             torch.ones(layers, now, past + now, dtype=torch.bool),
         )
         for group in range(1, config.n_groups):
-            LaterGraph(bundle)(hidden, torch.zeros(rows, asked, group, dtype=torch.long))
+            LaterGraph(bundle.transformer)(
+                hidden, torch.zeros(rows, asked, group, dtype=torch.long)
+            )
         past, now = past + now, asked

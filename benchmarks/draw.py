@@ -53,13 +53,13 @@ class Stopwatch:
     """An engine whose time is taken, by part."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        from limner.engines.transformer.engine import OnnxEngine
+        from limner.engines.transformer.engine import TransformerEngine
 
-        self.engine = OnnxEngine(folder, threads)
+        self.engine = TransformerEngine.load(folder, threads)
         self.in_graphs = dict.fromkeys(PARTS, 0.0)
-        self.medium = dict(self.engine.network.config["sampling"]["medium"])
-        self._run = self.engine.network.run
-        self.engine.network.run = self._timed_run  # type: ignore[method-assign]
+        self.medium = dict(self.engine.backend.config["sampling"]["medium"])
+        self._run = self.engine.backend.run
+        self.engine.backend.run = self._timed_run  # type: ignore[method-assign]
 
     def _timed_run(self, graph: str, **inputs: Any) -> Any:
         start = time.perf_counter()
@@ -72,7 +72,7 @@ class Stopwatch:
     def set_steps(self, n_steps: int | None) -> None:
         """Draw medium pictures in so many steps; None: as the weights say."""
         changes = {} if n_steps is None else {"n_steps": n_steps}
-        self.engine.network.config["sampling"]["medium"] = self.medium | changes
+        self.engine.backend.config["sampling"]["medium"] = self.medium | changes
 
     def draw(self, size: str, quality: str, seed: int) -> dict[str, float]:
         """Draw one picture; its seconds by part and in all."""
@@ -175,9 +175,11 @@ def roofline(watch: Stopwatch, warm: Warm, options: argparse.Namespace) -> Row:
     """The parts of a medium picture of 1024 pixels beside their least time."""
     import _roofline
 
+    from limner.engines.transformer import backend
+
     machine = _roofline.measure_machine(options.threads, turns=3 if options.quick else 15)
-    config = watch.engine.network.config["model"]
-    n_text = min(watch.engine.count_tokens(PROMPT), watch.engine.network.max_text)
+    config = watch.engine.backend.config["model"]
+    n_text = min(watch.engine.count_tokens(PROMPT), backend.max_text(watch.engine.backend))
     work = _roofline.count(config, watch.engine.sampling("medium"), n_text)
     seconds = warm.median(SIZES[-1], "medium")
     rows = {

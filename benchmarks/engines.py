@@ -44,7 +44,7 @@ from limner.server.transport.configuration import uvicorn_config
 from limner.settings import Settings
 from limner.studio import Studio
 
-ENGINES = ("testcard", "onnx")
+ENGINES = ("testcard", "transformer")
 WAYS = ("studio", "card", "apart")
 
 Draw = Callable[[ImageRequest], object]
@@ -151,10 +151,10 @@ def _measured(ways: dict[str, Draw], request: ImageRequest, n: int) -> dict[str,
 
 
 def _print(name: str, figures: dict[str, Any]) -> None:
-    print(f"{name:9} bare {figures['bare_ms']:9.1f}")
+    print(f"{name:11} bare {figures['bare_ms']:9.1f}")
     for way, found in figures.items():
         if isinstance(found, dict):
-            print(f"{'':9} {way:8} {found['over_ms']:+9.1f}  {found['share']:+7.1%}")
+            print(f"{'':11} {way:8} {found['over_ms']:+9.1f}  {found['share']:+7.1%}")
     sys.stdout.flush()
 
 

@@ -36,7 +36,9 @@ from limner import settings
 from limner.arrays import Pixels
 from limner.data.emoji import art
 from limner.engines.base import Picture
-from limner.engines.transformer import engine, postprocess
+from limner.engines.transformer import job
+from limner.engines.transformer.engine import TransformerEngine
+from limner.engines.transformer.pixels import postprocess
 from limner.errors import LimnerError
 from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.metrics import estimate, psnr
@@ -62,11 +64,11 @@ class Finisher:
     """Draws codes once, and finishes them at any size and in both ways."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self.engine = engine.OnnxEngine(folder, threads)
+        self.engine = TransformerEngine.load(folder, threads)
         self._codes: Any = None
-        engine.picture = self._record  # type: ignore[assignment]
+        job.picture = self._record  # type: ignore[assignment]
 
-    def _record(self, network: Any, codes: Any, canvas: Canvas, n: int, **how: Any) -> Pixels:
+    def _record(self, backend: Any, codes: Any, canvas: Canvas, n: int, **how: Any) -> Pixels:
         self._codes = codes
         return np.zeros((canvas.size.height, canvas.size.width, 4), np.uint8)
 
@@ -78,10 +80,10 @@ class Finisher:
 
     def finish(self, codes: Any, px: int, is_flat: bool) -> tuple[Pixels, float, float]:
         """The picture, seconds of the processor, seconds on the wall."""
-        canvas = Canvas(Size(px, px), self.engine.network.shape.grid)
+        canvas = Canvas(Size(px, px), self.engine.backend.shape.grid)
         worked, waited = time.process_time(), time.perf_counter()
         n_passes = 1 if px <= 384 else 2
-        found = postprocess.picture(self.engine.network, codes, canvas, n_passes, is_flat=is_flat)
+        found = postprocess.picture(self.engine.backend, codes, canvas, n_passes, is_flat=is_flat)
         return found, time.process_time() - worked, time.perf_counter() - waited
 
 

@@ -19,8 +19,8 @@ from benchmarks import _planner_rules
 from limner.data import stories
 from limner.data.emoji.concepts import load_concepts
 from limner.data.sentences import INVERSES
-from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.onnx_planner import OnnxPlanner
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
+from limner.engines.transformer.scenes.planner import LayoutPlanner
 from limner.planning.layout import Box
 from limner.planning.placing import holds
 from limner.planning.plan import Reading, laid_out
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=500, help="stories a language")
     parser.add_argument("--wrong", action="store_true", help="print what is read wrong")
     options = parser.parse_args()
-    planner = OnnxPlanner(OnnxNetwork(options.weights, threads=1))
+    planner = LayoutPlanner(OnnxBackend(options.weights, threads=1))
     concepts = list(load_concepts(options.home / "data" / "npm" / "emojibase-data").values())
     readers: dict[str, Read] = {
         "planner": planner.read,
@@ -131,7 +131,7 @@ def _show(prompts: Sequence[str], readings: Sequence[Reading], truths: Sequence[
             print(f"    {prompt}\n      {said} {reading.relations} {reading.ground!r}")
 
 
-def _time(planner: OnnxPlanner, prompts: Sequence[str]) -> None:
+def _time(planner: LayoutPlanner, prompts: Sequence[str]) -> None:
     planner.plan(prompts[0], 24, 24, 0)
     took = []
     for prompt in prompts:

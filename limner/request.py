@@ -1,4 +1,4 @@
-"""What is asked of limner: one frozen, checked value that every layer passes on unchanged."""
+"""The request: one frozen, checked value that every layer passes on unchanged."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ Quality = Literal["low", "medium", "high"]
 Background = Literal["auto", "transparent", "opaque"]
 Format = Literal["png", "jpeg", "webp"]  # of picture files
 Complexity = Literal["low", "medium", "high"]  # of an SVG document
-FileFormat = Format | Literal["svg"]  # of what can be saved
+FileFormat = Format | Literal["gif", "svg"]  # of what can be saved
 
 QUALITIES: tuple[str, ...] = get_args(Quality)
 BACKGROUNDS: tuple[str, ...] = get_args(Background)
 FORMATS: tuple[str, ...] = get_args(Format)
+FILE_FORMATS: tuple[str, ...] = (*FORMATS, "gif", "svg")
 COMPLEXITIES: tuple[str, ...] = get_args(Complexity)
 
 MAX_PROMPT_CHARS = 32_000
@@ -32,6 +33,10 @@ MAX_PICTURES = 10
 MAX_PREVIEWS = 3
 MAX_BEST_OF = 16
 MAX_SEED = 2**63 - 1  # the largest integer that SQLite and PostgreSQL both store
+
+MIN_FRAMES, MAX_FRAMES = 2, 16
+MAX_FRAME_MS = 2**31 - 1
+MAX_GIF_PIXELS = 2_000_000  # of each frame
 
 SIDE_STEP = 16  # by the standard rule, sides are multiples of it
 MIN_SIDE = 64
@@ -388,3 +393,33 @@ def _check_size(size: object) -> None:
 
 def _kind(value: object) -> str:
     return type(value).__name__
+
+
+_FILE_OPTIONS = (
+    OptionSpec("compression", "integer", "Quality of JPEG and WebP.", 0, 100),
+    OptionSpec("complexity", "choice", "Colours and paths of SVG.", choices=COMPLEXITIES),
+    OptionSpec("frame_count", "integer", "Frames of a GIF.", MIN_FRAMES, MAX_FRAMES),
+    OptionSpec("frame_duration_ms", "integer", "Time of each frame.", 1, MAX_FRAME_MS),
+)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a picture is written as a file; what its format does not know is not used.
+
+    Wrong values raise InvalidRequest naming the field.
+    """
+
+    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    complexity: Complexity = "medium"  # of SVG: how many colours and paths at most
+    frame_count: int = 9  # of GIF, MIN_FRAMES to MAX_FRAMES
+    frame_duration_ms: int = 200  # of GIF, 1 or more; what it cannot say is shortened
+
+    def __post_init__(self) -> None:
+        for spec in _FILE_OPTIONS:
+            value = getattr(self, spec.name)
+            if value is not None:
+                spec.check(value)
+
+
+DEFAULT_OPTIONS = FileOptions()

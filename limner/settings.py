@@ -22,6 +22,7 @@ from limner.errors import SettingsError
 PREFIX = "LIMNER_"
 FILE = "limner.toml"
 DEFAULT = "default"
+EARLIER_ENGINES = {"onnx": "transformer"}  # earlier names of engines, which version 0.2 drops
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def _read_text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError
     return value
+
+
+def _read_engine(value: Any) -> str:
+    name = _read_text(value)
+    return EARLIER_ENGINES.get(name, name)
 
 
 def _whole_number(low: int, high: int) -> Kind:
@@ -146,6 +152,7 @@ def _read_pem(value: Any) -> str:
 
 TEXT = Kind(_read_text, "some text")
 MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
+ENGINE = Kind(_read_engine, "some text")
 PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
 PEM = Kind(_read_pem, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
@@ -182,7 +189,20 @@ class Settings:
         default=Path("~/.limner"), metadata=_about(FOLDER, "folder for everything limner writes")
     )
     engine: str = field(
-        default="onnx", metadata=_about(TEXT, "engine that draws when none is named")
+        default="transformer", metadata=_about(ENGINE, "engine that draws when none is named")
+    )
+    backend: str = field(
+        default="auto",
+        metadata=_about(
+            _choice("auto", "onnx", "torch"),
+            "what runs the transformer's networks; torch needs limner[train]",
+        ),
+    )
+    device: str = field(
+        default="auto",
+        metadata=_about(
+            _choice("auto", "cpu", "cuda"), "where torch runs; auto: an NVIDIA GPU if it finds one"
+        ),
     )
     apart: bool = field(
         default=False,

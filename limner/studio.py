@@ -1,4 +1,4 @@
-"""The one door to drawing: command line, server, agent tools and Python all come through here."""
+"""The entry point to drawing for the command line, the server, the agent tools and Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from limner.engines.on_first_use import OnFirstUse
 from limner.engines.registry import BUILT_IN, load
 from limner.engines.shelf import Shelf
 from limner.errors import EngineError
-from limner.imaging.label import LabelPolicy, label_of, policy_of
+from limner.imaging.label import LabelPolicy, label_of
+from limner.imaging.label_policy import policy_of
 from limner.options import Options, Value
 from limner.request import (
     SIZES,
@@ -66,6 +67,7 @@ class Studio:
         The name of a card is that of an engine, which loads its model when it draws.
         """
         name = name or self.settings.engine
+        name = settings_module.EARLIER_ENGINES.get(name, name)
         with self._lock:
             if name not in self._engines:
                 self._engines[name] = self._made(name)
@@ -197,7 +199,7 @@ def generate(
     """Draw `n` pictures of `prompt` and return them.
 
     The same seed gives the same pictures; without one a random seed is taken, which each
-    picture then carries. `engine` is the one of the settings ("onnx") unless named. Of `best_of`
+    picture then carries. `engine` is the one of the settings unless named. Of `best_of`
     drawings for each picture, by default as many as the quality says, the one with the best score
     is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
     engine declares (`limner models NAME` lists them). With `mark`, files show "AI" in a corner.

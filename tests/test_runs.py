@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from limner.engines.base import Picture
-from limner.engines.transformer.layout_backend import OnnxLayoutNetwork
-from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
 from limner.request import ImageRequest, Size
 
 ROOT = Path(__file__).parents[1]
@@ -57,10 +56,12 @@ def test_the_shell_can_read_it(script: Path) -> None:
 
 
 def _drawn(weights: Path) -> Picture:
-    from limner.engines.transformer.engine import OnnxEngine
+    from limner.engines.transformer.engine import TransformerEngine
 
     request = ImageRequest("a red circle", size=Size(256, 256), quality="low", seed=1)
-    [picture] = [e for e in OnnxEngine(weights).generate(request) if isinstance(e, Picture)]
+    [picture] = [
+        e for e in TransformerEngine.load(weights).generate(request) if isinstance(e, Picture)
+    ]
     return picture
 
 
@@ -95,7 +96,9 @@ def test_layouts_are_learned_from_weights_that_draw(tiny_weights: Path, tmp_path
     script = ROOT / "runs" / "cpu_nano_192.sh"
     _bash(script, OUT=str(out), FROM=str(tiny_weights), NAME="boxes", LAYOUTS="tiny-layouts")
     assert json.loads((out / "config.json").read_text(encoding="utf-8"))["name"] == "boxes"
-    assert OnnxLayoutNetwork(OnnxNetwork(out, threads=1)).shape.side == 4
+    layouts = OnnxBackend(out, threads=1).layouts
+    assert layouts is not None
+    assert layouts.shape.side == 4
 
 
 def _packed(folder: Path) -> Path:

@@ -45,7 +45,7 @@ def test_the_highest_place_that_gives_a_value_wins(
         "home file": str(home / "limner.toml"),
         None: "default",
     }[winner]
-    assert loaded.engine == (f"from {winner}" if winner else "onnx")
+    assert loaded.engine == (f"from {winner}" if winner else "transformer")
     assert loaded.origins["engine"] == origin
     assert loaded.origins["weights"] == "default"
 
@@ -61,14 +61,14 @@ def test_files_are_merged_key_by_key(tmp_path: Path) -> None:
 
 def test_defaults_without_any_source(tmp_path: Path) -> None:
     loaded = settings.load(environ={"HOME": str(tmp_path)}, folder=tmp_path)
-    assert (loaded.engine, loaded.threads, loaded.weights) == ("onnx", 0, "nano")
+    assert (loaded.engine, loaded.threads, loaded.weights) == ("transformer", 0, "nano")
     assert loaded.home == Path.home() / ".limner"
     assert set(loaded.origins.values()) == {"default"}
 
 
 def test_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     environ = {"LIMNER_HOME": str(tmp_path), "LIMNER_ENGINE": ""}
-    assert settings.load(environ=environ, folder=tmp_path).engine == "onnx"
+    assert settings.load(environ=environ, folder=tmp_path).engine == "transformer"
 
 
 def _threads(value: str) -> int:
@@ -243,3 +243,11 @@ def test_store_is_a_folder_or_a_bucket(tmp_path: Path, store: str) -> None:
     assert "hidden" not in str(caught.value)
     environ["LIMNER_STORE"] = "/srv/pictures/"
     assert settings.load(environ=environ, folder=tmp_path).store == "/srv/pictures"
+
+
+def test_the_earlier_name_of_the_engine_still_means_it(tmp_path: Path) -> None:
+    from_variable = settings.load(environ={"LIMNER_ENGINE": "onnx"}, folder=tmp_path)
+    from_flag = settings.load({"engine": "onnx"}, environ={}, folder=tmp_path)
+    (tmp_path / "limner.toml").write_text("engine = 'onnx'")
+    from_file = settings.load(environ={}, folder=tmp_path)
+    assert {s.engine for s in (from_variable, from_flag, from_file)} == {"transformer"}

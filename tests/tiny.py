@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from limner.engines.transformer.export import export
+from limner.engines.transformer.export.folder import export
 from limner.model.bundle import Bundle, BundleConfig
 from limner.storage.checkpoints import quantised, weights
 from limner.text.text_tokenizer import TextTokenizer

@@ -132,7 +132,7 @@ def _weights(settings: Settings) -> str:
     """Weights."""
     from limner.storage.checkpoints import weights
 
-    if settings.engine != "onnx":
+    if settings.engine != "transformer":
         return f"engine {settings.engine} has none"
     checkpoint = weights.read(weights.find(settings.weights))  # compares every hash
     return f"{settings.weights}, {checkpoint.n_bytes / 1e6:.1f} MB, undamaged"

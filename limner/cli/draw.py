@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from limner.cli import drawing
+from limner.cli.drawing import Output
 from limner.cli.output import slug
 from limner.errors import InvalidRequest
 from limner.request import (
@@ -28,11 +29,7 @@ def draw(
     prompt: str,
     rest: tuple[str, ...],
     size: str | None,
-    output: str | None,
-    engine: str | None,
-    show: bool,
-    engine_options: tuple[str, ...],
-    **how: Any,  # the other fields of ImageRequest, which checks them and says what it takes
+    **how: Any,  # the other options; ImageRequest checks its fields and says what it takes
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
     if rest:
@@ -41,7 +38,8 @@ def draw(
             param="prompt",
             hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
         )
-    drawing.run(ImageRequest(prompt, **how), size, output, engine, show, engine_options)
+    output = Output.taken(how)
+    drawing.run(ImageRequest(prompt, **how), size, output)
 
 
 @click.command()
@@ -59,10 +57,6 @@ def edit(
     prompt: str,
     mask: str | None,
     size: str | None,
-    output: str | None,
-    engine: str | None,
-    show: bool,
-    engine_options: tuple[str, ...],
     **how: Any,
 ) -> None:
     """Change the picture IMAGE by PROMPT and print the path of each result.
@@ -70,24 +64,16 @@ def edit(
     Without a mask and without transparency in IMAGE, all of it is drawn anew in its layout.
     """
     source = edit_of(image, mask)
-    request = ImageRequest(prompt, source=source, **how)
-    drawing.run(request, size, output, engine, show, engine_options)
+    output = Output.taken(how)
+    drawing.run(ImageRequest(prompt, source=source, **how), size, output)
 
 
 @click.command()
 @click.argument("image")
 @drawing.options(size=_SIZE)
-def vary(
-    image: str,
-    size: str | None,
-    output: str | None,
-    engine: str | None,
-    show: bool,
-    engine_options: tuple[str, ...],
-    **how: Any,
-) -> None:
+def vary(image: str, size: str | None, **how: Any) -> None:
     """Draw pictures like IMAGE, without a prompt, and print the path of each."""
     source = variation_of(image)
+    output = Output.taken(how)
     request = ImageRequest("", source=source, **how)
-    name = f"{slug(Path(image).stem)}-variation"
-    drawing.run(request, size, output, engine, show, engine_options, name)
+    drawing.run(request, size, output, name=f"{slug(Path(image).stem)}-variation")

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -15,12 +15,20 @@ from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
 from limner.engines.base import Picture
+from limner.engines.drawing_formats import check_format
 from limner.errors import InvalidRequest
 from limner.options import OptionSpec
 from limner.request import (
+    COMPLEXITIES,
+    DEFAULT_OPTIONS,
     DRAW_OPTIONS,
+    FILE_FORMATS,
+    MAX_FRAMES,
+    MIN_FRAMES,
     SIDE_STEP,
     SIZES,
+    FileFormat,
+    FileOptions,
     ImageRequest,
     Size,
 )
@@ -47,8 +55,36 @@ def options(size: str) -> Callable[[Any], Any]:
             "-o",
             "--output",
             metavar="PATH",
-            help="A .png, .jpg, .webp or .svg file, overwritten if it exists; or a folder.  "
-            "[default: a new file here, with a name that tells what it is]",
+            help="A .png, .jpg, .webp, .gif or .svg file, overwritten if it exists; a folder; or "
+            "- for the standard output.  [default: a new file here, with a name that tells what "
+            "it is]",
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(FILE_FORMATS),
+            help="Of files that you do not name.  [default: png]",
+        ),
+        click.option(
+            "--complexity",
+            type=click.Choice(COMPLEXITIES),
+            default=DEFAULT_OPTIONS.complexity,
+            show_default=True,
+            help="Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+        ),
+        click.option(
+            "--frames",
+            type=int,
+            default=DEFAULT_OPTIONS.frame_count,
+            show_default=True,
+            help=f"How many frames a GIF has, {MIN_FRAMES} to {MAX_FRAMES}.",
+        ),
+        click.option(
+            "--frame-duration",
+            type=int,
+            metavar="MS",
+            default=DEFAULT_OPTIONS.frame_duration_ms,
+            show_default=True,
+            help="How long each frame of a GIF is shown, in milliseconds.",
         ),
         click.option("--engine", metavar="NAME", help="One of those that `limner models` lists."),
         click.option("--show", is_flag=True, help="Show the pictures in the terminal too."),
@@ -95,15 +131,30 @@ def given_options(pairs: tuple[str, ...]) -> dict[str, str]:
     return given
 
 
-def run(
-    request: ImageRequest,
-    size: str | None,
-    output: str | None,
-    engine: str | None,
-    show: bool,
-    engine_options: tuple[str, ...] = (),
-    name: str | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Output:
+    """Where pictures go, as what, and what draws them."""
+
+    output: str | None
+    format: FileFormat | None
+    files: FileOptions
+    engine: str | None
+    engine_options: tuple[str, ...]
+    show: bool
+
+    @classmethod
+    def taken(cls, values: dict[str, Any]) -> Output:
+        """The options of `options` that are no fields of ImageRequest, taken out of `values`."""
+        files = FileOptions(
+            complexity=values.pop("complexity"),
+            frame_count=values.pop("frames"),
+            frame_duration_ms=values.pop("frame_duration"),
+        )
+        names = ("output", "format", "engine", "engine_options", "show")
+        return cls(files=files, **{name: values.pop(name) for name in names})
+
+
+def run(request: ImageRequest, size: str | None, output: Output, name: str | None = None) -> None:
     """Draw `request` and print the path of each picture; `name` is for files without another.
 
     `size` is what was asked for; without one, the engine's own takes the place of the request's.
@@ -111,23 +162,31 @@ def run(
     started_s = time.monotonic()
     request = replace(request, size=Size.parse(size)) if size else request
     request = request.with_seed()
-    targets = plan(output, request, name or slug(request.prompt))
-    studio = Studio(settings.load({"engine": engine}))
+    targets = plan(output.output, request, name or slug(request.prompt), output.format)
+    if output.show and targets[0].is_stdout:
+        raise InvalidRequest(
+            "The picture and what --show prints would both go to the standard output",
+            param="show",
+            hint="leave out --show, or name a file",
+        )
+    studio = Studio(settings.load({"engine": output.engine}))
     with closing(studio), progress.reporter() as report:
         request = request if size else studio.sized(request)
-        if engine_options:
+        if output.engine_options:
             loaded = studio.engine()
-            given = given_options(engine_options)
+            given = given_options(output.engine_options)
             options = loaded.capabilities.read_options(given, loaded.name)
             request = replace(request, options=options)
+        check_format(studio.engine(), request, targets[0].format)
         for event in studio.draw(request):
             if isinstance(event, Picture):
-                written = targets[event.index].write(event)
+                written = targets[event.index].write(event, output.files)
                 with report.paused():
-                    click.echo(os.fsencode(written))
+                    if written:
+                        click.echo(os.fsencode(written))
                     if event.revised_prompt:
                         click.echo(f"drawn from: {event.revised_prompt}", err=True)
-                    if show:
+                    if output.show:
                         _show(event)
             else:
                 report.event(event)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
 from limner.engines.base import Picture
 from limner.errors import InvalidRequest, OutputError
-from limner.request import FileFormat, ImageRequest
+from limner.request import DEFAULT_OPTIONS, FileFormat, FileOptions, ImageRequest
 from limner.storage import files
 
 # With seed, numbers and ending a name stays below the 255 bytes that file systems take.
 MAX_SLUG_BYTES = 100
+STDOUT = "-"
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,17 @@ class OutputFile:
     path: Path
     format: FileFormat
     named: bool  # by the user, and so overwritten; a name of ours gives way to what is there
+    is_stdout: bool = False  # the standard output, in place of a file
 
-    def write(self, picture: Picture) -> Path:
-        """Write `picture` whole or not at all; returns its path."""
-        return self.put(picture.encode(self.format))
+    def write(self, picture: Picture, options: FileOptions = DEFAULT_OPTIONS) -> Path | None:
+        """Write `picture` whole or not at all; returns its path, if it has one."""
+        return self.put(picture.encode(self.format, options))
 
-    def put(self, data: bytes) -> Path:
-        """Write the bytes of a file whole or not at all; returns its path."""
+    def put(self, data: bytes) -> Path | None:
+        """Write the bytes of a file whole or not at all; returns its path, if it has one."""
+        if self.is_stdout:
+            files.write_stdout(data)
+            return None
         if self.named:
             files.write_whole(self.path, data)
             return self.path
@@ -45,18 +51,29 @@ class OutputFile:
             path = self.path.with_stem(f"{self.path.stem}_{counter}")
 
 
-def plan(output: str | None, request: ImageRequest, name: str) -> list[OutputFile]:
-    """a file for each picture of `request`, whose seed is set, by its index.
+def plan(
+    output: str | None, request: ImageRequest, name: str, format: FileFormat | None = None
+) -> list[OutputFile]:
+    """A target for each picture of `request`, whose seed is set, by its index.
 
-    `output` is a file, a folder, or None for the current folder; `name` begins the names of files
-    in a folder. Raises OutputError if one of
-    them could not be written, and InvalidRequest if it could not hold what is asked for.
+    `output` is a file, a folder, "-" for the standard output, or None for the current folder;
+    `name` begins the names of files in a folder. `format` is for where the name of a file does
+    not say it, PNG by default. Raises OutputError if one of them could not be written, and
+    InvalidRequest if it could not hold what is asked for.
     """
     path = Path(output or "")
-    if output is None or path.is_dir() or output.endswith(("/", os.sep)):
-        targets = _in_folder(path, request, name)
+    if output == STDOUT:
+        targets = [stdout(format or "png")]
+        if request.n > 1:
+            raise InvalidRequest(
+                f"The standard output takes one picture, and n is {request.n}",
+                param="n",
+                hint="name a file or a folder",
+            )
+    elif output is None or path.is_dir() or output.endswith(("/", os.sep)):
+        targets = _in_folder(path, request, name, format or "png")
     else:
-        targets = _as_named(path, request)
+        targets = _as_named(path, request, format)
     if request.background == "transparent" and targets[0].format == "jpeg":
         raise InvalidRequest(
             f"A JPEG cannot be transparent: {output}",
@@ -64,8 +81,19 @@ def plan(output: str | None, request: ImageRequest, name: str) -> list[OutputFil
             hint="name a .png, .webp or .svg file, or leave out --background",
         )
     for target in targets:
-        files.check_writable(target.path)
+        if not target.is_stdout:
+            files.check_writable(target.path)
     return targets
+
+
+def stdout(format: FileFormat) -> OutputFile:
+    """The standard output; an OutputError if it is a terminal, which cannot show a file."""
+    if sys.stdout.isatty():
+        raise OutputError(
+            "The standard output is a terminal, which would show the bytes of the file",
+            hint="send it to a file or a program: limner … -o - > FILE",
+        )
+    return OutputFile(Path(STDOUT), format, named=True, is_stdout=True)
 
 
 def slug(prompt: str) -> str:
@@ -75,17 +103,25 @@ def slug(prompt: str) -> str:
     return short.rstrip("-") or "picture"
 
 
-def _in_folder(folder: Path, request: ImageRequest, name: str) -> list[OutputFile]:
+def _in_folder(
+    folder: Path, request: ImageRequest, name: str, format: FileFormat
+) -> list[OutputFile]:
     if not folder.is_dir():
         raise OutputError(f"There is no folder {folder}", hint=f"make it first: mkdir -p {folder}")
-    path = folder / f"{name}-{request.seed}.png"
-    return [OutputFile(path, "png", named=False) for path in _numbered(path, request.n)]
+    path = folder / f"{name}-{request.seed}{files.ending(format)}"
+    return [OutputFile(path, format, named=False) for path in _numbered(path, request.n)]
 
 
-def _as_named(path: Path, request: ImageRequest) -> list[OutputFile]:
+def _as_named(path: Path, request: ImageRequest, asked: FileFormat | None) -> list[OutputFile]:
     if path.exists() and not path.is_file():  # /dev/null, a pipe: all pictures go into it
-        return [OutputFile(path, "png", named=True)] * request.n
+        return [OutputFile(path, asked or "png", named=True)] * request.n
     format = files.format_from_path(path)
+    if asked not in (None, format):
+        raise InvalidRequest(
+            f"{path} is the name of another format than {asked}",
+            param="format",
+            hint="leave out --format, or name a file that ends in " + files.ending(asked),
+        )
     return [OutputFile(path, format, named=True) for path in _numbered(path, request.n)]
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 import click
 
 from limner import settings
-from limner.cli.output import OutputFile
+from limner.cli.output import STDOUT, OutputFile, stdout
 from limner.errors import OutputError
 from limner.request import COMPLEXITIES, Complexity
 from limner.storage import files
-
-_MUCH = 0.25  # share of a picture that is lost; above it people are told
 
 
 @click.command()
@@ -23,7 +21,8 @@ _MUCH = 0.25  # share of a picture that is lost; above it people are told
     "-o",
     "--output",
     metavar="PATH",
-    help="An .svg file, overwritten if it exists.  [default: a new file here, named as IMAGE]",
+    help="An .svg file, overwritten if it exists; or - for the standard output.  [default: a new "
+    "file here, named as IMAGE]",
 )
 @click.option(
     "--complexity",
@@ -42,14 +41,15 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     from limner.finish import svg  # numpy and Pillow, which --help does not need
     from limner.imaging import decode_upload
     from limner.imaging.check import label_of_file
-    from limner.imaging.label import policy_of
+    from limner.imaging.label_policy import policy_of
 
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
     # A drawing of limner's stays one.
     label = label_of_file(image, policy_of(settings.load()))
     written = target.put(label.attach(found.data) if label else found.data)
-    click.echo(os.fsencode(written))
-    if found.lost > _MUCH:
+    if written:
+        click.echo(os.fsencode(written))
+    if found.lost > svg.MUCH_LOST:
         click.echo(
             f"notice: {found.lost:.0%} of the picture is finer than areas of even colour, as in a "
             "photograph; that is lost",
@@ -62,6 +62,8 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
 
 
 def _target(image: str, output: str | None) -> OutputFile:
+    if output == STDOUT:
+        return stdout("svg")
     path = Path(output) if output else Path(f"{Path(image).stem}.svg")
     if files.format_from_path(path) != "svg":
         raise OutputError(f"{path} cannot hold an SVG document", hint="name an .svg file")

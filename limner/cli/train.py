@@ -154,7 +154,7 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
     """
     _, stages, presets, _ = _training()
     from limner import __version__
-    from limner.engines.transformer.export import export as write
+    from limner.engines.transformer.export.folder import export as write
 
     folder = run_folder(settings.load({"home": home}).home, run)
     bundle, tokenizer = stages.load_bundle(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.options import Options
-from limner.request import Complexity, FileFormat, Format
+from limner.request import DEFAULT_OPTIONS, Complexity, FileFormat, FileOptions, Format
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     import numpy as np
@@ -50,7 +50,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture's file as another service delivered it, with whatever is written inside."""
+    """A picture file as another service delivered it, unchanged."""
 
     data: bytes = field(repr=False)
     format: Format
@@ -58,7 +58,7 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a picture took by the count of whoever drew it."""
+    """Tokens of a picture, as counted by the service that drew it."""
 
     input_text: int = 0
     input_image: int = 0
@@ -68,7 +68,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Details:
-    """What whoever drew a picture said of it beside its pixels."""
+    """What the service that drew a picture reported beside its pixels."""
 
     usage: Usage | None = None
     revised_prompt: str | None = None
@@ -127,18 +127,36 @@ class Picture:
     def svg(self, complexity: Complexity = "medium") -> str:
         """The picture as an SVG document: paths and gradients, no raster and no script.
 
+        The prompt is its title and description, which screen readers read, at every label level.
         Meant for flat art; of anything else much is lost, which `finish.svg.traced` measures.
         """
         from limner.finish import svg
 
         text = self.text()
-        title = text.get("prompt", "")
-        document = svg.trace(self.pixels, complexity, title=title, metadata=text).decode()
+        is_clear = bool((self.pixels[..., 3] < 255).any())
+        about = text | {"background": "transparent" if is_clear else "opaque"}
+        document = svg.trace(self.pixels, complexity, title=self.prompt, metadata=about).decode()
         if self.label is None:
             return document
         return self.label.attach(self.label.marked_svg(document).encode()).decode()
 
-    def encode(self, format: FileFormat) -> bytes:
+    def gif(self, frame_count: int = 9, frame_duration_ms: int = 200) -> bytes:
+        """The picture as a GIF file that moves: its lines drawn anew for each frame, looping.
+
+        Meant for flat art. GIF has 255 colours, and a pixel is clear or opaque. Raises
+        InvalidRequest for less than 2 or more than 16 frames.
+        """
+        from limner.finish import boil
+        from limner.imaging import gif
+
+        FileOptions(frame_count=frame_count, frame_duration_ms=frame_duration_ms)  # checks them
+        frames = boil.frames(self.pixels, frame_count, self.seed, self.index)
+        if self.label is None:
+            return gif.encode(frames, frame_duration_ms, self.text())
+        marked = map(self.label.marked, frames)
+        return self.label.attach(gif.encode(marked, frame_duration_ms, self.text()))
+
+    def encode(self, format: FileFormat, options: FileOptions = DEFAULT_OPTIONS) -> bytes:
         """The picture as a file: `file` if it is of this format and no mark is to be drawn.
 
         Else with `text()` and its label inside.
@@ -148,11 +166,14 @@ class Picture:
         if file := self.passed_on(format):
             return file.data
         if format == "svg":
-            return self.svg().encode()
+            return self.svg(options.complexity).encode()
+        if format == "gif":
+            return self.gif(options.frame_count, options.frame_duration_ms)
+        quality = options.compression
         if self.label is None:
-            return codec.encode(self.pixels, format, self.text())
+            return codec.encode(self.pixels, format, self.text(), quality=quality)
         pixels = self.label.marked(self.pixels)
-        return self.label.attach(codec.encode(pixels, format, self.text()))
+        return self.label.attach(codec.encode(pixels, format, self.text(), quality=quality))
 
     def passed_on(self, format: FileFormat) -> PictureFile | None:
         """`file`, if it is of `format` and nothing is to be drawn into it."""
@@ -161,7 +182,7 @@ class Picture:
         return self.file if is_whole else None
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as .png, .jpg, .webp or .svg, by the ending of `path`.
+        """Write the picture as .png, .jpg, .webp, .gif or .svg, by the ending of `path`.
 
         It is written whole or not at all. Raises OutputError when the ending is unknown or the
         file cannot be written. JPEG has no transparency, so there the picture lies on white.
@@ -184,9 +205,9 @@ Event = Progress | Preview | Notice | Picture
 
 
 class ProgressTracker:
-    """Puts together what is told of a request's pictures, in whatever order they are drawn.
+    """Merges the events of a request's pictures, in whatever order they are drawn.
 
-    A picture may be begun anew after a failure; what was told of it is not told again.
+    A picture may be restarted after a failure; events that were passed on are not repeated.
     """
 
     def __init__(self, n: int) -> None:
@@ -196,7 +217,7 @@ class ProgressTracker:
         self._told: set[Hashable] = set()
 
     def add(self, index: int, event: Event) -> Event | None:
-        """`event` of picture `index` as one of the request; None if that was told before."""
+        """`event` of picture `index` as an event of the request; None if it is a repetition."""
         if isinstance(event, Progress):
             return self._progress(index, event)
         if isinstance(event, Picture):

@@ -12,7 +12,7 @@ from limner.engines.cards import Card, check_name
 from limner.engines.registry import engines
 from limner.errors import DataError
 from limner.options import Options
-from limner.settings import Settings, checked
+from limner.settings import EARLIER_ENGINES, Settings, checked
 from limner.storage.checkpoints import weights
 
 
@@ -34,7 +34,7 @@ def card_for(
     what the engine says is wrong.
     """
     check_name(name)
-    if name in engines():
+    if name in engines() or name in EARLIER_ENGINES:
         raise DataError(f"{name} is the name of an engine", hint="take another name")
     if source.startswith(("http://", "https://")):
         card = _of_service(name, source, dialect, model, key_variable)
@@ -79,4 +79,6 @@ def _of_folder(name: str, source: str) -> Card:
             hint="a folder of limner weights has manifest.json; `limner export` writes one",
         )
     n_bytes = weights.read(folder).n_bytes
-    return Card(name, "onnx", str(folder), n_bytes, "", Capabilities(), 1, {"weights": str(folder)})
+    return Card(
+        name, "transformer", str(folder), n_bytes, "", Capabilities(), 1, {"weights": str(folder)}
+    )

@@ -1,4 +1,4 @@
-"""The engines that there are: the built-in ones, and those of installed packages.
+"""The list of engines: built-in ones, and those of installed packages.
 
 A package adds an engine by an entry point of the group `limner.engines`. Its name is the engine's;
 its object is a function that takes the Settings and returns the Engine. Listing imports none.
@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import EngineError, LimnerError, MissingExtra
+from limner.settings import EARLIER_ENGINES
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -38,10 +39,8 @@ class EngineInfo:
     package: str | None = None  # the distribution that brings it; None: limner
 
 
-def _onnx(module: Any, settings: Settings) -> Engine:
-    from limner.storage.checkpoints.weights import find
-
-    engine: Engine = module.OnnxEngine(find(settings.weights), settings.threads, settings.batch)
+def _transformer(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.build(settings)
     return engine
 
 
@@ -59,11 +58,11 @@ BUILT_IN = {
     info.name: info
     for info in (
         EngineInfo(
-            "onnx",
-            "limner's own transformer on the CPU, no network",
+            "transformer",
+            "limner's own transformer, on the CPU or a GPU, no network",
             "limner.engines.transformer.engine",
             None,
-            _onnx,
+            _transformer,
         ),
         EngineInfo(
             "testcard",
@@ -102,6 +101,7 @@ def engines() -> dict[str, EngineInfo]:
 
 def engine_info(name: str) -> EngineInfo:
     """The row of engine `name`; an unknown name is an EngineError that lists the known ones."""
+    name = EARLIER_ENGINES.get(name, name)
     if name in BUILT_IN:
         return BUILT_IN[name]
     known = engines()
@@ -111,9 +111,9 @@ def engine_info(name: str) -> EngineInfo:
 
 
 def load(name: str, settings: Settings) -> Engine:
-    """Build engine `name`; importing what it needs is paid for here and not before.
+    """Import and build engine `name`.
 
-    Raises EngineError, MissingExtra, or what the engine says is wrong.
+    Raises EngineError, MissingExtra, or another LimnerError from the engine.
     """
     info = engine_info(name)
     if info.package is not None:

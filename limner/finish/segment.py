@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from limner.arrays import Floats, Ints
+from limner.arrays import Floats, Ints, Pixels
 from limner.finish import colours, palette, regions
 from limner.finish.components import components
 from limner.finish.sheets import Sheets, sheets
 
+_LONGEST = 3  # times the shorter side, of what is taken apart; more is shrunk
+_MOST_ENLARGED = 8  # times, of a picture smaller than what is taken apart
 _MISFIT = 0.05  # root mean square of what a plane may lack, over four channels together
 
 
@@ -24,6 +27,21 @@ class Flat:
         """Areas on sheets; `clear_below` puts what is not opaque on the lowest ones, and orders
         the others by size."""
         return sheets(self.areas, self.picture, self.steep, clear_below=clear_below)
+
+
+def sampled(pixels: Pixels, side_px: int) -> Floats:
+    """Premultiplied floats (h, w, 4) of about `side_px` on the shorter side."""
+    height, width = pixels.shape[:2]
+    scale = min(side_px / min(height, width), _LONGEST * side_px / max(height, width))
+    scale = min(scale, _MOST_ENLARGED)
+    image = Image.fromarray(pixels)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale < 1:
+        image = image.resize(size, Image.Resampling.BOX)
+    elif scale > 2:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    straight = np.asarray(image, np.float32) / np.float32(255)
+    return np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], axis=-1)
 
 
 def segmented(

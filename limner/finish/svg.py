@@ -11,7 +11,6 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from limner.arrays import Floats, Ints, Pixels
 from limner.errors import InvalidRequest
@@ -19,15 +18,14 @@ from limner.finish import contours, curves
 from limner.finish.colours import Paint, is_clear, squared_errors
 from limner.finish.components import components
 from limner.finish.regions import blurred
-from limner.finish.segment import segmented
+from limner.finish.segment import Flat, sampled, segmented
 from limner.finish.sheets import Sheets
+from limner.finish.svg_text import NAMESPACE
 from limner.request import Complexity
 
-NAMESPACE = "https://limner.invalid/ns"
+MUCH_LOST = 0.25  # share of a picture's pixels; with more it is no flat art
 
 _UNIT = 2048  # of coordinates along the shorter side
-_LONGEST = 3  # times the shorter side, of what is traced; more is shrunk
-_MOST_ENLARGED = 8  # times, of a picture smaller than what is traced
 _VISIBLE = 0.12  # distance of two colours, over four channels together
 _UNDER_SIGMA, _UNDER_LEVEL = 2.5, 0.08  # how far an area goes on under what covers it
 
@@ -89,33 +87,31 @@ def traced(
         )
     detail = DETAILS[complexity]
     height, width = pixels.shape[:2]
+    flat, sheets = _taken_apart(pixels, detail)
+    body = _Body(sheets, detail.tolerance)
+    data = _document(body, width, height, title, metadata or {})
+    return Trace(data, len(body.paths), _lost(flat, sheets))
+
+
+def share_lost(pixels: Pixels, complexity: Complexity = "medium") -> float:
+    """What `traced` would say is lost of a picture, without drawing its outlines."""
+    return _lost(*_taken_apart(pixels, DETAILS[complexity]))
+
+
+def _taken_apart(pixels: Pixels, detail: Detail) -> tuple[Flat, Sheets]:
     flat = segmented(
-        _sampled(pixels, detail.side_px),
+        sampled(pixels, detail.side_px),
         detail.max_colours,
         detail.min_px,
         detail.max_paths,
         only_planes=True,
     )
-    sheets = flat.sheets(clear_below=True)
+    return flat, flat.sheets(clear_below=True)
+
+
+def _lost(flat: Flat, sheets: Sheets) -> float:
     error = squared_errors(sheets.paint.planes, flat.areas, flat.picture)
-    body = _Body(sheets, detail.tolerance)
-    data = _document(body, width, height, title, metadata or {})
-    return Trace(data, len(body.paths), float((error > _VISIBLE**2).mean()))
-
-
-def _sampled(pixels: Pixels, side_px: int) -> Floats:
-    """Premultiplied floats (h, w, 4) of about `side_px` on the shorter side."""
-    height, width = pixels.shape[:2]
-    scale = min(side_px / min(height, width), _LONGEST * side_px / max(height, width))
-    scale = min(scale, _MOST_ENLARGED)
-    image = Image.fromarray(pixels)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    if scale < 1:
-        image = image.resize(size, Image.Resampling.BOX)
-    elif scale > 2:
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    straight = np.asarray(image, np.float32) / np.float32(255)
-    return np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], axis=-1)
+    return float((error > _VISIBLE**2).mean())
 
 
 class _Body:
@@ -271,7 +267,8 @@ _NO_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def _text(value: str) -> str:
-    return escape(_NO_CHARACTER.sub("\ufffd", value))
+    # A carriage return would be read as a line feed (XML 1.0, section 2.11).
+    return escape(_NO_CHARACTER.sub("\ufffd", value), {"\r": "&#13;"})
 
 
 def _document(

@@ -210,6 +210,8 @@ def read_text(data: bytes) -> dict[str, str]:
                 image.load()  # text may follow the pixels
                 texts = cast("dict[str, Any]", getattr(image, "text", {}))
                 return {key: str(value) for key, value in texts.items() if key != _XMP}
+            if image.format == "GIF":
+                return _texts_from_json(image.info.get("comment", b""))
             comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
             return _texts_from_comment(comment)
         except _BROKEN as error:
@@ -275,8 +277,12 @@ def _json_within(text: Mapping[str, str], limit_bytes: int) -> bytes:
 def _texts_from_comment(comment: object) -> dict[str, str]:
     if not isinstance(comment, bytes) or not comment.startswith(b"ASCII\0\0\0{"):
         return {}
+    return _texts_from_json(comment[8:])
+
+
+def _texts_from_json(data: bytes) -> dict[str, str]:
     try:
-        texts = json.loads(comment[8:])
-    except ValueError:
+        texts = dict(json.loads(data))
+    except (ValueError, TypeError):
         return {}  # another program's comment, which only looks like ours
     return {str(key): str(value) for key, value in texts.items()}

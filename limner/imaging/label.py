@@ -13,15 +13,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from limner.errors import SettingsError
 from limner.imaging import containers
 from limner.request import Edit, ImageRequest
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
     from limner.arrays import Pixels
-    from limner.settings import Settings
 
 T = TypeVar("T")
 Level = Literal["off", "label", "full"]
@@ -63,26 +61,6 @@ class LabelPolicy:
     level: Level = "label"
     producer: str = "limner"
     sign: Sign | None = field(default=None, compare=False, repr=False)
-
-
-def policy_of(settings: Settings) -> LabelPolicy:
-    """What `settings` say of labels; wrong certificates are a SettingsError."""
-    sign: Sign | None = None
-    if settings.c2pa_cert:
-        from limner.imaging.c2pa_signature import Signer  # of limner[c2pa]
-
-        if settings.label == "off":
-            raise SettingsError(
-                "LIMNER_C2PA_CERT is set and LIMNER_LABEL is off: a signed manifest is a label",
-                hint="set LIMNER_LABEL=label, or leave the certificate out",
-            )
-        sign = Signer.load(settings.c2pa_cert, settings.c2pa_key)
-    elif settings.c2pa_key:
-        raise SettingsError(
-            "LIMNER_C2PA_KEY is set, and LIMNER_C2PA_CERT is not",
-            hint="a signature takes both",
-        )
-    return LabelPolicy(cast("Level", settings.label), settings.producer, sign)
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,12 @@ class Canvas:
 
     @property
     def n_cells(self) -> int:
-        """Cells of the canvas; places are counted row by row."""
+        """Cells of the canvas; their positions are counted row by row."""
         return self.rows * self.columns
 
     @cached_property
-    def places(self) -> Ints:
-        """The place of every cell, (rows, columns)."""
+    def positions(self) -> Ints:
+        """The position of every cell, (rows, columns)."""
         return np.arange(self.n_cells).reshape(self.rows, self.columns)
 
     def frame(self, px: int) -> Box:
@@ -75,16 +75,16 @@ class Canvas:
         return [(start, 0) if self.rows > self.columns else (0, start) for start in starts]
 
     def square(self, corner: tuple[int, int]) -> Ints:
-        """Places of the square at `corner`, row-major (grid * grid,)."""
+        """Positions of the square at `corner`, row-major (grid * grid,)."""
         row, column = corner
-        return self.places[row : row + self.grid, column : column + self.grid].ravel()
+        return self.positions[row : row + self.grid, column : column + self.grid].ravel()
 
 
 @dataclass(frozen=True)
 class Window:
     """A square to draw in one go, once those before it are drawn."""
 
-    places: Ints  # (n_cells,) on the canvas, row-major
+    positions: Ints  # (n_cells,) on the canvas, row-major
     hidden: Bools  # (n_cells,), True where a cell is still to be drawn
 
 
@@ -97,10 +97,10 @@ def plan(canvas: Canvas, hidden: Bools) -> list[Window]:
     squares = [canvas.square(corner) for corner in _from_the_middle(canvas, hidden)]
     left = hidden.copy()
     windows = []
-    for places in squares:
-        if left[places].any():
-            windows.append(Window(places, left[places]))
-            left[places] = False
+    for positions in squares:
+        if left[positions].any():
+            windows.append(Window(positions, left[positions]))
+            left[positions] = False
     return windows
 
 

@@ -12,11 +12,11 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import Engine
 from limner.engines.events import Details
-from limner.imaging import decode_upload
 from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
+from limner.service import output
 from limner.service.context import Service
 from limner.storage.db.database import Row
 
@@ -76,7 +76,7 @@ def _read(serving: Service, picture: Row, base: str | None) -> Drawn:
         data = serving.kept_picture(picture["file"])
     except FileNotFoundError:
         raise errors.drawn_elsewhere(picture["request_id"]) from None
-    is_transparent = bool((decode_upload.read(data).pixels[..., 3] < 255).any())
+    is_transparent = output.is_transparent(data, picture["format"])
     details = Details.from_json(picture["details"] or {})
     if base is None:
         return Drawn(data, is_transparent, None, details)

@@ -48,7 +48,7 @@ _TESTCARD = "testcard"  # costs nothing to have, and lets people try their progr
 
 
 class Service:
-    """One server's parts. Building it loads the engine, so whatever is wrong is said at start."""
+    """The parts of one server. Building it loads the engine, so errors appear at the start."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Service:
         return any(worker.is_drawing for worker in self.workers.values())
 
     def interrupt(self) -> None:
-        """Take nothing new, and tell who waits that the server stops."""
+        """Refuse new requests, and tell waiting clients that the server stops."""
         for worker in self.workers.values():
             worker.interrupt()
 

@@ -1,4 +1,4 @@
-"""What the service refuses, and why. Each front end puts these into its own protocol."""
+"""Errors of the service. Each front end maps them to its own protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_RETRY_AFTER_S = 60  # clients ignore a longer wait
 
 
 class ServiceError(LimnerError):
-    """A request that the service does not carry out."""
+    """A request was refused."""
 
 
 class QueueFull(ServiceError):

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from limner.errors import DataError, InvalidRequest
+from limner.finish import svg_text
 from limner.imaging import codec
 from limner.options import Options
-from limner.request import Format
+from limner.request import FileFormat
 from limner.storage.blobs.names import ENDINGS, PATTERN, Names
 from limner.storage.db.adoption import adopt
 from limner.storage.db.history import FOLDER, History, Made
@@ -25,7 +26,7 @@ _FORMATS = {ending: format for format, ending in ENDINGS.items()}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: the id of its new request, or why it has none."""
+    """Result for one file: the id of its new request, or the reason why it has none."""
 
     file: str
     id: str | None
@@ -51,7 +52,7 @@ class Recovery:
         self._history, self._names = history, names
 
     def adopt_all(self, files: list[str]) -> None:
-        """Adopt `files`, and say in the log how that went."""
+        """Adopt `files`, and log the results."""
         outcomes = list(self.adopt(files))
         adopted = [one for one in outcomes if one.id]
         if adopted:
@@ -98,8 +99,13 @@ class Recovery:
 
 def _carried(file: str, data: bytes) -> _Carried:
     """What the file of a picture says of it. Raises DataError if it is not whole or not ours."""
-    height, width = codec.decode(data).shape[:2]  # all of it, so that it is known to be whole
-    text = codec.read_text(data)
+    format = _format(file)
+    if format == "svg":
+        said = svg_text.read(data)
+        width, height, text = said.width, said.height, said.text
+    else:
+        height, width = codec.decode(data).shape[:2]  # all of it, so that it is known to be whole
+        text = codec.read_text(data)
     if not text.get("Software", "").startswith("limner "):
         raise DataError("it does not say that limner drew it")
     numbers = [text.get(name, "") for name in ("seed", "index")]
@@ -108,7 +114,7 @@ def _carried(file: str, data: bytes) -> _Carried:
     seed, index = (int(number[:20]) for number in numbers)
     if seed > _MAX_SEED or index >= 1000 or not text.get("model"):
         raise DataError("what it carries of its request is not whole")
-    made = Made(index, seed, None, width, height, _format(file))
+    made = Made(index, seed, None, width, height, format)
     # Only files that were drawn with LIMNER_LABEL=full carry the prompt.
     prompt, options = text.get("prompt", ""), _options(text.get("options", "{}"))
     return _Carried(made, prompt, text["model"], options)
@@ -121,5 +127,5 @@ def _options(text: str) -> Options:
         raise DataError("the options that it carries cannot be read") from None
 
 
-def _format(file: str) -> Format:
+def _format(file: str) -> FileFormat:
     return _FORMATS[file.rpartition(".")[2]]

@@ -1,4 +1,4 @@
-"""Addresses of pictures: unguessable, signed, and good for a while, across restarts too.
+"""Addresses of pictures: unguessable, signed, and valid for a limited time, also after a restart.
 
     /v1/images/files/img-<24 letters and digits>.png?se=<unix time of its end>&sig=<signature>
 
@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from limner.errors import LimnerError
-from limner.request import Format
+from limner.request import FileFormat
 from limner.storage.blobs.names import PATTERN, Names
 from limner.storage.blobs.store import HISTORY, PASSING, Found, Part, Seen, Store
 from limner.storage.db.clock import uptime
@@ -28,11 +28,17 @@ from limner.storage.db.clock import uptime
 log = logging.getLogger("limner.server")
 
 ROUTE = "/v1/images/files/"
-MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+MEDIA_TYPES = {  # by the ending of a name
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "svg": "image/svg+xml",
+}
 
 
 class LinkGone(LimnerError):
-    """An address that is not or no longer valid."""
+    """An address with a wrong signature, or past its end."""
 
     code = "link_expired"
 
@@ -55,14 +61,14 @@ class Links:
         self._passing: deque[tuple[float, str]] = deque()  # when stored, and which, oldest first
         self._sweeping = threading.Lock()
 
-    def store(self, data: bytes, format: Format) -> str:
+    def store(self, data: bytes, format: FileFormat) -> str:
         """Store a picture for its address alone; returns its name."""
         name = self.names.make(format)
         self._store.put(f"{PASSING}/{name}", data)
         self._passing.append((self._uptime(), name))
         return name
 
-    def keep(self, data: bytes, format: Format, request_id: str, number: int) -> str:
+    def keep(self, data: bytes, format: FileFormat, request_id: str, number: int) -> str:
         """Store a picture for the history, the `number`th of its request; returns its name."""
         name = self.names.make(format, request_id, number)
         self._store.put(f"{HISTORY}/{name}", data)

@@ -1,16 +1,18 @@
-"""Drawn pictures as files: moderated, encoded, and kept in the history and the store."""
+"""Moderate and encode drawn pictures, and keep them in the history and the store."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 from limner.engines.base import Picture, Preview
 from limner.engines.events import Details, details_of
 from limner.errors import LimnerError
-from limner.imaging import codec
-from limner.request import Format
+from limner.finish import svg_text
+from limner.imaging import codec, gif
+from limner.request import FileFormat, Format
 from limner.service.context import Service
 from limner.service.queue.jobs import Job
 from limner.service.submission import Submission
@@ -19,7 +21,7 @@ from limner.storage.db import history
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A picture as a file; `name` is its name in the store, if it was stored."""
+    """An encoded picture; `name` is its name in the store, if it was stored."""
 
     data: bytes
     is_transparent: bool
@@ -67,23 +69,34 @@ def encode(submission: Submission, event: Picture | Preview) -> OutputFile:
 
     A file that came with a picture is passed on unchanged if it is of both.
     """
-    size, pixels = submission.request.size, event.pixels
-    is_sized = pixels.shape[:2] == (size.height, size.width)
-    details = details_of(event) if isinstance(event, Picture) else None
-    file = event.passed_on(submission.format) if isinstance(event, Picture) else None
-    if file is not None and is_sized:
-        return OutputFile(file.data, bool((pixels[..., 3] < 255).any()), details=details)
-    if not is_sized:  # a preview may be smaller
-        pixels = codec.resize(pixels, size.width, size.height)
-    if event.label:
-        pixels = event.label.marked(pixels)
-    text = event.text() if isinstance(event, Picture) else None
-    compression = None if submission.format == "png" else submission.compression
-    data = codec.encode(pixels, submission.format, text, quality=compression)
-    if event.label:
-        data = event.label.attach(data)
-    is_transparent = submission.format != "jpeg" and bool((pixels[..., 3] < 255).any())
-    return OutputFile(data, is_transparent, details=details)
+    size, format, options = submission.request.size, submission.format, submission.options
+    if event.pixels.shape[:2] != (size.height, size.width):  # a preview may be smaller
+        pixels = codec.resize(event.pixels, size.width, size.height)
+        if isinstance(event, Picture):
+            event = replace(event, pixels=pixels, file=None)
+        else:
+            event = replace(event, pixels=pixels)
+    details = None
+    if isinstance(event, Picture):
+        details = details_of(event)
+        data = event.encode(format, options)
+    else:  # of a stream, which has no other formats
+        pixels = event.label.marked(event.pixels) if event.label else event.pixels
+        data = codec.encode(pixels, cast("Format", format), quality=options.compression)
+        data = event.label.attach(data) if event.label else data
+    opaque = gif.HALF if format == "gif" else 255
+    is_clear = format != "jpeg" and bool((event.pixels[..., 3] < opaque).any())
+    return OutputFile(data, is_clear, details=details)
+
+
+def is_transparent(data: bytes, format: FileFormat) -> bool:
+    """Whether a file that `encode` made shows what is behind it anywhere.
+
+    Raises DataError if it is damaged.
+    """
+    if format == "svg":
+        return svg_text.read(data).text.get("background") == "transparent"
+    return bool((codec.decode(data)[..., 3] < 255).any())
 
 
 def _store(
@@ -91,7 +104,7 @@ def _store(
     record: history.Record | None,
     picture: Picture,
     data: bytes,
-    format: Format,
+    format: FileFormat,
 ) -> str:
     """Store a file, then its row if the request has one; returns the file's name."""
     started_s = time.monotonic()
@@ -112,7 +125,7 @@ def _write_row(
     picture: Picture,
     name: str,
     data: bytes,
-    format: Format,
+    format: FileFormat,
 ) -> None:
     height, width = picture.pixels.shape[:2]
     details = details_of(picture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from limner.request import Format, ImageRequest
+from limner.request import DEFAULT_OPTIONS, FileFormat, FileOptions, ImageRequest
 
 Strictness = Literal["low", "auto"]  # of moderation
 
@@ -16,8 +16,8 @@ class Submission:
 
     request: ImageRequest  # its seed is set
     engine: str
-    format: Format = "png"
-    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    format: FileFormat = "png"
+    options: FileOptions = DEFAULT_OPTIONS  # of the file
     moderation: Strictness = "auto"
     is_stream: bool = False  # its reader takes one picture after another
     parent: str | None = None  # SHA-256 of the file of the picture that it begins with
@@ -33,4 +33,15 @@ class Submission:
     @property
     def parameters(self) -> dict[str, Any]:
         """All that it takes, beside the prompt, to ask for the same pictures again."""
-        return {**self.request.parameters, "output_format": self.format}
+        return {**self.request.parameters, "output_format": self.format, **self._of_format}
+
+    @property
+    def _of_format(self) -> dict[str, Any]:
+        if self.format == "svg":
+            return {"complexity": self.options.complexity}
+        if self.format == "gif":
+            return {
+                "frame_count": self.options.frame_count,
+                "frame_duration_ms": self.options.frame_duration_ms,
+            }
+        return {}

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from anyio import to_thread
+
+from limner.engines.drawing_formats import check_format
+from limner.request import FORMATS
 from limner.service.access.auth import Holder
 from limner.service.context import Service
 from limner.service.errors import CannotResume
@@ -25,7 +29,10 @@ async def submit(
     Raises InvalidRequest for what the engine cannot draw, RateLimited, QueueFull, ShuttingDown,
     CannotResume, or DatabaseError.
     """
-    service.worker(submission).engine.check(submission.request)
+    engine = service.worker(submission).engine
+    engine.check(submission.request)
+    if submission.format not in FORMATS:
+        await to_thread.run_sync(check_format, engine, submission.request, submission.format)
     resume = _kept_for_resuming(service, submission)
     ticket = await service.limiter.admitted(holder, submission.request.n)
     try:
@@ -44,7 +51,7 @@ async def submit(
             id=id,
             key_name=holder.name,
             kind=submission.kind,
-            model=service.worker(submission).engine.model,
+            model=engine.model,
             prompt=submission.request.prompt,
             n=submission.request.n,
             parameters=submission.parameters,
@@ -82,4 +89,7 @@ def _kept_for_resuming(service: Service, submission: Submission) -> dict[str, An
             "Resuming needs the history, and this server keeps none (LIMNER_HISTORY=off).",
             "no_history",
         )
-    return {"output_compression": submission.compression, "moderation": submission.moderation}
+    return {
+        "output_compression": submission.options.compression,
+        "moderation": submission.moderation,
+    }

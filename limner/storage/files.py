@@ -7,8 +7,10 @@ import os
 import secrets
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from limner.errors import OutputError
@@ -19,6 +21,7 @@ ENDINGS: dict[str, FileFormat] = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".webp": "webp",
+    ".gif": "gif",
     ".svg": "svg",
 }
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # prompts and pictures are their owner's alone
@@ -34,6 +37,20 @@ def format_from_path(path: Path) -> FileFormat:
             f"Cannot tell the format of {path}: {said}", hint=f"use one of {', '.join(ENDINGS)}"
         )
     return ENDINGS[ending]
+
+
+def ending(format: FileFormat) -> str:
+    """The ending of file names of a format, with its dot."""
+    return next(ending for ending, known in ENDINGS.items() if known == format)
+
+
+def write_stdout(data: bytes) -> None:
+    """Write all of `data` to the standard output, past its buffer. Raises OutputError."""
+    with (
+        wrap_os_errors(Path("standard output")),
+        open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as file,
+    ):
+        _write_all(file, data)
 
 
 def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
@@ -228,6 +245,10 @@ def _put_in_place(temporary: Path, target: Path, overwrite: bool) -> None:
 
 def _write_into(target: Path, data: bytes) -> None:
     with open(target, "wb", buffering=0) as file:
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
+        _write_all(file, data)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

@@ -21,7 +21,7 @@ def test_it_writes_its_figures(tiny_weights: Path, tmp_path: Path) -> None:
     figures = json.loads(target.read_text())
     for engine, ways in (
         ("testcard", ("studio", "card", "apart")),
-        ("onnx", ("studio", "card", "apart")),
+        ("transformer", ("studio", "card", "apart")),
         ("upstream", ("upstream",)),
     ):
         assert figures[engine]["bare_ms"] > 0

@@ -52,7 +52,7 @@ def test_models_lists_engines_and_weights_and_finds_damage(
         weights.write(tmp_path / name, {"kind": "test"}, contents={"part.bin": bytes(2_500_000)})
     assert main(["models"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["engine", "onnx", "*"] in [line[:3] for line in lines]
+    assert ["engine", "transformer", "*"] in [line[:3] for line in lines]
     assert "testcard" in [line[1] for line in lines]
     assert ["weights", "good", "2.5", "MB", "undamaged"] in lines
     assert ["weights", "nano", "*", "2.5", "MB", "undamaged"] in lines

@@ -55,7 +55,7 @@ def test_well(failed: Doctor) -> None:
 
 
 def test_weights_that_ship_draw(failed: Doctor) -> None:
-    assert failed(engine="onnx") == {}
+    assert failed(engine="transformer") == {}
 
 
 def test_home_that_is_a_file(failed: Doctor, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_damaged_weights(failed: Doctor, tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     weights.write(folder, {"kind": "test"}, contents={"part.bin": bytes(100)})
     (folder / "part.bin").write_bytes(b"\1" * 100)
-    found = failed(engine="onnx", weights=str(folder))
+    found = failed(engine="transformer", weights=str(folder))
     assert set(found) == {"Weights", "Drawing"}
     assert "damaged" in found["Weights"]
 

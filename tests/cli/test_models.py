@@ -21,7 +21,7 @@ def test_a_service_is_added_listed_drawn_with_and_forgotten(run: Run, tmp_path: 
         assert run("models", "alias", "gpt-image-2", "far", **home).returncode == 0
         for line in (["models"], ["models", "list"]):
             listed = run(*line, **home).stdout
-            assert "engine   onnx *" in listed
+            assert "engine   transformer *" in listed
             assert "model    far" in listed
             assert "alias    gpt-image-2" in listed
         for line in (["models", "far"], ["models", "show", "gpt-image-2"]):

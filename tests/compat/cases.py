@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -52,6 +53,24 @@ class Drawn:
             image.load()
             # Not the pixels: at 256 px two seeds may draw a plain thing alike.
             return by, str(image.format), image.size, data
+
+
+@dataclass(frozen=True)
+class Document:
+    """One SVG document of paths, unpacked."""
+
+    side: int
+
+    def fault(self, outcome: Outcome, fetch: Fetch) -> str:
+        """See `Expected`."""
+        if "pictures" not in outcome:
+            return f"no document but {_shown(outcome)}"
+        [picture] = outcome["pictures"]
+        root = ET.fromstring(base64.b64decode(picture["b64_json"], validate=True))
+        n_paths = len(root.findall("{http://www.w3.org/2000/svg}path"))
+        found = root.get("width"), root.get("height")
+        is_right = found == (str(self.side), str(self.side)) and n_paths > 0
+        return "" if is_right else f"{root.tag} of {found} with {n_paths} paths"
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,8 @@ CASES: Mapping[str, Case] = {
     "gpt-plain": Case("`gpt-image-1`, the rest left to the server", Drawn(1, 1024, "b64_json")),
     "empty-model": Case("an empty `model`, 512x512", Drawn(1, 512, "b64_json")),
     "gpt-512": Case("`gpt-image-1` at 512x512", Drawn(1, 512, "b64_json")),
+    "svg": Case("an SVG document", Document(512)),
+    "gif": Case("a GIF of three frames", Drawn(1, 512, "b64_json", "GIF")),
     "dalle3": Case("`dall-e-3`, by address", Drawn(1, 1024)),
     "stream": Case("a stream with two previews", _stream("image_generation")),
     "async": Case("two requests at a time, asynchronously", _TWO),
@@ -158,6 +179,7 @@ CASES: Mapping[str, Case] = {
     "unknown-model": Case("an unknown model", Refused("model_not_found", "does not exist")),
     "edit": Case("an edit"),
     "edit-mask": Case("an edit with a mask"),
+    "edit-markup": Case("an edit with a markup", Drawn(1, 1024, "b64_json")),
     "edit-one": Case("an edit of one file in `image`", Drawn(1, 1024, "b64_json")),
     "edit-list": Case("an edit of files in `image[]`", Drawn(1, 1024, "b64_json")),
     "gpt-edit": Case("an edit by `gpt-image-1`", _GPT),

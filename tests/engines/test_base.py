@@ -1,6 +1,5 @@
 """The list of engines, and the picture they make."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,11 @@ def _picture() -> Picture:
 def test_unknown_engine_gets_the_known_ones() -> None:
     with pytest.raises(EngineError, match="'paintbrush' is not known") as caught:
         registry.load("paintbrush", settings.load())
-    assert caught.value.hint == "engines are onnx, testcard, upstream"
+    assert caught.value.hint == "engines are transformer, testcard, upstream"
 
 
 def test_table_and_engines_agree_on_names() -> None:
-    assert next(iter(BUILT_IN)) == "onnx"
+    assert next(iter(BUILT_IN)) == "transformer"
     assert registry.load("testcard", settings.load()).name == "testcard"
 
 
@@ -50,17 +49,8 @@ def test_mistake_of_our_own_is_not_called_a_missing_package(
         registry.load("lost", settings.load())
 
 
-def test_onnx_engine_is_built_from_the_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    built = []
-
-    class Module:
-        OnnxEngine = staticmethod(lambda *values: built.append(values))
-
-    monkeypatch.setattr(importlib, "import_module", lambda _name: Module)
-    registry.load("onnx", settings.load({"weights": str(tmp_path), "threads": 3, "batch": 5}))
-    assert built == [(tmp_path, 3, 5)]
+def test_the_earlier_name_of_an_engine_leads_to_it() -> None:
+    assert registry.engine_info("onnx") is registry.engine_info("transformer")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])

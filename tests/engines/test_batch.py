@@ -20,7 +20,7 @@ from limner.engines.base import (
     ProgressTracker,
 )
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.request import (
     SIZES,
     Edit,
@@ -57,7 +57,9 @@ def _wanted(quality: str, n: int) -> list[ImageTask]:
     ]
 
 
-def _batches(engine: OnnxEngine, wanted: list[ImageTask], most: int) -> Iterator[list[ImageTask]]:
+def _batches(
+    engine: TransformerEngine, wanted: list[ImageTask], most: int
+) -> Iterator[list[ImageTask]]:
     by_key = defaultdict(list)
     for one in wanted:
         by_key[engine.batch_key(one).key].append(one)
@@ -66,18 +68,18 @@ def _batches(engine: OnnxEngine, wanted: list[ImageTask], most: int) -> Iterator
         yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
-def _drawn(engine: OnnxEngine, batch: Sequence[ImageTask]) -> dict[ImageTask, Picture]:
+def _drawn(engine: TransformerEngine, batch: Sequence[ImageTask]) -> dict[ImageTask, Picture]:
     return {one: event for one, event in engine.draw(batch) if isinstance(event, Picture)}
 
 
-def _alone(engine: OnnxEngine, wanted: list[ImageTask]) -> dict[ImageTask, Picture]:
+def _alone(engine: TransformerEngine, wanted: list[ImageTask]) -> dict[ImageTask, Picture]:
     drawn: dict[ImageTask, Picture] = {}
     for one in wanted:
         drawn |= _drawn(engine, [one])
     return drawn
 
 
-def _check_same(alone: dict[ImageTask, Picture], engine: OnnxEngine, most: int) -> int:
+def _check_same(alone: dict[ImageTask, Picture], engine: TransformerEngine, most: int) -> int:
     """Compare with what was drawn alone; returns the size of the largest batch."""
     sizes = []
     for batch in _batches(engine, list(alone), most):
@@ -91,7 +93,7 @@ def _check_same(alone: dict[ImageTask, Picture], engine: OnnxEngine, most: int) 
 
 @pytest.mark.parametrize("most", [2, 3, 8])
 def test_same_bytes_alone_and_in_any_batch(tiny_weights: Path, most: int) -> None:
-    engines = [OnnxEngine(tiny_weights, threads) for threads in (1, 2)]
+    engines = [TransformerEngine.load(tiny_weights, threads) for threads in (1, 2)]
     for quality in ("low", "medium", "high"):
         alone = _alone(engines[0], _wanted(quality, 10))
         for engine in engines:
@@ -99,21 +101,21 @@ def test_same_bytes_alone_and_in_any_batch(tiny_weights: Path, most: int) -> Non
 
 
 def test_same_bytes_with_the_weights_that_ship() -> None:
-    alone = _alone(OnnxEngine(find("nano"), threads=1), _wanted("low", 9))
-    assert _check_same(alone, OnnxEngine(find("nano"), threads=2), 8) >= 4
+    alone = _alone(TransformerEngine.load(find("nano"), threads=1), _wanted("low", 9))
+    assert _check_same(alone, TransformerEngine.load(find("nano"), threads=2), 8) >= 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("quality", "n"), [("low", 24), ("medium", 14), ("high", 6)])
 def test_same_bytes_in_batches_of_every_size(quality: str, n: int) -> None:
-    engines = [OnnxEngine(find("nano"), threads, batch=64) for threads in (1, 2)]
+    engines = [TransformerEngine.load(find("nano"), threads, batch=64) for threads in (1, 2)]
     alone = _alone(engines[0], _wanted(quality, n))
     for engine, most in itertools.product(engines, (2, 4, 8, 16)):
         _check_same(alone, engine, most)
 
 
 def test_who_shares_a_batch(tiny_weights: Path) -> None:
-    engine = OnnxEngine(tiny_weights, batch=8)
+    engine = TransformerEngine.load(tiny_weights, batch=8)
 
     def batch_key(prompt: str = "a cat", **values: object) -> object:
         return engine.batch_key(ImageTask(ImageRequest(prompt, seed=1, **values), 0)).key  # type: ignore[arg-type]
@@ -129,15 +131,15 @@ def test_who_shares_a_batch(tiny_weights: Path) -> None:
 def test_a_batch_has_room_for_so_many_rows(tiny_weights: Path) -> None:
     one = ImageTask(ImageRequest("a cat", seed=1, quality="low"), 0)
     for batch, most in ((1, 1), (3, 3), (64, 16)):
-        assert OnnxEngine(tiny_weights, batch=batch).batch_key(one).most == most
-    engine = OnnxEngine(tiny_weights, batch=64)
+        assert TransformerEngine.load(tiny_weights, batch=batch).batch_key(one).most == most
+    engine = TransformerEngine.load(tiny_weights, batch=64)
     n_candidates = engine.sampling("high").n_candidates
     high = ImageTask(ImageRequest("a cat", seed=1, quality="high"), 0)
     assert engine.batch_key(high).most == 16 // n_candidates < 16
 
 
 def test_cancelled_ones_are_not_finished_and_the_others_are(tiny_weights: Path) -> None:
-    engine = OnnxEngine(tiny_weights, threads=1)
+    engine = TransformerEngine.load(tiny_weights, threads=1)
     request = ImageRequest("a cat", n=3, size=Size(384, 256), seed=1)
     wanted = [ImageTask(request, index) for index in range(3)]
     cancelled = Cancelled()

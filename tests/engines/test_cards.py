@@ -39,7 +39,7 @@ def tiny(tiny_weights: Path, settings: Settings) -> Card:
 
 
 def test_a_folder_of_weights_is_found_by_looking(tiny: Card, tiny_weights: Path) -> None:
-    assert (tiny.engine, tiny.source) == ("onnx", str(tiny_weights))
+    assert (tiny.engine, tiny.source) == ("transformer", str(tiny_weights))
     on_disk = sum(path.stat().st_size for path in tiny_weights.iterdir())
     assert 0.9 * on_disk < tiny.n_bytes <= on_disk
     assert tiny.capabilities.edit
@@ -150,7 +150,7 @@ def test_a_card_draws_what_its_engine_draws_and_loads_when_it_does(
     with_weights = settings_module.load(
         {"weights": tiny.source}, environ={"LIMNER_HOME": str(settings.home)}
     )
-    [direct] = Studio(with_weights).pictures(REQUEST, engine="onnx")
+    [direct] = Studio(with_weights).pictures(REQUEST, engine="transformer")
     assert (direct.pixels == made.pixels).all()
     studio.close()
     assert studio.shelf.loaded() == {}

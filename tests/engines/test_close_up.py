@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from limner.arrays import Pixels
 from limner.engines.base import Picture
 from limner.engines.transformer.close_up import close_up
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.request import Edit, ImageRequest, Size, size_of
 from limner.storage.checkpoints.weights import find
 
@@ -15,9 +15,9 @@ Mask = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def engine() -> OnnxEngine:
+def engine() -> TransformerEngine:
     """The weights that ship: what is tested here is learned."""
-    return OnnxEngine(find("nano"), threads=1)
+    return TransformerEngine.load(find("nano"), threads=1)
 
 
 def _photo(width: int = 256, height: int = 256) -> Pixels:
@@ -32,7 +32,7 @@ def _mask(pixels: Pixels, rows: slice, columns: slice) -> Mask:
     return mask
 
 
-def _draw(engine: OnnxEngine, request: ImageRequest) -> Picture:
+def _draw(engine: TransformerEngine, request: ImageRequest) -> Picture:
     [picture] = [event for event in engine.generate(request) if isinstance(event, Picture)]
     return picture
 
@@ -42,7 +42,7 @@ def _request(pixels: Pixels, mask: Mask, prompt: str = "a red apple") -> ImageRe
     return ImageRequest(prompt, size=size_of(pixels), quality="low", seed=1, source=edit)
 
 
-def test_a_thing_fills_the_mask_and_all_else_is_kept_exactly(engine: OnnxEngine) -> None:
+def test_a_thing_fills_the_mask_and_all_else_is_kept_exactly(engine: TransformerEngine) -> None:
     pixels = np.full((256, 256, 4), 255, np.uint8)
     mask = _mask(pixels, slice(0, 256), slice(0, 128))
     drawn = _draw(engine, _request(pixels, mask)).pixels
@@ -54,7 +54,7 @@ def test_a_thing_fills_the_mask_and_all_else_is_kept_exactly(engine: OnnxEngine)
     assert (drawn[200:, :128, :3] > 245).all()
 
 
-def test_a_mask_of_any_shape_is_kept_to(engine: OnnxEngine) -> None:
+def test_a_mask_of_any_shape_is_kept_to(engine: TransformerEngine) -> None:
     pixels = _photo()
     y, x = np.mgrid[:256, :256]
     mask = np.where((y - 120) ** 2 + (x - 140) ** 2 < 60**2, 0, 255).astype(np.uint8)

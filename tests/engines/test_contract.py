@@ -27,7 +27,7 @@ from limner.engines.base import (
 )
 from limner.engines.registry import BUILT_IN
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.engines.upstream.engine import Upstream, UpstreamEngine
 from limner.errors import InvalidRequest
 from limner.request import (
@@ -66,7 +66,9 @@ def limner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
-    "onnx": lambda request: OnnxEngine(request.getfixturevalue("tiny_weights"), threads=1),
+    "transformer": lambda request: TransformerEngine.load(
+        request.getfixturevalue("tiny_weights"), threads=1
+    ),
     "sketch": lambda _: _sketch(),
     "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),

@@ -22,9 +22,9 @@ from limner.engines.base import (
     Preview,
     Progress,
 )
-from limner.engines.transformer import postprocess
-from limner.engines.transformer.engine import OnnxEngine
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.pytorch import TorchNetwork
+from limner.engines.transformer.engine import TransformerEngine
+from limner.engines.transformer.pixels import postprocess
 from limner.errors import WeightsError
 from limner.imaging.codec import composite, premultiply
 from limner.model.bundle import Bundle
@@ -41,8 +41,8 @@ REQUEST = ImageRequest("a red apple", size=SIZES[0], seed=11)
 
 
 @pytest.fixture(scope="module")
-def engine(tiny_weights: Path) -> OnnxEngine:
-    return OnnxEngine(tiny_weights, threads=1)
+def engine(tiny_weights: Path) -> TransformerEngine:
+    return TransformerEngine.load(tiny_weights, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +50,21 @@ def bundle(tiny_weights: Path) -> Bundle:
     return tiny.read(tiny_weights)
 
 
-def draw(engine: OnnxEngine, **changes: object) -> list[Picture]:
+def draw(engine: TransformerEngine, **changes: object) -> list[Picture]:
     request = dataclasses.replace(REQUEST, **changes)  # type: ignore[arg-type]
     return [event for event in engine.generate(request) if isinstance(event, Picture)]
 
 
 def texts(
-    engine: OnnxEngine, prompt: str, rows: int
+    engine: TransformerEngine, prompt: str, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    tokens, _ = engine.network.text_tokenizer.encode_padded([prompt] * rows, 24)
+    tokens, _ = engine.backend.text_tokenizer.encode_padded([prompt] * rows, 24)
     nothing = np.zeros_like(tokens)
     nothing[:, 0] = 2
     return tokens, nothing
 
 
-def test_draws_the_picture_that_pytorch_draws(engine: OnnxEngine, bundle: Bundle) -> None:
+def test_draws_the_picture_that_pytorch_draws(engine: TransformerEngine, bundle: Bundle) -> None:
     [picture] = draw(engine, size=SIZES[1])
     numbers = uniforms(11, 0, 0, 16, 2)[None]
     codes = last(
@@ -87,7 +87,7 @@ def test_draws_the_picture_that_pytorch_draws(engine: OnnxEngine, bundle: Bundle
     assert np.unique(picture.pixels).size > 50
 
 
-def test_a_seed_gives_the_same_bytes_alone_and_in_company(engine: OnnxEngine) -> None:
+def test_a_seed_gives_the_same_bytes_alone_and_in_company(engine: TransformerEngine) -> None:
     several = draw(engine, n=3)
     assert np.array_equal(draw(engine)[0].pixels, several[0].pixels)
     assert [picture.index for picture in several] == [0, 1, 2]
@@ -102,10 +102,10 @@ SCRIPT = """
 import hashlib, sys
 from pathlib import Path
 from limner.engines.base import Picture
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.request import SIZES, ImageRequest
 for threads in (1, 2):
-    engine = OnnxEngine(Path(sys.argv[1]), threads)
+    engine = TransformerEngine.load(Path(sys.argv[1]), threads)
     for event in engine.generate(ImageRequest("a red apple", n=2, size=SIZES[0], seed=11)):
         if isinstance(event, Picture):
             print(hashlib.sha256(event.pixels.tobytes()).hexdigest())
@@ -114,7 +114,7 @@ assert "torch" not in sys.modules and "onnx" not in sys.modules
 
 
 def test_another_process_with_one_thread_or_two_draws_the_same_bytes(
-    engine: OnnxEngine, tiny_weights: Path
+    engine: TransformerEngine, tiny_weights: Path
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tiny_weights)],
@@ -127,26 +127,26 @@ def test_another_process_with_one_thread_or_two_draws_the_same_bytes(
     assert done.stdout.split() == hashes * 2
 
 
-def test_high_quality_keeps_the_best_of_its_candidates(engine: OnnxEngine) -> None:
+def test_high_quality_keeps_the_best_of_its_candidates(engine: TransformerEngine) -> None:
     config = engine.sampling("high")
     assert config.n_candidates == 2
     prompt, nothing = texts(engine, "a red apple", 2)
     winners = set()
     for seed in range(6):
         numbers = np.stack([uniforms(seed, 0, candidate, 16, 2) for candidate in range(2)])
-        codes = last(draw_codes(engine.network, prompt, nothing, numbers, config))
-        scores = engine.network.embed_image(codes) @ engine.network.embed_text(prompt[:1])[0]
+        codes = last(draw_codes(engine.backend, prompt, nothing, numbers, config))
+        scores = engine.backend.embed_image(codes) @ engine.backend.embed_text(prompt[:1])[0]
         best = int(scores.argmax())
         winners.add(best)
         [picture] = draw(engine, quality="high", seed=seed)
         assert picture.score == pytest.approx(float(scores[best]), abs=1e-5)
         assert -1 <= scores.min() <= scores.max() <= 1
-        expected = postprocess.picture(engine.network, codes[best], Canvas(SIZES[0], 4), 2)
+        expected = postprocess.picture(engine.backend, codes[best], Canvas(SIZES[0], 4), 2)
         assert np.array_equal(picture.pixels, expected)
     assert winners == {0, 1}
 
 
-def test_the_best_of_as_many_as_asked_for_is_kept(engine: OnnxEngine) -> None:
+def test_the_best_of_as_many_as_asked_for_is_kept(engine: TransformerEngine) -> None:
     gains = []
     for seed in range(4):
         drawn = [
@@ -161,7 +161,7 @@ def test_the_best_of_as_many_as_asked_for_is_kept(engine: OnnxEngine) -> None:
     assert max(gains) > 1e-6  # of some seed the first is not the best
 
 
-def test_a_score_below_what_is_asked_for_is_tried_once_more(engine: OnnxEngine) -> None:
+def test_a_score_below_what_is_asked_for_is_tried_once_more(engine: TransformerEngine) -> None:
     for seed in range(4):
         [once] = draw(engine, quality="low", seed=seed, best_of=2)
         [twice] = draw(engine, quality="low", seed=seed, best_of=2, retry_below=1.0)
@@ -175,7 +175,7 @@ def test_a_score_below_what_is_asked_for_is_tried_once_more(engine: OnnxEngine) 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("background", ["auto", "transparent", "opaque"])
-def test_sizes_and_backgrounds(engine: OnnxEngine, size: object, background: str) -> None:
+def test_sizes_and_backgrounds(engine: TransformerEngine, size: object, background: str) -> None:
     [picture] = draw(engine, size=size, background=background)
     assert picture.pixels.shape == (size.height, size.width, 4)  # type: ignore[attr-defined]
     assert picture.pixels.dtype == np.uint8
@@ -189,7 +189,7 @@ def test_sizes_and_backgrounds(engine: OnnxEngine, size: object, background: str
 
 
 def test_previews_are_whole_pictures_of_the_size_and_background_asked_for(
-    engine: OnnxEngine,
+    engine: TransformerEngine,
 ) -> None:
     for background in ("auto", "opaque"):
         request = dataclasses.replace(
@@ -214,7 +214,7 @@ def test_previews_are_whole_pictures_of_the_size_and_background_asked_for(
             assert np.array_equal(one.pixels, other.pixels)
 
 
-def test_progress_counts_every_step_of_the_request(engine: OnnxEngine) -> None:
+def test_progress_counts_every_step_of_the_request(engine: TransformerEngine) -> None:
     request = dataclasses.replace(REQUEST, n=2)
     steps = [event for event in engine.generate(request) if isinstance(event, Progress)]
     assert [step.done for step in steps] == list(range(1, 19))
@@ -222,9 +222,9 @@ def test_progress_counts_every_step_of_the_request(engine: OnnxEngine) -> None:
 
 
 def test_more_steps_than_cells_are_as_many_as_cells(
-    engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch
+    engine: TransformerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engine.network.config["sampling"]["low"], "n_steps", 64)
+    monkeypatch.setitem(engine.backend.config["sampling"]["low"], "n_steps", 64)
     request = dataclasses.replace(REQUEST, quality="low", previews=1)
     events = list(engine.generate(request))
     steps = [event.done for event in events if isinstance(event, Progress)]
@@ -233,7 +233,7 @@ def test_more_steps_than_cells_are_as_many_as_cells(
     assert (preview.done, preview.total) == (8, 16)
 
 
-def test_long_prompt_is_cut_and_the_user_told(engine: OnnxEngine) -> None:
+def test_long_prompt_is_cut_and_the_user_told(engine: TransformerEngine) -> None:
     def notices(prompt: str) -> list[str]:
         events = engine.generate(dataclasses.replace(REQUEST, prompt=prompt))
         return [event.text for event in events if isinstance(event, Notice)]
@@ -251,19 +251,23 @@ def test_long_prompt_is_cut_and_the_user_told(engine: OnnxEngine) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["\ufe0f", "🍎", "\u200b", "a" * 32_000, "苹果\n\t"])
-def test_any_prompt_draws(engine: OnnxEngine, prompt: str) -> None:
+def test_any_prompt_draws(engine: TransformerEngine, prompt: str) -> None:
     [picture] = draw(engine, prompt=prompt, quality="low")
     assert picture.prompt == prompt
 
 
 def test_the_settings_lead_to_it(tiny_weights: Path) -> None:
-    found = registry.load("onnx", settings.load({"weights": str(tiny_weights), "threads": 1}))
-    assert isinstance(found, OnnxEngine)
-    assert (found.name, found.model) == ("onnx", tiny.NAME)
+    values = {"weights": str(tiny_weights), "threads": 3, "batch": 5}
+    found = registry.load("transformer", settings.load(values))
+    assert isinstance(found, TransformerEngine)
+    assert found.backend.threads == 3
+    low = dataclasses.replace(REQUEST, quality="low")
+    assert found.batch_key(base.ImageTask(low, 0)).most == 5
+    assert (found.name, found.model) == ("transformer", tiny.NAME)
     assert isinstance(found, base.CountsTokens)
     assert [found.count_cells(size) for size in (SIZES[0], Size(1536, 1024))] == [16, 24]
     with pytest.raises(WeightsError, match="'no-such-weights'"):
-        registry.load("onnx", settings.load({"weights": "no-such-weights"}))
+        registry.load("transformer", settings.load({"weights": "no-such-weights"}))
 
 
 # --- weights that cannot be drawn from ---
@@ -280,20 +284,20 @@ def test_flipped_bit_in_the_weights_is_refused(copy: Path) -> None:
     data[-1000] ^= 4
     path.write_bytes(data)
     with pytest.raises(WeightsError, match=r"weights-1-of-1\.safetensors is damaged") as caught:
-        OnnxEngine(copy)
+        TransformerEngine.load(copy)
     assert caught.value.hint is not None
 
 
 def test_missing_graph_is_refused(copy: Path) -> None:
     (copy / "step.onnx").unlink()
     with pytest.raises(WeightsError, match=r"step\.onnx is missing"):
-        OnnxEngine(copy)
+        TransformerEngine.load(copy)
 
 
 def test_other_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
     weights.write(tmp_path / "run", {"kind": "training-run"})
     with pytest.raises(WeightsError, match="of kind 'training-run'") as caught:
-        OnnxEngine(tmp_path / "run")
+        TransformerEngine.load(tmp_path / "run")
     assert "limner export" in str(caught.value.hint)
 
 
@@ -301,7 +305,7 @@ def test_other_version_is_refused(copy: Path) -> None:
     path = copy / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 3}))
     with pytest.raises(WeightsError, match="has format 3"):
-        OnnxEngine(copy)
+        TransformerEngine.load(copy)
 
 
 def test_graph_that_is_none_is_a_weights_error(copy: Path) -> None:
@@ -320,6 +324,6 @@ def test_graph_that_is_none_is_a_weights_error(copy: Path) -> None:
         contents=contents,
         replace=True,
     )
-    engine = OnnxEngine(copy)
+    engine = TransformerEngine.load(copy)
     with pytest.raises(WeightsError, match=r"Graph .*step\.onnx cannot be loaded"):
         draw(engine)

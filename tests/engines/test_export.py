@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.engines.transformer.export import TURNED, export, graphs
-from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
+from limner.engines.transformer.backends.pytorch import TorchNetwork
+from limner.engines.transformer.backends.weights_folder import TURNED
+from limner.engines.transformer.export.folder import export
+from limner.engines.transformer.export.graphs import graphs
 from limner.errors import OutputError
 from limner.model.bundle import Bundle
 from limner.sampling.decoding import draw_codes, last
@@ -26,8 +28,8 @@ NAMES = ["text", "step", "code1", "image", "pixels", "codes", "upscale1", "upsca
 
 
 @pytest.fixture(scope="module")
-def network(tiny_weights: Path) -> OnnxNetwork:
-    return OnnxNetwork(tiny_weights, threads=1)
+def network(tiny_weights: Path) -> OnnxBackend:
+    return OnnxBackend(tiny_weights, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def inputs(name: str, bundle: Bundle, sizes: dict[str, int]) -> dict[str, Tensor
     ids=["several", "one"],
 )
 def test_graph_equals_its_module(
-    network: OnnxNetwork, bundle: Bundle, name: str, sizes: dict[str, int]
+    network: OnnxBackend, bundle: Bundle, name: str, sizes: dict[str, int]
 ) -> None:
     sizes = {**sizes, "height": 32, "width": 32 if sizes["n"] == 3 else 20}
     given: dict[str, Any] = inputs(name, bundle, sizes)
@@ -92,7 +94,7 @@ def test_those_are_all_graphs(tiny_weights: Path, bundle: Bundle) -> None:
 @pytest.mark.parametrize("n_steps", [16, 5])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_both_draw_the_same_codes(
-    network: OnnxNetwork, bundle: Bundle, n_steps: int, temperature: float
+    network: OnnxBackend, bundle: Bundle, n_steps: int, temperature: float
 ) -> None:
     config = SamplingConfig(
         n_steps=n_steps, temperature=temperature, detail_temperature=temperature
@@ -109,7 +111,7 @@ def test_both_draw_the_same_codes(
     assert len(np.unique(one)) > 10
 
 
-def test_both_have_one_shape(network: OnnxNetwork, bundle: Bundle) -> None:
+def test_both_have_one_shape(network: OnnxBackend, bundle: Bundle) -> None:
     one, other = network.shape, TorchNetwork(bundle.transformer).shape
     assert (one.grid, one.n_codes, one.n_groups, one.cache) == (
         other.grid,
@@ -121,12 +123,13 @@ def test_both_have_one_shape(network: OnnxNetwork, bundle: Bundle) -> None:
     assert np.array_equal(one.tables[0], other.tables[0])  # type: ignore[arg-type]
 
 
-def test_pixels_are_within_a_level(network: OnnxNetwork, bundle: Bundle) -> None:
+def test_pixels_are_within_a_level(network: OnnxBackend, bundle: Bundle) -> None:
     codes = np.random.default_rng(0).integers(0, 1000, (2, 16, 2))
+    drawn = network.pixels(codes)
     with torch.no_grad():
         expected = bundle.image_tokenizer.decode(torch.from_numpy(codes)).clamp(0, 1)
         for n_passes in range(3):
-            difference = np.abs(network.pixels(codes, n_passes) - expected.numpy()).max()
+            difference = np.abs(network.enlarged(drawn, n_passes) - expected.numpy()).max()
             assert difference < 1 / 255
             if n_passes < 2:
                 expected = bundle.upscalers[n_passes](expected).clamp(0, 1)
@@ -158,7 +161,7 @@ def test_each_weight_is_stored_once_and_in_no_graph(tiny_weights: Path, bundle: 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.engines.transformer.export.graphs", lambda bundle: {})
+    monkeypatch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="Cannot write"):
         export(tiny.bundle(), tiny.text_tokenizer(), tmp_path / "file" / "here", {"name": "x"})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from limner.engines.base import Picture, Preview
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.imaging.codec import composite
 from limner.request import (
     Edit,
@@ -35,19 +35,19 @@ def flat_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def engine(flat_weights: Path) -> OnnxEngine:
-    return OnnxEngine(flat_weights, threads=1)
+def engine(flat_weights: Path) -> TransformerEngine:
+    return TransformerEngine.load(flat_weights, threads=1)
 
 
-def drawn(engine: OnnxEngine, **values: Any) -> list[Picture]:
+def drawn(engine: TransformerEngine, **values: Any) -> list[Picture]:
     given: dict[str, Any] = {"prompt": "a red apple", "size": SQUARE, "seed": 3} | values
     asked = ImageRequest(**given)
     found = [event for event in engine.generate(asked) if isinstance(event, Picture)]
     return sorted(found, key=lambda picture: picture.index)
 
 
-def test_only_weights_that_say_so_draw_flat(engine: OnnxEngine, tiny_weights: Path) -> None:
-    soft = OnnxEngine(tiny_weights, threads=1)
+def test_only_weights_that_say_so_draw_flat(engine: TransformerEngine, tiny_weights: Path) -> None:
+    soft = TransformerEngine.load(tiny_weights, threads=1)
     assert engine.draws_flat_art
     assert not soft.draws_flat_art
     [flat], [old] = drawn(engine), drawn(soft)
@@ -55,7 +55,7 @@ def test_only_weights_that_say_so_draw_flat(engine: OnnxEngine, tiny_weights: Pa
     assert steps[0] < 0.7 * steps[1]  # the tiny model draws noise, of which areas keep less
 
 
-def test_a_seed_gives_the_same_bytes_alone_and_in_company(engine: OnnxEngine) -> None:
+def test_a_seed_gives_the_same_bytes_alone_and_in_company(engine: TransformerEngine) -> None:
     several = drawn(engine, n=3)
     assert np.array_equal(drawn(engine)[0].pixels, several[0].pixels)
     again = drawn(engine, n=3)
@@ -65,12 +65,12 @@ def test_a_seed_gives_the_same_bytes_alone_and_in_company(engine: OnnxEngine) ->
 
 
 @pytest.mark.parametrize("size", [Size(64, 64), Size(512, 256), Size(256, 752), Size(1024, 1024)])
-def test_pictures_of_any_size_and_shape(engine: OnnxEngine, size: Size) -> None:
+def test_pictures_of_any_size_and_shape(engine: TransformerEngine, size: Size) -> None:
     [picture] = drawn(engine, size=size)
     assert picture.pixels.shape == (size.height, size.width, 4)
 
 
-def test_an_edit_keeps_every_bit_outside_its_mask(engine: OnnxEngine) -> None:
+def test_an_edit_keeps_every_bit_outside_its_mask(engine: TransformerEngine) -> None:
     source = np.random.default_rng(0).integers(0, 256, (250, 270, 4)).astype(np.uint8)
     for opaque in (False, True):
         if opaque:
@@ -83,7 +83,7 @@ def test_an_edit_keeps_every_bit_outside_its_mask(engine: OnnxEngine) -> None:
         assert not np.array_equal(picture.pixels, source)
 
 
-def test_what_is_clear_is_drawn_behind_the_rest(engine: OnnxEngine) -> None:
+def test_what_is_clear_is_drawn_behind_the_rest(engine: TransformerEngine) -> None:
     source = np.full((256, 256, 4), 255, np.uint8)
     source[64:192, 64:192] = 0
     [picture] = drawn(engine, source=Edit(source))
@@ -92,7 +92,7 @@ def test_what_is_clear_is_drawn_behind_the_rest(engine: OnnxEngine) -> None:
     assert varied.pixels.shape == source.shape
 
 
-def test_previews_and_opaque_grounds(engine: OnnxEngine) -> None:
+def test_previews_and_opaque_grounds(engine: TransformerEngine) -> None:
     asked = ImageRequest("a star", size=SQUARE, seed=1, previews=2, background="opaque")
     events = list(engine.generate(asked))
     assert any(isinstance(event, Preview) for event in events)
@@ -113,4 +113,4 @@ def test_another_kind_of_art_is_drawn_as_before(tiny_weights: Path, tmp_path: Pa
         name: found.file(name).read_bytes() for name in found.entries if name != "config.json"
     }
     weights.write(folder, {**found.config, "art": "photo"}, contents=contents, replace=True)
-    assert not OnnxEngine(folder, threads=1).draws_flat_art
+    assert not TransformerEngine.load(folder, threads=1).draws_flat_art

@@ -58,7 +58,7 @@ def test_an_installed_package_adds_an_engine(folder: Path) -> None:
     assert picture.model == "sketch-1"
     with pytest.raises(EngineError) as caught:
         registry.engine_info("scetch")
-    assert caught.value.hint == "engines are onnx, testcard, upstream, sketch"
+    assert caught.value.hint == "engines are transformer, testcard, upstream, sketch"
 
 
 def test_the_command_line_lists_it(folder: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_broken_package_fails_alone_and_is_named(
 ) -> None:
     monkeypatch.delitem(sys.modules, "broken_one", raising=False)
     install(folder, "limner-broken", {"broken": target}, broken_one=code)
-    assert list(registry.engines()) == ["onnx", "testcard", "upstream", "broken"]
+    assert list(registry.engines()) == ["transformer", "testcard", "upstream", "broken"]
     with pytest.raises(EngineError, match="Engine broken of the package limner-broken") as caught:
         registry.load("broken", settings.load())
     assert words in caught.value.message
@@ -97,13 +97,13 @@ def test_a_broken_package_fails_alone_and_is_named(
 def test_a_name_that_is_taken_stays_with_its_owner(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    install(folder, "limner-thief", {"onnx": "nobody:build", "pen": "nobody:build"})
+    install(folder, "limner-thief", {"transformer": "nobody:build", "pen": "nobody:build"})
     install(folder, "limner-zebra", {"pen": "nobody:build"})
     with caplog.at_level(logging.WARNING):
         found = registry.engines()
-    assert found["onnx"] is registry.BUILT_IN["onnx"]
+    assert found["transformer"] is registry.BUILT_IN["transformer"]
     winner = found["pen"].package
     assert winner in ("limner-thief", "limner-zebra")
     loser = ({"limner-thief", "limner-zebra"} - {winner}).pop()
-    assert "engine 'onnx' of the package limner-thief is left out: limner has" in caplog.text
+    assert "engine 'transformer' of the package limner-thief is left out: limner has" in caplog.text
     assert f"engine 'pen' of the package {loser} is left out: {winner} has" in caplog.text

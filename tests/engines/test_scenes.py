@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from limner.arrays import Pixels
 from limner.engines.base import ImageTask, Picture, Preview, Progress
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.engine import TransformerEngine
 from limner.request import ImageRequest, Size
 from limner.storage.checkpoints.weights import find
 
@@ -17,12 +17,12 @@ SMALL = Size(256, 256)
 
 
 @pytest.fixture(scope="module")
-def engine() -> OnnxEngine:
+def engine() -> TransformerEngine:
     """The weights that ship: what is tested here is learned."""
-    return OnnxEngine(find("nano"), threads=1)
+    return TransformerEngine.load(find("nano"), threads=1)
 
 
-def _draw(engine: OnnxEngine, prompt: str, **changes: Any) -> Picture:
+def _draw(engine: TransformerEngine, prompt: str, **changes: Any) -> Picture:
     values: dict[str, Any] = {"size": SMALL, "quality": "low", "seed": 1} | changes
     events = engine.generate(ImageRequest(prompt, **values))
     [picture] = [event for event in events if isinstance(event, Picture)]
@@ -48,7 +48,7 @@ def _halves(pixels: Pixels) -> tuple[Pixels, Pixels]:
     ],
 )
 def test_left_and_right_both_ways_round(
-    engine: OnnxEngine, prompt: str, is_red_first: bool
+    engine: TransformerEngine, prompt: str, is_red_first: bool
 ) -> None:
     left, right = _halves(_draw(engine, prompt).pixels)
     red, blue = (left, right) if is_red_first else (right, left)
@@ -57,18 +57,18 @@ def test_left_and_right_both_ways_round(
 
 
 @pytest.mark.parametrize("prompt", ["three carrots", "三根胡萝卜"])
-def test_as_many_things_as_are_asked_for(engine: OnnxEngine, prompt: str) -> None:
+def test_as_many_things_as_are_asked_for(engine: TransformerEngine, prompt: str) -> None:
     scene = engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0))
     assert scene is not None
     assert len(scene.layout.things) == 3
 
 
 @pytest.mark.parametrize("prompt", ["a rocket", "火箭", "a red apple on a blue background"])
-def test_one_thing_is_no_scene(engine: OnnxEngine, prompt: str) -> None:
+def test_one_thing_is_no_scene(engine: TransformerEngine, prompt: str) -> None:
     assert engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0)) is None
 
 
-def test_the_same_seed_draws_the_same_bytes_alone_and_in_company(engine: OnnxEngine) -> None:
+def test_the_same_seed_draws_the_same_bytes_alone_and_in_company(engine: TransformerEngine) -> None:
     request = ImageRequest("a cat and a dog", n=2, size=SMALL, quality="low", seed=3)
     both = [event for event in engine.generate(request) if isinstance(event, Picture)]
     alone = _draw(engine, "a cat and a dog", seed=3)
@@ -77,7 +77,7 @@ def test_the_same_seed_draws_the_same_bytes_alone_and_in_company(engine: OnnxEng
     assert _draw(engine, "a cat and a dog", seed=3, best_of=2).score is not None
 
 
-def test_a_plain_ground_is_painted_behind(engine: OnnxEngine) -> None:
+def test_a_plain_ground_is_painted_behind(engine: TransformerEngine) -> None:
     prompt = "a cat and a dog on a blue background"
     painted = _draw(engine, prompt).pixels
     assert (painted[..., 3] == 255).all()
@@ -89,13 +89,13 @@ def test_a_plain_ground_is_painted_behind(engine: OnnxEngine) -> None:
 
 
 @pytest.mark.parametrize("size", [Size(512, 256), Size(256, 768), Size(400, 272)])
-def test_sizes_are_exact(engine: OnnxEngine, size: Size) -> None:
+def test_sizes_are_exact(engine: TransformerEngine, size: Size) -> None:
     pixels = _draw(engine, "a sun above a mountain", size=size).pixels
     assert pixels.shape == (size.height, size.width, 4)
     assert 0.02 < (pixels[..., 3] > 128).mean() < 0.98
 
 
-def test_progress_and_previews_are_told(engine: OnnxEngine) -> None:
+def test_progress_and_previews_are_told(engine: TransformerEngine) -> None:
     request = ImageRequest("two stars", size=SMALL, quality="low", seed=1, previews=2)
     events = list(engine.generate(request))
     steps = [event for event in events if isinstance(event, Progress)]
@@ -104,7 +104,7 @@ def test_progress_and_previews_are_told(engine: OnnxEngine) -> None:
     assert [preview.pixels.shape for preview in previews] == [(256, 256, 4)] * 2
 
 
-def test_six_things_have_room(engine: OnnxEngine) -> None:
+def test_six_things_have_room(engine: TransformerEngine) -> None:
     request = ImageRequest("six stars", size=SMALL, seed=1)
     scene = engine.scene(ImageTask(request, 0))
     assert scene is not None

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.tiling import Array, in_bands
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
+from limner.engines.transformer.backends.tiling import Array, in_bands
 from limner.storage.checkpoints.weights import find
 
 
@@ -43,7 +43,7 @@ def test_bands_make_what_the_whole_makes(rows: int, columns: int, reach: int, mo
 
 @pytest.mark.parametrize("shape", [(150, 60), (60, 150)])
 def test_the_upscalers_look_no_farther_than_is_said(shape: tuple[int, int]) -> None:
-    network = OnnxNetwork(find("nano"), threads=1)
+    network = OnnxBackend(find("nano"), threads=1)
     picture = np.random.default_rng(1).random((1, 4, *shape), np.float32)
     for number, n_layers in enumerate(network.config["model"]["upscaler"]["n_layers"]):
         whole = network.run(f"upscale{number + 1}", pictures=picture)[0]

@@ -89,7 +89,7 @@ def test_batches_give_the_pictures_of_single_requests() -> None:
 
 
 def test_the_shipped_weights_rebuild_a_plain_picture() -> None:
-    rebuild = ThroughTokenizer.of(studio("onnx"))
+    rebuild = ThroughTokenizer.of(studio("transformer"))
     assert rebuild is not None
     picture = np.zeros((256, 256, 4), np.uint8)
     picture[60:200, 60:200] = (221, 46, 68, 255)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.engines.transformer.torch_backend import TorchLayoutNetwork
+from limner.engines.transformer.backends.graphs import GraphLayouts
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.layout_transformer import Elements, LayoutTransformer, Told
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.planning.layout import (
@@ -143,7 +144,6 @@ def _scores_of_thing(
 def test_on_a_canvas_of_its_own_a_thing_is_drawn_by_the_same_codes(
     old: Transformer, new: LayoutTransformer
 ) -> None:
-    from limner.engines.transformer.torch_backend import TorchNetwork
     from limner.sampling.decoding import draw_codes, last
 
     text, nothing = _text(1).numpy(), np.zeros((1, 5), np.int64)
@@ -154,7 +154,9 @@ def test_on_a_canvas_of_its_own_a_thing_is_drawn_by_the_same_codes(
         draw_codes(TorchNetwork(old), text.repeat(2, 0), nothing.repeat(2, 0), numbers, config)
     )
     layout = Layout.single("", 4, 4)
-    after = last(draw_layout(TorchLayoutNetwork(new), layout, text, nothing, [0], numbers, config))
+    after = last(
+        draw_layout(GraphLayouts(TorchNetwork(new)), layout, text, nothing, [0], numbers, config)
+    )
     np.testing.assert_array_equal(after, before)
 
 

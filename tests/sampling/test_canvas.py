@@ -56,19 +56,19 @@ def test_a_plan_draws_every_hidden_cell_once_and_no_other(
     times = np.zeros(canvas.n_cells, int)
     for window in plan(canvas, hidden):
         assert window.hidden.any()
-        rows, columns = np.divmod(window.places, canvas.columns)
+        rows, columns = np.divmod(window.positions, canvas.columns)
         assert (rows[-1] - rows[0], columns[-1] - columns[0]) == (grid - 1, grid - 1)
-        times[window.places[window.hidden]] += 1
+        times[window.positions[window.hidden]] += 1
     assert np.array_equal(times, hidden.astype(int))
 
 
 def test_a_long_picture_begins_in_its_middle_and_every_square_knows_a_half() -> None:
     canvas = Canvas(Size(768, 256), grid=8)
     windows = plan(canvas, np.ones(canvas.n_cells, bool))
-    assert [int(window.places[0]) for window in windows] == [8, 12, 16, 4, 0]
+    assert [int(window.positions[0]) for window in windows] == [8, 12, 16, 4, 0]
     assert [int(window.hidden.sum()) for window in windows] == [64, 32, 32, 32, 32]
     tall = plan(Canvas(Size(256, 448), 8), np.ones(14 * 8, bool))
-    assert [int(window.places[0]) for window in tall] == [3 * 8, 6 * 8, 0]
+    assert [int(window.positions[0]) for window in tall] == [3 * 8, 6 * 8, 0]
 
 
 def test_an_edit_begins_where_its_mask_is() -> None:
@@ -76,7 +76,7 @@ def test_an_edit_begins_where_its_mask_is() -> None:
     hidden = np.zeros((8, 24), bool)
     hidden[2:4, 18:22] = True
     [window] = plan(canvas, hidden.ravel())
-    assert window.places[0] == 16
+    assert window.positions[0] == 16
     assert window.hidden.sum() == 8
     assert plan(canvas, np.zeros(canvas.n_cells, bool)) == []
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from limner.arrays import Floats, Ints
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.sampling.decoding import (
     Known,

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from limner.arrays import Ints
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.transformer import Transformer
 from limner.sampling.decoding import DecodeState
 from limner.sampling.revising import count_revise_steps, revise_codes

@@ -54,7 +54,7 @@ def test_answers_are_the_same_bytes_alone_and_in_batches(tmp_path: Path) -> None
             ]
         )
     ]
-    with running(make_settings(tmp_path, engine="onnx")) as server:
+    with running(make_settings(tmp_path, engine="transformer")) as server:
 
         def draw(values: dict[str, Any]) -> list[str]:
             answer = server.ask({}, **values, response_format="b64_json")
@@ -70,7 +70,7 @@ def test_answers_are_the_same_bytes_alone_and_in_batches(tmp_path: Path) -> None
 
 
 def test_batch_of_one_turns_it_off(tmp_path: Path) -> None:
-    with running(make_settings(tmp_path, engine="onnx", batch=1, threads=1)) as server:
+    with running(make_settings(tmp_path, engine="transformer", batch=1, threads=1)) as server:
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda _: server.ask({}, quality="low"), range(4)))
         assert [answer.status_code for answer in answers] == [200] * 4

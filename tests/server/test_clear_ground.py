@@ -20,7 +20,7 @@ RED = (220, 30, 40, 255)
 @pytest.fixture(scope="module")
 def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("drawing")
-    with running(make_settings(home, engine="onnx")) as server:
+    with running(make_settings(home, engine="transformer")) as server:
         yield server
 
 

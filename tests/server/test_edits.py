@@ -154,7 +154,7 @@ def test_an_engine_that_cannot_is_named(gated: Server) -> None:
 def drawing(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the default engine."""
     home = tmp_path_factory.mktemp("drawing")
-    values = {"engine": "onnx", "weights": str(tiny_weights), "threads": 1}
+    values = {"engine": "transformer", "weights": str(tiny_weights), "threads": 1}
     with running(make_settings(home, **values)) as server:
         yield server
 

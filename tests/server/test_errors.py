@@ -59,7 +59,7 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ({"moderation": "off"}, "moderation", VALUE, "'auto' and 'low'"),
         ({"response_format": "foo"}, "response_format", VALUE, r"one of \['b64_json', 'url'\]"),
         ({"response_format": {"type": "url"}}, "response_format", TYPE, "got an object"),
-        ({"output_format": "gif"}, "output_format", VALUE, "'png', 'jpeg', and 'webp'"),
+        ({"output_format": "bmp"}, "output_format", VALUE, "'webp', 'gif', and 'svg'"),
         ({"output_compression": 101}, "output_compression", "integer_above_max_value", "<= 100"),
         (
             {"output_compression": 50},
@@ -75,7 +75,7 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ),
         ({"stream": "yes"}, "stream", TYPE, "expected a boolean, but got a string"),
         ({"partial_images": 4}, "partial_images", "integer_above_max_value", "<= 3"),
-        ({"frame_count": 4}, "frame_count", VALUE, "not written here"),
+        ({"frame_count": 4}, "frame_count", VALUE, "only supported with output_format 'gif'"),
         ({"best_of": 17}, "best_of", "integer_above_max_value", "<= 16"),
         ({"retry_below": -2}, "retry_below", "decimal_below_min_value", ">= -1 and <= 1, but got"),
         ({"retry_below": "no"}, "retry_below", TYPE, "expected a number, but got a string"),

@@ -75,7 +75,7 @@ def test_killed_while_drawing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("engine", "n_rounds", "longest_s"), [("testcard", 12, 0.3), ("onnx", 4, 1.0)]
+    ("engine", "n_rounds", "longest_s"), [("testcard", 12, 0.3), ("transformer", 4, 1.0)]
 )
 def test_killed_many_times_while_drawing(
     tmp_path: Path, engine: str, n_rounds: int, longest_s: float

@@ -34,7 +34,7 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that draws with the weights that ship."""
     home = tmp_path_factory.mktemp("drawing")
-    with running(make_settings(home, engine="onnx")) as server:
+    with running(make_settings(home, engine="transformer")) as server:
         yield server
 
 

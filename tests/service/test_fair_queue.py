@@ -305,7 +305,7 @@ async def _drawn(
     return list(await asyncio.gather(*map(pictures, jobs)))
 
 
-@pytest.mark.parametrize("engine_name", ["testcard", "onnx"])
+@pytest.mark.parametrize("engine_name", ["testcard", "transformer"])
 def test_pictures_are_the_same_whoever_else_is_drawn(engine_name: str) -> None:
     studio = Studio(settings_module.load({"engine": engine_name}))
     asked = [

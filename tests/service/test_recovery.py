@@ -110,7 +110,7 @@ def test_killed_server_draws_on_at_its_next_start(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_server_draws_on_with_the_model(tmp_path: Path) -> None:
-    _kill_and_draw_on(tmp_path, {"engine": "onnx"}, quality="low")
+    _kill_and_draw_on(tmp_path, {"engine": "transformer"}, quality="low")
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
 @pytest.mark.slow
 def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) -> None:
     answers: list[httpx2.Response] = []
-    with serving(tmp_path, engine="onnx") as (process, url):
+    with serving(tmp_path, engine="transformer") as (process, url):
         for _ in range(5):  # each takes some seconds
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
         wait_until(lambda: (_job(url)["position"] or 0) >= 3)
@@ -231,7 +231,7 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
     wait_until(lambda: len(answers) == 5)
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert_openai_error(answers[-1], 503, "server_is_overloaded")
-    with serving(tmp_path, engine="onnx") as (_, url):
+    with serving(tmp_path, engine="transformer") as (_, url):
         assert _job(url)["status"] in ("queued", "drawing")  # the last of them
         assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
 
@@ -239,7 +239,7 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
 def test_second_ctrl_c_ends_a_busy_server_at_once_and_leaves_interrupted(tmp_path: Path) -> None:
     said: list[str] = []
     answers: list[httpx2.Response] = []
-    with serving(tmp_path, engine="onnx", said=said) as (process, url):
+    with serving(tmp_path, engine="transformer", said=said) as (process, url):
         for _ in range(3):
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
         wait_until(lambda: any(job["status"] == "drawing" for job in _rows_of(url)), timeout_s=60)

@@ -29,7 +29,7 @@ def test_own_names_are_known_and_no_others(format: Format) -> None:
         lambda name: f"{name}.part",
         lambda name: f"more/{name}",
         lambda name: f"{name}\n",
-        lambda name: name.replace(".png", ".gif"),
+        lambda name: name.replace(".png", ".bmp"),
         lambda name: f"img-{name[5:]}",
         lambda name: f"img-{'x' * 14}{name[18:]}",
         lambda name: temporary(name),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from limner.engines.transformer.export import export
+from limner.engines.transformer.export.folder import export
 from limner.errors import SettingsError, WeightsError
 from limner.storage.checkpoints import weights
 from limner.training import stages

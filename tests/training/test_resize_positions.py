@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from limner.engines.transformer.engine import OnnxEngine
-from limner.engines.transformer.export import export
+from limner.engines.transformer.engine import TransformerEngine
+from limner.engines.transformer.export.folder import export
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.transformer import Transformer, TransformerConfig
@@ -53,7 +53,7 @@ def test_weights_begun_at_more_pixels_draw_more_cells(tiny_weights: Path, tmp_pa
     bundle, tokenizer = stages.load_bundle(run)
     assert (bundle.config.image_tokenizer.grid, bundle.config.transformer.grid) == (8, 8)
     about = {"name": "finer", "version": "1", **stages.generation_config(run)}
-    engine = OnnxEngine(export(bundle, tokenizer, tmp_path / "finer", about).path)
+    engine = TransformerEngine.load(export(bundle, tokenizer, tmp_path / "finer", about).path)
     assert engine.count_cells(Size(256, 256)) == 64
     events = list(engine.generate(ImageRequest("a cat", size=Size(256, 256), seed=1)))
     assert events[-1].pixels.shape == (256, 256, 4)  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.data.sources.base import Sample
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.errors import DataError, SettingsError, WeightsError
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.upscaler import UpscalerConfig

@@ -1,12 +1,12 @@
-"""What is there before the first cell is drawn: an empty canvas, or parts of a picture."""
+"""The canvas before the first cell is drawn: empty, or with known parts of a picture."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from limner.arrays import Bools, Ints, Pixels
-from limner.engines.transformer.image_codes import encoded
-from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.backend import Backend, image_px
+from limner.engines.transformer.pixels.image_codes import encoded
 from limner.request import Edit, ImageRequest
 from limner.sampling import inpainting
 from limner.sampling.canvas import Canvas, kept
@@ -36,9 +36,9 @@ class Start:
         return ~kept(self.canvas, self.share, seed, picture)
 
 
-def start(network: OnnxNetwork, request: ImageRequest) -> Start:
+def start(backend: Backend, request: ImageRequest) -> Start:
     """What a request begins with."""
-    shape, source = network.shape, request.source
+    shape, source = backend.shape, request.source
     canvas = Canvas(request.size, shape.grid)
     if source is None:
         nothing = np.zeros((canvas.n_cells, shape.n_groups), np.int64)
@@ -47,8 +47,8 @@ def start(network: OnnxNetwork, request: ImageRequest) -> Start:
     if isinstance(source, Edit):
         share, masked = _KEPT_OF_EDIT, inpainting.mask_of(source)
     placed = inpainting.place(source.pixels, masked, request.size)
-    image_px = network.config["model"]["image_tokenizer"]["image_px"]
-    codes = encoded(network, inpainting.small(placed, canvas, image_px), canvas)
+    small = inpainting.small(placed, canvas, image_px(backend))
+    codes = encoded(backend, small, canvas)
     behind = inpainting.backdrop(placed)
     if placed.masked.any():
         hidden = inpainting.hidden_cells(placed.masked, canvas)

@@ -2,8 +2,8 @@
 
 from limner.arrays import Pixels
 from limner.engines.transformer.conditioning import start
-from limner.engines.transformer.engine import OnnxEngine
-from limner.engines.transformer.postprocess import picture
+from limner.engines.transformer.engine import TransformerEngine
+from limner.engines.transformer.pixels.postprocess import picture
 from limner.request import ImageRequest, Variation, size_of
 from limner.studio import Studio
 
@@ -11,14 +11,14 @@ from limner.studio import Studio
 class ThroughTokenizer:
     """Encodes and decodes straight RGBA pictures (H, W, 4) as the engine's own drawings are."""
 
-    def __init__(self, engine: OnnxEngine) -> None:
-        self._network = engine.network
+    def __init__(self, engine: TransformerEngine) -> None:
+        self._network = engine.backend
 
     @classmethod
     def of(cls, studio: Studio) -> "ThroughTokenizer | None":
         """That of the studio's engine; None if it has no image tokenizer."""
         engine = studio.engine()
-        return cls(engine) if isinstance(engine, OnnxEngine) else None
+        return cls(engine) if isinstance(engine, TransformerEngine) else None
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """The picture as it comes back, at its own size."""

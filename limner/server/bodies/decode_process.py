@@ -3,20 +3,22 @@
 Runs `python -m limner.server.bodies.decode_process FD`: FD is its end of a Unix socket. The
 server sends one line of JSON at a time, with open files beside it, and waits for one line back:
 
-    {"do": "open", "as": "image", "max_pixels": N}    + the file
+    {"do": "open", "as": "image", "max_pixels": N}    + the file; "mask", "markup"
         -> {"width", "height", "has_alpha", "n_pixels"}
     {"do": "decode", "kind": "edit", "fit": [W, H]}   + a file for the result
         -> {"width", "height", "mask": "none", "given" or "own"}; the file holds straight RGBA,
-           then, if there is one, the mask of a byte a pixel; "opaque": no pixel of the mask is
-           fully transparent, and nothing is decoded
+           then, if there is one, the mask of a byte a pixel. With "opaque" (no pixel of the mask
+           is fully transparent), "unmarked" (every pixel of the markup is) or "covered" (none of
+           it is) nothing is decoded
     {"do": "check"}                                   + the file
         -> what `imaging.check` says of it
     {"do": "forget"}
         -> {}
 
-What cannot be read is answered by {"error", "hint"}, a full disk by {"unwritable"}. The process
-ends with its socket. It has at most MAX_MEMORY_BYTES of memory, and MAX_CPU_S of processor time
-for each line; beyond it the kernel ends it.
+What cannot be read is answered by {"error", "hint", "of"}, "of" being "image", "mask" or "markup",
+and a full disk by {"unwritable"}. The process ends with its socket. It has at most
+MAX_MEMORY_BYTES of memory, and MAX_CPU_S of processor time for each line; beyond it the kernel
+ends it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import check, decode_upload
 from limner.imaging.decode_upload import Opened
@@ -48,6 +51,7 @@ class _Uploads:
 
     def __init__(self) -> None:
         self._opened: dict[str, Opened] = {}
+        self._of = "image"  # which of them is decoded now
 
     def answer(self, said: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         try:
@@ -63,7 +67,7 @@ class _Uploads:
             self._opened.clear()
             return {}
         except DataError as error:
-            return {"error": error.message, "hint": error.hint}
+            return {"error": error.message, "hint": error.hint, "of": self._of}
         except MemoryError:
             limit = MAX_MEMORY_BYTES // 1_000_000
             return {"error": f"The picture takes more than {limit} MB to decode", "hint": None}
@@ -71,6 +75,7 @@ class _Uploads:
             return {"unwritable": (error.strerror or str(error)).lower()}
 
     def _open(self, said: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
+        self._of = said["as"]
         opened = decode_upload.open_file(file, max_pixels=said["max_pixels"])
         self._opened[said["as"]] = opened
         return {
@@ -83,10 +88,15 @@ class _Uploads:
     def _decode(self, said: dict[str, Any], result: BinaryIO) -> dict[str, Any]:
         alpha = None
         if "mask" in self._opened:
-            alpha = self._opened.pop("mask").decode()[..., 3].copy()  # a view would keep the whole
+            alpha = self._pixels("mask")[..., 3].copy()  # a view would keep the whole
             if alpha.all():
                 return {"mask": "opaque"}
-        pixels = self._opened.pop("image").decode()
+        if "markup" in self._opened:
+            drawn = self._pixels("markup")[..., 3] > 0
+            if drawn.all() or not drawn.any():
+                return {"mask": "covered" if drawn.all() else "unmarked"}
+            alpha = np.where(drawn, np.uint8(0), np.uint8(255))
+        pixels = self._pixels("image")
         source = Variation(pixels) if said["kind"] == "variation" else Edit(pixels, alpha)
         if said["fit"]:
             source = inpainting.reduced(source, Size(*said["fit"]))
@@ -97,6 +107,10 @@ class _Uploads:
                 result.write(np.ascontiguousarray(array).data)
         kind = "none" if mask is None else "own" if alpha is None else "given"
         return {"width": width, "height": height, "mask": kind}
+
+    def _pixels(self, name: str) -> Pixels:
+        self._of = name
+        return self._opened.pop(name).decode()
 
 
 def _limit_cpu() -> None:

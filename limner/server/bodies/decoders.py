@@ -46,6 +46,21 @@ class Header:
     n_pixels: int  # that are decoded; fewer than its own where it is decoded at a reduced size
 
 
+Upload = Literal["image", "mask", "markup"]
+
+
+class Undecodable(DataError):
+    """A file that was sent is no picture, or a damaged one."""
+
+    def __init__(self, message: str, hint: str | None, upload: Upload) -> None:
+        super().__init__(message, hint=hint)
+        self.upload = upload
+
+
+class WrongMarkup(DataError):
+    """A markup on which nothing is drawn, or that is nowhere clear."""
+
+
 class OpaqueMask(DataError):
     """No pixel of a mask is fully transparent."""
 
@@ -77,7 +92,7 @@ class Decoder:
         """Whether it may serve another request."""
         return not self._is_killed and (self._process is None or self._process.poll() is None)
 
-    def open(self, name: Literal["image", "mask"], file: IO[bytes], max_pixels: int) -> Header:
+    def open(self, name: Upload, file: IO[bytes], max_pixels: int) -> Header:
         """Read the header of a picture to decode; a DataError if it is refused."""
         said = {"do": "open", "as": name, "max_pixels": max_pixels}
         header = Header(**self._ask(said, file))
@@ -87,7 +102,7 @@ class Decoder:
     def edit(self, fit: Size | None) -> Edit:
         """Decode what was opened, no larger than it is drawn at the size `fit`.
 
-        Raises OpaqueMask, or a DataError if a picture cannot be decoded.
+        Raises OpaqueMask, WrongMarkup, or a DataError if a picture cannot be decoded.
         """
         source = self._decode("edit", fit)
         assert isinstance(source, Edit)
@@ -130,6 +145,10 @@ class Decoder:
                 said = self._ask({"do": "decode", "kind": kind, "fit": size}, result)
             if said["mask"] == "opaque":
                 raise OpaqueMask("no pixel of it is fully transparent, so there is nothing to edit")
+            if said["mask"] == "unmarked":
+                raise WrongMarkup("nothing is drawn on it, so there is nothing to edit")
+            if said["mask"] == "covered":
+                raise WrongMarkup("it must be transparent where nothing is to be edited")
             has_mask = said["mask"] != "none"
             pixels, mask = uploads.mapped(result, said["width"], said["height"], has_mask=has_mask)
         if kind == "variation":
@@ -163,7 +182,7 @@ class Decoder:
         if "unwritable" in answer:
             raise OutputError(f"Cannot write to {self._folder}: {answer['unwritable']}")
         if "error" in answer:
-            raise DataError(answer["error"], hint=answer["hint"])
+            raise Undecodable(answer["error"], answer["hint"], answer["of"])
         return answer
 
     def _start(self) -> socket.socket:

@@ -21,6 +21,7 @@ from fastapi import Request
 from limner.server.bodies import forms, json_body, json_pictures
 from limner.server.bodies.body_memory import FREE_BYTES, Held, chunks_of
 from limner.server.bodies.json_body import Parsed
+from limner.server.bodies.nested import nested
 from limner.server.http import scope
 from limner.server.http.uploads import RawFile
 from limner.server.openai import errors
@@ -39,6 +40,7 @@ MAX_JSON_BYTES = (
 _MAX_INLINE_BYTES = MAX_JSON_BYTES + (MAX_IMAGES + 1) * json_body.MAX_INLINE_BYTES
 _MAX_TEXT_BYTES = 1_000_000  # of a long string that is no picture
 
+_OVERLAYS = ("mask", "markup")  # of the first picture, and of its size
 # image, image[], image[0]: all are in use for one picture and for several.
 _IMAGE_FIELD = re.compile(r"image(\[\d{0,4}\])?", re.ASCII)
 
@@ -50,6 +52,7 @@ class Parts:
     fields: Fields
     images: list[RawFile] = field(default_factory=list)
     mask: RawFile | None = None
+    markup: RawFile | None = None
     image_field: str = "image"  # the name that the pictures were sent by
 
 
@@ -136,17 +139,17 @@ async def _read_json_parts(
 def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> Parts:
     values: dict[str, Any] = {}
     images: list[RawFile] = []
-    mask: RawFile | None = None
+    others: dict[str, RawFile] = {}
     for name, value in items:
         is_image = _IMAGE_FIELD.fullmatch(name) is not None
         if isinstance(value, str):
-            if is_image or name == "mask":
+            if is_image or name in _OVERLAYS:
                 raise f.wrong_type(name, "a file", value)
             values[name] = value
         elif is_image:
             images.append(value)
-        elif name == "mask":
-            mask = value
+        elif name in _OVERLAYS:
+            others[name] = value
         elif name in ("images", "images[]"):
             raise ApiError(
                 "Unknown parameter: 'images'. For multipart/form-data use 'image' or 'image[]'.",
@@ -155,14 +158,15 @@ def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> 
             )
         else:
             values[name] = f.FilePart()
-    return Parts(_fields(request, values, is_form=True), images, mask)
+    fields = _fields(request, nested(values), is_form=True)
+    return Parts(fields, images, others.get("mask"), others.get("markup"))
 
 
 def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:
     """Takes time: not on the loop."""
     parsed = pictures.parsed
     sent = _object(parsed)
-    read_apart = (*json_pictures.NAMES, "mask")
+    read_apart = (*json_pictures.NAMES, *_OVERLAYS)
     values = {
         name: value if name in read_apart else _short(value, name, parsed)
         for name, value in sent.items()
@@ -170,15 +174,13 @@ def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:
     field, images = pictures.pictures(values, MAX_IMAGES + 1)
     for name in json_pictures.NAMES:
         values.pop(name, None)
-    mask = values.pop("mask", None)
-    is_masked = mask not in (None, "")
+    others = {
+        name: pictures.picture(value, name)
+        for name in _OVERLAYS
+        if (value := values.pop(name, None)) not in (None, "")
+    }
     # An edit in JSON is of the GPT era, whatever it names.
-    return Parts(
-        _fields(request, values),
-        images,
-        pictures.picture(mask, "mask") if is_masked else None,
-        field,
-    )
+    return Parts(_fields(request, values), images, others.get("mask"), others.get("markup"), field)
 
 
 def _short(value: Any, name: str, parsed: Parsed) -> Any:

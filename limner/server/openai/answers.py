@@ -43,13 +43,13 @@ def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
     body: Json = {"created": int(time.time())}
     if not call.target.is_gpt:
         body["data"] = [_item(call, picture) for picture in drawn]
-        return body
+        return body | _svg_usage(call)
     body["background"] = _background(any(picture.is_transparent for picture in drawn))
     body["data"] = [_item(call, picture) for picture in drawn]
     body["output_format"] = call.format
     body["quality"] = call.request.quality
     body["size"] = str(call.request.size)
-    body |= _usage(call, engine, drawn)
+    body |= _svg_usage(call) | _usage(call, engine, drawn)
     return body | _identifier(call)
 
 
@@ -132,6 +132,14 @@ def _sum(parts: Sequence[Usage]) -> Json:
         "total_tokens": text_in + image_in + text_out + image_out,
     }
     return {"usage": usage}
+
+
+def _svg_usage(call: Call) -> Json:
+    """Of an SVG document: no language model wrote it, so there are no tokens to count."""
+    if call.format != "svg":
+        return {}
+    counts = dict.fromkeys(["input_tokens", "output_tokens", "reasoning_tokens", "total_tokens"], 0)
+    return {"svg_usage": {"model": "limner-trace", **counts}}
 
 
 def _identifier(call: Call) -> Json:

@@ -16,22 +16,23 @@ from limner.errors import LimnerError
 from limner.options import Options
 from limner.request import (
     BACKGROUNDS,
+    DEFAULT_OPTIONS,
     DRAW_OPTIONS,
-    FORMATS,
     MAX_PICTURES,
     MAX_PREVIEWS,
     MAX_SEED,
     Background,
     Edit,
-    Format,
+    FileFormat,
+    FileOptions,
     ImageRequest,
     Size,
 )
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
-from limner.server.openai.errors import USER, ApiError
 from limner.server.openai.fields import Fields
-from limner.server.openai.images import Decoder, Sources, read_sources
+from limner.server.openai.formats import check_alone, read_format
+from limner.server.openai.images import Decoder, Overlays, Sources, read_sources
 from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
@@ -103,8 +104,8 @@ class Call:
     target: Target
     request: ImageRequest  # its seed is set
     container: Container
-    format: Format = "png"
-    compression: int | None = None  # 0 to 100, of JPEG and WebP; None: the encoder's own
+    format: FileFormat = "png"
+    options: FileOptions = DEFAULT_OPTIONS
     stream: bool = False
     moderation: Strictness = "auto"
     identifier: str | None = None  # whom the client draws for; echoed, never stored
@@ -122,7 +123,7 @@ class Call:
             self.request,
             self.target.engine,
             self.format,
-            self.compression,
+            self.options,
             self.moderation,
             self.stream,
             self.parent,
@@ -149,18 +150,24 @@ def read_edit(
     catalogue: Catalogue,
     decoder: Decoder,
     image_field: str = "image",
+    markup: RawFile | None = None,
 ) -> Call:
     """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them.
 
-    `image_field` is the name that the pictures were sent by.
+    `image_field` is the name that the pictures were sent by. A `markup` is clear but for what is
+    drawn on it, which says what of the first picture is to be edited.
     """
     fields = replace(fields, is_lenient=catalogue.is_lenient)
-    # Neither several pictures nor a body in JSON were there before the GPT image models.
-    target = catalogue.target(fields, is_gpt=len(images) > 1 or not fields.is_form)
+    # These were not there before the GPT image models: several pictures, JSON, and a markup.
+    is_gpt = len(images) > 1 or not fields.is_form or markup is not None
+    target = catalogue.target(fields, is_gpt=is_gpt)
     options = _read_options(fields, target, _EDIT_NAMES)
     prompt = fields.prompt(target.max_prompt_chars)
     fit = partial(_size_if_valid, fields, target)
-    sources = read_sources(images, mask, target, decoder, is_edit=True, fit=fit, field=image_field)
+    overlays = Overlays(mask, markup)
+    sources = read_sources(
+        images, overlays, target, decoder, is_edit=True, fit=fit, field=image_field
+    )
     n = _read_n(fields, target)
     fields.choice("input_fidelity", ("high", "low"))
     max_images = target.capabilities.max_images
@@ -182,7 +189,7 @@ def read_variation(
     def fit(original: Size) -> Size | None:
         return _size_if_valid(fields, target, None)
 
-    sources = read_sources(images, None, target, decoder, is_edit=False, fit=fit)
+    sources = read_sources(images, Overlays(), target, decoder, is_edit=False, fit=fit)
     n = _read_n(fields, target)
     container = _read_container(fields, target)
     seed = _read_seed(fields)
@@ -238,13 +245,17 @@ def _read_rest(
     quality = read_quality(fields, target)
     background = _read_background(fields, target)
     moderation = cast("Strictness", fields.choice("moderation", ("auto", "low")) or "auto")
-    format = cast("Format", fields.choice("output_format", FORMATS) or "png")
-    compression = _read_compression(fields, format)
-    _check_transparency(background, format)
+    asked = read_format(fields, background)
     container = _read_container(fields, target)
     stream = fields.flag("stream") or False
     partial_images = fields.whole_number("partial_images", 0, MAX_PREVIEWS) or 0
-    _refuse_animation(fields)
+    check_alone(
+        asked.format,
+        n,
+        stream=stream,
+        partial_images=partial_images,
+        has_mask=sources is not None and sources.has_mask,
+    )
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
     size = read_size(fields, target, sources.original if sources else None)
@@ -266,8 +277,8 @@ def _read_rest(
         target,
         request.with_seed(),
         container,
-        format,
-        compression,
+        asked.format,
+        asked.options,
         stream,
         moderation,
         identifier,
@@ -304,27 +315,6 @@ def _read_options(fields: Fields, target: Target, known: frozenset[str]) -> Opti
     return Options({option: value for option, value in values.items() if value is not None})
 
 
-def _read_compression(fields: Fields, format: Format) -> int | None:
-    compression = fields.whole_number("output_compression", 0, 100)
-    if format == "png" and compression is not None and compression < 100:
-        raise ApiError(
-            "Compression less than 100 is not supported for PNG output format",
-            type=USER,
-            param="output_compression",
-            code="invalid_png_output_compression",
-        )
-    return compression
-
-
-def _check_transparency(background: Background, format: Format) -> None:
-    if background == "transparent" and format == "jpeg":
-        raise f.wrong_value(
-            "background",
-            "Transparent background requires output_format to be png or webp",
-            newer=True,
-        )
-
-
 def _read_container(fields: Fields, target: Target) -> Container:
     value = fields.text("response_format")
     if value is None:
@@ -333,18 +323,6 @@ def _read_container(fields: Fields, target: Target) -> Container:
         message = f"{f.shown(value)!r} is not one of ['b64_json', 'url'] - 'response_format'"
         raise f.wrong_value("response_format", message)
     return cast("Container", value)
-
-
-def _refuse_animation(fields: Fields) -> None:
-    """Words for GIF and SVG, which this server does not write, are refused and not passed over."""
-    fields.choice("complexity", ("low", "medium", "high"))
-    for name in ("frame_count", "frame_duration_ms", "svg"):
-        if fields.given(name):
-            raise f.wrong_value(
-                name,
-                f"'{name}' belongs to an output_format that is not written here. "
-                f"Supported values are: {f.listed(FORMATS, 'and')}.",
-            )
 
 
 def _read_identifier(fields: Fields) -> str | None:

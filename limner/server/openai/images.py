@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, Literal, Protocol
+from typing import IO, Protocol
 
 from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import decode_upload
 from limner.request import Edit, Size, Variation
-from limner.server.bodies.decoders import Header, OpaqueMask
+from limner.server.bodies.decoders import Header, OpaqueMask, Undecodable, Upload, WrongMarkup
 from limner.server.http import uploads
 from limner.server.http.uploads import RawFile
 from limner.server.openai import fields as f
@@ -32,12 +32,26 @@ class Sources:
     source: Edit | Variation
     original: Size  # of the first picture as it was sent
     n_images: int
+    has_mask: bool = False  # whether one was sent beside them
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """What says where the first picture is to be edited; at most one of them."""
+
+    mask: RawFile | None = None
+    markup: RawFile | None = None
+
+    @property
+    def are_there(self) -> bool:
+        """Whether either was sent."""
+        return self.mask is not None or self.markup is not None
 
 
 class Decoder(Protocol):
     """Reads picture files; see `server.decoders.Decoder`."""
 
-    def open(self, name: Literal["image", "mask"], file: IO[bytes], max_pixels: int) -> Header:
+    def open(self, name: Upload, file: IO[bytes], max_pixels: int) -> Header:
         """Read the header of a picture to decode."""
         ...
 
@@ -52,7 +66,7 @@ class Decoder(Protocol):
 
 def read_sources(
     images: Sequence[RawFile],
-    mask: RawFile | None,
+    overlays: Overlays,
     target: Target,
     decoder: Decoder,
     *,
@@ -66,6 +80,10 @@ def read_sources(
     it is decoded no larger, and so are further ones that the engine draws from. Of the rest only
     the headers are read.
     """
+    if overlays.mask and overlays.markup:
+        raise f.wrong_value(
+            "markup", "'markup' cannot be combined with 'mask': send one of them.", newer=True
+        )
     if not images:
         raise f.missing(field)
     is_dalle2 = target.model == "dall-e-2"  # by name; only then its strict rules hold
@@ -91,15 +109,19 @@ def read_sources(
     if len(images) > 1:  # another one is open: the first is drawn from
         _open(decoder, "image", images[0], field, decode_upload.MAX_PIXELS)
     if is_dalle2:
-        _check_dalle_picture(first, field, needs_alpha=is_edit and mask is None)
-    if mask:
-        _open_mask(decoder, mask, first)
+        _check_dalle_picture(first, field, needs_alpha=is_edit and not overlays.are_there)
+    if overlays.mask:
+        _open_mask(decoder, overlays.mask, first)
+    if overlays.markup:
+        _open_markup(decoder, overlays.markup, first)
     original = Size(first.width, first.height)
     with refused(field):
         if not is_edit:
             return Sources(decoder.variation(size), original, len(images))
         source = decoder.edit(size)
-        return Sources(replace(source, others=others) if others else source, original, len(images))
+        if others:
+            source = replace(source, others=others)
+        return Sources(source, original, len(images), overlays.mask is not None)
 
 
 def _other(decoder: Decoder, raw: RawFile, field: str, size: Size | None) -> Pixels:
@@ -172,9 +194,28 @@ def _bad_mask(reason: str) -> ApiError:
     )
 
 
-def _open(
-    decoder: Decoder, name: Literal["image", "mask"], raw: RawFile, field: str, max_pixels: int
-) -> Header:
+def _open_markup(decoder: Decoder, raw: RawFile, image: Header) -> None:
+    if raw.mime() != "image/png" or raw.n_bytes >= MAX_IMAGE_BYTES:
+        raise _bad_markup("markup must be a PNG and less than 50 MB")
+    markup = _open(decoder, "markup", raw, "markup", decode_upload.MAX_PIXELS)
+    if not markup.has_alpha:
+        raise _bad_markup("markup image missing alpha channel")
+    if (markup.width, markup.height) != (image.width, image.height):
+        raise _bad_markup(
+            f"markup is {markup.width}x{markup.height} pixels and the image "
+            f"{image.width}x{image.height}"
+        )
+
+
+def _bad_markup(reason: str) -> ApiError:
+    return ApiError(
+        f"Invalid markup image format - {reason}",
+        param="markup",
+        code="invalid_markup_image_format",
+    )
+
+
+def _open(decoder: Decoder, name: Upload, raw: RawFile, field: str, max_pixels: int) -> Header:
     with refused(field):
         return decoder.open(name, raw.file, max_pixels)
 
@@ -186,7 +227,11 @@ def refused(field: str) -> Iterator[None]:
         yield
     except OpaqueMask as error:
         raise _bad_mask(error.message) from error
+    except WrongMarkup as error:
+        raise _bad_markup(error.message) from error
     except DataError as error:
+        if isinstance(error, Undecodable) and error.upload != "image":
+            field = error.upload
         why = f"{error.message} ({error.hint})" if error.hint else error.message
         raise ApiError(
             f"Invalid file '{field}': {why}.", param=field, code="invalid_image"

@@ -6,9 +6,12 @@ from typing import Any
 
 from limner.request import (
     BACKGROUNDS,
+    COMPLEXITIES,
     DRAW_OPTIONS,
-    FORMATS,
+    FILE_FORMATS,
+    MAX_FRAMES,
     MAX_PREVIEWS,
+    MIN_FRAMES,
 )
 from limner.server.openai.moderations import MAX_INPUTS
 from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
@@ -50,13 +53,58 @@ _DRAWING: dict[str, Schema] = {
     "quality": {"type": ["string", "null"], "enum": [*QUALITY, None]},
     "background": {"type": ["string", "null"], "enum": [*BACKGROUNDS, None]},
     "moderation": {"type": ["string", "null"], "enum": ["auto", "low", None]},
-    "output_format": {"type": ["string", "null"], "enum": [*FORMATS, None]},
-    "output_compression": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
+    "output_format": {
+        "type": ["string", "null"],
+        "enum": [*FILE_FORMATS, None],
+        "description": "svg is one document of paths and gradients: with n of 1, and no stream.",
+    },
+    "output_compression": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 100,
+        "description": "Of JPEG and WebP.",
+    },
+    "complexity": {
+        "type": ["string", "null"],
+        "enum": [*COMPLEXITIES, None],
+        "description": "Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+    },
+    "frame_count": {
+        "type": ["integer", "null"],
+        "minimum": MIN_FRAMES,
+        "maximum": MAX_FRAMES,
+        "default": 9,
+        "description": "Of GIF, which has no stream and no mask.",
+    },
+    "frame_duration_ms": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 200,
+        "description": "Of each frame of a GIF; rounded to 10 ms.",
+    },
+    "svg": {
+        "type": ["object", "null"],
+        "properties": {
+            "model": {"type": "string"},
+            "reasoning": {
+                "type": ["object", "null"],
+                "properties": {"effort": {"type": ["string", "null"]}},
+            },
+        },
+        "description": "Read and checked; changes nothing, as no language model draws here. "
+        "In a form: svg[model], svg[reasoning][effort].",
+    },
     "stream": {"type": ["boolean", "null"], "default": False},
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+_MARKUP: Schema = {
+    **_FILE,
+    "description": "A PNG of the size of the picture: what is drawn on it is edited, and where it "
+    "is clear the picture stays. Not together with a mask.",
+}
+
 _TEXT: Schema = {
     "type": "string",
     "description": "A data: URL, base64, or the address of a picture of this server",
@@ -98,10 +146,21 @@ _IMAGES: Schema = {
             },
         },
         "background": {"enum": ["transparent", "opaque"]},
-        "output_format": {"enum": list(FORMATS)},
+        "output_format": {"enum": list(FILE_FORMATS)},
         "quality": {"enum": ["low", "medium", "high"]},
         "size": {"type": "string"},
         "usage": {"type": "object"},
+        "svg_usage": {
+            "type": "object",
+            "description": "Of an SVG document; there are no tokens, as it is traced.",
+            "properties": {
+                "model": {"type": "string"},
+                "input_tokens": {"type": "integer"},
+                "output_tokens": {"type": "integer"},
+                "reasoning_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+            },
+        },
     },
 }
 
@@ -161,7 +220,9 @@ EDITS = _route(
     *_DRAW_CODES,
     body={
         "multipart/form-data": {
-            "schema": _object({**_DRAWING, "image": _FILE, "mask": _FILE}, "prompt", "image")
+            "schema": _object(
+                {**_DRAWING, "image": _FILE, "mask": _FILE, "markup": _MARKUP}, "prompt", "image"
+            )
         },
         **_json(
             {
@@ -171,6 +232,10 @@ EDITS = _route(
                     "images": _JSON_PICTURES,
                     "image": _JSON_PICTURES,
                     "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
+                    "markup": {
+                        "anyOf": [_JSON_PICTURE, {"type": "null"}],
+                        "description": _MARKUP["description"],
+                    },
                 },
                 "required": ["prompt"],
                 "anyOf": [{"required": ["images"]}, {"required": ["image"]}],
@@ -199,7 +264,10 @@ CHECK = _route(
 PICTURE = _route(
     "picture",
     "Fetch a picture, or with Range a part of it, by the address that an answer gave",
-    {f"image/{format}": {"schema": {"type": "string"}} for format in FORMATS},
+    {
+        "image/svg+xml" if format == "svg" else f"image/{format}": {"schema": {"type": "string"}}
+        for format in FILE_FORMATS
+    },
     403,
     404,
     416,

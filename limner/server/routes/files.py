@@ -24,6 +24,8 @@ log = logging.getLogger("limner.server")
 
 # One part; a header that is something else is passed over, as HTTP allows.
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?", re.ASCII | re.I)
+# A picture that may hold markup is shown by itself, and may load and run nothing.
+_DOCUMENT_POLICY = "default-src 'none'; sandbox"
 _static = StaticFiles()  # of no folder: it knows which headers mean "not modified"
 
 
@@ -48,6 +50,8 @@ async def picture(request: Request, name: str) -> Response:
         "etag": f'"{seen.tag}"',
         "last-modified": formatdate(seen.changed_s, usegmt=True),
     }
+    if headers["content-type"] == MEDIA_TYPES["svg"]:
+        headers["content-security-policy"] = _DOCUMENT_POLICY
     if _static.is_not_modified(Headers(headers), request.headers):
         return NotModifiedResponse(Headers(headers))
     if request.method == "HEAD":

@@ -67,7 +67,13 @@ async def edits(request: Request) -> Response:
 
     def read(parts: Parts, decoder: Decoder) -> Call:
         return calls.read_edit(
-            parts.fields, parts.images, parts.mask, catalogue, decoder, parts.image_field
+            parts.fields,
+            parts.images,
+            parts.mask,
+            catalogue,
+            decoder,
+            parts.image_field,
+            parts.markup,
         )
 
     return await _with_pictures(request, read, takes_json=True)

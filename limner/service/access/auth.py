@@ -1,4 +1,4 @@
-"""Who may do what: everyone on this machine, or whoever holds a key.
+"""Authentication: everyone on this machine, or clients with a key.
 
 Keys are those of LIMNER_API_KEYS, which may draw and are named by their hash, and those of
 `limner keys`, which have scopes and limits. The latter are read again every `KNOWN_FOR_S`: within
@@ -34,7 +34,7 @@ KNOWN_FOR_S = 2.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Whose request it is."""
+    """The owner of a request: a key, or anyone on a server without keys."""
 
     name: str  # empty: no key was asked for
     scopes: tuple[str, ...] = ("draw",)
@@ -46,7 +46,7 @@ class Holder:
         return None if "admin" in self.scopes else self.name
 
     def check(self, scope: str) -> None:
-        """Refuse what the key is not for."""
+        """Raise NotPermitted unless the key has `scope`."""
         if scope not in self.scopes:
             raise NotPermitted(scope)
 
@@ -55,7 +55,7 @@ ANYONE = Holder("", SCOPES)
 
 
 class Keys:
-    """The keys of a server, kept as hashes only."""
+    """The keys of a server; only hashes are kept."""
 
     def __init__(
         self,

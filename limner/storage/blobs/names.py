@@ -15,11 +15,18 @@ import re
 import secrets
 import string
 
-from limner.request import Format
+from limner.request import FileFormat
 
-ENDINGS: dict[Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
-PATTERN = re.compile(r"img-[A-Za-z0-9]{24}\.(png|jpg|webp)", re.ASCII)
-_TEMPORARY = re.compile(r"\.(img-[A-Za-z0-9]{24}\.(?:png|jpg|webp))\.part", re.ASCII)
+ENDINGS: dict[FileFormat, str] = {
+    "png": "png",
+    "jpeg": "jpg",
+    "webp": "webp",
+    "gif": "gif",
+    "svg": "svg",
+}
+_NAME = rf"img-[A-Za-z0-9]{{24}}\.(?:{'|'.join(ENDINGS.values())})"
+PATTERN = re.compile(_NAME, re.ASCII)
+_TEMPORARY = re.compile(rf"\.({_NAME})\.part", re.ASCII)
 _ALPHABET = string.ascii_letters + string.digits
 _TAG_CHARS, _TOKEN_CHARS, _PROOF_CHARS = 8, 14, 10  # 47 and 83 bits in all, 59 bits of proof
 
@@ -30,7 +37,7 @@ class Names:
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"names of pictures", hashlib.sha256)
 
-    def make(self, format: Format, request_id: str | None = None, number: int = 0) -> str:
+    def make(self, format: FileFormat, request_id: str | None = None, number: int = 0) -> str:
         """A fresh name for a picture of `format`: of a request, its `number`th, or of none."""
         token = "" if request_id is None else self._tag(request_id, number)
         while len(token) < _TOKEN_CHARS:

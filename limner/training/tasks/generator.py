@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from limner.engines.transformer.torch_backend import TorchNetwork
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.contrastive import ContrastiveLoss
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.transformer import Transformer, TransformerConfig

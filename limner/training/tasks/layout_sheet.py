@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from limner.arrays import Ints
-from limner.engines.transformer.torch_backend import TorchLayoutNetwork
+from limner.engines.transformer.backends.graphs import GraphLayouts
+from limner.engines.transformer.backends.pytorch import TorchNetwork
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.layout_transformer import LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
@@ -109,7 +110,7 @@ class SheetOfLayouts:
         self, transformer: LayoutTransformer, tokenizer: TextTokenizer, prompt: Prompt, number: int
     ) -> NDArray[np.uint8]:
         """The picture of a prompt, premultiplied RGBA (H, W, 4); `number` makes its chances."""
-        (layout, caption), network = prompt, TorchLayoutNetwork(transformer)
+        (layout, caption), network = prompt, GraphLayouts(TorchNetwork(transformer))
         config = transformer.config
         phrases = [thing.phrase for thing in layout.things]
         if cells.n_owners(layout) > len(phrases):

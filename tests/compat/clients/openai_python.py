@@ -19,11 +19,16 @@ strict = OpenAI(base_url=BASE, api_key="none", max_retries=0, _strict_response_v
 CLI = Path(openai.__file__).parents[1] / "bin" / "openai"
 SMALL = {"prompt": PROMPT, "size": "256x256"}
 CARD = {"prompt": PROMPT, "model": "testcard", "size": "256x256"}
+DRAWN = "gpt-image-2.6-flare"
 GPT = {"prompt": PROMPT, "model": "gpt-image-1", "quality": "low", "output_format": "webp"}
 
 
 def generate(**values):
     return items(client.images.generate(**SMALL, **values))
+
+
+def drawing(**values):
+    return items(client.images.generate(prompt=PROMPT, model=DRAWN, size="512x512", **values))
 
 
 def stream(client, **values):
@@ -102,10 +107,17 @@ def variation():
         return items(client.images.create_variation(image=image, n=2, size="256x256"))
 
 
+def edit_markup():
+    with IMAGE.open("rb") as image, MASK.open("rb") as markup:
+        return items(client.images.edit(image=image, markup=markup, prompt="a hat", model=DRAWN))
+
+
 cases = {
     "generate": lambda: generate(n=2),
     "bytes": lambda: generate(response_format="b64_json"),
     "gpt": lambda: items(client.images.generate(**GPT)),
+    "svg": lambda: drawing(output_format="svg", complexity="low", svg={"model": "any"}),
+    "gif": lambda: drawing(output_format="gif", frame_count=3),
     "strict": lambda: items(strict.images.generate(**CARD)),
     "strict-gpt": lambda: items(strict.images.generate(**GPT)),
     "stream": lambda: stream(client, **GPT),
@@ -122,6 +134,7 @@ cases = {
     "unknown-model": lambda: client.models.retrieve("no such/model x"),
     "edit": edit,
     "edit-mask": edit_mask,
+    "edit-markup": edit_markup,
     "gpt-edit": gpt_edit,
     "edit-stream": edit_stream,
     "variation": variation,
@@ -129,4 +142,6 @@ cases = {
 }
 if not CLI.exists():  # it went with version 2.54
     del cases["cli"]
+if tuple(map(int, openai.__version__.split(".")[:2])) < (3, 57):  # it does not know these words yet
+    del cases["svg"], cases["gif"], cases["edit-markup"]
 tell(openai.__version__, cases)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from limner.engines.transformer.export import export
-from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.onnx_planner import OnnxPlanner, has_planner
+from limner.engines.transformer.backend import has_planner
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
+from limner.engines.transformer.export.folder import export
+from limner.engines.transformer.scenes.planner import LayoutPlanner
 from limner.errors import WeightsError
 from limner.model.planner import Planner
 from limner.planning.layout import Box, Thing
@@ -34,7 +35,7 @@ def folder(planner: Planner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = {"name": "x", "version": "0", "styles": [], "sampling": TINY.sampling_table()}
     target = tmp_path_factory.mktemp("weights") / "planner"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limner.engines.transformer.export.graphs", lambda bundle: {})
+        patch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
         return export(tiny.bundle(), tiny.text_tokenizer(), target, about, planner).path
 
 
@@ -44,14 +45,14 @@ def test_the_graph_equals_the_module(
 ) -> None:
     ids = np.random.default_rng(0).integers(3, planner.config.n_vocab, shape)
     ids[-1, 1 + shape[1] // 2 :] = 0
-    reader = OnnxPlanner(OnnxNetwork(folder, threads=1))
-    for one, other in zip(reader.score(ids), torch_score(planner)(ids), strict=True):
+    network = OnnxBackend(folder, threads=1)
+    for one, other in zip(network.score_plan(ids), torch_score(planner)(ids), strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, atol=2e-4)
 
 
 def test_it_plans(folder: Path) -> None:
-    reader = OnnxPlanner(OnnxNetwork(folder, threads=1))
+    reader = LayoutPlanner(OnnxBackend(folder, threads=1))
     layout = reader.plan("a cat and a dog", 24, 24, seed=3)
     assert layout == reader.plan("a cat and a dog", 24, 24, seed=3)
     box = Thing("a cat", Box(1, 2, 3, 4))
@@ -71,20 +72,22 @@ def test_a_run_begun_from_the_weights_has_the_same_planner(
 
 def test_weights_without_a_planner_say_so(folder: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limner.engines.transformer.export.graphs", lambda bundle: {})
+        patch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
         about = {"name": "x", "version": "0", "styles": [], "sampling": TINY.sampling_table()}
         plain = export(tiny.bundle(), tiny.text_tokenizer(), tmp_path / "plain", about).path
-    network = OnnxNetwork(plain, threads=1)
+    network = OnnxBackend(plain, threads=1)
     assert not has_planner(network)
     with pytest.raises(WeightsError, match="have no planner"):
-        OnnxPlanner(network)
+        LayoutPlanner(network)
     assert [p.name for p in begin_run(plain, tmp_path / "run", ("planner",)).glob("*")] == []
 
 
 def test_the_planner_is_small() -> None:
     """At most 2 MB as stored, at the size that is trained."""
-    from limner.engines.transformer.planner_export import pack
+    from limner.engines.transformer.export.folder import pack_planner
     from limner.model.planner import PlannerConfig
 
-    assert sum(array.nbytes for array in pack(Planner(PlannerConfig())).values()) < 2_000_000
+    assert (
+        sum(array.nbytes for array in pack_planner(Planner(PlannerConfig())).values()) < 2_000_000
+    )
     assert weights.FORMAT == 1

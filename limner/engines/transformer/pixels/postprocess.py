@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Ints, Pixels
+from limner.engines.transformer.backend import Backend, cell_px
 from limner.engines.transformer.conditioning import Start
-from limner.engines.transformer.image_codes import Array, cell_px, decoded
-from limner.engines.transformer.onnx_backend import OnnxNetwork
+from limner.engines.transformer.pixels.image_codes import Array, decoded
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
 from limner.imaging import codec
@@ -25,20 +25,20 @@ _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look 
 
 
 def picture(
-    network: OnnxNetwork, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
+    backend: Backend, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
 ) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
 
     is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
     """
-    small = decoded(network, codes, canvas)
+    small = decoded(backend, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
-        px = cell_px(network)
+        px = cell_px(backend)
         whole = _flat(small, canvas.grid * px, width, height, canvas.frame(px))
         return codec.unpremultiply(whole)
-    drawn = network.enlarged(small[None], n_passes)[0]
-    scale = cell_px(network) * _FACTOR**n_passes
+    drawn = backend.enlarged(small[None], n_passes)[0]
+    scale = cell_px(backend) * _FACTOR**n_passes
     if canvas.left == canvas.top == 0:
         drawn = _shrunk(drawn, width, height)
     if drawn.shape[1:] == (height, width):
@@ -49,7 +49,7 @@ def picture(
 
 
 def picture_in(
-    network: OnnxNetwork, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
+    backend: Backend, codes: Ints, start: Start, n_passes: int, *, is_flat: bool = False
 ) -> Pixels:
     """The picture that `start` has placed, with its masked part drawn by codes (n_cells, n_groups).
 
@@ -58,8 +58,8 @@ def picture_in(
     canvas, placed, hidden, behind = start.canvas, start.placed, start.hidden, start.behind
     assert placed is not None
     assert hidden is not None
-    small = decoded(network, codes, canvas)
-    px = cell_px(network)
+    small = decoded(backend, codes, canvas)
+    px = cell_px(backend)
     rows, columns = np.divmod(np.flatnonzero(hidden), canvas.columns)
     top, bottom = _reach(rows, canvas.rows)
     left, right = _reach(columns, canvas.columns)
@@ -70,7 +70,7 @@ def picture_in(
     if is_flat:
         drawn = _flat(part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
     else:
-        large = _whole_numbers(network.enlarged(part[None], n_passes)[0])
+        large = _whole_numbers(backend.enlarged(part[None], n_passes)[0])
         scale = px * _FACTOR**n_passes
         method: codec.Method = "area" if canvas.cell_px < scale else "bicubic"
         box = _scaled(cells, scale)
@@ -88,7 +88,7 @@ def picture_in(
 
 
 def scene_picture(
-    network: OnnxNetwork, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
+    backend: Backend, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
 ) -> Pixels:
     """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
 
@@ -97,7 +97,7 @@ def scene_picture(
     if is_flat:
         side = min(small.shape[1:])
         return codec.unpremultiply(_flat(small, side, size.width, size.height, box))
-    large = _whole_numbers(network.enlarged(small[None], n_passes)[0])
+    large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])
     scale = _FACTOR**n_passes
     method: codec.Method = "area" if large.shape[0] > size.height else "bicubic"
     return codec.unpremultiply(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from limner.arrays import Pixels
 from limner.engines.base import Picture, Preview, Progress
-from limner.engines.transformer.engine import OnnxEngine
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
+from limner.engines.transformer.engine import TransformerEngine
 from limner.imaging.codec import resize
 from limner.request import (
     Edit,
@@ -29,8 +31,8 @@ SQUARE = Size(128, 128)
 
 
 @pytest.fixture(scope="module")
-def engine(tiny_weights: Path) -> OnnxEngine:
-    return OnnxEngine(tiny_weights, threads=1)
+def engine(tiny_weights: Path) -> TransformerEngine:
+    return TransformerEngine.load(tiny_weights, threads=1)
 
 
 def picture(size: Size = SQUARE, seed: int = 1) -> Pixels:
@@ -53,15 +55,17 @@ def request(source: Edit | Variation | None, prompt: str = "a blue star", **valu
     return ImageRequest("" if isinstance(source, Variation) else prompt, **given)
 
 
-def drawn(engine: OnnxEngine, asked: ImageRequest) -> list[Pixels]:
+def drawn(engine: TransformerEngine, asked: ImageRequest) -> list[Pixels]:
     return [event.pixels for event in engine.generate(asked) if isinstance(event, Picture)]
 
 
 @contextmanager
-def counted(engine: OnnxEngine) -> Iterator[dict[str, int]]:
+def counted(engine: TransformerEngine) -> Iterator[dict[str, int]]:
     """How often each graph runs, and how many cells are asked for."""
     counts: dict[str, int] = {"asked": 0, "enlarged": 0}
-    real = engine.network.run
+    backend = engine.backend
+    assert isinstance(backend, OnnxBackend)
+    real = backend.run
 
     def run(graph: str, **inputs: Any) -> Any:
         counts[graph] = counts.get(graph, 0) + 1
@@ -71,11 +75,8 @@ def counted(engine: OnnxEngine) -> Iterator[dict[str, int]]:
             counts["enlarged"] += inputs["pictures"][0, 0].size
         return real(graph, **inputs)
 
-    engine.network.run = run  # type: ignore[method-assign]
-    try:
+    with patch.object(backend, "run", run):
         yield counts
-    finally:
-        del engine.network.run
 
 
 @settings(max_examples=15)
@@ -85,7 +86,7 @@ def counted(engine: OnnxEngine) -> Iterator[dict[str, int]]:
     is_opaque=st.booleans(),
 )
 def test_outside_the_mask_every_bit_stays_and_inside_it_is_drawn(
-    engine: OnnxEngine, box: tuple[int, int, int, int], seed: int, is_opaque: bool
+    engine: TransformerEngine, box: tuple[int, int, int, int], seed: int, is_opaque: bool
 ) -> None:
     top, left, tall, wide = box
     source = picture()
@@ -102,7 +103,7 @@ def test_outside_the_mask_every_bit_stays_and_inside_it_is_drawn(
 
 @pytest.mark.parametrize("quality", ["low", "high"])
 def test_a_seed_gives_the_same_bytes_alone_and_in_company(
-    engine: OnnxEngine, quality: Quality
+    engine: TransformerEngine, quality: Quality
 ) -> None:
     source = picture()
     for asked in (
@@ -120,14 +121,14 @@ def test_a_seed_gives_the_same_bytes_alone_and_in_company(
         assert not np.array_equal(other, several[0])
 
 
-def test_the_prompt_decides_what_an_edit_draws(engine: OnnxEngine) -> None:
+def test_the_prompt_decides_what_an_edit_draws(engine: TransformerEngine) -> None:
     for alpha in (mask(), None):
         edit = Edit(picture(), alpha)
         pictures = [drawn(engine, request(edit, prompt))[0] for prompt in ("a star", "an apple")]
         assert not np.array_equal(pictures[0], pictures[1])
 
 
-def test_the_picture_decides_what_is_drawn(engine: OnnxEngine) -> None:
+def test_the_picture_decides_what_is_drawn(engine: TransformerEngine) -> None:
     for kind in (Edit, Variation):
         pictures = [drawn(engine, request(kind(picture(seed=seed))))[0] for seed in (1, 2)]
         assert not np.array_equal(pictures[0], pictures[1])
@@ -135,7 +136,7 @@ def test_the_picture_decides_what_is_drawn(engine: OnnxEngine) -> None:
     assert not np.array_equal(around[0][mask() == 0], around[1][mask() == 0])
 
 
-def test_clear_pixels_are_the_mask_of_a_picture_without_one(engine: OnnxEngine) -> None:
+def test_clear_pixels_are_the_mask_of_a_picture_without_one(engine: TransformerEngine) -> None:
     source = picture()
     source[mask() == 0] = 0
     for edit in (Edit(source), Edit(picture(), mask())):
@@ -144,7 +145,7 @@ def test_clear_pixels_are_the_mask_of_a_picture_without_one(engine: OnnxEngine) 
         assert found.pixels[mask() == 0].any()
 
 
-def test_cost_follows_what_is_clear(engine: OnnxEngine) -> None:
+def test_cost_follows_what_is_clear(engine: TransformerEngine) -> None:
     counts = []
     for share in (None, 0.5, 0.25):
         source = None
@@ -163,34 +164,36 @@ def test_cost_follows_what_is_clear(engine: OnnxEngine) -> None:
 
 
 @pytest.mark.parametrize(("kind", "asked"), [(Edit, 15), (Variation, 8)])
-def test_a_picture_drawn_anew_keeps_some_cells(engine: OnnxEngine, kind: Any, asked: int) -> None:
+def test_a_picture_drawn_anew_keeps_some_cells(
+    engine: TransformerEngine, kind: Any, asked: int
+) -> None:
     with counted(engine) as found:
         drawn(engine, request(kind(picture()), quality="high"))
     assert found["asked"] == asked  # of 16
 
 
-def test_a_variation_runs_without_guidance(engine: OnnxEngine) -> None:
+def test_a_variation_runs_without_guidance(engine: TransformerEngine) -> None:
     rows = set()
-    real = engine.network.step
+    real = engine.backend.step
 
     def step(memory: Any, cache: Any, *rest: Any) -> Any:
         rows.add(len(cache))
         return real(memory, cache, *rest)
 
-    engine.network.step = step  # type: ignore[assignment, method-assign]
+    engine.backend.step = step  # type: ignore[assignment, method-assign]
     try:
         drawn(engine, request(Variation(picture())))
     finally:
-        del engine.network.step
+        del engine.backend.step
     assert rows == {1}
 
 
-def test_high_quality_takes_the_candidate_that_suits_best(engine: OnnxEngine) -> None:
+def test_high_quality_takes_the_candidate_that_suits_best(engine: TransformerEngine) -> None:
     for source in (Edit(picture(), mask()), Variation(picture())):
         asked = request(source, quality="high")
         scores = []
         for n_candidates in (1, 2):
-            engine.network.config["sampling"]["high"]["n_candidates"] = n_candidates
+            engine.backend.config["sampling"]["high"]["n_candidates"] = n_candidates
             found = [event for event in engine.generate(asked) if isinstance(event, Picture)]
             scores.append(found[0].score)
         assert scores[1] is not None
@@ -202,7 +205,7 @@ def test_high_quality_takes_the_candidate_that_suits_best(engine: OnnxEngine) ->
 @pytest.mark.parametrize(
     "size", ["64x64", "320x128", "128x384", "256x144", "1536x1024", "1040x1024"]
 )
-def test_other_sizes_are_drawn_cell_by_cell(engine: OnnxEngine, size: str) -> None:
+def test_other_sizes_are_drawn_cell_by_cell(engine: TransformerEngine, size: str) -> None:
     asked = request(None, size=Size.parse(size), quality="medium")
     with counted(engine) as found:
         [result] = drawn(engine, asked)
@@ -214,20 +217,21 @@ def test_other_sizes_are_drawn_cell_by_cell(engine: OnnxEngine, size: str) -> No
     assert not np.array_equal(halves[0], halves[1])
 
 
-def test_a_long_picture_continues_the_corners_of_its_middle_square(engine: OnnxEngine) -> None:
+def test_a_long_picture_continues_the_corners_of_its_middle_square(
+    engine: TransformerEngine,
+) -> None:
     squares: list[Any] = []
-    real = engine.network.run
+    backend = engine.backend
+    assert isinstance(backend, OnnxBackend)
+    real = backend.run
 
     def run(graph: str, **inputs: Any) -> Any:
         if graph == "pixels":
             squares.append(inputs["codes"][0])
         return real(graph, **inputs)
 
-    engine.network.run = run  # type: ignore[method-assign]
-    try:
+    with patch.object(backend, "run", run):
         drawn(engine, request(None, size=Size(384, 128), quality="medium"))
-    finally:
-        del engine.network.run
     first, _, middle, _, last = squares  # two cells from one to the next
     corners = {tuple(middle[place]) for place in (0, 3, 12, 15)}
     assert {tuple(cell) for cell in np.concatenate([first, last])} <= corners
@@ -235,7 +239,7 @@ def test_a_long_picture_continues_the_corners_of_its_middle_square(engine: OnnxE
 
 
 @pytest.mark.parametrize("kind", [Edit, Variation])
-def test_sources_of_other_shapes_and_sizes(engine: OnnxEngine, kind: Any) -> None:
+def test_sources_of_other_shapes_and_sizes(engine: TransformerEngine, kind: Any) -> None:
     long = picture(Size(90, 41))
     for size in (SQUARE, Size(208, 96)):
         [result] = drawn(engine, request(kind(long), size=size))
@@ -246,7 +250,7 @@ def test_sources_of_other_shapes_and_sizes(engine: OnnxEngine, kind: Any) -> Non
     assert not result[:34].any()  # a picture of another shape leaves this free, and clear
 
 
-def test_an_odd_size_is_kept_to_the_pixel(engine: OnnxEngine) -> None:
+def test_an_odd_size_is_kept_to_the_pixel(engine: TransformerEngine) -> None:
     size = Size(101, 77)
     source, alpha = picture(size), mask(size)
     [result] = drawn(engine, request(Edit(source, alpha), size=size))
@@ -254,7 +258,7 @@ def test_an_odd_size_is_kept_to_the_pixel(engine: OnnxEngine) -> None:
     assert not np.array_equal(result, source)
 
 
-def test_previews_and_progress_of_edits_and_long_pictures(engine: OnnxEngine) -> None:
+def test_previews_and_progress_of_edits_and_long_pictures(engine: TransformerEngine) -> None:
     for asked in (
         request(Edit(picture(), mask(share=0.75)), previews=2, n=2),
         request(Variation(picture()), previews=2, n=2),
@@ -274,7 +278,7 @@ def test_previews_and_progress_of_edits_and_long_pictures(engine: OnnxEngine) ->
         assert all(np.array_equal(*pair) for pair in zip(pictures, plain, strict=True))
 
 
-def test_an_opaque_background_is_opaque_and_keeps_opaque_pixels(engine: OnnxEngine) -> None:
+def test_an_opaque_background_is_opaque_and_keeps_opaque_pixels(engine: TransformerEngine) -> None:
     source, alpha = picture(), mask()
     [result] = drawn(engine, request(Edit(source, alpha), background="opaque"))
     assert (result[..., 3] == 255).all()

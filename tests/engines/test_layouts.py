@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from limner.engines.transformer.export import export
-from limner.engines.transformer.layout_backend import OnnxLayoutNetwork
-from limner.engines.transformer.onnx_backend import OnnxNetwork
-from limner.engines.transformer.torch_backend import TorchLayoutNetwork, TorchNetwork
-from limner.errors import WeightsError
+from limner.engines.transformer.backend import max_text
+from limner.engines.transformer.backends.graphs import GraphLayouts
+from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
+from limner.engines.transformer.backends.pytorch import TorchNetwork
+from limner.engines.transformer.export.folder import export
 from limner.model.bundle import Bundle
 from limner.model.layout_transformer import Elements, LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
@@ -49,29 +49,35 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def network(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> OnnxLayoutNetwork:
+def backend(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> OnnxBackend:
     folder = tmp_path_factory.mktemp("layouts") / "weights"
     about = {"name": "tiny-layouts", "version": "0", "styles": [], "sampling": {}}
     export(bundle, tiny.text_tokenizer(), folder, about)
-    return OnnxLayoutNetwork(OnnxNetwork(folder, threads=1))
+    return OnnxBackend(folder, threads=1)
 
 
-def _texts(network: OnnxLayoutNetwork) -> tuple[np.ndarray, np.ndarray]:
+@pytest.fixture(scope="module")
+def network(backend: OnnxBackend) -> GraphLayouts:
+    assert backend.layouts is not None
+    return backend.layouts
+
+
+def _texts(backend: OnnxBackend) -> tuple[np.ndarray, np.ndarray]:
     said = ["a red apple", "a blue star", "nothing", "a red apple left of a blue star"]
-    tokens, _ = network.network.text_tokenizer.encode_padded(said, network.network.max_text)
+    tokens, _ = backend.text_tokenizer.encode_padded(said, max_text(backend))
     nothing = np.zeros_like(tokens[:3])
     nothing[:, 0] = NULL
     return tokens, nothing
 
 
 def test_drawing_by_the_graphs_is_drawing_by_pytorch(
-    bundle: Bundle, network: OnnxLayoutNetwork
+    bundle: Bundle, backend: OnnxBackend, network: GraphLayouts
 ) -> None:
-    texts, nothing = _texts(network)
+    texts, nothing = _texts(backend)
     numbers = np.random.default_rng(1).random((2, 63, 2))
     assert isinstance(bundle.transformer, LayoutTransformer)
     drawn = []
-    for one in (TorchLayoutNetwork(bundle.transformer), network):
+    for one in (GraphLayouts(TorchNetwork(bundle.transformer)), network):
         *_, last = draw_layout(one, LAYOUT, texts, nothing, [0, 1, 2, CAPTION], numbers, CONFIG)
         drawn.append(last.codes)
         assert last.drawn.all()
@@ -79,7 +85,7 @@ def test_drawing_by_the_graphs_is_drawing_by_pytorch(
     assert len(np.unique(drawn[0][..., 0])) > 5
 
 
-def test_a_canvas_of_any_sides_becomes_pixels(bundle: Bundle, network: OnnxLayoutNetwork) -> None:
+def test_a_canvas_of_any_sides_becomes_pixels(bundle: Bundle, network: GraphLayouts) -> None:
     codes = np.random.default_rng(2).integers(0, 1000, (1, 63, 2))
     drawn = network.pixels(codes, LAYOUT)
     assert drawn.shape == (1, 4, 56, 72)
@@ -89,18 +95,18 @@ def test_a_canvas_of_any_sides_becomes_pixels(bundle: Bundle, network: OnnxLayou
     np.testing.assert_allclose(drawn, wanted.numpy(), atol=1e-4)
 
 
-def test_squares_are_drawn_by_the_same_weights(bundle: Bundle, network: OnnxLayoutNetwork) -> None:
-    texts, nothing = _texts(network)
+def test_squares_are_drawn_by_the_same_weights(bundle: Bundle, backend: OnnxBackend) -> None:
+    texts, nothing = _texts(backend)
     numbers = np.random.default_rng(4).random((1, 16, 2))
     drawn = [
         last(draw_codes(one, texts[:1], nothing[:1], numbers, CONFIG))
-        for one in (TorchNetwork(bundle.transformer), network.network)
+        for one in (TorchNetwork(bundle.transformer), backend)
     ]
     np.testing.assert_array_equal(drawn[1], drawn[0])
 
 
 def test_pictures_are_embedded_by_some_of_their_cells(
-    bundle: Bundle, network: OnnxLayoutNetwork
+    bundle: Bundle, network: GraphLayouts
 ) -> None:
     places = cells.places(LAYOUT, network.shape.side)
     some = np.array([[5, 9, 20, 60]])
@@ -115,6 +121,5 @@ def test_pictures_are_embedded_by_some_of_their_cells(
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)
 
 
-def test_other_weights_are_refused(tiny_weights: Path) -> None:
-    with pytest.raises(WeightsError, match="do not draw layouts"):
-        OnnxLayoutNetwork(OnnxNetwork(tiny_weights, threads=1))
+def test_other_weights_draw_none(tiny_weights: Path) -> None:
+    assert OnnxBackend(tiny_weights, threads=1).layouts is None

@@ -1,0 +1,1 @@
+"""From a trained model to the folder of weights that every backend draws from."""

@@ -1,0 +1,70 @@
+"""Prompts as the network reads them: tokens with a style, and what of a long one was cut."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from limner.arrays import Ints
+from limner.engines.base import ImageTask
+from limner.engines.transformer.backend import Backend, max_text
+from limner.text.styles import Style, in_style
+from limner.text.text_tokenizer import NULL
+
+_TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
+_MAX_TEXTS = 256  # that are remembered as tokens
+
+
+class Prompts:
+    """Reads prompts with the tokenizer and the styles of the weights."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self._max_text = backend, max_text(backend)
+        self._styles = [
+            Style(**{**style, "words": tuple(style["words"])})
+            for style in backend.config.get("styles", ())
+        ]
+        self._text = lru_cache(_MAX_TEXTS)(self._read)
+        self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
+
+    def tokens(self, one: ImageTask) -> Ints:
+        """What is drawn, (1, T); T depends on the prompt alone."""
+        if not one.request.prompt:
+            return self.nothing
+        return self._text(self.in_style(one.request.prompt, one))[0]
+
+    def in_style(self, words: str, one: ImageTask) -> str:
+        """`words` with the style of a picture, which its seed draws if its prompt names none."""
+        return in_style(words, self._styles, one.seed, one.index)
+
+    def together(self, texts: Sequence[str]) -> Ints:
+        """Several texts as they are, (N, T) with T that of the longest."""
+        tokens, _ = self._backend.text_tokenizer.encode_padded(list(texts), self._max_text)
+        used: Ints = tokens[:, : int((tokens != 0).sum(1).max())]
+        return used
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, before any cut."""
+        return len(self._backend.text_tokenizer.encode(text))
+
+    def remark(self, prompt: str) -> str:
+        """What to say of a prompt that is longer than what is read; "" if it is not."""
+        n_cut = self._text(prompt)[1]
+        if not n_cut:
+            return ""
+        return (
+            f"The prompt is longer than the {self._max_text - 1} tokens that "
+            f"{self._backend.config['name']} reads; its last {n_cut} were not read"
+        )
+
+    def _read(self, prompt: str) -> tuple[Ints, int]:
+        """Tokens (1, T), and how many more there were."""
+        tokens, cut = self._backend.text_tokenizer.encode_padded([prompt], self._max_text)
+        return tokens[:, : -(-int((tokens != 0).sum()) // _TEXT_STEP) * _TEXT_STEP], int(cut[0])
+
+
+def no_prompt(tokens: Ints) -> Ints:
+    """Texts (R, T) that say nothing, beside texts of the same shape for guidance."""
+    nothing = np.zeros_like(tokens)
+    nothing[:, 0] = NULL
+    return nothing

@@ -1,0 +1,93 @@
+"""What a prompt's scene is: its things in boxes on a canvas, and the colour of its ground.
+
+The ground of a scene is not drawn by the network: its cells are clear, and a plain colour that the
+prompt names is painted behind the picture.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil
+
+from limner.data.colours import RGB_FROM_NAME
+from limner.engines.base import ImageTask
+from limner.engines.transformer.prompts import Prompts
+from limner.planning import layout as layouts
+from limner.planning import plan
+from limner.planning.layout import GROUND, Layout, Thing, owner
+from limner.request import Size
+from limner.sampling.canvas import Box
+from limner.sampling.sampling import SamplingConfig, step_sizes
+
+_SIDE = 28  # cells on the shorter side of a canvas: four boxes with four cells between them
+_CROWDED_SIDE = 44  # with more things than fit in four boxes
+# The weights learned things of 12 x 12 cells; at other sizes they lose detail
+# (docs/experiments.md, 2026-11-26), so every thing gets such a box around its planned centre.
+_THING = 12
+# What stands for scenery until the model draws it.
+_SCENERY = {"grass": "green", "meadow": "green", "lawn": "green", "sea": "blue", "sky": "blue"}
+_CHINESE = {"红": "red", "橙": "orange", "黄": "yellow", "绿": "green", "蓝": "blue"}
+_CHINESE |= {"紫": "purple", "粉": "pink", "棕": "brown", "黑": "black", "白": "white"}
+_CHINESE |= {"灰": "grey", "草": "green", "海": "blue", "天空": "blue"}
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A prompt with several things, laid out on a canvas for one picture."""
+
+    layout: Layout
+    ground: Colour | None  # painted behind the picture; None: clear
+    box: Box  # of the picture on the canvas, in cells: left, top, right, bottom
+
+    @property
+    def n_drawn(self) -> int:
+        """Cells that the network draws: those of things, not of the ground."""
+        return sum(index != GROUND for index in owner(self.layout))
+
+    def n_steps(self, config: SamplingConfig) -> int:
+        """Decoder passes: the ground takes none."""
+        return len(step_sizes(self.n_drawn, config.n_steps))
+
+
+def scene_of(reading: plan.Reading, one: ImageTask, prompts: Prompts) -> Scene | None:
+    """The scene that a picture shows; None if what its prompt says is not several things."""
+    if not reading.is_scene:
+        return None
+    n_things = sum(thing.count for thing in reading.things)
+    columns, rows, box = _canvas(one.request.size, _SIDE if n_things <= 4 else _CROWDED_SIDE)
+    # The phrases name no ground, as it is painted.
+    layout = plan.lay_out(replace(reading, ground=""), columns, rows, one.seed, one.index)
+    things = tuple(
+        Thing(prompts.in_style(thing.phrase, one), _of_known_size(thing.box, columns, rows))
+        for thing in layout.things
+    )
+    return Scene(replace(layout, things=things), _colour(reading.ground), box)
+
+
+def _of_known_size(box: layouts.Box, columns: int, rows: int) -> layouts.Box:
+    """A box of 12 x 12 cells around the centre of `box`, on the canvas."""
+    x, y = (
+        min(max(0, round(start + length / 2 - _THING / 2)), most - _THING)
+        for start, length, most in ((box.x, box.width, columns), (box.y, box.height, rows))
+    )
+    return layouts.Box(x, y, _THING, _THING)
+
+
+def _canvas(size: Size, shorter: int) -> tuple[int, int, Box]:
+    """Columns and rows of a canvas with `shorter` cells on its shorter side, and on it, in cells,
+    the box of a picture of `size`.
+    """
+    cell_px = min(size.width, size.height) / shorter
+    columns, rows = (ceil(side / cell_px - 1e-6) for side in (size.width, size.height))
+    left, top = (columns - size.width / cell_px) / 2, (rows - size.height / cell_px) / 2
+    return columns, rows, (left, top, columns - left, rows - top)
+
+
+def _colour(ground: str) -> Colour | None:
+    """The colour that a ground's words name, in English or Chinese; None if they name none."""
+    words = ground.lower().replace("-", " ").split()
+    for word in words:
+        name = _SCENERY.get(word, "grey" if word == "gray" else word)
+        if name in RGB_FROM_NAME:
+            return RGB_FROM_NAME[name]
+    return next((RGB_FROM_NAME[name] for sign, name in _CHINESE.items() if sign in ground), None)
