@@ -146,7 +146,7 @@ def _read_producer(value: Any) -> str:
     return text
 
 
-def _read_pem(value: Any) -> str:
+def _read_optional_path(value: Any) -> str:
     return value if value == "" else str(Path(_read_text(os.fspath(value))).expanduser())
 
 
@@ -154,7 +154,7 @@ TEXT = Kind(_read_text, "some text")
 MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
 ENGINE = Kind(_read_engine, "some text")
 PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
-PEM = Kind(_read_pem, "empty, or the path of a file")
+PEM = Kind(_read_optional_path, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -165,6 +165,7 @@ DATABASE = Kind(
     _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
 )
 URL = Kind(_read_url, "an address such as https://pictures.example.org")
+ANY_FOLDER = Kind(_read_optional_path, "empty, or the path of a folder")
 SERVICES = Kind(
     _read_services,
     "addresses such as https://api.openai.com/v1, separated by commas, without a key in them",
@@ -266,6 +267,14 @@ class Settings:
     upstream_total_s: int = field(
         default=600,
         metadata=_about(_whole_number(1, 86_400), "seconds until the answer ends"),
+    )
+    upstream_record: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder that their answers are kept in, to be replayed"),
+    )
+    upstream_replay: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder with such answers, which are given; nothing is asked"),
     )
     host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
     port: int = field(

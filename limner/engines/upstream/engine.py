@@ -6,13 +6,14 @@ once: only if nothing was sent, or the service refused before it drew, another s
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ from limner.engines.upstream import refusals
 from limner.engines.upstream.dialects import DIALECTS
 from limner.engines.upstream.dialects.base import Answer, Call, Dialect
 from limner.engines.upstream.exchange import Limits, NotConnected, Stopped, post
+from limner.engines.upstream.recording import Recorder, Replayer, Response
 from limner.engines.upstream.refusals import Declined
 from limner.engines.upstream.server_sent import events
 from limner.errors import DataError, LimnerError, Refused, SettingsError, UpstreamError
@@ -73,11 +75,15 @@ class UpstreamEngine(Engine):
         model: str = "",
         limits: Limits = Limits(),  # noqa: B008  frozen
         n_lanes: int = 4,
+        recorder: Recorder | None = None,
+        replayer: Replayer | None = None,
     ) -> None:
+        """With a `replayer`, no service is asked: it gives the answers."""
         self._upstreams = list(upstreams)
         self._dialect: Dialect = DIALECTS[dialect]()
         self._asked_model = model
         self._limits = limits
+        self._recorder, self._replayer = recorder, replayer
         self._rests_until: dict[Upstream, float] = {}
         self._lock = threading.Lock()
         # Not the bare name: it may be one of OpenAI's, which has rules of its own here.
@@ -119,16 +125,11 @@ class UpstreamEngine(Engine):
     def _by(
         self, upstream: Upstream, call: Call, task: ImageTask, is_stopped: Callable[[], bool]
     ) -> Iterator[Event]:
-        headers = {"content-type": call.content_type, "connection": "close"}
-        headers["accept"] = "text/event-stream" if call.is_stream else "application/json"
-        if upstream.key:
-            headers["authorization"] = self._dialect.authorization(upstream.key)
-        url = upstream.url + call.path
-        with post(url, call.body, headers, self._limits, is_stopped) as response:
+        with self._answered(upstream, call, is_stopped) as response:
             if response.status != 200:
                 told = response.read(_MAX_ERROR_BYTES)
                 raise refusals.from_status(
-                    response.status, dict(response.getheaders()), told, upstream.key
+                    response.status, dict(response.headers.items()), told, upstream.key
                 )
             kind = response.headers.get_content_type()
             if kind == "text/event-stream":
@@ -139,9 +140,28 @@ class UpstreamEngine(Engine):
             answer = self._dialect.answer(_json(response))
         yield from self._finished(answer, task)
 
-    def _streamed(
-        self, response: http.client.HTTPResponse, task: ImageTask, key: str
-    ) -> Iterator[Event]:
+    @contextmanager
+    def _answered(
+        self, upstream: Upstream, call: Call, is_stopped: Callable[[], bool]
+    ) -> Iterator[Response]:
+        """The answer to `call`: recorded earlier, or of the service."""
+        if self._replayer:
+            with self._replayer.answer(call) as recorded:
+                yield recorded
+            return
+        headers = {"content-type": call.content_type, "connection": "close"}
+        headers["accept"] = "text/event-stream" if call.is_stream else "application/json"
+        if upstream.key:
+            headers["authorization"] = self._dialect.authorization(upstream.key)
+        url = upstream.url + call.path
+        with post(url, call.body, headers, self._limits, is_stopped) as response:
+            if self._recorder is None:
+                yield response
+                return
+            with self._recorder.keeping(call, response, upstream.key) as copied:
+                yield copied
+
+    def _streamed(self, response: Response, task: ImageTask, key: str) -> Iterator[Event]:
         """Previews as they come, and the picture."""
         n_asked, n_shown = task.request.previews, 0
         for event in events(response):
@@ -193,6 +213,14 @@ class UpstreamEngine(Engine):
 def build(settings: Settings) -> UpstreamEngine:
     """The engine that the settings describe; a SettingsError if they name no service."""
     urls, keys = settings.upstream_url, settings.upstream_key
+    record, replay = settings.upstream_record, settings.upstream_replay
+    if record and replay:
+        raise SettingsError(
+            "LIMNER_UPSTREAM_RECORD and LIMNER_UPSTREAM_REPLAY are both set",
+            hint="record first, and replay what was recorded then",
+        )
+    if replay and not urls:
+        urls, keys = ("http://recorded.invalid",), ()
     if not urls:
         raise SettingsError(
             "Engine upstream needs the address of a service",
@@ -215,10 +243,12 @@ def build(settings: Settings) -> UpstreamEngine:
         settings.upstream_model,
         limits,
         settings.upstream_requests,
+        Recorder(Path(record)) if record else None,
+        Replayer(Path(replay)) if replay else None,
     )
 
 
-def _json(response: http.client.HTTPResponse) -> dict[str, Any]:
+def _json(response: Response) -> dict[str, Any]:
     body = response.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise UpstreamError(f"The upstream sent more than {MAX_BODY_BYTES:,} bytes")

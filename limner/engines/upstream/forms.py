@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +17,19 @@ class File:
 
 
 def encode_form(values: Mapping[str, Any], files: Sequence[File]) -> tuple[bytes, str]:
-    """The body, and its content type. Names are ours: ASCII without quotes."""
-    boundary = secrets.token_hex(16)
+    """The body, and its content type. Names are ours: ASCII without quotes.
+
+    The boundary is a hash of the content, which therefore cannot hold it; equal forms are equal
+    bytes.
+    """
     parts = [(f'name="{name}"', "", _text(value)) for name, value in values.items()]
     for number, file in enumerate(files):
         about = f'name="{file.name}"; filename="{number}.png"'
         parts.append((about, "Content-Type: image/png\r\n", file.data))
+    content = hashlib.sha256()
+    for about, _, data in parts:
+        content.update(about.encode() + b"\n%d\n" % len(data) + data)
+    boundary = content.hexdigest()[:32]
     body = b"".join(
         f"--{boundary}\r\nContent-Disposition: form-data; {about}\r\n{kind}\r\n".encode()
         + data
