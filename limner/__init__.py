@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from limner.engines.base import Picture
     from limner.errors import LimnerError
+    from limner.recognition.look import Look
     from limner.request import (
         Edit,
         ImageRequest,
         Size,
         Variation,
     )
-    from limner.studio import edit, generate, vary
+    from limner.studio import edit, generate, look, vary
 
 # Since 1.29 ONNX Runtime sends Microsoft what is run where, unless it is told before its import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -30,12 +31,14 @@ __all__ = [
     "Edit",
     "ImageRequest",
     "LimnerError",
+    "Look",
     "Picture",
     "Size",
     "Variation",
     "__version__",
     "edit",
     "generate",
+    "look",
     "vary",
 ]
 
@@ -44,11 +47,13 @@ _HOME = {
     "Edit": "limner.request",
     "ImageRequest": "limner.request",
     "LimnerError": "limner.errors",
+    "Look": "limner.recognition.look",
     "Picture": "limner.engines.base",
     "Size": "limner.request",
     "Variation": "limner.request",
     "edit": "limner.studio",
     "generate": "limner.studio",
+    "look": "limner.studio",
     "vary": "limner.studio",
 }
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.recognition.look import Look, Looker
+
     # A file, its bytes, straight RGBA (H, W, 4), or a picture that was drawn.
     Source = str | Path | bytes | NDArray[np.uint8] | Picture
 
@@ -59,6 +61,7 @@ class Studio:
         self.cards = Cards(settings.home)
         self.shelf = Shelf(settings.memory * 1_000_000, settings.model_minutes * 60)
         self._engines: dict[str, Engine] = {}
+        self._looking: Looker | None = None
         self._lock = threading.Lock()
 
     def engine(self, name: str | None = None) -> Engine:
@@ -128,6 +131,29 @@ class Studio:
         events = self.draw(request, engine=engine)
         pictures = [event for event in events if isinstance(event, Picture)]
         return sorted(pictures, key=lambda picture: picture.index)
+
+    def look(self, pixels: NDArray[np.uint8], asked: str | None = None) -> Look:
+        """Look at a picture (H, W, 4) of straight RGBA, which `asked` may describe.
+
+        The bundled model looks, whichever engine draws. Raises WeightsError if it is not there.
+        """
+        return self._looker().look(pixels, asked)
+
+    def _looker(self) -> Looker:
+        from limner.engines.transformer.engine import TransformerEngine
+        from limner.recognition.look import Looker
+        from limner.storage.checkpoints.weights import find
+
+        with self._lock:
+            if self._looking is None:
+                weights, home = find(self.settings.weights), self.settings.home
+                engines = self._engines.values()
+                drawing = next((one for one in engines if isinstance(one, TransformerEngine)), None)
+                if drawing is not None:  # its networks are loaded already
+                    self._looking = Looker(drawing.backend, weights, home)
+                else:
+                    self._looking = Looker.open(weights, home)
+            return self._looking
 
 
 def _events(engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Iterator[Event]:
@@ -291,6 +317,15 @@ def vary(
         mark=mark,
     )
     return _drawn(request, engine)
+
+
+def look(image: Source, asked: str | None = None) -> Look:
+    """What `image` shows, as far as the bundled model can tell; see `recognition.look.Look`.
+
+    With `asked`, the prompt, also whether it shows that, and what to try next if it does not. A
+    picture that cannot be read is a DataError.
+    """
+    return _studio(settings_module.load()).look(_pixels(image), asked)
 
 
 def edit_of(image: Source, mask: Source | None = None) -> Edit:

@@ -25,12 +25,14 @@ def test_names_are_the_promised_ones_and_all_there() -> None:
         "Edit",
         "ImageRequest",
         "LimnerError",
+        "Look",
         "Picture",
         "Size",
         "Variation",
         "__version__",
         "edit",
         "generate",
+        "look",
         "vary",
     ]
     for name in limner.__all__:

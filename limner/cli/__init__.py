@@ -21,6 +21,8 @@ from limner.cli.draw import draw, edit, vary
 from limner.cli.evaluate import evaluate
 from limner.cli.history import history
 from limner.cli.keys import keys
+from limner.cli.look import look
+from limner.cli.mcp import mcp
 from limner.cli.models import models
 from limner.cli.serve import serve
 from limner.cli.settings import settings
@@ -53,6 +55,8 @@ app.add_command(evaluate)
 app.add_command(export)
 app.add_command(history)
 app.add_command(keys)
+app.add_command(look)
+app.add_command(mcp)
 app.add_command(models)
 app.add_command(pack)
 app.add_command(serve)

@@ -54,6 +54,7 @@ def serve(
     from limner.server.app import create_app
     from limner.server.stopping import StoppingServer
     from limner.server.transport import configuration, connections
+    from limner.service import running
 
     class Server(StoppingServer):
         """Accepts a few connections at once, while many may wait to be accepted."""
@@ -79,7 +80,8 @@ def serve(
         say = partial(_announce, form=settings.log)
         app.state.service.open()  # here, where a failure is an error with its exit code
         server = Server(config, app.state.service, DRAIN_S, say)
-        server.run(sockets=[listener])
+        with running.announced(settings.home, address):
+            server.run(sockets=[listener])
         if not server.started:
             raise LimnerError("The server could not start; the lines above say why")
 

@@ -19,7 +19,7 @@ from limner import __version__
 from limner.errors import LimnerError
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.bodies.decoders import DecoderPool
-from limner.server.http import credentials, scope
+from limner.server.http import cookies, credentials, scope
 from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
@@ -31,14 +31,24 @@ from limner.server.openapi import describe, docs_page
 from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
+    admin,
     checks,
     files,
     history,
     home,
     images,
     jobs,
+    look,
+    mcp,
     models,
+    page,
+    pictures,
+    responses,
+    sdapi,
+    session,
+    uploaded_files,
 )
+from limner.server.sdapi import shapes
 from limner.service import links, memory, recovery
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
@@ -88,9 +98,11 @@ def create_app(
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)
-    routers = _keyed(), _open()
+    routers = _keyed(), _sdapi(), _open()
     for router in routers:
         app.include_router(router)
+    app.state.mcp = mcp.McpEndpoint(app, settings)
+    app.router.routes.append(Route(mcp.PATH, app.state.mcp))
     _handle_errors(app, [route for router in routers for route in router.routes])
     app.add_middleware(
         RequestMiddleware,
@@ -119,17 +131,55 @@ def _keyed() -> APIRouter:
     add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
     add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
     add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
+    add("/images/look", look.look, **drawing, **describe.LOOK)
+    add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
+    add("/chat/completions", responses.complete_chat, **drawing, **describe.CHAT)
+    add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
+    add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)
+    add("/files", uploaded_files.create, **drawing, **describe.FILES_CREATE)
+    add("/files", uploaded_files.page, methods=["GET"], **describe.FILES)
+    add("/files/{id}", uploaded_files.show, methods=["GET"], **describe.FILE)
+    add("/files/{id}", uploaded_files.delete, methods=["DELETE"], **describe.FILE_DELETE)
+    add("/files/{id}/content", uploaded_files.content, methods=["GET"], **describe.FILE_CONTENT)
     add("/images/check", checks.check, methods=["POST"], **describe.CHECK)
     add("/images/jobs/{id}", jobs.show, methods=["GET"], **describe.JOB)
     add("/images/jobs/{id}", jobs.cancel, methods=["DELETE"], **describe.JOB_CANCEL)
     add("/images/history", history.page, methods=["GET"], **describe.HISTORY)
     add("/images/history/{id}", history.show, methods=["GET"], **describe.HISTORY_ONE)
     add("/images/history/{id}", history.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
+    picture = "/images/history/{id}/pictures/{index}"
+    add(picture, pictures.file, methods=["GET"], **describe.KEPT_PICTURE)
+    add(picture, pictures.delete, methods=["DELETE"], **describe.KEPT_PICTURE_DELETE)
+    add(picture + "/star", pictures.star, methods=["POST"], **describe.STAR)
+    add(picture + "/star", pictures.unstar, methods=["DELETE"], **describe.UNSTAR)
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
     stopping: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_is_admin)]}
     add("/models/{model}/stop", models.stop_model, **stopping, **describe.MODEL_STOP)
+    admins: dict[str, Any] = {"methods": ["GET"], "dependencies": [Depends(_is_admin)]}
+    add("/admin/jobs", admin.jobs, **admins, **describe.ADMIN_JOBS)
+    add("/admin/keys", admin.keys, **admins, **describe.ADMIN_KEYS)
+    add("/admin/usage", admin.usage, **admins, **describe.ADMIN_USAGE)
+    add("/admin/training", admin.training, **admins, **describe.ADMIN_TRAINING)
+    sheet = "/admin/training/{run}/{stage}/sheet"
+    add(sheet, admin.sheet, **admins, **describe.ADMIN_SHEET)
     add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
+    return router
+
+
+def _sdapi() -> APIRouter:
+    """The API of AUTOMATIC1111's web UI, with the same keys."""
+    router = APIRouter(prefix=sdapi.PREFIX, dependencies=[Depends(sdapi.check_key)])
+    add = router.add_api_route
+    hidden: dict[str, Any] = {"include_in_schema": False}
+    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
+    add("/txt2img", sdapi.txt2img, **drawing)
+    add("/img2img", sdapi.img2img, **drawing)
+    add("/interrupt", sdapi.interrupt, **drawing)
+    add("/options", sdapi.set_options, **drawing)
+    add("/progress", sdapi.progress, methods=["GET"], **hidden)
+    for name in sdapi.LISTS:
+        add(f"/{name}", sdapi.show, methods=["GET"], **hidden)
     return router
 
 
@@ -141,6 +191,12 @@ def _open() -> APIRouter:
     add(picture, files.picture, methods=["GET"], **describe.PICTURE)
     add(picture, files.picture, methods=["HEAD"], include_in_schema=False)
     add("/", home.home, methods=["GET", "HEAD"], include_in_schema=False)
+    add(page.ROUTE + "{version}/{path:path}", page.file, methods=["GET"], include_in_schema=False)
+    add("/favicon.ico", page.icon, methods=["GET"], include_in_schema=False)
+    add("/session", session.begin, methods=["POST"], **describe.SESSION_BEGIN)
+    add("/session", session.end, methods=["DELETE"], **describe.SESSION_END)
+    known = [Depends(_check_key)]
+    add("/session", session.show, methods=["GET"], dependencies=known, **describe.SESSION)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
     add("/metrics", models.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
@@ -162,7 +218,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tending = [
         asyncio.ensure_future(work) for work in (_run_maintenance(serving), _give_memory_back())
     ]
-    yield
+    async with app.state.mcp.running():
+        yield
     for task in tending:
         task.cancel()
     for worker in serving.workers.values():
@@ -202,8 +259,14 @@ async def _is_admin(request: Request) -> None:
 
 async def _check_key(request: Request) -> None:
     serving = scope.service(request)
+    threads = serving.database_threads
     authorization = credentials.authorization(request.headers)
-    holder = await serving.keys.holder(authorization, serving.database_threads)
+    token = None if authorization else cookies.token(request)
+    if token:
+        key_hash = await threads.run(serving.sessions.key_hash, token)
+        holder = await serving.keys.holder_of_hash(key_hash, threads)
+    else:
+        holder = await serving.keys.holder(authorization, threads)
     request.state.holder = holder
     request.state.headers = serving.limiter.headers(holder)
 
@@ -221,6 +284,8 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
         code = said.code or str(said.status)
         serving: Service = request.app.state.service
         serving.metrics.refused(code, holder.name if holder else "")
+        if request.url.path.startswith(sdapi.PREFIX):
+            return _respond(said, shapes.failure(said.message, said.code))
         return _respond(said)
 
     @app.exception_handler(HTTPException)
@@ -237,9 +302,9 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
         return Response(status_code=images.CLIENT_LEFT)
 
 
-def _respond(error: errors.ApiError) -> Response:
+def _respond(error: errors.ApiError, body: dict[str, Any] | None = None) -> Response:
     return Response(
-        answers.dump(error.body),
+        answers.dump(body or error.body),
         error.status,
         headers=error.headers,
         media_type="application/json",

@@ -33,7 +33,7 @@ MAX_BYTES = 64_000_000  # of all together
 MAX_ONE_BYTES = 16_000_000
 MAX_AGE_S = 86_400.0
 
-_FAILED = b"event: error"
+_FAILED = (b"event: error", b"event: response.failed")
 _running: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 Handler = Callable[[Request], Awaitable[Response]]
 

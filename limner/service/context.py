@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
 from limner.engines.cards import Card
 from limner.errors import LimnerError, SettingsError
+from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.disk_space import Room
@@ -39,6 +40,7 @@ from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
 from limner.storage.db.maintenance import Maintenance, Retention
+from limner.storage.db.sessions import Sessions
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -58,6 +60,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.studio = studio = Studio(settings)
+        self._looking = CapacityLimiter(1)  # a look takes a core; pictures are drawn meanwhile
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
         cards = studio.cards.all()
@@ -92,6 +95,7 @@ class Service:
         self._is_open = False
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
+        self.sessions = Sessions(self.database)
         if settings.api_keys:
             warn_of_names_by_place(keys)
         # A count may wait for another server's: it takes half of the connections at most.
@@ -189,6 +193,10 @@ class Service:
         if found is None:
             raise FileNotFoundError(name)
         return found.read()
+
+    async def look(self, pixels: Pixels, asked: str | None) -> Look:
+        """Look at a picture, one at a time; see `Studio.look`."""
+        return await to_thread.run_sync(self.studio.look, pixels, asked, limiter=self._looking)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""

@@ -81,6 +81,15 @@ class MissingKey(ServiceError):
         )
 
 
+class SessionEnded(ServiceError):
+    """The visit in a browser, which a cookie stands for, is over."""
+
+    code = "session_ended"
+
+    def __init__(self) -> None:
+        super().__init__("This visit has ended. Enter the key again.")
+
+
 class WrongKey(ServiceError):
     """The key is unknown or revoked; `shown` is the key with its middle hidden."""
 

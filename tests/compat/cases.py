@@ -137,7 +137,10 @@ _HEADERS = {
     "pictures": 1,
 }
 
-CASES: Mapping[str, Case] = {
+_FOLLOWED = Values({"kind": "edit", "prompt": "a red apple, make it blue"})
+_HAT = Values({"kind": "edit", "prompt": "a hat"})
+
+CASES: dict[str, Case] = {
     "tutorial": Case("the function of the tutorials, two pictures", _TWO),
     "generate": Case("two pictures by address", _TWO),
     "bytes": Case("a picture as base64", _BYTES),
@@ -186,6 +189,40 @@ CASES: Mapping[str, Case] = {
     "edit-stream": Case("an edit as a stream", _stream("image_edit")),
     "variation": Case("two variations", _TWO),
     "async-variation": Case("a variation, asynchronously"),
+}
+
+
+CASES |= {
+    "respond": Case("Responses: a WebP by `image_generation`", _GPT),
+    "respond-forced": Case("Responses: `tool_choice` names the tool", _GPT),
+    "respond-stream": Case(
+        "Responses: a stream with two previews",
+        Drawn(
+            3,
+            1024,
+            "b64_json",
+            "WEBP",
+            [
+                *["response.image_generation_call.partial_image"] * 2,
+                "response.output_item.done",
+            ],
+        ),
+    ),
+    "respond-streamed": Case("Responses: a stream, put together by the client", _GPT),
+    "respond-results": Case(
+        "Responses: a stream of three tool results",
+        Drawn(3, 1024, "b64_json", "WEBP", ["tool-result"] * 3),
+    ),
+    "respond-follow": Case("Responses: an edit by `previous_response_id`", _FOLLOWED),
+    "respond-item": Case("Responses: an edit by the item of the picture", _FOLLOWED),
+    "respond-reference": Case("Responses: an edit by `item_reference`", _FOLLOWED),
+    "respond-attached": Case("Responses: an edit of a `data:` URL", _HAT),
+    "respond-file": Case("Responses: an edit of an upload by `file_id`", _HAT),
+    "respond-kept": Case("Responses: an answer fetched again and deleted", _GPT),
+    "respond-blocked": Case(
+        "Responses: a prompt refused", Refused("moderation_blocked", "safety system")
+    ),
+    "respond-no-tool": Case("Responses: no `image_generation`", Refused("invalid_value")),
 }
 
 

@@ -182,7 +182,7 @@ def test_stored_pictures_count_as_if_they_were_sent(tmp_path: Path) -> None:
         ({"image": {"image_url": {}}}, "missing_required_parameter", "image.image_url.url"),
         ({"image": {"image_url": 1}}, "invalid_type", "image.image_url"),
         ({"image": {"b64_json": 1}}, "invalid_type", "image.b64_json"),
-        ({"image": {"file_id": "file-1"}}, "invalid_value", "image"),
+        ({"image": {"file_id": "file-1"}}, "image_file_not_found", "image.file_id"),
         ({"image": _b64(SMALL), "images": [_b64(SMALL)]}, "invalid_value", "images"),
         ({"image": _b64(SMALL), "mask": [_b64(SMALL)]}, "invalid_type", "mask"),
         ({"image": _b64(b"no")}, "unsupported_file_mimetype", "image"),

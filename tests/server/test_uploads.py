@@ -231,7 +231,7 @@ def _url(data: bytes = PNG) -> dict[str, str]:
         ({"images": None}, "missing_required_parameter", "images"),
         ({"images": ["x"]}, "invalid_value", "images[0]"),
         ({"images": [{}]}, "missing_required_parameter", "images[0].image_url"),
-        ({"images": [{"file_id": "file-1"}]}, "invalid_value", "images[0]"),
+        ({"images": [{"file_id": "file-1"}]}, "image_file_not_found", "images[0].file_id"),
         ({"images": [{"image_url": "http://127.0.0.1/a.png"}]}, "invalid_value", None),
         ({"images": [{"image_url": "data:image/png;base64,@"}]}, "invalid_value", None),
         ({"images": [_url(b"no")]}, "unsupported_file_mimetype", "images"),

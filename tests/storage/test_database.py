@@ -28,6 +28,7 @@ RELEASED = ["476836d5490ed1cd", "6fa17aedb4314340"]  # SHA-256 of each step, its
 
 def _drop_everything(database: Database) -> None:
     for table in (
+        "responses",
         *OLD_TABLES[::-1],
         "recent",
         "idempotency_keys",
@@ -36,6 +37,7 @@ def _drop_everything(database: Database) -> None:
         "secrets",
         "deletions",
         "clock",
+        "sessions",
         "limner_version",
     ):
         database.execute(f"DROP TABLE {table}")

@@ -29,6 +29,7 @@ class _Part:
     content_type: bytes = b""
     name: str = ""
     file: IO[bytes] | None = None
+    filename: str = ""
     n_bytes: int = 0
     data: bytearray = field(default_factory=bytearray)  # text, or what is not in the file yet
 
@@ -123,7 +124,8 @@ class _Reader:
     def _finished(self, part: _Part) -> str | RawFile:
         if part.file is None:
             return self._decoded(bytes(part.data))
-        return RawFile(part.content_type.decode("latin-1"), part.n_bytes, part.file)
+        content_type = part.content_type.decode("latin-1")
+        return RawFile(content_type, part.n_bytes, part.file, part.filename)
 
     def _decoded(self, data: bytes) -> str:
         try:
@@ -156,6 +158,7 @@ class _Reader:
         part.name = self._decoded(options[b"name"])
         if b"filename" in options:
             part.file = uploads.temporary_file(self._folder)
+            part.filename = self._decoded(options[b"filename"])
         n_files = sum(part.file is not None for part in self._parts)
         if n_files > MAX_FILES:
             raise bad_form(f"Too many files. Maximum number of files is {MAX_FILES}.")

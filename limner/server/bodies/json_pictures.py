@@ -2,7 +2,8 @@
 
 A picture is a text, or an object that holds it: `{"image_url": TEXT}`, `{"image_url": {"url":
 TEXT}}` or `{"b64_json": TEXT}`. The text is a data: URL, bare base64 (in lines, too), or the
-address of a picture of this server. Several pictures are an array of these.
+address of a picture of this server. `{"file_id": ID}` names an upload. Several pictures are an
+array of these.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from limner.server.openai.errors import ApiError
 from limner.service.links import Links
 
 NAMES = ("images", "image", "images[]", "image[]")
-_FORMS = "a string, or an object with 'image_url' or 'b64_json'"
+_FORMS = "a string, or an object with 'image_url', 'file_id' or 'b64_json'"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Reader:
     folder: Path
     files: ExitStack
     count: Callable[[int], None]  # told the bytes of pictures that come from the store
+    uploaded: Mapping[str, str]  # file id → address, of uploads that may be read
 
     def pictures(self, sent: Mapping[str, Any], most: int) -> tuple[str, list[RawFile]]:
         """The name that the pictures were sent by, and the first `most` of them. Takes time."""
@@ -57,7 +59,7 @@ class Reader:
 
     def picture(self, value: object, name: str) -> RawFile:
         """One picture, which the request calls `name`. Takes time: not on the loop."""
-        text, name = _text_in(value, name)
+        text, name = self._text_in(value, name)
         sent = self.parsed.texts.get(text, text)
         if isinstance(sent, str) and own_pictures.is_address(sent):
             raw = own_pictures.read(self.links, sent, name, self.folder, self.count)
@@ -66,6 +68,24 @@ class Reader:
         self.files.callback(raw.file.close)
         return raw
 
+    def _text_in(self, value: object, name: str) -> tuple[str, str]:
+        """The text of a picture, and what the request calls it."""
+        if isinstance(value, Mapping) and value.get("file_id") not in (None, ""):
+            return self._upload(value["file_id"], f"{name}.file_id"), name
+        return _text_in(value, name)
+
+    def _upload(self, id: object, name: str) -> str:
+        if not isinstance(id, str):
+            raise f.wrong_type(name, "a string", id)
+        if id not in self.uploaded:
+            raise ApiError(
+                f"There is no file with id '{f.shown(id)}': it was not uploaded with this key, has "
+                "expired, or was deleted.",
+                param=name,
+                code="image_file_not_found",
+            )
+        return self.uploaded[id]
+
 
 def _text_in(value: object, name: str) -> tuple[str, str]:
     """The text of a picture, and what the request calls it."""
@@ -73,8 +93,6 @@ def _text_in(value: object, name: str) -> tuple[str, str]:
         return value, name
     if not isinstance(value, Mapping):
         raise f.wrong_type(name, _FORMS, value)
-    if value.get("file_id") is not None:
-        raise f.wrong_value(name, f"'{name}.file_id' cannot be used: this server stores no files.")
     key = (
         "b64_json" if value.get("image_url") in (None, "") and "b64_json" in value else "image_url"
     )

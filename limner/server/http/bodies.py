@@ -12,7 +12,6 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from anyio import from_thread, to_thread
@@ -21,8 +20,9 @@ from fastapi import Request
 from limner.server.bodies import forms, json_body, json_pictures
 from limner.server.bodies.body_memory import FREE_BYTES, Held, chunks_of
 from limner.server.bodies.json_body import Parsed
+from limner.server.bodies.json_pictures import Reader
 from limner.server.bodies.nested import nested
-from limner.server.http import scope
+from limner.server.http import file_ids, scope
 from limner.server.http.uploads import RawFile
 from limner.server.openai import errors
 from limner.server.openai import fields as f
@@ -75,13 +75,17 @@ def reading(request: Request) -> AbstractContextManager[None]:
 
 async def read_json(request: Request) -> Fields:
     """The JSON object of a body without pictures, of at most MAX_JSON_BYTES."""
+    _check_json(request)
+    with scope.body_budget(request).hold() as held:
+        parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
+    return _fields(request, _object(parsed))
+
+
+def _check_json(request: Request) -> None:
     kind = media_type(request)
     if kind and kind != JSON and not kind.endswith("+json"):
         # A page of a stranger may send text/plain to this machine without asking; JSON it may not.
         raise errors.unsupported_content_type(request.headers["content-type"], JSON)
-    with scope.body_budget(request).hold() as held:
-        parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
-    return _fields(request, _object(parsed))
 
 
 def _fields(request: Request, values: dict[str, Any], *, is_form: bool = False) -> Fields:
@@ -107,33 +111,43 @@ async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> A
     """The values and pictures of a form or, for edits, of a JSON body; open while in use."""
     kind = media_type(request)
     serving = scope.service(request)
-    folder = serving.settings.home
     with scope.body_budget(request).hold() as held, ExitStack() as files:
         if kind == JSON and takes_json:
-            yield await _read_json_parts(request, held, max_bytes, folder, files)
+            pictures = await _read_json_pictures(request, held, max_bytes, files)
+            # The store may not answer: its readers wait in threads of their own.
+            readers = serving.readers
+            yield await to_thread.run_sync(_parts_of_json, request, pictures, limiter=readers)
             return
         given = request.headers.get("content-type", "none")
         if kind != FORM:
             raise errors.unsupported_content_type(given, FORM)
-        form = await forms.read(given, chunks_of(request, held, max_bytes), folder)
+        form = await forms.read(given, chunks_of(request, held, max_bytes), serving.settings.home)
         files.callback(form.close)
         yield _parts_of_form(request, form.items)
 
 
-async def _read_json_parts(
-    request: Request, held: Held, max_bytes: int, folder: Path, files: ExitStack
-) -> Parts:
+@asynccontextmanager
+async def read_json_pictures(request: Request, max_bytes: int) -> AsyncIterator[Reader]:
+    """A JSON object of at most `max_bytes`, and what reads its pictures; open while in use."""
+    _check_json(request)
+    with scope.body_budget(request).hold() as held, ExitStack() as files:
+        yield await _read_json_pictures(request, held, max_bytes, files)
+
+
+async def _read_json_pictures(
+    request: Request, held: Held, max_bytes: int, files: ExitStack
+) -> Reader:
+    serving = scope.service(request)
+    folder = serving.settings.home
     chunks = chunks_of(request, held, max_bytes)
     parsed = await json_body.read(chunks, _MAX_INLINE_BYTES, folder)
-    serving = scope.service(request)
+    files.enter_context(closing(parsed))
+    uploaded = await file_ids.addresses(request, _object(parsed))
 
     def count(n_bytes: int) -> None:
         from_thread.run_sync(held.add, n_bytes)
 
-    with closing(parsed):
-        pictures = json_pictures.Reader(parsed, serving.links, folder, files, count)
-        # The store may not answer: its readers wait in threads of their own.
-        return await to_thread.run_sync(_parts_of_json, request, pictures, limiter=serving.readers)
+    return Reader(parsed, serving.links, folder, files, count, uploaded)
 
 
 def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> Parts:
@@ -162,13 +176,13 @@ def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> 
     return Parts(fields, images, others.get("mask"), others.get("markup"))
 
 
-def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:
+def _parts_of_json(request: Request, pictures: Reader) -> Parts:
     """Takes time: not on the loop."""
     parsed = pictures.parsed
     sent = _object(parsed)
     read_apart = (*json_pictures.NAMES, *_OVERLAYS)
     values = {
-        name: value if name in read_apart else _short(value, name, parsed)
+        name: value if name in read_apart else short(value, name, parsed)
         for name, value in sent.items()
     }
     field, images = pictures.pictures(values, MAX_IMAGES + 1)
@@ -183,7 +197,7 @@ def _parts_of_json(request: Request, pictures: json_pictures.Reader) -> Parts:
     return Parts(_fields(request, values), images, others.get("mask"), others.get("markup"), field)
 
 
-def _short(value: Any, name: str, parsed: Parsed) -> Any:
+def short(value: Any, name: str, parsed: Parsed) -> Any:
     """`value`; if it is a long string, its text, which no picture is."""
     text = parsed.texts.get(value) if isinstance(value, str) else None
     if text is None:

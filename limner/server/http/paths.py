@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 _SLASHES = re.compile("/{2,}")
-_API = r"(images|models|moderations)(?=/|$)"
+_API = r"(images|models|moderations|responses|files|chat)(?=/|$)"
 # Azure's two forms, and what programs put before a base address or between it and the path.
 _DEPLOYMENT = re.compile(rf"/openai/deployments/([^/]+)/(?={_API})")
 _BEFORE_API = re.compile(rf"(?:/openai|/api)?(?:/v1)*/(?={_API})")

@@ -31,6 +31,7 @@ class RawFile:
     content_type: str  # as declared, and not relied upon
     n_bytes: int
     file: IO[bytes]
+    name: str = ""  # as its sender calls it
 
     def head(self) -> bytes:
         """Its first 16 bytes."""

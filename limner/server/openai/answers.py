@@ -49,7 +49,7 @@ def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
     body["output_format"] = call.format
     body["quality"] = call.request.quality
     body["size"] = str(call.request.size)
-    body |= _svg_usage(call) | _usage(call, engine, drawn)
+    body |= _svg_usage(call) | usage(call, engine, drawn)
     return body | _identifier(call)
 
 
@@ -76,7 +76,7 @@ def partial_image(call: Call, index: int, picture: Drawn) -> bytes:
 
 def completed(call: Call, picture: Drawn, engine: Engine) -> bytes:
     """The stream event of a finished picture."""
-    body = _streamed(call, picture) | _usage(call, engine, [picture]) | _identifier(call)
+    body = _streamed(call, picture) | usage(call, engine, [picture]) | _identifier(call)
     return _event(f"{call.kind}.completed", body)
 
 
@@ -105,7 +105,7 @@ def _event(name: str, body: Json) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), dump({"type": name} | body))
 
 
-def _usage(call: Call, engine: Engine, drawn: Sequence[Drawn]) -> Json:
+def usage(call: Call, engine: Engine, drawn: Sequence[Drawn]) -> Json:
     """The `usage` of an answer: what whoever drew it said, or what the engine counts.
 
     Nothing else; made-up numbers would help nobody.
@@ -124,14 +124,14 @@ def _usage(call: Call, engine: Engine, drawn: Sequence[Drawn]) -> Json:
 def _sum(parts: Sequence[Usage]) -> Json:
     text_in, image_in = sum(u.input_text for u in parts), sum(u.input_image for u in parts)
     text_out, image_out = sum(u.output_text for u in parts), sum(u.output_image for u in parts)
-    usage = {
+    counted = {
         "input_tokens": text_in + image_in,
         "input_tokens_details": {"image_tokens": image_in, "text_tokens": text_in},
         "output_tokens": text_out + image_out,
         "output_tokens_details": {"image_tokens": image_out, "text_tokens": text_out},
         "total_tokens": text_in + image_in + text_out + image_out,
     }
-    return {"usage": usage}
+    return {"usage": counted}
 
 
 def _svg_usage(call: Call) -> Json:
@@ -162,6 +162,6 @@ def model(id: str, catalogue: Catalogue) -> Json:
     return body | {"capabilities": able.as_json()} if able else body
 
 
-def models(catalogue: Catalogue) -> Json:
-    """All models as one page."""
-    return {"object": "list", "data": [model(id, catalogue) for id in catalogue.ids()]}
+def models(ids: Sequence[str], catalogue: Catalogue) -> Json:
+    """Models as one page."""
+    return {"object": "list", "data": [model(id, catalogue) for id in ids]}

@@ -98,7 +98,7 @@ def read_sources(
     budget = MAX_TOTAL_PIXELS
     headers: list[Header] = []
     for raw in images:
-        check = _check_dalle_file if is_dalle2 else _check_file
+        check = _check_dalle_file if is_dalle2 else check_file
         check(raw, field)
         headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
         budget -= headers[-1].n_pixels
@@ -140,7 +140,8 @@ def _check_dalle_file(raw: RawFile, field: str) -> None:
         )
 
 
-def _check_file(raw: RawFile, field: str) -> None:
+def check_file(raw: RawFile, field: str) -> None:
+    """Refuse what is no PNG, JPEG or WebP file, or too large."""
     mime = raw.mime()
     if what := decode_upload.not_a_picture(raw.head()):
         raise ApiError(

@@ -1,4 +1,4 @@
-"""/v1/images/history: what was drawn, page by page, and its deletion."""
+"""/v1/images/history: what was drawn, searched and page by page, and its deletion."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner.server.http import scope, urls
+from limner.server.http import own_rows, scope, urls
 from limner.server.openai import answers, errors
-from limner.service.queue.jobs import is_id
+from limner.server.routes import queries
 from limner.storage.db.database import Row
-from limner.storage.db.history import History
 
 MAX_PAGE = 100
 _PAGE = 20
@@ -19,14 +18,15 @@ _PAGE = 20
 
 async def page(request: Request) -> Response:
     """The latest requests; `after` an id the ones before it, as in other lists of the API."""
-    kept = _history(request)
-    limit = _limit(request.query_params.get("limit"))
+    kept = own_rows.history(request)
+    limit = page_size(request.query_params.get("limit"))
+    search = queries.search(request.query_params)
     after = request.query_params.get("after") or None
     key_name = scope.holder(request).sees_only
     if after is not None:
-        await _find(request, after)
+        await find(request, after)
     run = scope.service(request).database_threads.run
-    rows = await run(kept.page, limit + 1, after, key_name)
+    rows = await run(kept.page, limit + 1, after, key_name, search)
     shown = [_shown(request, row) for row in rows[:limit]]
     return _json(
         {
@@ -41,13 +41,15 @@ async def page(request: Request) -> Response:
 
 async def show(request: Request, id: str) -> Response:
     """One request."""
-    return _json(_shown(request, await _find(request, id)))
+    return _json(_shown(request, await find(request, id)))
 
 
 async def delete(request: Request, id: str) -> Response:
     """Delete a request, its prompt and its pictures."""
-    row = await _find(request, id)
-    if row["state"] == "running" or not await run_in_threadpool(_history(request).delete, [id]):
+    row = await find(request, id)
+    if row["state"] == "running" or not await run_in_threadpool(
+        own_rows.history(request).delete, [id]
+    ):
         raise errors.ApiError(
             f"Request '{id}' is being drawn; it can be deleted when it has ended.",
             code="request_running",
@@ -55,27 +57,16 @@ async def delete(request: Request, id: str) -> Response:
     return _json({"id": id, "object": "image.request.deleted", "deleted": True})
 
 
-def _history(request: Request) -> History:
-    kept = scope.service(request).history
-    if kept is None:
-        raise errors.ApiError(
-            "This server keeps no history (LIMNER_HISTORY=off).", status=404, code="no_history"
-        )
-    return kept
-
-
-async def _find(request: Request, id: str) -> Row:
-    kept = _history(request)
-    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
-        raise errors.no_request(id[:100])
-    row = await scope.service(request).database_threads.run(kept.find, id)
-    only = scope.holder(request).sees_only
-    if row is None or (only is not None and row["key_name"] != only):
+async def find(request: Request, id: str) -> Row:
+    """Request `id` with its pictures; an ApiError (404) if the key may not see it."""
+    row = await own_rows.find(request, id)
+    if row is None:
         raise errors.no_request(id[:100])
     return row
 
 
-def _limit(text: str | None) -> int:
+def page_size(text: str | None) -> int:
+    """How many a page has, by the parameter `limit`."""
     if not text:
         return _PAGE
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PAGE):
@@ -114,6 +105,7 @@ def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
             "size": f"{picture['width']}x{picture['height']}",
             "format": picture["format"],
             "parent": picture["parent"],
+            "starred": bool(picture["starred"]),
             **(picture["details"] or {}),
         }
         for picture in row["pictures"]

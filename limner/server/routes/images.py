@@ -7,14 +7,16 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from anyio import to_thread
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from limner.engines.base import (
+    Engine,
     Event,
     Notice,
     Picture,
@@ -108,7 +110,7 @@ async def decoded(request: Request, read: Callable[[Decoder], T]) -> T | None:
         async with scope.decoders(request).lease() as decoder:
             return await to_thread.run_sync(_read_and_forget, read, decoder)
 
-    return await _unless_left(request, work())
+    return await unless_left(request, work())
 
 
 def _read_and_forget(read: Callable[[Decoder], T], decoder: Decoder) -> T:
@@ -125,17 +127,23 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
         return await replay.answer(request, call, drawn_as)
     request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    if len(call.request.prompt) <= MAX_QUICK_CHARS:
-        serving.check_prompt(submission)
-    else:
-        await run_in_threadpool(serving.check_prompt, submission)
+    await check_prompt(serving, submission)
     trace, holder = scope.trace(request), scope.holder(request)
     with trace.during("admission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     if call.stream:
-        return await _stream(request, serving, call, submission, job)
+        engine = serving.worker(submission).engine
+        return await stream(request, serving, call, submission, job, _ImageEvents(call, engine))
     return await _whole(request, serving, call, submission, job)
+
+
+async def check_prompt(serving: Service, submission: Submission) -> None:
+    """Raise ContentRefused for a prompt that the moderation hook flags."""
+    if len(submission.request.prompt) <= MAX_QUICK_CHARS:
+        serving.check_prompt(submission)
+    else:
+        await run_in_threadpool(serving.check_prompt, submission)
 
 
 async def _whole(
@@ -143,16 +151,16 @@ async def _whole(
 ) -> Response:
     """All pictures in one body, or nothing at all if the client leaves before."""
     with job:
-        pictures = await _unless_left(request, _finished(request, serving, call, submission, job))
+        pictures = await unless_left(request, finished(request, serving, call, submission, job))
     if pictures is None:
         return Response(status_code=CLIENT_LEFT)
     drawn, notices = pictures
     body = answers.dump(answers.images(call, drawn, serving.worker(submission).engine))
-    headers = _headers(call, notices)
+    headers = headers_of(call, notices)
     return WholeDelivery(body, media_type="application/json", headers=headers, ticket=job.ticket)
 
 
-async def _finished(
+async def finished(
     request: Request, serving: Service, call: Call, submission: Submission, job: Job
 ) -> tuple[list[Drawn], list[str]]:
     """The pictures of `job` as files in their order, and what the engine remarked."""
@@ -170,7 +178,7 @@ async def _finished(
     return [drawn[index] for index in sorted(drawn)], notices
 
 
-async def _unless_left(request: Request, work: Awaitable[T]) -> T | None:
+async def unless_left(request: Request, work: Awaitable[T]) -> T | None:
     """The result of `work`, or None as soon as the client has gone."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))
@@ -204,7 +212,7 @@ def _kept(
     return Drawn(b"", file.is_transparent, base + serving.links.address(file.name), details)
 
 
-def _headers(call: Call, notices: list[str]) -> dict[str, str]:
+def headers_of(call: Call, notices: list[str]) -> dict[str, str]:
     """What the bodies of the API have no place for: the seed, and what the engine remarked."""
     headers = {"x-limner-seed": str(call.request.seed)}
     if call.notices or notices:
@@ -214,8 +222,53 @@ def _headers(call: Call, notices: list[str]) -> dict[str, str]:
     return headers
 
 
-async def _stream(
-    request: Request, serving: Service, call: Call, submission: Submission, job: Job
+class Events(Protocol):
+    """How a protocol writes a stream down. Each method returns bytes to send."""
+
+    def begin(self) -> bytes:
+        """What comes before anything is drawn."""
+        ...
+
+    def partial(self, picture: Drawn, index: int) -> bytes:
+        """Preview `index` of a picture."""
+        ...
+
+    def completed(self, picture: Drawn) -> bytes:
+        """A finished picture."""
+        ...
+
+    def failed(self, error: ApiError) -> bytes:
+        """The end of a stream that could not be completed."""
+        ...
+
+
+@dataclass(frozen=True)
+class _ImageEvents:
+    """The events of the Images API."""
+
+    call: Call
+    engine: Engine
+
+    def begin(self) -> bytes:
+        return b""
+
+    def partial(self, picture: Drawn, index: int) -> bytes:
+        return answers.partial_image(self.call, index, picture)
+
+    def completed(self, picture: Drawn) -> bytes:
+        return answers.completed(self.call, picture, self.engine)
+
+    def failed(self, error: ApiError) -> bytes:
+        return answers.failed(error)
+
+
+async def stream(
+    request: Request,
+    serving: Service,
+    call: Call,
+    submission: Submission,
+    job: Job,
+    shape: Events,
 ) -> Response:
     """Events as they happen. Begins once the request has a place in the queue that it must wait
     in, or the engine has said something, be it a failure.
@@ -239,9 +292,9 @@ async def _stream(
         first.cancel()
         return Response(status_code=CLIENT_LEFT)
     return Delivery(
-        _lines(serving, call, submission, job, events, first, scope.request_id(request)),
+        _lines(serving, call, submission, job, shape, events, first, scope.request_id(request)),
         media_type="text/event-stream; charset=utf-8",
-        headers={"cache-control": "no-cache", "x-accel-buffering": "no", **_headers(call, [])},
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers_of(call, [])},
         ticket=job.ticket,
         closing=job.cancel,
     )
@@ -252,6 +305,7 @@ async def _lines(
     call: Call,
     submission: Submission,
     job: Job,
+    shape: Events,
     events: AsyncIterator[Event | Waiting],
     first: asyncio.Future[Event | Waiting | None],
     request_id: str,
@@ -259,7 +313,7 @@ async def _lines(
     """The stream's bytes; however it ends, the job ends with it."""
     outbox = Outbox()
     filling = asyncio.ensure_future(
-        _fill(outbox, serving, call, submission, job, events, first, request_id)
+        _fill(outbox, serving, call, submission, job, shape, events, first, request_id)
     )
     try:
         async for chunk in outbox.chunks(answers.KEEP_ALIVE, KEEP_ALIVE_S):
@@ -277,6 +331,7 @@ async def _fill(
     call: Call,
     submission: Submission,
     job: Job,
+    shape: Events,
     events: AsyncIterator[Event | Waiting],
     first: asyncio.Future[Event | Waiting | None],
     request_id: str,
@@ -289,6 +344,8 @@ async def _fill(
     n_partial: dict[int, int] = {}
     told_s = time.monotonic()
     try:
+        if beginning := shape.begin():
+            outbox.put(beginning)
         event = await first
         del first  # with the event in it
         while event is not None:
@@ -296,12 +353,13 @@ async def _fill(
             if isinstance(event, Preview):
                 if not is_behind:
                     index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                    outbox.put(
-                        await run_in_threadpool(_partial, serving, call, submission, event, index)
-                    )
+                    if told := await run_in_threadpool(
+                        _partial, serving, shape, submission, event, index
+                    ):
+                        outbox.put(told)
             elif isinstance(event, Picture):
                 outbox.put(
-                    await run_in_threadpool(_completed, serving, call, submission, job, event),
+                    await run_in_threadpool(_completed, serving, shape, submission, job, event),
                     job.sent,
                 )
             elif isinstance(event, Notice):
@@ -315,23 +373,22 @@ async def _fill(
             event = await anext(events, None)
     except Exception as error:
         job.close("failed")
-        outbox.put(answers.failed(_as_api_error(error, request_id, is_gpt=call.target.is_gpt)))
+        outbox.put(shape.failed(_as_api_error(error, request_id, is_gpt=call.target.is_gpt)))
     finally:
         outbox.complete()
 
 
 def _partial(
-    serving: Service, call: Call, submission: Submission, event: Preview, index: int
+    serving: Service, shape: Events, submission: Submission, event: Preview, index: int
 ) -> bytes:
     file = output.check_and_encode(serving, submission, event)
-    return answers.partial_image(call, index, Drawn(file.data, file.is_transparent))
+    return shape.partial(Drawn(file.data, file.is_transparent), index)
 
 
 def _completed(
-    serving: Service, call: Call, submission: Submission, job: Job, event: Picture
+    serving: Service, shape: Events, submission: Submission, job: Job, event: Picture
 ) -> bytes:
-    drawn = _kept(serving, submission, job, event)
-    return answers.completed(call, drawn, serving.workers[submission.engine].engine)
+    return shape.completed(_kept(serving, submission, job, event))
 
 
 def _as_api_error(error: Exception, request_id: str, *, is_gpt: bool) -> ApiError:

@@ -10,6 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from limner import __version__
 from limner.server.http import bodies, scope
 from limner.server.openai import answers, errors, moderations
+from limner.server.openai.profiles import Catalogue
+from limner.server.responses import models as language_models
 from limner.service.context import Service
 from limner.service.disk_space import reason
 from limner.service.telemetry.metrics import MEDIA_TYPE
@@ -19,18 +21,18 @@ _JSON = "application/json"
 
 async def list_models(request: Request) -> Response:
     """All models that may be named."""
-    body = answers.models(scope.catalogue(request))
-    for model in body["data"]:
-        model |= _memory(scope.service(request), model["id"])
+    catalogue = scope.catalogue(request)
+    body = answers.models(_ids(catalogue), catalogue)
+    body["data"] = [_with_engine(request, item) for item in body["data"]]
     return Response(answers.dump(body), media_type=_JSON)
 
 
 async def get_model(request: Request, model: str) -> Response:
     """One model."""
     catalogue = scope.catalogue(request)
-    if model not in catalogue.ids():
+    if model not in _ids(catalogue):
         raise errors.unknown_model(model)
-    body = answers.model(model, catalogue) | _memory(scope.service(request), model)
+    body = _with_engine(request, answers.model(model, catalogue))
     return Response(answers.dump(body), media_type=_JSON)
 
 
@@ -45,6 +47,22 @@ async def stop_model(request: Request, model: str) -> Response:
     return await get_model(request, model)
 
 
+def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
+    """A model of the list; one of this server's own with its engine and its words for styles."""
+    catalogue = scope.catalogue(request)
+    item |= _memory(scope.service(request), item["id"])
+    name = catalogue.own.get(item["id"])
+    if name is None:
+        return item
+    engine = scope.service(request).workers[name].engine
+    about = {
+        "engine": name,
+        "is_default": name == catalogue.default_engine,
+        "styles": [{"en": style.en, "zh": style.zh} for style in getattr(engine, "styles", ())],
+    }
+    return item | {"limner": about}
+
+
 def _memory(serving: Service, id: str) -> dict[str, Any]:
     """How a model that is loaded on first use stands; of others nothing."""
     name = serving.aliases.get(id, id)
@@ -56,6 +74,11 @@ def _memory(serving: Service, id: str) -> dict[str, Any]:
         "drawing": shelf.is_drawing(name),
         "bytes": serving.cards[name].n_bytes,
     }
+
+
+def _ids(catalogue: Catalogue) -> list[str]:
+    """Models of the Images API, and those of the Responses API."""
+    return [*catalogue.ids(), *language_models.NAMES]
 
 
 async def moderate(request: Request) -> Response:

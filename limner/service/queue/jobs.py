@@ -282,9 +282,19 @@ class Jobs:
             self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
 
     @property
+    def under_way(self) -> list[Status]:
+        """Those that wait or are drawn, oldest first."""
+        return [status for status in self._by_id.values() if status.abort is not None]
+
+    @property
     def are_over(self) -> bool:
         """Whether all of them have ended."""
         return all(status.is_over for status in self._by_id.values())
+
+    def latest(self, holder: Holder) -> Status | None:
+        """The latest request of `holder` that has not ended."""
+        own = (one for one in reversed(self._by_id.values()) if one.key_name == holder.name)
+        return next((one for one in own if not one.is_over), None)
 
     def find(self, id: str, holder: Holder) -> Status | None:
         """The request `id`, if `holder` may see it."""

@@ -31,3 +31,9 @@ export async function tell(version, cases) {
   }
   console.log(JSON.stringify({ version, seen }));
 }
+
+export async function lastDrawn() {
+  const { data } = await (await fetch(`${base}/images/history?limit=1`)).json();
+  const { kind, prompt } = data[0];
+  return { values: { kind, prompt } };
+}

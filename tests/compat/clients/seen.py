@@ -2,6 +2,7 @@
 
 import json
 import sys
+import urllib.request
 from pathlib import Path
 
 ROOT = sys.argv[1]  # http://127.0.0.1:port
@@ -49,3 +50,10 @@ def tell(version, cases):
         except Exception as error:
             seen[name] = refusal(error)
     print(json.dumps({"version": version, "seen": seen}))
+
+
+def last_drawn():
+    """What the server drew last, by its history."""
+    with urllib.request.urlopen(f"{BASE}/images/history?limit=1", timeout=20) as answer:
+        [row] = json.load(answer)["data"]
+    return {"values": {"kind": row["kind"], "prompt": row["prompt"]}}

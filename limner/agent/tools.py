@@ -1,0 +1,285 @@
+"""The tools: draw, edit, vary, look, list, fetch. They know nothing of MCP.
+
+A picture is named by its id ("req_…" or "req_…/1" for the second one), by "last", by the address
+that a tool gave, or by a path in the allowed folders. Never by its bytes: they do not fit into a
+model's context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+
+from limner.agent.api import FILES, HISTORY, LOOK, Api, ApiFailure, new_id
+from limner.agent.folders import Folders, slug
+from limner.errors import LimnerError
+from limner.imaging import codec, decode_upload
+
+Inline = Literal["none", "small", "full"]
+Report = Callable[[float, float | None, str], Awaitable[None]]
+
+SMALL_PX = 512
+MAX_FULL_BYTES = 700_000  # hosts take 1 MB, and base64 adds a third
+_POLL_S = 0.4
+_ID = re.compile(r"(req_[0-9a-zA-Z]{1,64})(?:/(\d{1,2}))?")
+_SEEN = ("good_enough", "alt", "seen", "checks", "unknown_words", "advice")
+
+
+class WrongPicture(LimnerError):
+    """A picture that cannot be found by what it was called."""
+
+
+@dataclass
+class Result:
+    """What a tool answers: values for the text, and pictures to show beside it."""
+
+    values: dict[str, Any]
+    pictures: list[tuple[bytes, str]] = field(default_factory=list)  # (file, media type)
+
+
+class Tools:
+    """The tools of one server."""
+
+    def __init__(self, api: Api, folders: Folders | None = None) -> None:
+        """Without `folders`, as over the network, pictures are given by address only."""
+        self._api, self._folders = api, folders
+
+    async def generate(self, prompt: str, inline: Inline, report: Report, **how: Any) -> Result:
+        """Draw pictures from a prompt."""
+        body = {"prompt": prompt, "response_format": "url", "model": "default", **_given(how)}
+        send = {"json": body}
+        return await self._drawn("/v1/images/generations", send, prompt, inline, report)
+
+    async def edit(
+        self,
+        picture: str,
+        prompt: str,
+        box: Sequence[float] | None,
+        inline: Inline,
+        report: Report,
+        **how: Any,
+    ) -> Result:
+        """Change a picture, all of it or what is in `box` (left, top, right, bottom, 0 to 1)."""
+        data = await self._read(picture)
+        files = {"image": ("image", data)}
+        if box is not None:
+            files["mask"] = ("mask.png", await asyncio.to_thread(_mask, data, box))
+        form = {"prompt": prompt, "response_format": "url", "model": "default"}
+        send = {"data": form | _text(how), "files": files}
+        return await self._drawn("/v1/images/edits", send, prompt, inline, report)
+
+    async def vary(self, picture: str, inline: Inline, report: Report, **how: Any) -> Result:
+        """Draw pictures like another one."""
+        files = {"image": ("image", await self._read(picture))}
+        form = {"response_format": "url", "model": "default"}
+        send = {"data": form | _text(how), "files": files}
+        return await self._drawn("/v1/images/variations", send, None, inline, report)
+
+    async def look(self, picture: str, asked: str | None) -> Result:
+        """Say what a picture shows."""
+        return Result({"picture": picture} | await self._look(await self._read(picture), asked))
+
+    async def pictures(self, limit: int, after: str | None) -> Result:
+        """The latest pictures."""
+        query = {"limit": limit} | ({"after": after} if after else {})
+        page = await self._api.get(HISTORY, **query)
+        rows = [_listed(row) for row in page["data"]]
+        return Result({"requests": rows, "has_more": page["has_more"]})
+
+    async def get(self, picture: str, inline: Inline) -> Result:
+        """One picture, as a file or an address, and inline."""
+        data = await self._read(picture)
+        values: dict[str, Any] = {"picture": picture}
+        row = await self._row(picture)
+        if row:
+            values |= {"picture": row["id"], "prompt": row["prompt"]}
+        if self._folders:
+            name = f"{slug(row['prompt'] if row else 'picture')}.{_ending(data)}"
+            values["path"] = str(await asyncio.to_thread(self._folders.write, name, data))
+        elif row:
+            values["url"] = row["pictures"][0]["url"]
+        return Result(values, await self._inline(data, inline, values))
+
+    async def _drawn(
+        self,
+        path: str,
+        send: Mapping[str, Any],
+        prompt: str | None,
+        inline: Inline,
+        report: Report,
+    ) -> Result:
+        body, headers = await self._followed(path, send, report)
+        id, seed = headers["x-request-id"], int(headers["x-limner-seed"])
+        values: dict[str, Any] = {"pictures": []}
+        if notice := headers.get("x-limner-notice"):
+            values["notice"] = notice
+        shown: list[tuple[bytes, str]] = []
+        for index, item in enumerate(body["data"]):
+            data = await self._api.bytes(_local(item["url"]))
+            about = {"picture": f"{id}/{index}" if index else id, "seed": seed}
+            about |= await self._placed(data, item["url"], f"{slug(prompt or 'variation')}-{seed}")
+            shown += await self._inline(data, inline, about)
+            about |= await self._look(data, prompt)
+            values["pictures"].append(about)
+        return Result(values, shown)
+
+    async def _followed(
+        self, path: str, send: Mapping[str, Any], report: Report
+    ) -> tuple[Any, Mapping[str, str]]:
+        """The answer to a request; its progress is told, and if we are cancelled, so is it."""
+        id = new_id()
+        working = asyncio.create_task(self._api.post(path, id, **send))
+        told: tuple[float, str] | None = None
+        try:
+            while not (await asyncio.wait({working}, timeout=_POLL_S))[0]:
+                job = await self._api.job(id)
+                if job and (now := _progress(job)) and now[::2] != told:
+                    told = now[0], now[2]
+                    await report(*now)
+            return working.result()
+        except asyncio.CancelledError:
+            stopping = asyncio.ensure_future(self._stop(id, working))
+            await asyncio.shield(stopping)
+            raise
+
+    async def _stop(self, id: str, working: asyncio.Task[Any]) -> None:
+        with suppress(ApiFailure):  # it has ended, or never began
+            await self._api.cancel(id)
+        working.cancel()
+        await asyncio.wait({working})
+
+    async def _placed(self, data: bytes, url: str, name: str) -> dict[str, str]:
+        """Where the whole file is."""
+        if self._folders is None:
+            return {"url": url}
+        path = await asyncio.to_thread(self._folders.write, f"{name}.{_ending(data)}", data)
+        return {"path": str(path)}
+
+    async def _look(self, data: bytes, asked: str | None) -> dict[str, Any]:
+        form = {"asked": asked} if asked else {}
+        found, _ = await self._api.post(LOOK, data=form, files={"image": ("image", data)})
+        return {name: found[name] for name in _SEEN if found[name] not in (None, [])}
+
+    async def _inline(
+        self, data: bytes, inline: Inline, values: dict[str, Any]
+    ) -> list[tuple[bytes, str]]:
+        if inline == "none":
+            return []
+        if inline == "full" and len(data) <= MAX_FULL_BYTES:
+            return [(data, f"image/{'jpeg' if _ending(data) == 'jpg' else _ending(data)}")]
+        if inline == "full":
+            values["inline"] = f"small: the file has {len(data):,} bytes, more than hosts take"
+        return [(await asyncio.to_thread(_small, data), "image/webp")]
+
+    async def _read(self, picture: str) -> bytes:
+        """The file of a picture by what it is called."""
+        if picture == "last" or _ID.fullmatch(picture):
+            row = await self._row(picture)
+            match = _ID.fullmatch(picture)
+            index = int(match[2] or 0) if match else 0
+            found = [one for one in (row or {}).get("pictures", []) if one["index"] == index]
+            if not found:
+                raise WrongPicture(f"There is no picture {picture!r}", hint="list_pictures has all")
+            return await self._api.bytes(_local(found[0]["url"]))
+        if FILES in picture:
+            return await self._api.bytes(_local(picture))
+        if picture.startswith("data:") or len(picture) > 4000:
+            raise WrongPicture("A picture is named, not sent", hint="use its id, path or 'last'")
+        if self._folders is None:
+            raise WrongPicture(
+                f"There is no picture {picture!r}",
+                hint="use an id of list_pictures, an address that a tool gave, or 'last'",
+            )
+        return await asyncio.to_thread(self._folders.read, picture)
+
+    async def _row(self, picture: str) -> dict[str, Any] | None:
+        """The row of the history that a picture is in, if it is named by its id or "last"."""
+        if picture == "last":
+            rows = (await self._api.get(HISTORY, limit=10))["data"]
+            return next((row for row in rows if row["pictures"]), None)
+        match = _ID.fullmatch(picture)
+        if match is None:
+            return None
+        row: dict[str, Any] = await self._api.get(f"{HISTORY}/{match[1]}")
+        return row
+
+
+def _progress(job: Mapping[str, Any]) -> tuple[float, float | None, str] | None:
+    if job["position"]:
+        return 0, None, f"waiting, position {job['position']}"
+    progress = job["progress"]
+    if not progress:
+        return None
+    done, total = progress["done"], progress["total"]
+    return done, total, f"{progress['stage']} {done}/{total}"
+
+
+def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "prompt": row["prompt"],
+        "kind": row["kind"],
+        "status": row["status"],
+        "created_at": row["created_at"],
+        "pictures": [
+            {"picture": f"{row['id']}/{one['index']}", "seed": one["seed"], "size": one["size"]}
+            for one in row["pictures"]
+        ],
+    }
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _text(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values as a form has them."""
+    return {name: str(value) for name, value in _given(values).items()}
+
+
+def _local(url: str) -> str:
+    """The path and query of an address; the host in it is never called."""
+    parts = urlsplit(url)
+    path = FILES + parts.path.partition(FILES)[2]
+    return f"{path}?{parts.query}"
+
+
+def _ending(data: bytes) -> str:
+    if data.startswith(b"\xff\xd8"):
+        return "jpg"
+    return "webp" if data[8:12] == b"WEBP" else "png"
+
+
+def _small(data: bytes) -> bytes:
+    """A WebP file of at most SMALL_PX."""
+    pixels = decode_upload.read(data).pixels
+    height, width = pixels.shape[:2]
+    scale = min(1.0, SMALL_PX / max(height, width))
+    small = codec.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+    return codec.encode(small, "webp", quality=80)
+
+
+def _mask(data: bytes, box: Sequence[float]) -> bytes:
+    """A mask of the size of a picture, clear in `box`."""
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise WrongPicture(
+            f"The box {list(box)} is not left, top, right, bottom with values from 0 to 1"
+        )
+    size = decode_upload.read(data)
+    mask = np.full((size.height, size.width, 4), 255, np.uint8)
+    rows = slice(round(top * size.height), max(round(bottom * size.height), 1))
+    columns = slice(round(left * size.width), max(round(right * size.width), 1))
+    mask[rows, columns] = 0
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,77 @@
+"""What to try next, as values that a program can apply, and a description in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from limner.planning.plan import Reading
+from limner.recognition.areas import Subject
+from limner.recognition.checks import Check
+from limner.recognition.names import NameMatch
+
+BEST_OF = 8
+_LIKELY = 0.02  # margin below which the first name is only a guess
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One change to a request."""
+
+    do: Literal["drop_words", "best_of", "new_seed", "draw_apart"]
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)  # parameters to send
+
+
+def advise(
+    asked: str, reading: Reading, found: Sequence[Check], unknown: Sequence[str]
+) -> tuple[Advice, ...]:
+    """What may help, the most promising first."""
+    tips = []
+    if unknown and (prompt := without(asked, unknown)):
+        dropped = ", ".join(f"'{word}'" for word in unknown)
+        tips.append(Advice("drop_words", f"drop {dropped}", {"prompt": prompt}))
+    tips.append(Advice("best_of", f"best_of {BEST_OF}", {"best_of": BEST_OF}))
+    tips.append(Advice("new_seed", "another seed", {"seed": None}))
+    missed = any(check.what == "count" and check.is_failed for check in found)
+    if missed and len(reading.things) > 1:
+        prompts = [thing.words for thing in reading.things]
+        tips.append(Advice("draw_apart", "draw each thing alone", {"prompts": prompts}))
+    return tuple(tips)
+
+
+def without(asked: str, unknown: Sequence[str]) -> str:
+    """A prompt without some of its words; empty if nothing else is in it."""
+    for word in unknown:
+        asked = re.sub(rf"(?i)(?<![a-z]){re.escape(word)}(?![a-z])", " ", asked)
+    asked = re.sub(r"\s+([,.;])", r"\1", " ".join(asked.split()))
+    asked = re.sub(r"(?i)\b(a)n?(?= [aeiou])", r"\1n", asked)
+    asked = re.sub(r"(?i)\b(a)n(?= [^aeiou])", r"\1", asked)
+    rest = asked.strip(" ,.;")
+    is_only_articles = re.fullmatch(r"(?i)(a|an|the|of|in|on|\s)*", rest) is not None
+    return "" if is_only_articles else rest
+
+
+def alt(
+    seen: Sequence[NameMatch], subject: Subject, surely: tuple[str, str] | None = None
+) -> tuple[str, str]:
+    """A short description in English and Chinese; what is only likely is said to be so.
+
+    `surely` is what the subject is, if that is known.
+    """
+    what, what_zh = surely or _guess(seen)
+    n = len(subject.areas)
+    if n > 1:
+        what, what_zh = f"{n} things: {what}", f"{n} 个物体:{what_zh}"
+    ground, ground_zh = ("on a plain background", "纯色背景") if subject.has_ground else ("", "")
+    return f"{what} {ground}".strip(), f"{what_zh},{ground_zh}".strip(",")
+
+
+def _guess(seen: Sequence[NameMatch]) -> tuple[str, str]:
+    if not seen:
+        return "a picture", "图片"
+    if seen[0].margin < _LIKELY:
+        return f"perhaps {seen[0].label}", f"可能是{seen[0].chinese}"
+    return f"probably {seen[0].label}", f"大概是{seen[0].chinese}"

@@ -1,0 +1,83 @@
+"""A picture prepared for a look: its subject alone on a clear ground, and the things in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from limner.arrays import Pixels
+from limner.finish.components import components
+from limner.imaging import codec
+from limner.sampling import ground
+
+SIDE_PX = 192  # of the picture in which things are counted
+_VISIBLE = 128  # alpha from which a pixel is a thing's
+_JOIN_PX = 3  # areas with a smaller gap than about this are one thing
+_SMALLEST = 0.004  # of the picture; smaller areas are specks
+_PART = 0.2  # of the largest thing's area; what is smaller is a part of something
+_MARGIN = 0.04  # of the subject's longer side, around it
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What stands before the ground of a picture."""
+
+    pixels: Pixels  # (S, S, 4) straight RGBA, cut out, in the middle of a square
+    largest: Pixels  # the largest of its things, cut out in the same way
+    areas: tuple[int, ...]  # pixels of each thing in the small picture, the largest first
+    has_ground: bool  # whether the ground is drawn, and could be told from the subject
+    is_cut: bool  # whether the subject could be told from the ground at all
+
+
+def subject_of(pixels: Pixels) -> Subject:
+    """Cut out what a picture (H, W, 4) of straight RGBA shows."""
+    small = _within(pixels)
+    clear = ground.cleared(small)
+    cut = small if clear is None else clear
+    visible = cut[..., 3] >= _VISIBLE
+    was_clear = bool((small[..., 3] < _VISIBLE).any())
+    if not visible.any():
+        return Subject(small, small, (), has_ground=False, is_cut=False)
+    labels = _things(visible)
+    sizes = np.bincount(labels[labels > 0])
+    largest = labels == sizes.argmax() if sizes.any() else visible
+    return Subject(
+        _framed(cut, visible),
+        _framed(np.where(largest[..., None], cut, 0), largest),
+        tuple(sorted((int(n) for n in sizes if n), reverse=True)),
+        has_ground=clear is not None and not was_clear,
+        is_cut=clear is not None,
+    )
+
+
+def _within(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    scale = SIDE_PX / max(height, width)
+    size = max(8, round(width * scale)), max(8, round(height * scale))
+    return codec.resize(pixels, *size, "area" if scale < 1 else "bicubic")
+
+
+def _framed(pixels: Pixels, visible: NDArray[np.bool_]) -> Pixels:
+    rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
+    part = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = part.shape[:2]
+    side = max(height, width)
+    side += 2 * round(_MARGIN * side)
+    square = np.zeros((side, side, 4), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = part
+    return square
+
+
+def _things(visible: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Numbers of the things (H, W), 0 where there is none: areas connected over small gaps."""
+    image = Image.fromarray(visible.astype(np.uint8) * 255)
+    closed = np.asarray(image.filter(ImageFilter.MaxFilter(_JOIN_PX))) > 0
+    labels = np.where(visible, components(closed.astype(np.int64)) + 1, 0)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    least = max(_SMALLEST * visible.size, _PART * sizes.max())
+    return np.where(sizes[labels] >= least, labels, 0)

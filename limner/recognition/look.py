@@ -1,0 +1,192 @@
+"""Look at a picture: what is in it, whether it is what was asked for, and what to try next.
+
+The vector of the picture (contrastive head of the bundled model) is compared with the vectors of
+all names. Colour and number are read from the pixels. The head also chooses between candidates
+while drawing, so of limner's own pictures it thinks better than an independent judge would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.arrays import Floats, Pixels
+from limner.engines.transformer.backend import Backend, has_planner, image_px, max_text
+from limner.engines.transformer.backends import choose
+from limner.engines.transformer.scenes.planner import LayoutPlanner
+from limner.imaging import codec
+from limner.planning.plan import Reading
+from limner.recognition import advice, checks, names
+from limner.recognition.areas import Subject, subject_of
+from limner.recognition.checks import Check
+from limner.recognition.names import NameMatch, Names
+from limner.storage.checkpoints import weights as checkpoints
+from limner.text import phrases
+
+N_SEEN = 3
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a picture tells."""
+
+    asked: str | None
+    match: float | None  # cosine of picture and prompt, -1 to 1; no verdict by itself
+    good_enough: bool | None  # None: nothing was asked for
+    seen: tuple[NameMatch, ...]
+    checks: tuple[Check, ...]
+    unknown_words: tuple[str, ...]
+    advice: tuple[advice.Advice, ...]
+    alt: str
+    alt_zh: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        body = asdict(self)
+        for seen in body["seen"]:
+            seen["score"], seen["margin"] = round(seen["score"], 3), round(seen["margin"], 3)
+        body["match"] = None if self.match is None else round(self.match, 3)
+        return body
+
+
+class Looker:
+    """Looks at pictures with the networks of one weights folder; safe to share by threads."""
+
+    def __init__(self, backend: Backend, weights: Path, home: Path) -> None:
+        """`backend` has the folder `weights`. Vectors of names are kept in `home`, unless they
+        are shipped.
+        """
+        self._backend, self._weights, self._home = backend, weights, home
+        self._planner = LayoutPlanner(backend) if has_planner(backend) else None
+        self._names: Names | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, weights: Path, home: Path = Path()) -> Looker:
+        """For the weights in a folder."""
+        return cls(choose.load(weights), weights, home)
+
+    @property
+    def weights_digest(self) -> str:
+        """What the vectors of texts depend on."""
+        entries = checkpoints.read(self._weights, verify=False).entries
+        used = [
+            f"{name} {entries[name].sha256}"
+            for name in sorted(entries)
+            if name.startswith(("text", "weights"))
+        ]
+        return hashlib.sha256("\n".join(used).encode()).hexdigest()
+
+    @property
+    def names(self) -> Names:
+        """The names, loaded once."""
+        with self._lock:
+            if self._names is None:
+                styles = [w for one in self._backend.config["styles"] for w in one["words"]]
+                self._names = names.load(self.embed, self.weights_digest, self._home, styles)
+            return self._names
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of texts, (N, E)."""
+        found = []
+        for start in range(0, len(texts), _CHUNK):
+            part = list(texts[start : start + _CHUNK])
+            tokenizer = self._backend.text_tokenizer
+            tokens, _ = tokenizer.encode_padded(part, max_text(self._backend))
+            found.append(self._backend.embed_text(tokens))
+        return np.concatenate(found)
+
+    def look(self, pixels: Pixels, asked: str | None = None) -> Look:
+        """Look at a picture (H, W, 4) of straight RGBA, which `asked` may describe."""
+        subject = subject_of(pixels)
+        reading = self._planner.read([asked])[0] if asked and self._planner else Reading()
+        is_several = len(reading.things) == 1 and reading.things[0].count > 1
+        vector = self._vector(subject.largest if is_several else subject.pixels)
+        scores = self.names.vectors @ vector
+        seen = self._seen(scores)
+        if asked is None or not asked.strip():
+            alt, alt_zh = advice.alt(seen, subject)
+            return Look(None, None, None, seen, (), (), (), alt, alt_zh)
+        match = float(self.embed([asked])[0] @ vector)
+        found = self._checks(asked, reading, subject, vector, scores)
+        unknown = tuple(self.names.unknown_words(asked))
+        good = not unknown and all(_is_met(check) for check in found)
+        alt, alt_zh = advice.alt(seen, subject, self._surely(found))
+        tips = () if good else advice.advise(asked, reading, found, unknown)
+        return Look(asked, match, good, seen, found, unknown, tips, alt, alt_zh)
+
+    def _surely(self, found: Sequence[Check]) -> tuple[str, str] | None:
+        """The subject in English and Chinese, if it is surely what was asked for."""
+        for check in found:
+            if check.what == "subject" and check.seen and check.sure:
+                words = str(check.asked)
+                return words, self.names.chinese.get(phrases.bare(words.lower()), words)
+        return None
+
+    def _vector(self, pixels: Pixels) -> NDArray[np.floating]:
+        px = image_px(self._backend)
+        small = codec.resize(pixels, px, px, "area" if pixels.shape[0] > px else "bicubic")
+        picture = codec.premultiply(small.astype(np.float32) / 255)
+        codes = self._backend.codes(picture.transpose(2, 0, 1)[None].astype(np.float32))
+        vector: Floats = self._backend.embed_image(codes)[0]
+        return vector
+
+    def _seen(self, scores: Floats) -> tuple[NameMatch, ...]:
+        """The names that fit best, each of another family, with margins over the next one."""
+        best: list[int] = []
+        families: set[str] = set()
+        for place in np.argsort(-scores):
+            name = self.names.names[place]
+            if name.family not in families:
+                families.add(name.family)
+                best.append(int(place))
+            if len(best) > N_SEEN:
+                break
+        return tuple(
+            NameMatch(
+                self.names.names[place].english,
+                self.names.names[place].chinese,
+                float(scores[place]),
+                float(scores[place] - scores[rival]),
+            )
+            for place, rival in pairwise(best)
+        )
+
+    def _checks(
+        self,
+        asked: str,
+        reading: Reading,
+        subject: Subject,
+        vector: Floats,
+        scores: Floats,
+    ) -> tuple[Check, ...]:
+        """Subject and colour only where one thing is asked for; number wherever it is said."""
+        things = reading.things
+        is_name = (
+            phrases.bare(asked.lower()) in self.names.chinese
+        )  # "sun behind cloud" is one thing
+        found = []
+        if len(things) <= 1 or is_name:
+            words = phrases.one_of(things[0].words, things[0].count) if things else asked
+            words = asked if is_name else words
+            score = float(self.embed([words])[0] @ vector)
+            found.append(checks.subject(words, float((scores > score).mean())))
+            if check := checks.colour(words, subject.pixels):
+                found.append(check)
+        if things and not is_name:
+            found.append(checks.count(sum(thing.count for thing in things), subject))
+        return tuple(found)
+
+
+def _is_met(check: Check) -> bool:
+    """A subject must be there; of the rest it is enough that nothing is surely wrong."""
+    return check.seen is True if check.what == "subject" else not check.is_failed

@@ -1,0 +1,1 @@
+"""The Responses API: pictures by the hosted tool image_generation."""

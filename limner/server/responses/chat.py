@@ -1,0 +1,198 @@
+"""Chat Completions with pictures: read as a request of the Responses API, answered in its own form.
+
+There is no standard for this. The form is the one that gateways and chat programs share:
+`message.images` with `data:` URLs, and a `content` that is always a text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from limner.server.openai import fields as f
+from limner.server.openai.answers import Drawn, dump
+from limner.server.openai.errors import ApiError
+from limner.server.responses import tools
+from limner.server.responses.answer import Json, Plan
+from limner.server.responses.body import Text, joined
+
+_MODALITIES = ("text", "image")
+_MEANT = frozenset(["model", "messages", "modalities", "stream", "stream_options", "image_config"])
+DONE = b"data: [DONE]\n\n"
+
+
+def as_response(values: Mapping[str, Any], text_of: Text) -> tuple[Json, list[str]]:
+    """A request of the Responses API that asks for the same, and what is not used of `values`."""
+    messages = values.get("messages")
+    if messages is None:
+        raise f.missing("messages")
+    if not isinstance(messages, list):
+        raise f.wrong_type("messages", "an array", messages)
+    _check_modalities(values.get("modalities"))
+    tool: Json = {"type": tools.NAME}
+    config = values.get("image_config")
+    if isinstance(config, Mapping) and config.get("aspect_ratio"):
+        tool["aspect_ratio"] = config["aspect_ratio"]
+    unused = sorted(str(name) for name in values if name not in _MEANT and values[name] is not None)
+    body = {
+        "model": values.get("model"),
+        "input": [*_items(messages, text_of)],
+        "tools": [tool],
+        "stream": values.get("stream"),
+        "store": False,
+    }
+    return body, unused
+
+
+@contextmanager
+def naming() -> Iterator[None]:
+    """Name the parts of a request in errors as a chat does."""
+    try:
+        yield
+    except ApiError as error:
+        before = error.param or ""
+        name = before.replace("input", "messages", 1).replace("tools[0].", "image_config.", 1)
+        raise ApiError(
+            error.message.replace(f"'{before}'", f"'{name}'") if before else error.message,
+            status=error.status,
+            type=error.type,
+            param=name or None,
+            code=error.code,
+            headers=error.headers,
+            details=error.details,
+        ) from error
+
+
+def _check_modalities(value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, list):
+        raise f.wrong_type("modalities", "an array", value)
+    for one in value:
+        if one not in _MODALITIES:
+            raise f.wrong_choice("modalities", str(one), _MODALITIES)
+
+
+def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
+    """Each message as an item, so that they have the same places."""
+    prompt = ""
+    was_drawn = False
+    for place, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            yield message  # refused where items are read
+            continue
+        drawn = _last_picture(message.get("images"))
+        if message.get("role") == "assistant" and drawn:
+            was_drawn = True
+            yield {"type": "image_generation_call", "result": drawn, "revised_prompt": prompt}
+            continue
+        if message.get("role") in ("tool", "function"):
+            yield {"role": "assistant", "content": ""}
+            continue
+        item = _as_message(message)
+        if message.get("role") == "user":
+            text = " ".join(_texts(item["content"], text_of, f"messages[{place}].content"))
+            prompt = joined(prompt, text) if was_drawn else text
+        yield item
+
+
+def _as_message(message: Mapping[str, Any]) -> Json:
+    content = message.get("content")
+    if isinstance(content, list):
+        content = [_as_part(part) for part in content]
+    return {"role": message.get("role"), "content": content}
+
+
+def _as_part(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return part
+    if part.get("type") == "image_url":
+        return {"type": "input_image", "image_url": part.get("image_url")}
+    return part
+
+
+def _texts(content: Any, text_of: Text, name: str) -> Iterator[str]:
+    parts = content if isinstance(content, list) else [{"text": content}]
+    for part in parts:
+        text = part.get("text") if isinstance(part, Mapping) else None
+        if isinstance(text, str) and text:
+            yield text_of(text, name)
+
+
+def _last_picture(value: Any) -> str | None:
+    """The picture of an answer that the client sends back."""
+    pictures = value if isinstance(value, list) else []
+    for picture in reversed(pictures):
+        held = picture.get("image_url") if isinstance(picture, Mapping) else None
+        url = held.get("url") if isinstance(held, Mapping) else held
+        if isinstance(url, str) and url:
+            return url
+    return None
+
+
+class Completion:
+    """The answer to a chat, whole or as the events of a stream."""
+
+    def __init__(self, plan: Plan, *, with_usage: bool) -> None:
+        """`with_usage`: whether a stream ends with the usage."""
+        self._plan = plan
+        self._with_usage = with_usage
+
+    def whole(self, picture: Drawn) -> Json:
+        """The body of an answer."""
+        message = {"role": "assistant", "refusal": None, "annotations": [], **self._said(picture)}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return self._object("chat.completion", [choice]) | {"usage": self._usage()}
+
+    def begin(self) -> bytes:
+        """The role of who answers."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def partial(self, picture: Drawn, index: int) -> bytes:
+        """Chats have no previews."""
+        return b""
+
+    def completed(self, picture: Drawn) -> bytes:
+        """Text and picture, and the end."""
+        end = self._chunk({}, "stop")
+        if self._with_usage:
+            end += _event(self._object("chat.completion.chunk", []) | {"usage": self._usage()})
+        return self._chunk(self._said(picture)) + end + DONE
+
+    def failed(self, error: ApiError) -> bytes:
+        """The error, and the end."""
+        return _event(error.body) + DONE
+
+    def _said(self, picture: Drawn) -> Json:
+        data = base64.b64encode(picture.data).decode("ascii")
+        url = f"data:image/{self._plan.item['output_format']};base64,{data}"
+        image = {"type": "image_url", "image_url": {"url": url}, "index": 0}
+        return {"content": self._plan.message, "images": [image]}
+
+    def _chunk(self, delta: Json, reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+        return _event(self._object("chat.completion.chunk", [choice]))
+
+    def _object(self, kind: str, choices: list[Json]) -> Json:
+        return {
+            "id": "chatcmpl-" + self._plan.request_id.removeprefix("req_"),
+            "object": kind,
+            "created": self._plan.created_at,
+            "model": self._plan.echo["model"],
+            "choices": choices,
+        }
+
+    def _usage(self) -> Json:
+        usage = self._plan.usage
+        n_input, n_output = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+        return {
+            "prompt_tokens": n_input,
+            "completion_tokens": n_output,
+            "total_tokens": n_input + n_output,
+        }
+
+
+def _event(body: Json) -> bytes:
+    return b"data: %s\n\n" % dump(body)

@@ -1,0 +1,99 @@
+"""Which picture a request means by its ids: an earlier answer, a call, or one that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from limner.server.http import own_rows, scope
+from limner.server.openai import fields as f
+from limner.server.openai.errors import ApiError
+from limner.server.responses import ids
+from limner.server.responses.body import Attached, Body, Drawn
+from limner.storage.db.database import Row
+from limner.storage.db.responses import Responses
+
+
+@dataclass(frozen=True)
+class Source:
+    """The pictures to edit, as values that `json_pictures.Reader` reads, and what drew the first.
+
+    Each comes with what the request calls it.
+    """
+
+    pictures: Sequence[tuple[object, str]]
+    prompt: str | None = None  # of the picture, if it was drawn
+
+
+async def find(request: Request, body: Body) -> Source | None:
+    """The picture that `body` is about; None: it is drawn from text alone.
+
+    What is attached to the last message comes before what the input speaks of, and that before the
+    picture of `previous_response_id`. Raises ApiError for ids that are not there.
+    """
+    previous = await _previous(request, body.previous) if body.previous else None
+    if body.tool.action == "generate":
+        return None
+    if body.attached:
+        return Source([(one.value, one.name) for one in body.attached])
+    earlier = body.earlier or previous
+    if isinstance(earlier, Attached):
+        return Source([(earlier.value, earlier.name)])
+    if earlier is not None:
+        return await _drawn(request, earlier)
+    if body.tool.action == "edit":
+        raise ApiError(
+            f"'{body.tool.at}.action' is 'edit', and the request has no picture. Attach one as "
+            "'input_image', or name an earlier answer by 'previous_response_id'.",
+            param=f"{body.tool.at}.action",
+            code="invalid_value",
+        )
+    return None
+
+
+async def find_response(request: Request, id: str) -> tuple[Row, dict[str, object]] | None:
+    """The row that answer `id` was drawn as, and its stored body; None if it is not there."""
+    request_id = ids.request_id(ids.RESPONSE, id)
+    row = await own_rows.find(request, request_id) if request_id else None
+    if row is None:
+        return None
+    serving = scope.service(request)
+    body = await serving.database_threads.run(Responses(serving.database).find, id)
+    return (row, body) if body is not None else None
+
+
+async def _previous(request: Request, id: str) -> Drawn | None:
+    found = await find_response(request, id)
+    if found is None:
+        raise ApiError(
+            f"Previous response with id '{f.shown(id)}' not found.",
+            param="previous_response_id",
+            code="previous_response_not_found",
+        )
+    row, _ = found
+    has_picture = bool(row["pictures"])  # else it failed, or is being drawn
+    call_id = ids.of_request(ids.CALL, row["id"])
+    return Drawn("previous_response_id", call_id) if has_picture else None
+
+
+async def _drawn(request: Request, drawn: Drawn) -> Source:
+    request_id = ids.request_id(ids.CALL, drawn.id or "")
+    row = None
+    if request_id and (scope.service(request).history or not drawn.result):
+        row = await own_rows.find(request, request_id)
+    if drawn.result:
+        return Source(
+            [(drawn.result, f"{drawn.name}.result")], row["prompt"] if row else drawn.prompt
+        )
+    if row is None or not row["pictures"]:
+        raise ApiError(
+            f"Item with id '{f.shown(drawn.id or '')}' not found: its picture was not drawn with "
+            "this key, is not finished, or was deleted.",
+            status=404,
+            param="input",
+            code="item_not_found",
+        )
+    file = row["pictures"][0]["file"]
+    return Source([(scope.service(request).links.address(file), drawn.name)], row["prompt"])
