@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from limner.engines import shelf as shelves
 from limner.engines.shelf import NotWanted, Shelf
 from limner.engines.testcard import CardEngine
 from limner.errors import EngineError
@@ -68,7 +69,8 @@ def test_a_model_is_loaded_once_and_kept() -> None:
     assert shelf.loaded() == {"a": 1}
 
 
-def test_the_least_recently_used_goes_for_room() -> None:
+def test_the_least_recently_used_goes_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelves, "STAY", 0)  # a model that took long to load would stay longer
     maker, shelf = Maker(), Shelf(2)
     for name in ("a", "b", "a", "c"):
         maker.use(shelf, name)
