@@ -1,4 +1,4 @@
-"""What is asked of limner: one frozen, checked value that every layer passes on unchanged."""
+"""The request: one frozen, checked value that every layer passes on unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one door to drawing: command line, server, agent tools and Python all come through here."""
+"""The entry point to drawing for the command line, the server, the agent tools and Python."""
 
 from __future__ import annotations
 

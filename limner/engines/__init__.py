@@ -1,1 +1,1 @@
-"""Makers of pictures behind one protocol: `base` has the protocol, `registry` the list."""
+"""Engines: `base` defines their protocol, `registry` lists them."""

@@ -1,4 +1,4 @@
-"""The protocol of all engines. Who writes an engine finds all that it needs here."""
+"""The protocol of all engines. To write an engine, import from here only."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ __all__ = [
 class ImageTask:
     """One picture of a request whose seed is set. Plain data: it can leave the process.
 
-    Two tasks are equal if they are the same picture of the same request, by its id; one that is
-    made without an id is of a request of its own.
+    Two tasks are equal if their request id and index are equal. Without an `id`, a task gets a
+    fresh one.
     """
 
     request: ImageRequest = field(compare=False)
@@ -59,10 +59,10 @@ class ImageTask:
 
 
 class CancelToken(Protocol):
-    """Says while tasks are drawn which of them nobody waits for any more. From any thread."""
+    """Tells an engine, while it draws, which tasks were cancelled. Thread-safe."""
 
     def is_cancelled(self, task: ImageTask) -> bool:
-        """Whether `task` need not be finished; once it is true, it stays so."""
+        """Whether `task` need not be finished. Once true, it stays true."""
         ...
 
 
@@ -76,7 +76,7 @@ NEVER: CancelToken = _Never()
 
 @dataclass(frozen=True)
 class BatchKey:
-    """Which pictures may be drawn in one batch: those with an equal key, at most so many."""
+    """Tasks with an equal `key` may be drawn in one batch of at most `most` pictures."""
 
     key: Hashable
     most: int
@@ -97,16 +97,16 @@ class Engine(Protocol):
     def draw(
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
     ) -> Iterator[tuple[ImageTask, Event]]:
-        """Draw pictures that may share a batch; says of each event whose it is.
+        """Draw `tasks`, which share a batch key; yields each event with its task.
 
-        Progress is that of one picture. One that is cancelled meanwhile need not be finished. What
-        is drawn has passed `check`. A failure is an EngineError, a refusal of whoever draws for
-        the engine a `Refused`.
+        Progress counts the steps of one picture. A cancelled task need not be finished. All
+        requests have passed `check`. Raises EngineError, or `Refused` if a service that draws for
+        the engine refuses.
         """
         ...
 
     def batch_key(self, task: ImageTask) -> BatchKey:
-        """What `task` may be drawn with; by default nothing."""
+        """The batch key of `task`. By default each task is a batch of its own."""
         return BatchKey(task, 1)
 
     def check(self, request: ImageRequest) -> None:
@@ -114,9 +114,9 @@ class Engine(Protocol):
         self.capabilities.check(request, self.name)
 
     def close(self) -> None:
-        """Give back what it holds: memory, processes, connections. A second call does nothing.
+        """Free memory, processes and connections. A second call does nothing.
 
-        Nothing is drawn then and no more after it.
+        Never called while `draw` runs; `draw` is never called after it.
         """
         return
 
@@ -137,7 +137,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class CountsTokens(Protocol):
-    """What an engine may offer besides: how much it reads and draws, for the `usage` of the API."""
+    """Optional for an engine: counts cells and tokens, for the `usage` of the API."""
 
     def count_cells(self, size: Size) -> int:
         """How many cells a picture of `size` has."""

@@ -1,4 +1,4 @@
-"""What an engine can do, as it declares it, and the one place where a request is held to it."""
+"""What an engine declares it can do, and the check of a request against it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Capabilities:
     options: tuple[OptionSpec, ...] = ()  # what it takes beside the fields of a request
 
     def check(self, request: ImageRequest, engine: str) -> None:
-        """Raise InvalidRequest for what cannot be drawn; `engine` is the name for the message."""
+        """Raise InvalidRequest if the request cannot be drawn. `engine`: its name, for messages."""
         self._check_source(request, engine)
         if request.background == "transparent" and not self.transparent:
             raise _unsupported(f"Engine {engine} cannot draw a transparent background")
@@ -49,7 +49,7 @@ class Capabilities:
             specs[name].check(value)
 
     def read_options(self, given: Mapping[str, str], engine: str) -> Options:
-        """Options whose values are spelled as text. Raises InvalidRequest as `check` does."""
+        """Parse options whose values are text. Raises InvalidRequest as `check` does."""
         specs = {spec.name: spec for spec in self.options}
         for name in given:
             if name not in specs:
@@ -57,7 +57,7 @@ class Capabilities:
         return Options({name: specs[name].read(text) for name, text in given.items()})
 
     def unused(self, request: ImageRequest) -> list[str]:
-        """What of a request that can be drawn changes nothing, in sentences for its sender."""
+        """Sentences for the client about parts of a valid request that have no effect."""
         found = []
         if not self.score:
             names = ("best_of", "retry_below")
@@ -113,7 +113,7 @@ class Capabilities:
 
 
 def unused_images(n_over: int, max_images: int) -> str:
-    """What to say if `n_over` input pictures are more than an engine takes."""
+    """The notice for `n_over` input pictures that the engine does not use."""
     others = "the other one was" if n_over == 1 else f"the other {n_over} were"
     first = "The first picture was" if max_images == 1 else f"The first {max_images} pictures were"
     return f"{first} edited; {others} not used"

@@ -1,4 +1,4 @@
-"""Whether a request can be had in a format that is made of drawings, said before it is drawn."""
+"""Check, before drawing, whether a request can be delivered as SVG or GIF."""
 
 from __future__ import annotations
 

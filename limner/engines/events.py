@@ -50,7 +50,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture's file as another service delivered it, with whatever is written inside."""
+    """A picture file as another service delivered it, unchanged."""
 
     data: bytes = field(repr=False)
     format: Format
@@ -58,7 +58,7 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a picture took by the count of whoever drew it."""
+    """Tokens of a picture, as counted by the service that drew it."""
 
     input_text: int = 0
     input_image: int = 0
@@ -68,7 +68,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Details:
-    """What whoever drew a picture said of it beside its pixels."""
+    """What the service that drew a picture reported beside its pixels."""
 
     usage: Usage | None = None
     revised_prompt: str | None = None
@@ -205,9 +205,9 @@ Event = Progress | Preview | Notice | Picture
 
 
 class ProgressTracker:
-    """Puts together what is told of a request's pictures, in whatever order they are drawn.
+    """Merges the events of a request's pictures, in whatever order they are drawn.
 
-    A picture may be begun anew after a failure; what was told of it is not told again.
+    A picture may be restarted after a failure; events that were passed on are not repeated.
     """
 
     def __init__(self, n: int) -> None:
@@ -217,7 +217,7 @@ class ProgressTracker:
         self._told: set[Hashable] = set()
 
     def add(self, index: int, event: Event) -> Event | None:
-        """`event` of picture `index` as one of the request; None if that was told before."""
+        """`event` of picture `index` as an event of the request; None if it is a repetition."""
         if isinstance(event, Progress):
             return self._progress(index, event)
         if isinstance(event, Picture):

@@ -1,4 +1,4 @@
-"""The engines that there are: the built-in ones, and those of installed packages.
+"""The list of engines: built-in ones, and those of installed packages.
 
 A package adds an engine by an entry point of the group `limner.engines`. Its name is the engine's;
 its object is a function that takes the Settings and returns the Engine. Listing imports none.
@@ -99,9 +99,9 @@ def engine_info(name: str) -> EngineInfo:
 
 
 def load(name: str, settings: Settings) -> Engine:
-    """Build engine `name`; importing what it needs is paid for here and not before.
+    """Import and build engine `name`.
 
-    Raises EngineError, MissingExtra, or what the engine says is wrong.
+    Raises EngineError, MissingExtra, or another LimnerError from the engine.
     """
     info = engine_info(name)
     if info.package is not None:

@@ -1,8 +1,8 @@
-"""An engine without a model: a test card with the request written on it, at once.
+"""An engine without a model: draws a test card that shows the request, without delay.
 
-For people who build on limner and want every path of their program tried without weights or
-waiting: each seed and index gives its own card, the same one on every call, with previews and
-real transparency. A picture to edit or to vary is shown small on the card, clear under its mask.
+It lets developers try every path of their program without weights. Each seed and index gives its
+own card, the same on every call, with previews and real transparency. A picture to edit or to vary
+is shown small on the card, clear under its mask.
 """
 
 from __future__ import annotations

@@ -123,18 +123,32 @@ def check(data: bytes) -> Report:
 
 
 def label_of_file(path: str | Path, policy: label.LabelPolicy) -> label.Label | None:
-    """The label for a picture that is made from the one at `path`, if that has one of limner's.
-
-    If it is broken, what it says of the parameters is left out.
-    """
+    """The label for a drawing that is traced from the picture at `path`, as `label_made_of`."""
     try:
         report = check_file(path)
     except DataError:  # of a picture that is read all the same
         return None
+    return _label_of(report, policy, "traced")
+
+
+def label_made_of(data: bytes, policy: label.LabelPolicy, how: str) -> label.Label | None:
+    """The label for a picture that is made from the file `data`, if that has one of limner's.
+
+    `how` names the parameter that says so: traced, or converted. If the label is broken, what it
+    says of the parameters is left out.
+    """
+    try:
+        report = check(data)
+    except DataError:
+        return None
+    return _label_of(report, policy, how)
+
+
+def _label_of(report: Report, policy: label.LabelPolicy, how: str) -> label.Label | None:
     if report.produce_id is None or report.source_type is None:
         return None
     parameters = dict(report.parameters or {}) if report.label == "holds" else {}
-    return label.Label(policy, report.source_type, parameters | {"traced": True})
+    return label.Label(policy, report.source_type, parameters | {how: True})
 
 
 def _contradictions(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from limner.planning.plan import Reading
 from limner.recognition.areas import Subject
 from limner.recognition.checks import Check
-
-if TYPE_CHECKING:
-    from limner.recognition.look import Seen
+from limner.recognition.names import NameMatch
 
 BEST_OF = 8
 _LIKELY = 0.02  # margin below which the first name is only a guess
@@ -57,7 +55,7 @@ def without(asked: str, unknown: Sequence[str]) -> str:
 
 
 def alt(
-    seen: Sequence[Seen], subject: Subject, surely: tuple[str, str] | None = None
+    seen: Sequence[NameMatch], subject: Subject, surely: tuple[str, str] | None = None
 ) -> tuple[str, str]:
     """A short description in English and Chinese; what is only likely is said to be so.
 
@@ -71,7 +69,7 @@ def alt(
     return f"{what} {ground}".strip(), f"{what_zh},{ground_zh}".strip(",")
 
 
-def _guess(seen: Sequence[Seen]) -> tuple[str, str]:
+def _guess(seen: Sequence[NameMatch]) -> tuple[str, str]:
     if not seen:
         return "a picture", "图片"
     if seen[0].margin < _LIKELY:

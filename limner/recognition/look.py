@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.arrays import Pixels
+from limner.arrays import Floats, Pixels
 from limner.engines.transformer.backend import Backend, has_planner, image_px, max_text
 from limner.engines.transformer.backends import choose
 from limner.engines.transformer.scenes.planner import LayoutPlanner
@@ -27,22 +27,12 @@ from limner.planning.plan import Reading
 from limner.recognition import advice, checks, names
 from limner.recognition.areas import Subject, subject_of
 from limner.recognition.checks import Check
-from limner.recognition.names import Floats, Names
+from limner.recognition.names import NameMatch, Names
 from limner.storage.checkpoints import weights as checkpoints
 from limner.text import phrases
 
 N_SEEN = 3
 _CHUNK = 64
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A name that fits a picture."""
-
-    label: str
-    chinese: str
-    score: float  # cosine of the vectors, -1 to 1
-    margin: float  # over the next name of another thing
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Look:
     asked: str | None
     match: float | None  # cosine of picture and prompt, -1 to 1; no verdict by itself
     good_enough: bool | None  # None: nothing was asked for
-    seen: tuple[Seen, ...]
+    seen: tuple[NameMatch, ...]
     checks: tuple[Check, ...]
     unknown_words: tuple[str, ...]
     advice: tuple[advice.Advice, ...]
@@ -150,7 +140,7 @@ class Looker:
         vector: Floats = self._backend.embed_image(codes)[0]
         return vector
 
-    def _seen(self, scores: Floats) -> tuple[Seen, ...]:
+    def _seen(self, scores: Floats) -> tuple[NameMatch, ...]:
         """The names that fit best, each of another family, with margins over the next one."""
         best: list[int] = []
         families: set[str] = set()
@@ -162,7 +152,7 @@ class Looker:
             if len(best) > N_SEEN:
                 break
         return tuple(
-            Seen(
+            NameMatch(
                 self.names.names[place].english,
                 self.names.names[place].chinese,
                 float(scores[place]),

@@ -18,16 +18,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.storage import files
 
-Floats = NDArray[np.floating]
 Embed = Callable[[Sequence[str]], Floats]
 
 _FOLDER = "limner.recognition"
 _TABLE, _VECTORS = "names.json", "names.npz"
 _WORD = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
+
+
+@dataclass(frozen=True)
+class NameMatch:
+    """A name that fits a picture."""
+
+    label: str
+    chinese: str
+    score: float  # cosine of the vectors, -1 to 1
+    margin: float  # over the next name of another thing
 
 
 @dataclass(frozen=True)

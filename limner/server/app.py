@@ -19,7 +19,7 @@ from limner import __version__
 from limner.errors import LimnerError
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.bodies.decoders import DecoderPool
-from limner.server.http import credentials, scope
+from limner.server.http import cookies, credentials, scope
 from limner.server.http.guard import Guard
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.http.origins import LOCAL_PAGES
@@ -31,6 +31,7 @@ from limner.server.openapi import describe, docs_page
 from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
+    admin,
     checks,
     files,
     history,
@@ -40,8 +41,11 @@ from limner.server.routes import (
     look,
     mcp,
     models,
+    page,
+    pictures,
     responses,
     sdapi,
+    session,
     uploaded_files,
 )
 from limner.server.sdapi import shapes
@@ -141,8 +145,20 @@ def _keyed() -> APIRouter:
     add("/images/history", history.page, methods=["GET"], **describe.HISTORY)
     add("/images/history/{id}", history.show, methods=["GET"], **describe.HISTORY_ONE)
     add("/images/history/{id}", history.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
+    picture = "/images/history/{id}/pictures/{index}"
+    add(picture, pictures.file, methods=["GET"], **describe.KEPT_PICTURE)
+    add(picture, pictures.delete, methods=["DELETE"], **describe.KEPT_PICTURE_DELETE)
+    add(picture + "/star", pictures.star, methods=["POST"], **describe.STAR)
+    add(picture + "/star", pictures.unstar, methods=["DELETE"], **describe.UNSTAR)
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
+    admins: dict[str, Any] = {"methods": ["GET"], "dependencies": [Depends(_is_admin)]}
+    add("/admin/jobs", admin.jobs, **admins, **describe.ADMIN_JOBS)
+    add("/admin/keys", admin.keys, **admins, **describe.ADMIN_KEYS)
+    add("/admin/usage", admin.usage, **admins, **describe.ADMIN_USAGE)
+    add("/admin/training", admin.training, **admins, **describe.ADMIN_TRAINING)
+    sheet = "/admin/training/{run}/{stage}/sheet"
+    add(sheet, admin.sheet, **admins, **describe.ADMIN_SHEET)
     add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
     return router
 
@@ -171,6 +187,12 @@ def _open() -> APIRouter:
     add(picture, files.picture, methods=["GET"], **describe.PICTURE)
     add(picture, files.picture, methods=["HEAD"], include_in_schema=False)
     add("/", home.home, methods=["GET", "HEAD"], include_in_schema=False)
+    add(page.ROUTE + "{version}/{path:path}", page.file, methods=["GET"], include_in_schema=False)
+    add("/favicon.ico", page.icon, methods=["GET"], include_in_schema=False)
+    add("/session", session.begin, methods=["POST"], **describe.SESSION_BEGIN)
+    add("/session", session.end, methods=["DELETE"], **describe.SESSION_END)
+    known = [Depends(_check_key)]
+    add("/session", session.show, methods=["GET"], dependencies=known, **describe.SESSION)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
     add("/metrics", models.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
@@ -233,8 +255,14 @@ async def _is_admin(request: Request) -> None:
 
 async def _check_key(request: Request) -> None:
     serving = scope.service(request)
+    threads = serving.database_threads
     authorization = credentials.authorization(request.headers)
-    holder = await serving.keys.holder(authorization, serving.database_threads)
+    token = None if authorization else cookies.token(request)
+    if token:
+        key_hash = await threads.run(serving.sessions.key_hash, token)
+        holder = await serving.keys.holder_of_hash(key_hash, threads)
+    else:
+        holder = await serving.keys.holder(authorization, threads)
     request.state.holder = holder
     request.state.headers = serving.limiter.headers(holder)
 

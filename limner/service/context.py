@@ -39,6 +39,7 @@ from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
 from limner.storage.db.maintenance import Maintenance, Retention
+from limner.storage.db.sessions import Sessions
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
@@ -48,7 +49,7 @@ _TESTCARD = "testcard"  # costs nothing to have, and lets people try their progr
 
 
 class Service:
-    """One server's parts. Building it loads the engine, so whatever is wrong is said at start."""
+    """The parts of one server. Building it loads the engine, so errors appear at the start."""
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Service:
         self._is_open = False
         keys = KeyStore(self.database)
         self.keys = Keys(settings.api_keys, keys)
+        self.sessions = Sessions(self.database)
         if settings.api_keys:
             warn_of_names_by_place(keys)
         # A count may wait for another server's: it takes half of the connections at most.
@@ -125,7 +127,7 @@ class Service:
         return any(worker.is_drawing for worker in self.workers.values())
 
     def interrupt(self) -> None:
-        """Take nothing new, and tell who waits that the server stops."""
+        """Refuse new requests, and tell waiting clients that the server stops."""
         for worker in self.workers.values():
             worker.interrupt()
 

@@ -1,4 +1,4 @@
-"""What the service refuses, and why. Each front end puts these into its own protocol."""
+"""Errors of the service. Each front end maps them to its own protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_RETRY_AFTER_S = 60  # clients ignore a longer wait
 
 
 class ServiceError(LimnerError):
-    """A request that the service does not carry out."""
+    """A request was refused."""
 
 
 class QueueFull(ServiceError):
@@ -79,6 +79,15 @@ class MissingKey(ServiceError):
             "You didn't provide an API key. You need to provide your API key in an Authorization "
             "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
         )
+
+
+class SessionEnded(ServiceError):
+    """The visit in a browser, which a cookie stands for, is over."""
+
+    code = "session_ended"
+
+    def __init__(self) -> None:
+        super().__init__("This visit has ended. Enter the key again.")
 
 
 class WrongKey(ServiceError):

@@ -26,7 +26,7 @@ _FORMATS = {ending: format for format, ending in ENDINGS.items()}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: the id of its new request, or why it has none."""
+    """Result for one file: the id of its new request, or the reason why it has none."""
 
     file: str
     id: str | None
@@ -52,7 +52,7 @@ class Recovery:
         self._history, self._names = history, names
 
     def adopt_all(self, files: list[str]) -> None:
-        """Adopt `files`, and say in the log how that went."""
+        """Adopt `files`, and log the results."""
         outcomes = list(self.adopt(files))
         adopted = [one for one in outcomes if one.id]
         if adopted:

@@ -1,4 +1,4 @@
-"""Addresses of pictures: unguessable, signed, and good for a while, across restarts too.
+"""Addresses of pictures: unguessable, signed, and valid for a limited time, also after a restart.
 
     /v1/images/files/img-<24 letters and digits>.png?se=<unix time of its end>&sig=<signature>
 
@@ -38,7 +38,7 @@ MEDIA_TYPES = {  # by the ending of a name
 
 
 class LinkGone(LimnerError):
-    """An address that is not or no longer valid."""
+    """An address with a wrong signature, or past its end."""
 
     code = "link_expired"
 

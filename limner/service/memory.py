@@ -1,4 +1,4 @@
-"""Memory that is free and still held by the process goes back to the system."""
+"""Return freed memory from the process to the system."""
 
 import ctypes
 from functools import cache

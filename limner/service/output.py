@@ -1,4 +1,4 @@
-"""Drawn pictures as files: moderated, encoded, and kept in the history and the store."""
+"""Moderate and encode drawn pictures, and keep them in the history and the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from limner.storage.db import history
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A picture as a file; `name` is its name in the store, if it was stored."""
+    """An encoded picture; `name` is its name in the store, if it was stored."""
 
     data: bytes
     is_transparent: bool

@@ -29,7 +29,7 @@ _drawing: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 
 
 async def draw_on(service: Service) -> None:
-    """Queue the interrupted requests that asked for it, unless another server was quicker."""
+    """Queue the interrupted requests that asked to be resumed and that no other server took."""
     if service.history is None or not service.is_ready:
         return
     run = service.database_threads.run
@@ -72,7 +72,7 @@ def _options(parameters: dict[str, Any], resume: dict[str, Any]) -> FileOptions:
 
 
 def _job(service: Service, submission: Submission, row: Row, record: Record) -> Job:
-    """Admitted and counted once already, so no limit is asked again."""
+    """Queue a resumed request. It was counted in the limits before, so they are not checked."""
     worker = service.worker(submission)
     context = JobContext(
         row["id"],
@@ -89,7 +89,7 @@ def _job(service: Service, submission: Submission, row: Row, record: Record) -> 
 
 
 async def _finish(service: Service, submission: Submission, job: Job) -> None:
-    """Keep the pictures as they come; nobody waits for an answer."""
+    """Store the pictures of a resumed request; no client waits for it."""
     id = job.status.id
     try:
         with job:

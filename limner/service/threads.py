@@ -1,4 +1,4 @@
-"""Threads for what waits for the database, apart from those that everything else runs in."""
+"""Threads for calls that wait for the database, separate from all other threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """At most `n` threads at once; a call waits for one of them `wait_s` at most."""
+    """At most `n` threads; a call waits at most `wait_s` seconds for a free one."""
 
     def __init__(self, n: int, wait_s: float) -> None:
         self._places = asyncio.Semaphore(n)

@@ -109,10 +109,12 @@ def running(
     settings: Settings,
     moderator: Moderator | None = None,
     picture_moderator: PictureModerator | None = None,
+    *,
+    port: int = 0,
 ) -> Iterator[Server]:
-    """A server in a thread of this process, on a free loopback port."""
+    """A server in a thread of this process, on `port` of loopback; 0: a free one."""
     app = create_app(settings, moderator, picture_moderator)
-    config = uvicorn_config(app, settings, port=0)
+    config = uvicorn_config(app, settings, port=port)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

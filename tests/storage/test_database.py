@@ -37,6 +37,7 @@ def _drop_everything(database: Database) -> None:
         "secrets",
         "deletions",
         "clock",
+        "sessions",
         "limner_version",
     ):
         database.execute(f"DROP TABLE {table}")

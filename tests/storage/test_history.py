@@ -15,6 +15,7 @@ from limner.errors import DatabaseError, StoreError
 from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.names import Names, temporary
 from limner.storage.blobs.store import Store
+from limner.storage.db import single
 from limner.storage.db.clock import CONFIRM_S
 from limner.storage.db.database import FILE, Database
 from limner.storage.db.history import (
@@ -31,6 +32,7 @@ from limner.storage.db.maintenance import (
     Maintenance,
     Retention,
 )
+from limner.storage.db.search import Search
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MODELS = ["nano"]
@@ -205,6 +207,62 @@ def test_what_is_too_much_goes_the_oldest_first(kept: Kept) -> None:
     assert kept.keeper(history, n_bytes=250).trim() == 2
     assert _ids(history) == ["req_empty", "req_3", "req_2"]
     assert len(kept.files) == 4
+
+
+def test_starred_pictures_outlive_age_and_size(kept: Kept) -> None:
+    history = kept.open()
+    for number in range(4):
+        record = kept.begin(history, f"req_{number}", n=2)
+        kept.draw(record, 0, n_bytes=60)
+        kept.draw(record, 1, n_bytes=60)
+    assert single.star(history, "req_0", 1, is_starred=True)
+    assert not single.star(history, "req_0", 2, is_starred=True)
+    assert not single.star(history, "req_unknown", 0, is_starred=True)
+    assert kept.keeper(history, n_bytes=130).trim() == 2  # what is starred does not count
+    assert _ids(history) == ["req_3", "req_0"]
+    keeper = kept.keeper(history, days=2)
+    keeper.run_maintenance()
+    kept.clock.now_s += 10 * 86_400
+    kept.run(keeper, 2 * CONFIRM_S + 120)
+    assert _ids(history) == ["req_0"]
+    assert history.delete(["req_0"], keep_starred=True) == 0
+    assert history.delete(["req_0"]) == 1  # a person may
+    assert kept.files == set()
+
+
+def test_one_picture_is_deleted_alone_and_the_last_with_its_request(kept: Kept) -> None:
+    history = kept.open()
+    record = kept.begin(history, "req_1", n=2)
+    names = [kept.draw(record, number) for number in range(2)]
+    running = kept.begin(history, "req_2", n=2)
+    kept.draw(running, 0)
+    assert not single.delete(history, "req_2", 0)
+    assert not single.delete(history, "req_1", 2)
+    assert single.delete(history, "req_1", 0)
+    assert names[0] not in kept.files
+    assert names[1] in kept.files
+    assert single.delete(history, "req_1", 1)
+    assert _ids(history) == ["req_2"]
+    assert kept.database.read("SELECT * FROM deletions") == []
+
+
+def test_search_takes_words_as_they_are(kept: Kept) -> None:
+    history = kept.open()
+    for id, prompt in {"req_1": "a red fox", "req_2": "100% a_b!", "req_3": "RED ÄPFEL"}.items():
+        kept.draw(history.begin(replace(ASKED, id=id, prompt=prompt)))
+        kept.clock.now_s += 60
+
+    def found(**values: Any) -> list[str]:
+        return [row["id"] for row in history.page(9, search=Search(**values))]
+
+    assert found(words=("red",)) == ["req_3", "req_1"]
+    assert found(words=("red", "fox")) == ["req_1"]
+    assert found(words=("%",)) == found(words=("a_b",)) == found(words=("!",)) == ["req_2"]
+    assert found(words=("a%b",)) == []
+    assert found(since_s=1_800_000_060.0) == ["req_3", "req_2"]
+    assert found(until_s=1_800_000_060.0) == ["req_1"]
+    assert found(model="nano", key_name="") == ["req_3", "req_2", "req_1"]
+    assert found(model="mini") == found(key_name="anna") == []
 
 
 def test_start_after_a_kill_puts_right_what_was_left(kept: Kept) -> None:

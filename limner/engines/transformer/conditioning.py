@@ -1,4 +1,4 @@
-"""What is there before the first cell is drawn: an empty canvas, or parts of a picture."""
+"""The canvas before the first cell is drawn: empty, or with known parts of a picture."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Grounds that go: of a finished edit, or of the picture that was sent, with nothing drawn."""
+"""Removing the background, from a finished edit or directly from the input picture."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""limner's own transformer: which pictures are drawn together, and who draws each of them."""
+"""The engine of limner's own transformer: batches pictures and dispatches each to its drawer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture under way: what it begins with, what is drawn of it, and what it looks like so far."""
+"""The state of a picture in progress: its start, the codes drawn so far, and its appearance."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -6,6 +6,7 @@ prompt, pictures, n, then the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,10 +92,13 @@ _COMMON = frozenset(
     ]
 )
 _GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES | _IGNORED_NAMES
-_EDIT_NAMES = _COMMON | {"input_fidelity"} | OWN_NAMES | _IGNORED_NAMES
+_EDIT_NAMES = _COMMON | {"input_fidelity", "parent"} | OWN_NAMES | _IGNORED_NAMES
 _VARIATION_NAMES = (
     frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES | _IGNORED_NAMES
 )
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,8 @@ def read_edit(
     max_images = target.capabilities.max_images
     if sources.n_images > max_images:
         fields.notice(unused_images(sources.n_images - max_images, max_images))
-    return replace(
-        _read_rest(fields, target, prompt, n, options, sources), parent=images[0].sha256()
-    )
+    parent = _read_parent(fields) or images[0].sha256()
+    return replace(_read_rest(fields, target, prompt, n, options, sources), parent=parent)
 
 
 def read_variation(
@@ -284,6 +287,14 @@ def _read_rest(
         identifier,
         tuple(fields.notices),
     )
+
+
+def _read_parent(fields: Fields) -> str | None:
+    """The picture that the one which is sent was made of, such as a canvas that was widened."""
+    parent = fields.text("parent")
+    if parent is not None and not _SHA256.fullmatch(parent):
+        raise f.wrong_value("parent", "'parent' is not a SHA-256 of 64 hexadecimal digits")
+    return parent
 
 
 def _read_seed(fields: Fields) -> int | None:

@@ -25,6 +25,7 @@ from limner.service.errors import (
     QueueFull,
     RateLimited,
     ServiceError,
+    SessionEnded,
     ShuttingDown,
     WrongKey,
 )
@@ -55,6 +56,7 @@ _STATUSES: dict[type[LimnerError], int] = {
 _SERVICE: dict[type[ServiceError], tuple[int, str]] = {
     MissingKey: (401, INVALID),
     WrongKey: (401, INVALID),
+    SessionEnded: (401, INVALID),
     NotPermitted: (403, INVALID),
     QueueFull: (429, LIMIT),
     RateLimited: (429, LIMIT),
@@ -169,7 +171,7 @@ def _from_service(error: ServiceError) -> ApiError:
 
 
 def _headers(error: ServiceError) -> dict[str, str]:
-    if isinstance(error, MissingKey | WrongKey):
+    if isinstance(error, MissingKey | WrongKey | SessionEnded):
         return {"www-authenticate": 'Bearer realm="OpenAI API"'}
     if isinstance(error, ShuttingDown):
         return {"retry-after": "5"}
@@ -445,6 +447,23 @@ def drawn_elsewhere(id: str) -> ApiError:
 def no_request(id: str) -> ApiError:
     """A request was looked up that is not there, or is somebody else's."""
     return ApiError(f"There is no request with id '{id}'.", status=404, code="not_found")
+
+
+def no_picture(id: str, index: str) -> ApiError:
+    """A picture of a request was looked up that is not there, or is deleted."""
+    return ApiError(
+        f"Request '{id}' has no picture with index {index}.", status=404, code="not_found"
+    )
+
+
+def foreign_cookie() -> ApiError:
+    """A page that is not of this server sent its cookie, or a browser that hides which page."""
+    return ApiError(
+        "The cookie of a visit counts only for the page of this server itself. Programs and other "
+        "pages send the header 'Authorization: Bearer KEY'.",
+        status=403,
+        code="origin_not_allowed",
+    )
 
 
 def wrong_query(name: str, wanted: str) -> ApiError:

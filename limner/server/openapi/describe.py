@@ -98,6 +98,12 @@ _DRAWING: dict[str, Schema] = {
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
 }
+_PARENT: Schema = {
+    "type": ["string", "null"],
+    "pattern": "^[0-9a-f]{64}$",
+    "description": "SHA-256 of the picture that the one sent was made of; the history tells it as "
+    "the parent. By default that of the file itself. An addition of limner's.",
+}
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 _MARKUP: Schema = {
     **_FILE,
@@ -220,7 +226,15 @@ EDITS = _route(
     body={
         "multipart/form-data": {
             "schema": _object(
-                {**_DRAWING, "image": _FILE, "mask": _FILE, "markup": _MARKUP}, "prompt", "image"
+                {
+                    **_DRAWING,
+                    "image": _FILE,
+                    "mask": _FILE,
+                    "markup": _MARKUP,
+                    "parent": _PARENT,
+                },
+                "prompt",
+                "image",
             )
         },
         **_json(
@@ -230,6 +244,7 @@ EDITS = _route(
                     **_DRAWING,
                     "images": _JSON_PICTURES,
                     "image": _JSON_PICTURES,
+                    "parent": _PARENT,
                     "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
                     "markup": {
                         "anyOf": [_JSON_PICTURE, {"type": "null"}],
@@ -275,16 +290,80 @@ PICTURE = _route(
 PICTURE["responses"] |= {206: {"description": "A part"}, 304: {"description": "As you have it"}}
 JOB = _route("get_job", "How a request stands", _json({"type": "object"}), 401, 404)
 JOB_CANCEL = _route("cancel_job", "Stop a request", _json({"type": "object"}), 401, 404)
-_CODES = (400, 401, 404, 503)
+_CODES = (400, 401, 403, 404, 503)
 HISTORY = _route(
     "list_history",
-    "What was drawn, the latest first: limit (1 to 100), after (an id)",
+    "What was drawn, the latest first: limit (1 to 100), after (an id); q (words of prompts), "
+    "model, since and until (dates or Unix times), starred (true or false), sha256 and parent (of "
+    "files)",
     _json({"type": "object"}),
     *_CODES,
 )
 HISTORY_ONE = _route("get_history", "One request of it", _json({"type": "object"}), *_CODES)
 HISTORY_DELETE = _route(
     "delete_history", "Delete a request and its pictures", _json({"type": "object"}), *_CODES
+)
+_PICTURE_FILE = {
+    f"image/{kind}": {"schema": {"type": "string"}}
+    for kind in ("png", "jpeg", "webp", "gif", "svg+xml")
+}
+KEPT_PICTURE = _route(
+    "get_kept_picture",
+    "The file of a picture of the history: format (png, jpeg, webp or svg), side (16 to 1024, of a "
+    "smaller copy), complexity (low, medium or high, of an SVG)",
+    _PICTURE_FILE,
+    *_CODES,
+    500,
+)
+KEPT_PICTURE["responses"] |= {304: {"description": "As you have it"}}
+KEPT_PICTURE_DELETE = _route(
+    "delete_kept_picture",
+    "Delete one picture of a request; with its last one, the request",
+    _json({"type": "object"}),
+    *_CODES,
+)
+STAR = _route("star_picture", "Keep a picture for good", _json({"type": "object"}), *_CODES)
+UNSTAR = _route(
+    "unstar_picture", "Keep a picture no longer than others", _json({"type": "object"}), *_CODES
+)
+SESSION = _route(
+    "get_session", "Whose key it is, and its scopes", _json({"type": "object"}), 401, 403, 503
+)
+SESSION_BEGIN = _route(
+    "begin_session",
+    "Give the page of this server a cookie for a key",
+    _json({"type": "object"}),
+    400,
+    401,
+    403,
+    408,
+    503,
+    body=_json(_object({"key": {"type": "string"}}, "key")),
+)
+SESSION_END = _route("end_session", "End a visit", _json({"type": "object"}), 403, 503)
+_ADMIN = (401, 403, 503)
+ADMIN_JOBS = _route(
+    "admin_jobs", "Requests that are drawn or wait", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_KEYS = _route(
+    "admin_keys", "Keys, their scopes and limits", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_USAGE = _route(
+    "admin_usage",
+    "Pictures by key and day: days (1 to 90)",
+    _json({"type": "object"}),
+    400,
+    *_ADMIN,
+)
+ADMIN_TRAINING = _route(
+    "admin_training", "Training runs in LIMNER_HOME", _json({"type": "object"}), *_ADMIN
+)
+ADMIN_SHEET = _route(
+    "admin_training_sheet",
+    "The newest page of samples of a stage",
+    {"image/png": {"schema": {"type": "string"}}},
+    404,
+    *_ADMIN,
 )
 LOOK = _route(
     "look",

@@ -1,4 +1,4 @@
-"""/v1/images/history: what was drawn, page by page, and its deletion."""
+"""/v1/images/history: what was drawn, searched and page by page, and its deletion."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.server.http import own_rows, scope, urls
 from limner.server.openai import answers, errors
+from limner.server.routes import queries
 from limner.storage.db.database import Row
 
 MAX_PAGE = 100
@@ -19,12 +20,13 @@ async def page(request: Request) -> Response:
     """The latest requests; `after` an id the ones before it, as in other lists of the API."""
     kept = own_rows.history(request)
     limit = page_size(request.query_params.get("limit"))
+    search = queries.search(request.query_params)
     after = request.query_params.get("after") or None
     key_name = scope.holder(request).sees_only
     if after is not None:
-        await _find(request, after)
+        await find(request, after)
     run = scope.service(request).database_threads.run
-    rows = await run(kept.page, limit + 1, after, key_name)
+    rows = await run(kept.page, limit + 1, after, key_name, search)
     shown = [_shown(request, row) for row in rows[:limit]]
     return _json(
         {
@@ -39,12 +41,12 @@ async def page(request: Request) -> Response:
 
 async def show(request: Request, id: str) -> Response:
     """One request."""
-    return _json(_shown(request, await _find(request, id)))
+    return _json(_shown(request, await find(request, id)))
 
 
 async def delete(request: Request, id: str) -> Response:
     """Delete a request, its prompt and its pictures."""
-    row = await _find(request, id)
+    row = await find(request, id)
     if row["state"] == "running" or not await run_in_threadpool(
         own_rows.history(request).delete, [id]
     ):
@@ -55,7 +57,8 @@ async def delete(request: Request, id: str) -> Response:
     return _json({"id": id, "object": "image.request.deleted", "deleted": True})
 
 
-async def _find(request: Request, id: str) -> Row:
+async def find(request: Request, id: str) -> Row:
+    """Request `id` with its pictures; an ApiError (404) if the key may not see it."""
     row = await own_rows.find(request, id)
     if row is None:
         raise errors.no_request(id[:100])
@@ -102,6 +105,7 @@ def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
             "size": f"{picture['width']}x{picture['height']}",
             "format": picture["format"],
             "parent": picture["parent"],
+            "starred": bool(picture["starred"]),
             **(picture["details"] or {}),
         }
         for picture in row["pictures"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -20,6 +22,7 @@ async def list_models(request: Request) -> Response:
     """All models that may be named."""
     catalogue = scope.catalogue(request)
     body = answers.models(_ids(catalogue), catalogue)
+    body["data"] = [_with_engine(request, item) for item in body["data"]]
     return Response(answers.dump(body), media_type=_JSON)
 
 
@@ -28,7 +31,23 @@ async def get_model(request: Request, model: str) -> Response:
     catalogue = scope.catalogue(request)
     if model not in _ids(catalogue):
         raise errors.unknown_model(model)
-    return Response(answers.dump(answers.model(model, catalogue)), media_type=_JSON)
+    body = _with_engine(request, answers.model(model, catalogue))
+    return Response(answers.dump(body), media_type=_JSON)
+
+
+def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
+    """A model of the list; one of this server's own with its engine and its words for styles."""
+    catalogue = scope.catalogue(request)
+    name = catalogue.own.get(item["id"])
+    if name is None:
+        return item
+    engine = scope.service(request).workers[name].engine
+    about = {
+        "engine": name,
+        "is_default": name == catalogue.default_engine,
+        "styles": [{"en": style.en, "zh": style.zh} for style in getattr(engine, "styles", ())],
+    }
+    return item | {"limner": about}
 
 
 def _ids(catalogue: Catalogue) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who may do what: everyone on this machine, or whoever holds a key.
+"""Authentication: everyone on this machine, or clients with a key.
 
 Keys are those of LIMNER_API_KEYS, which may draw and are named by their hash, and those of
 `limner keys`, which have scopes and limits. The latter are read again every `KNOWN_FOR_S`: within
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from limner.errors import SettingsError
-from limner.service.errors import MissingKey, NotPermitted, WrongKey
+from limner.service.errors import MissingKey, NotPermitted, SessionEnded, WrongKey
 from limner.service.threads import Threads
 from limner.storage.db.keys import (
     NO_LIMITS,
     SCOPES,
+    Key,
     KeyStore,
     Limits,
     hash_of,
@@ -34,7 +35,7 @@ KNOWN_FOR_S = 2.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Whose request it is."""
+    """The owner of a request: a key, or anyone on a server without keys."""
 
     name: str  # empty: no key was asked for
     scopes: tuple[str, ...] = ("draw",)
@@ -46,7 +47,7 @@ class Holder:
         return None if "admin" in self.scopes else self.name
 
     def check(self, scope: str) -> None:
-        """Refuse what the key is not for."""
+        """Raise NotPermitted unless the key has `scope`."""
         if scope not in self.scopes:
             raise NotPermitted(scope)
 
@@ -55,7 +56,7 @@ ANYONE = Holder("", SCOPES)
 
 
 class Keys:
-    """The keys of a server, kept as hashes only."""
+    """The keys of a server; only hashes are kept."""
 
     def __init__(
         self,
@@ -77,12 +78,31 @@ class Keys:
         A key of LIMNER_API_KEYS needs no database. For any other, requests that come at the same
         time wait for one reading, in a thread of `threads`; a DatabaseError lets nobody in.
         """
-        needs_reading = _find(_key_in(authorization), self._of_settings) is None
+        if _find(hash_of(_key_in(authorization)), self._of_settings) is None:
+            await self._read_if_stale(threads)
+        return self.check(authorization)
+
+    async def holder_of_hash(self, key_hash: str | None, threads: Threads) -> Holder:
+        """Who has the key with this hash, read as by `holder`; without keys, anyone.
+
+        Raises SessionEnded if `key_hash` is None, and WrongKey if the key works no more.
+        """
+        if _find(key_hash or "", self._of_settings) is None:
+            await self._read_if_stale(threads)
+        if self._is_open:
+            return ANYONE
+        if key_hash is None:
+            raise SessionEnded
+        holder = _find(key_hash, self._holders)
+        if holder is None:
+            raise WrongKey("of this visit")
+        return holder
+
+    async def _read_if_stale(self, threads: Threads) -> None:
         # A reading that others began may be old when it ends: then one more.
         for _ in range(2):
-            if needs_reading and self.is_stale:
+            if self.is_stale:
                 await self._read_once(threads)
-        return self.check(authorization)
 
     async def _read_once(self, threads: Threads) -> None:
         """Read the stored keys, or wait for the reading that is under way."""
@@ -122,6 +142,10 @@ class Keys:
         self._is_open = not self._of_settings and not stored
         self._read_s = read_s
 
+    def stored(self) -> list[Key]:
+        """The keys that `limner keys` made, revoked ones too. Takes time."""
+        return self._store.all() if self._store else []
+
     def check(self, authorization: str | None) -> Holder:
         """Who sent this Authorization header; without any keys, anyone may do anything."""
         if self._is_open:
@@ -129,7 +153,7 @@ class Keys:
         key = _key_in(authorization)
         if not key:
             raise MissingKey
-        holder = _find(key, self._holders)
+        holder = _find(hash_of(key), self._holders)
         if holder is None:
             raise WrongKey(masked(key))
         return holder
@@ -141,11 +165,10 @@ def _key_in(authorization: str | None) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-def _find(key: str, holders: Mapping[str, Holder]) -> Holder | None:
-    """Whose `key` it is. By hashes, so how long it takes tells nothing of a key."""
-    given = hash_of(key)
+def _find(key_hash: str, holders: Mapping[str, Holder]) -> Holder | None:
+    """Whose key it is. By hashes, so how long it takes tells nothing of a key."""
     for known, holder in holders.items():
-        if hmac.compare_digest(given, known):
+        if hmac.compare_digest(key_hash, known):
             return holder
     return None
 

@@ -1,8 +1,7 @@
-"""How much a key may draw: per minute, per day, and at once.
+"""Rate limits of a key: per minute, per day, and concurrent requests.
 
-Minutes are the last 60 seconds, days those of UTC. Both are counted in the database, for all
-servers that share it, and a restart does not begin new ones. What is under way is counted in this
-process.
+A minute is the last 60 seconds, a day is a UTC day. Both are counted in the database for all
+servers that share it, and survive a restart. Concurrent requests are counted in this process.
 """
 
 from __future__ import annotations
@@ -106,18 +105,18 @@ class Meter:
         self.day = ("", 0, 0.0)  # which, its pictures so far, and when that was seen
 
     def read(self, counts: Counts) -> None:
-        """See what all servers have counted."""
+        """Load the counts of all servers."""
         self.windows = {
             kind: MinuteWindow(window.limit, counts.get(kind, ()))
             for kind, window in self.windows.items()
         }
 
     def write(self, counts: Counts) -> None:
-        """Tell all servers what was counted here."""
+        """Store the counts for all servers."""
         counts.update({kind: window.taken for kind, window in self.windows.items()})
 
     def headers(self, now_s: float) -> dict[str, str]:
-        """What is left, in the words of the API."""
+        """The remaining amounts as the API's rate-limit headers."""
         told = {}
         for kind, window in self.windows.items():
             left = max(0, window.limit - window.used(now_s))
@@ -138,7 +137,7 @@ class Ticket:
         self._n_holds = 0
 
     def release(self) -> None:
-        """It is under way no longer; from any thread, and more than once does no harm."""
+        """End the request's share of the concurrency limit. From any thread; repeatable."""
         with self._limiter.lock:
             if not self._is_over:
                 self._is_over = True
@@ -146,7 +145,7 @@ class Ticket:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Count it as under way while its answer is sent, whether it is over or not."""
+        """Count the request as concurrent until its answer has been sent."""
         with self._limiter.lock:
             self._meter.n_running += self._is_over and not self._n_holds
             self._n_holds += 1
@@ -158,14 +157,14 @@ class Ticket:
                 self._meter.n_running -= self._is_over and not self._n_holds
 
     def refund(self) -> None:
-        """It was refused for another reason: count it as not asked for. May take time."""
+        """Undo the count of a request that was refused for another reason. May block."""
         self.release()
         for undo in self.undo:
             undo()
 
 
 class Limiter:
-    """Counts what every key draws."""
+    """Applies the limits of every key."""
 
     def __init__(
         self,

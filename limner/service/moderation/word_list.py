@@ -1,7 +1,7 @@
-"""The hook before and after drawing: who judges prompts and pictures. Its default: a list of words.
+"""The moderation hooks for prompts and pictures, and the default: a list of words.
 
-A list sees words and no meaning. It stops the plainest requests and nothing cleverer; whoever
-needs more puts another Moderator in its place, or a PictureModerator beside it (`safety`).
+A list matches words, not meaning. It stops only the plainest requests. To do more, pass another
+Moderator, or a PictureModerator (`safety`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Moderator(Protocol):
     """Judges texts."""
 
     def check(self, text: str) -> Verdict:
-        """What is the matter with `text`; called for every prompt, so it must be quick."""
+        """The categories of `text`. Called for every prompt, so it must be fast."""
         ...
 
 
@@ -69,7 +69,7 @@ class PictureModerator(Protocol):
     """Judges pictures that were drawn, half-drawn ones of a stream included."""
 
     def check(self, pixels: Pixels) -> Verdict:
-        """What is the matter with a picture, (H, W, 4) straight RGBA. Several threads call it."""
+        """The categories of a picture, (H, W, 4) straight RGBA. Called by several threads."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""The queue: requests under way, whose turn it is, and the threads that draw."""
+"""The queue: requests in progress, their order, and the worker threads."""

@@ -1,10 +1,10 @@
-"""Whose turn it is to be drawn: keys take turns, and the requests of one key go in order.
+"""The order of drawing: keys take turns, and the requests of one key are drawn in order.
 
-Pictures that are drawn at the same time share the engine alike. So while several keys are served,
-as many pictures of each may be under way as of the one that asks for least: each key then has an
-equal share of the engine's time, or as much as it wants. What would leave a lane idle does not
-count: one picture more is begun then. A key is served from its first picture until RETURN_S after
-its last, as a client that asks again when it is answered is away for a moment each time.
+Pictures in progress share the engine equally. So while several keys are active, each may have as
+many pictures in progress as the key that asks for the fewest: each key then gets an equal share of
+the engine's time, or all that it wants. If that would leave a worker thread idle, one more picture
+is begun. A key is active from its first picture until RETURN_S after its last, because a client
+that waits for each answer is absent for a moment between its requests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Batch = dict[ImageTask, Job]  # pictures to draw together, and whose they are
 
 
 class FairQueue:
-    """A line of jobs for each key; a turn is a picture, of the first in the next line."""
+    """One line of jobs per key. A turn is one picture: of the first job in the next line."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lines: OrderedDict[str, deque[Job]] = OrderedDict()
@@ -34,7 +34,7 @@ class FairQueue:
         self._clock = clock
 
     def append(self, job: Job) -> None:
-        """Put `job` at the end of the line of its key."""
+        """Add `job` at the end of its key's line."""
         self._lines.setdefault(job.key_name, deque()).append(job)
 
     def take(self, batch_key: Callable[[ImageTask], BatchKey], n_free: int = 1) -> Batch:
@@ -95,7 +95,7 @@ class FairQueue:
             self._lines.move_to_end(job.key_name)
 
     def drop_cancelled(self) -> list[Job]:
-        """Take out whom nobody waits for."""
+        """Remove cancelled jobs."""
         dropped = [job for job in self if job.is_cancelled]
         for job in dropped:
             line = self._lines[job.key_name]

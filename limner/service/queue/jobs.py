@@ -1,4 +1,4 @@
-"""A request under way: its events on their way to who waits, and how it stands for who asks."""
+"""An in-flight request: events for its client, status for pollers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Waiting:
 
 @dataclass
 class Status:
-    """How a request stands. Remembered after its end, so it holds no picture."""
+    """The state of a request. Kept after its end, so it holds no picture."""
 
     id: str  # the x-request-id
     key_name: str
@@ -78,7 +78,7 @@ class JobContext:
 
 
 class Job:
-    """A request under way. Made by `Worker.submit`; belongs to the event loop that called it."""
+    """An in-flight request. Made by `Worker.submit`; belongs to the event loop that called it."""
 
     def __init__(
         self,
@@ -107,7 +107,9 @@ class Job:
         self._n_unsent = 0  # pictures of a stream that its client has not taken
         self._sent_on = sent_on  # told that a picture may be begun again
         self._cancelled = threading.Event()
-        self._lock = threading.Lock()  # of the status, which lanes and the loop both change
+        self._lock = (
+            threading.Lock()
+        )  # of the status, which worker threads and the loop both change
         self._begin_lock = threading.Lock()
         id = context.id or secrets.token_hex(8)
         self._left = deque(ImageTask(self.request, index, id) for index in request.indexes)
@@ -115,12 +117,12 @@ class Job:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether it was stopped."""
         return self._cancelled.is_set()
 
     @property
     def n_left(self) -> int:
-        """Pictures that are not begun."""
+        """Number of pictures that are not begun."""
         return len(self._left)
 
     @property
@@ -139,7 +141,7 @@ class Job:
         return self._left.popleft()
 
     async def events(self) -> AsyncIterator[Event | Waiting]:
-        """What the engine yields, as it happens; its failure is raised here."""
+        """Yield the engine's events as they come; raises its failure."""
         while (event := await self._events.get()) is not None:
             if isinstance(event, Exception):
                 raise event
@@ -164,7 +166,7 @@ class Job:
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
     def place(self, position: int, *, is_told: bool = True) -> None:
-        """It has come to `position` of the queue, if it still waits; from any thread."""
+        """Record its queue `position`, if it is still waiting; from any thread."""
         with self._lock:
             if self.status.state != "queued" or self.status.position == position:
                 return
@@ -173,7 +175,7 @@ class Job:
             self.post(Waiting(position))
 
     def start(self) -> bool:
-        """Its turn has come; false if it is not the first, or all is over. From any thread."""
+        """Begin drawing; False if it has begun before or is over. From any thread."""
         with self._lock:
             if self.status.state != "queued":
                 return False
@@ -181,23 +183,23 @@ class Job:
         return True
 
     def before_drawing(self) -> None:
-        """Call `begins`, once; from a lane, which must not draw before. May take time."""
+        """Call `begins`, once; from a worker thread, which must not draw before. May take time."""
         with self._begin_lock:
             begins, self._begins = self._begins, None
             if begins:
                 begins()
 
     def stop(self) -> None:
-        """Draw no further; from any thread. Who listens is told by `post`, or knows."""
+        """Stop drawing, without an event; from any thread."""
         self._cancelled.set()
 
     def fail(self, error: Exception) -> None:
-        """Draw no further, because of `error`; from any thread."""
+        """Stop drawing and raise `error` in `events`; from any thread."""
         self.stop()
         self.post(error)
 
     def abort(self) -> None:
-        """Stop because somebody said so, and tell who waits for the pictures."""
+        """Cancel on request (`DELETE /v1/images/jobs/{id}`) and tell the waiting client."""
         with self._lock:
             self._is_aborted = True
             self.status.state = "cancelled"
@@ -205,17 +207,17 @@ class Job:
         self.post(RequestCancelled())
 
     def interrupt(self) -> None:
-        """Stop because the server does, and tell who waits; from any thread."""
+        """Stop because the server stops, and tell the waiting client; from any thread."""
         self._is_interrupted = True
         self.stop()
         self.post(ShuttingDown())
 
     def cancel(self) -> None:
-        """Stop at the engine's next event, or never begin; nothing, once it is over."""
+        """Cancel because the client left. Does nothing once it is over."""
         self.close("cancelled")
 
     def close(self, state: Literal["failed", "cancelled"]) -> None:
-        """End as `state`, or as what it met before; from the loop, once.
+        """End as `state`, unless it was interrupted or aborted before; from the loop.
 
         With every picture kept it is "done", whatever came then.
         """
@@ -240,7 +242,7 @@ class Job:
                 )
 
     def release(self) -> None:
-        """Its drawing is over; from any thread."""
+        """Release its place in the limits of its key; from any thread."""
         if self.ticket:
             self.ticket.release()
 
@@ -278,6 +280,11 @@ class Jobs:
         while len(self._by_id) > MAX_REMEMBERED:
             oldest, _ = self._by_id.popitem(last=False)
             self._id_of = {name: id for name, id in self._id_of.items() if id != oldest}
+
+    @property
+    def under_way(self) -> list[Status]:
+        """Those that wait or are drawn, oldest first."""
+        return [status for status in self._by_id.values() if status.abort is not None]
 
     @property
     def are_over(self) -> bool:

@@ -1,9 +1,9 @@
-"""The one border between async and sync: a bounded queue before an engine, threads that draw.
+"""The border between async and sync code: a bounded queue and the threads that draw.
 
-Handlers on the event loop submit a Job and await its events. Each thread, a lane, draws in batches:
-pictures of any jobs that the engine can draw together, so far as they wait when the lane becomes
-free. Nobody waits for a batch to fill. A job that is cancelled leaves the queue, and its pictures
-are not finished; a lane stops at the engine's next event once it draws for nobody.
+Handlers on the event loop submit a Job and await its events. Each worker thread draws batches:
+waiting pictures of any jobs that the engine can draw together. It never waits for a batch to fill.
+A cancelled job leaves the queue and its pictures are not finished; a thread whose pictures are all
+cancelled stops at the engine's next event.
 """
 
 from __future__ import annotations
@@ -89,20 +89,20 @@ class Worker:
         self._drawing: set[Job] = set()  # with a picture under way
         self._changed = threading.Condition()
         self._is_closing = False
-        self._n_free = 0  # lanes that wait for work
+        self._n_free = 0  # worker threads that wait for work
         self._seconds_per_picture = _FIRST_GUESS_S
         self._threads = [
-            threading.Thread(target=self._run, name=f"draw-{engine}-{lane}", daemon=True)
-            for lane in range(self.engine.max_concurrency)
+            threading.Thread(target=self._run, name=f"draw-{engine}-{thread}", daemon=True)
+            for thread in range(self.engine.max_concurrency)
         ]
 
     def start(self) -> None:
         """Begin to draw."""
-        for lane in self._threads:
-            lane.start()
+        for thread in self._threads:
+            thread.start()
 
     def interrupt(self) -> None:
-        """Take nothing new, and stop what waits and what is drawn."""
+        """Refuse new requests, and stop waiting and running ones."""
         with self._changed:
             self._is_closing = True
             for job in {*self._waiting, *self._drawing}:
@@ -110,26 +110,26 @@ class Worker:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Interrupt everything, wait for the lanes a while, and close the engine.
+        """Interrupt everything, wait for the worker threads a while, and close the engine.
 
         An engine that is still drawing then is left to the end of the process.
         """
         self.interrupt()
-        for lane in self._threads:
-            if lane.is_alive():
-                lane.join(_JOIN_S)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_JOIN_S)
         if not self.is_drawing:
             self.engine.close()
 
     @property
     def is_ready(self) -> bool:
         """Whether it takes requests."""
-        return all(lane.is_alive() for lane in self._threads) and not self._is_closing
+        return all(thread.is_alive() for thread in self._threads) and not self._is_closing
 
     @property
     def is_drawing(self) -> bool:
-        """Whether a lane is in the engine, or may be."""
-        return any(lane.is_alive() for lane in self._threads)
+        """Whether a worker thread is in the engine, or may be."""
+        return any(thread.is_alive() for thread in self._threads)
 
     @property
     def n_waiting(self) -> int:
@@ -170,7 +170,7 @@ class Worker:
         return job
 
     def _wake(self) -> None:
-        """Let a lane that waits look again: a job may go on."""
+        """Let a worker thread that waits look again: a job may go on."""
         with self._changed:
             self._changed.notify()
 
@@ -197,10 +197,10 @@ class Worker:
             if ready:
                 self._draw(ready)
             self._leave(batch)
-            del batch, ready  # or a lane that waits would hold what it drew last
+            del batch, ready  # or a worker thread that waits would hold what it drew last
 
     def _next(self) -> Batch:
-        """What a lane that is free draws now; empty when the worker closes."""
+        """What a worker thread that is free draws now; empty when the worker closes."""
         with self._changed:
             self._n_free += 1
             batch: Batch = {}
@@ -217,7 +217,7 @@ class Worker:
                     self._metrics.waited(self.engine.model, job.key_name, wait_s)
                     job.trace.add("wait", wait_s)
             self._tell_positions()
-            self._changed.notify()  # there may be work for one more lane
+            self._changed.notify()  # there may be work for one more thread
             return batch
 
     def _made_ready(self, batch: Batch) -> Batch:
@@ -277,7 +277,7 @@ class Worker:
             clock.report(self._metrics, self.engine.model)
 
     def _tell(self, job: Job, one: ImageTask, event: Event) -> None:
-        with self._changed:  # another lane may draw for the same job
+        with self._changed:  # another thread may draw for the same job
             if job.is_cancelled:
                 return
             if isinstance(event, Picture):

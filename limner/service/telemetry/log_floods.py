@@ -1,4 +1,4 @@
-"""Log lines that anybody may cause, by the thousand: one of a kind a minute, and a count."""
+"""Limit log lines that any client can cause: one of a kind per minute, with a count."""
 
 from __future__ import annotations
 

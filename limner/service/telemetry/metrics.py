@@ -1,4 +1,4 @@
-"""What the server counts for Prometheus: queue, waits, stages, batches, pictures and ends."""
+"""Prometheus metrics of the server: queue, waits, stages, batches, pictures and outcomes."""
 
 from __future__ import annotations
 

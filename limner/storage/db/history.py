@@ -34,12 +34,14 @@ from limner.errors import DatabaseError
 from limner.storage.blobs.store import HISTORY, Store
 from limner.storage.db import store_id
 from limner.storage.db.database import Database, Row
+from limner.storage.db.search import HAS_STAR, Search
 from limner.storage.reserve import Reserve
 
 FOLDER = HISTORY
 UPLOAD = "upload"  # the kind of a row whose picture was sent, and not drawn
 MAX_RESUMED = 5
 _FILES_AT_ONCE = 500
+ALL = Search()
 INSERT_PICTURE = (
     "INSERT INTO pictures (request_id, number, file, sha256, n_bytes, seed, score, width, height, "
     "format, parent, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -199,15 +201,18 @@ class History:
         n: int,
         before: str | None = None,
         key_name: str | None = None,
+        search: Search = ALL,
         *,
         uploads: bool = False,
     ) -> list[Row]:
         """The latest `n` requests with their pictures, or the `n` before request `before`.
 
-        Only those of `key_name`, if one is given. With `uploads`, files that were sent instead.
+        Only those that `search` asks for, and of `key_name`, if one is given. With `uploads`, files
+        that were sent instead.
         """
-        conditions = [f"kind {'=' if uploads else '<>'} ?"]
-        values: list[Any] = [UPLOAD]
+        conditions, values = search.conditions()
+        conditions.append(f"kind {'=' if uploads else '<>'} ?")
+        values.append(UPLOAD)
         if before is not None:
             # Two of the same moment are told apart by their ids, so that no page loses one.
             conditions.append("(created_s, id) < (SELECT created_s, id FROM requests WHERE id = ?)")
@@ -238,24 +243,28 @@ class History:
         )
         return found[0] if found else None
 
-    def delete(self, ids: list[str]) -> int:
+    def delete(self, ids: list[str], *, keep_starred: bool = False) -> int:
         """Delete requests, their prompts and the files of their pictures; returns how many.
 
-        One that is being drawn is left alone. A full disk is no obstacle: it has a reserve.
+        One that is being drawn is left alone, and with `keep_starred` one that has a starred
+        picture. A full disk is no obstacle: it has a reserve.
         """
         self.store.reach()  # out of reach, it keeps the rows too: they are what says its files
-        n_deleted = self.reserve.with_room(lambda: self._delete_rows(ids))
+        n_deleted = self.reserve.with_room(lambda: self._delete_rows(ids, keep_starred))
         self.finish_deletions()
         self.database.forget_deleted()
         return n_deleted
 
-    def _delete_rows(self, ids: list[str]) -> int:
+    def _delete_rows(self, ids: list[str], keep_starred: bool) -> int:
         n_deleted = 0
+        kept = f" AND NOT {HAS_STAR}" if keep_starred else ""
         with self.database.transaction() as run:
             for id in ids:
                 pictures = run("SELECT file FROM pictures WHERE request_id = ?", [id])
                 gone = run(
-                    "DELETE FROM requests WHERE id = ? AND state <> 'running' RETURNING place", [id]
+                    "DELETE FROM requests WHERE id = ? AND state <> 'running'"
+                    f"{kept} RETURNING place",
+                    [id],
                 )
                 n_deleted += len(gone)
                 for picture in pictures if gone else ():

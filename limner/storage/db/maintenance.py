@@ -28,6 +28,7 @@ from limner.storage.blobs.names import Names
 from limner.storage.db import database, store_id
 from limner.storage.db.clock import ClockWatch, uptime
 from limner.storage.db.history import FOLDER, History
+from limner.storage.db.search import HAS_STAR
 
 log = logging.getLogger("limner.storage")
 
@@ -138,7 +139,7 @@ class Maintenance:
         with self._trimming:
             for find in (self._too_old, self._too_much):
                 while ids := find():
-                    n_gone = self._history.delete(ids)
+                    n_gone = self._history.delete(ids, keep_starred=True)
                     n_deleted += n_gone
                     if not n_gone:  # another server was quicker
                         break
@@ -212,12 +213,12 @@ class Maintenance:
             self._adopt(sorted(left & settled))
 
     def _too_old(self) -> list[str]:
-        """A batch of requests older than the retention, oldest first."""
+        """Some requests without a star that are older than the retention, oldest first."""
         if self._retention.days is None:
             return []
         rows = self._history.database.read(
             "SELECT id FROM requests WHERE created_s < ? AND place = ? AND state <> 'running' "
-            "ORDER BY created_s LIMIT ?",
+            f"AND NOT {HAS_STAR} ORDER BY created_s LIMIT ?",
             [
                 self.clock.believed_s - self._retention.days * _DAY_S,
                 self._history.place,
@@ -227,13 +228,17 @@ class Maintenance:
         return [row["id"] for row in rows]
 
     def _too_much(self) -> list[str]:
-        """The oldest requests beyond the retention's bytes; the latest request is never one."""
+        """The oldest requests that are more than the bytes of the retention; never the latest.
+
+        Those with a starred picture do not count.
+        """
         if self._retention.n_bytes is None:
             return []
         read, place = self._history.database.read, self._history.place
         [row] = read(
             "SELECT coalesce(sum(p.n_bytes), 0) AS n_bytes FROM pictures p "
-            "JOIN requests r ON r.id = p.request_id WHERE r.place = ?",
+            "JOIN requests r ON r.id = p.request_id WHERE r.place = ? AND r.id NOT IN "
+            "(SELECT request_id FROM pictures WHERE starred = 1)",
             [place],
         )
         self._n_bytes = int(row["n_bytes"])
@@ -242,7 +247,7 @@ class Maintenance:
             return []
         rows = read(
             "SELECT id, state, (SELECT sum(n_bytes) FROM pictures WHERE request_id = id) "
-            "AS n_bytes FROM requests WHERE place = ? "
+            f"AS n_bytes FROM requests WHERE place = ? AND NOT {HAS_STAR} "
             "AND EXISTS (SELECT file FROM pictures WHERE request_id = id) "
             "ORDER BY created_s, id LIMIT ?",
             [place, _REMOVED_AT_ONCE + 1],

@@ -1,0 +1,69 @@
+"""The cookie of a visit: how it is set, and from which pages it counts.
+
+Only the page of this very server may use it. SameSite=Strict keeps other sites from sending it;
+pages of other ports of one host are the same site, and are told apart by `Origin` and
+`Sec-Fetch-Site`, which no page can forge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+
+from limner.server.http import scope, urls
+from limner.server.openai import errors
+from limner.storage.db.sessions import LIFETIME_S
+
+NAME = "limner_session"
+
+_READING = frozenset({"GET", "HEAD"})
+_SAME = frozenset({"same-origin", "none", ""})
+
+
+def token(request: Request) -> str | None:
+    """The token of the visit that `request` belongs to; an ApiError (403) from a foreign page."""
+    found = request.cookies.get(NAME)
+    if found:
+        check_page(request)
+    return found or None
+
+
+def check_page(request: Request) -> None:
+    """Refuse, with an ApiError (403), what the page of this server did not send."""
+    headers = request.headers
+    origin = headers.get("origin")
+    if origin is None:
+        is_own = request.method in _READING
+        is_own &= headers.get("sec-fetch-site", "").strip().lower() in _SAME
+    else:
+        is_own = origin.strip().lower() in _own_origins(request)
+    if not is_own:
+        raise errors.foreign_cookie()
+
+
+def give(request: Request, response: Response, value: str) -> None:
+    """Set the cookie to `value`, a fresh token."""
+    response.set_cookie(NAME, value, max_age=int(LIFETIME_S), **_attributes(request))
+
+
+def take(request: Request, response: Response) -> None:
+    """Remove the cookie."""
+    response.delete_cookie(NAME, **_attributes(request))
+
+
+def _attributes(request: Request) -> dict[str, Any]:
+    base = urlsplit(urls.base(request, scope.service(request).settings))
+    return {
+        "path": base.path or "/",
+        "secure": base.scheme == "https",
+        "httponly": True,
+        "samesite": "strict",
+    }
+
+
+def _own_origins(request: Request) -> set[str]:
+    base = urlsplit(urls.base(request, scope.service(request).settings))
+    host = request.headers.get("host", "").strip().lower()
+    return {f"{base.scheme}://{base.netloc}".lower(), f"{request.url.scheme}://{host}"}

@@ -1,0 +1,106 @@
+// The prompt, "Draw" and "Stop", and the fold with all else that can be said of a picture.
+import { limits } from "./api.js";
+import { html, useCell, useLayoutEffect, useRef } from "./html.js";
+import { generate, isBusy, job, stop } from "./job.js";
+import {
+  bodyNow, can, choose, DEFAULTS, draws, modelNow, models, options, prompt, SHAPES, SIDES, sizeOf,
+} from "./options.js";
+import { Choice } from "./parts.js";
+import { t } from "./words.js";
+
+export function drawNow() {
+  if (prompt.value.trim() && !isBusy() && modelNow()) generate(bodyNow());
+}
+
+export function Composer() {
+  const text = useCell(prompt);
+  useCell(job);
+  useCell(models);
+  const box = useRef();
+  useLayoutEffect(() => { // as high as its text
+    box.current.style.height = "auto";
+    box.current.style.height = `${box.current.scrollHeight + 2}px`;
+  }, [text]);
+  const busy = isBusy();
+  return html`<form class="composer" onSubmit=${(event) => { event.preventDefault(); drawNow(); }}>
+    <label class="hidden" for="prompt">${t("prompt")}</label>
+    <textarea id="prompt" ref=${box} rows="2" maxlength="32000" placeholder=${t("promptHint")}
+      value=${text} onInput=${(event) => { prompt.value = event.target.value; }}></textarea>
+    <div class="row">
+      <button class="main" disabled=${busy || !text.trim() || !modelNow()}>${t("draw")}</button>
+      ${busy && html`<button type="button" class="stop" disabled=${job.value.isStopping}
+        onClick=${stop}>${t(job.value.isStopping ? "stopping" : "stop")}</button>`}
+      <${Limits} />
+    </div>
+    <${Fold} />
+  </form>`;
+}
+
+// Said once a fifth or less is left.
+function Limits() {
+  const now = useCell(limits);
+  if (!now || now.left > Math.max(1, now.of / 5)) return null;
+  return html`<span class="near" role="status">${t("left", now)}</span>`;
+}
+
+function Fold() {
+  const now = useCell(options);
+  const summary = [now.n, sizeOf(now).replace("x", "×"), t(now.quality),
+    now.style, now.seed && `${t("seed")} ${now.seed}`].filter(Boolean).join(" · ");
+  return html`<details class="fold">
+    <summary><span>${t("options")}</span><span class="faint">${summary}</span></summary>
+    <div class="fields"><${Fields} now=${now} /></div>
+  </details>`;
+}
+
+function Fields({ now }) {
+  const set = (name) => (value) => choose({ [name]: value });
+  const styles = modelNow()?.limner.styles || [];
+  const model = modelNow()?.id;
+  const unless = (isAble, reason) => (isAble || !model ? "" : t(reason, { model }));
+  // A shape is greyed if it is drawn at no side, a side if the chosen shape is not drawn at it.
+  const shapes = Object.entries(SHAPES).map(([shape, sides]) => [shape, t(shape),
+    html`<${Frame} sides=${sides} />`,
+    unless(SIDES.some((side) => draws(sizeOf({ shape, side }))), "cannotSize")]);
+  if (now.shape === "own") shapes.push(["own", now.size.replace("x", "×")]);
+  const sides = SIDES.map((side, at) => [side, t(["small", "middle", "large"][at]), "",
+    unless(draws(sizeOf({ shape: now.shape, side })), "cannotSize")]);
+  const words = (...names) => names.map((name) => [name, t(name)]);
+  const grounds = words("auto", "transparent", "opaque");
+  grounds[1].push("", unless(can("transparent"), "cannotClear"));
+  return html`
+    <${Choice} label=${t("number")} name="n" value=${now.n} onChoose=${set("n")}
+      values=${[1, 2, 3, 4, 6, 10].map((n) => [n, n])} />
+    <${Choice} label=${t("shape")} name="shape" value=${now.shape} onChoose=${set("shape")}
+      values=${shapes} />
+    ${now.shape !== "own" && html`<${Choice} label=${t("size")} name="side" value=${now.side}
+      onChoose=${set("side")} values=${sides} />`}
+    <${Choice} label=${t("quality")} name="quality" value=${now.quality} onChoose=${set("quality")}
+      values=${words("low", "medium", "high")} />
+    <${Choice} label=${t("background")} name="background" value=${now.background}
+      onChoose=${set("background")} values=${grounds} />
+    ${styles.length > 0 && html`<label class="field"><span>${t("style")}</span>
+      <select value=${now.style} onChange=${(event) => choose({ style: event.target.value })}>
+        <option value="">${t("anyStyle")}</option>
+        ${styles.map(({ en, zh }) => html`<option key=${en} value=${en}>${en} · ${zh}</option>`)}
+      </select></label>`}
+    <label class="field"><span>${t("seed")}</span>
+      <input inputmode="numeric" pattern="[0-9]*" maxlength="19" value=${now.seed}
+        placeholder=${t("random")}
+        onInput=${(event) => {
+    event.target.value = event.target.value.replace(/\D/g, "");
+    choose({ seed: event.target.value });
+  }} /></label>
+    ${models.value.length > 1 && html`<label class="field"><span>${t("model")}</span>
+      <select value=${modelNow()?.id} onChange=${(event) => choose({ model: event.target.value })}>
+        ${models.value.map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}
+      </select></label>`}
+    <button type="button" class="quiet" onClick=${() => choose(DEFAULTS)}>${t("reset")}</button>`;
+}
+
+function Frame({ sides: [width, height] }) {
+  const scale = 14 / Math.max(width, height);
+  const [w, h] = [width * scale, height * scale];
+  return html`<svg class="frame" viewBox="0 0 16 16" aria-hidden="true">
+    <rect x=${8 - w / 2} y=${8 - h / 2} width=${w} height=${h} rx="1.500" /></svg>`;
+}

@@ -1,0 +1,115 @@
+// The gallery: all pictures, the latest first, searched and loaded as one scrolls.
+import {
+  all, filters, gallery, hasHistory, keyOf, more, remove, search, sourceOf, star,
+} from "./gallery-data.js";
+import { html, useCell, useEffect, useMemo, useRef } from "./html.js";
+import { models } from "./options.js";
+import { IconButton, Trouble } from "./parts.js";
+import { addressOf } from "./router.js";
+import { picking, pick } from "./compare.js";
+import { language, t } from "./words.js";
+
+const WAIT_MS = 250; // after the last letter of a search
+const TILE_PX = 320; // of the copies that are shown, for screens of two pixels a point
+
+export function Gallery() {
+  const { chunks, hasMore, isLoading, failure } = useCell(gallery);
+  const isKept = useCell(hasHistory);
+  const isPicking = useCell(picking);
+  const isSearch = Object.values(useCell(filters)).some(Boolean);
+  const count = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  return html`<section class="gallery" aria-labelledby="gallery">
+    <div class="row"><h2 id="gallery">${t("gallery")}</h2>${isKept && html`<${Search} />`}</div>
+    ${isPicking && html`<p class="notice" role="status">${t("pickOther")} <button type="button"
+      class="quiet" onClick=${() => { picking.value = null; }}>${t("cancel")}</button></p>`}
+    ${!isKept && html`<p class="notice">${t("noHistory")}</p>`}
+    ${count > 0 && html`<ul class="tiles" onKeyDown=${walk}>
+      ${chunks.map((chunk) => html`<${Chunk} key=${chunk[0] && keyOf(chunk[0])} chunk=${chunk} />`)}
+    </ul>`}
+    ${failure && html`<${Trouble} failure=${failure} onAgain=${more} />`}
+    ${!count && !isLoading && !failure && html`<p class="empty">
+      ${t(isSearch ? "nothingFound" : "empty")}</p>`}
+    ${isKept && hasMore && html`<${Sentinel} n=${count} />`}
+    ${isLoading && html`<p class="faint" role="status">${t("loading")}</p>`}
+  </section>`;
+}
+
+// Tiles that have not changed are the same nodes as before, and cost nothing.
+function Chunk({ chunk }) {
+  const words = useCell(language);
+  return useMemo(() => chunk.map((item) => html`<${Tile} key=${keyOf(item)} item=${item} />`),
+    [chunk, words]);
+}
+
+function Tile({ item }) {
+  const name = item.prompt || t("untitled");
+  const open = (event) => {
+    if (!picking.value) return;
+    event.preventDefault();
+    pick(item);
+  };
+  return html`<li class="tile">
+    <a href=${addressOf("picture", item.id, item.index)} onClick=${open} title=${name}>
+      <img src=${sourceOf(item, TILE_PX)} alt=${name} loading="lazy" decoding="async" /></a>
+    ${!item.src && html`<span class=${item.starred ? "over shown" : "over"}>
+      <${IconButton} name="star" filled=${item.starred} aria-pressed=${Boolean(item.starred)}
+        label=${t(item.starred ? "unstar" : "star")} onClick=${() => star(item)} />
+    </span>`}
+  </li>`;
+}
+
+// Arrow keys go from tile to tile, Delete takes one away.
+function walk(event) {
+  const tile = event.target.closest("li");
+  const tiles = [...event.currentTarget.children];
+  const across = tiles.findIndex(({ offsetTop }) => offsetTop > tiles[0].offsetTop);
+  const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across };
+  const at = tiles.indexOf(tile);
+  const next = tiles[at + steps[event.key]] || tiles[at + 1] || tiles[at - 1];
+  if (event.key in steps) next?.querySelector("a").focus();
+  else if (event.key === "Delete") {
+    next?.querySelector("a").focus();
+    remove(all()[at]);
+  } else return;
+  event.preventDefault();
+}
+
+function Sentinel({ n }) {
+  const ref = useRef();
+  useEffect(() => {
+    const watcher = new IntersectionObserver((entries) => {
+      if (entries.some(({ isIntersecting }) => isIntersecting)) more();
+    }, { rootMargin: "1200px" });
+    watcher.observe(ref.current);
+    return () => watcher.disconnect();
+  }, [n]);
+  return html`<div ref=${ref} class="sentinel"></div>`;
+}
+
+function Search() {
+  const now = useCell(filters);
+  const timer = useRef(0);
+  const type = (event) => {
+    clearTimeout(timer.current);
+    const { value } = event.target;
+    timer.current = setTimeout(() => search({ q: value.trim() }), WAIT_MS);
+  };
+  const field = (name) => (event) => search({ [name]: event.target.value });
+  return html`<div class="search" role="search">
+    <input type="search" aria-label=${t("search")} placeholder=${t("search")} defaultValue=${now.q}
+      maxlength="200" onInput=${type} />
+    <label class="check"><input type="checkbox" checked=${now.starred === "true"}
+      onChange=${(event) => search({ starred: event.target.checked ? "true" : "" })} />
+      <span>${t("starredOnly")}</span></label>
+    <details><summary>${t("more")}</summary><div class="fields">
+      <label class="field"><span>${t("since")}</span><input type="date" value=${now.since}
+        onChange=${field("since")} /></label>
+      <label class="field"><span>${t("until")}</span><input type="date" value=${now.until}
+        onChange=${field("until")} /></label>
+      <label class="field"><span>${t("model")}</span><select value=${now.model}
+        onChange=${field("model")}><option value="">${t("anyModel")}</option>
+        ${models.value.map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}
+      </select></label>
+    </div></details>
+  </div>`;
+}

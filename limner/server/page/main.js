@@ -1,0 +1,125 @@
+// The page: what is always there, and the views that open over it.
+import { call, isOffline, request } from "./api.js";
+import { Compare, picking } from "./compare.js";
+import { Composer, drawNow } from "./composer.js";
+import { Detail } from "./detail.js";
+import { Drop, OpenButton } from "./drop.js";
+import { Editor } from "./editor.js";
+import { Gallery } from "./gallery.js";
+import { search } from "./gallery-data.js";
+import { Help } from "./help.js";
+import { cell, html, render, useCell, useEffect, useState } from "./html.js";
+import { dismiss, isBusy, stop } from "./job.js";
+import { models } from "./options.js";
+import { IconButton, Trouble } from "./parts.js";
+import { Admin } from "./admin.js";
+import { addressOf } from "./router.js";
+import { isAdmin, KeyDialog, leave, look, needsKey, session } from "./session.js";
+import { Stage } from "./stage.js";
+import { Toasts } from "./toasts.js";
+import { language, setLanguage, t } from "./words.js";
+
+const RETRY_MS = 3000;
+
+const unready = cell(null); // why the page could not begin, if not for a key or the network
+
+// Begin a visit: whose it is, the models, the first pictures.
+async function enter() {
+  unready.value = null;
+  try {
+    const [all] = await Promise.all([call("/v1/models"), look(), search()]);
+    models.value = all.data.filter(({ limner }) => limner);
+    performance.mark("limner-ready");
+  } catch (failure) {
+    if (!failure.isUnreachable && failure.status !== 401) unready.value = failure;
+  }
+}
+
+function App() {
+  const words = useCell(language);
+  const [isHelp, setHelp] = useState(false);
+  useEffect(() => {
+    const press = (event) => keys(event, () => setHelp(true));
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, []);
+  return html`<div key=${words}>
+    <${Top} onHelp=${() => setHelp(true)} />
+    <${Offline} /><${Unready} />
+    <main><div class="panel"><${Composer} /></div>
+      <div class="sheets"><${Stage} /><${Gallery} /></div></main>
+    <${Detail} /><${Editor} /><${Compare} /><${Admin} /><${Drop} />
+    ${isHelp && html`<${Help} onClose=${() => setHelp(false)} />`}
+    <${KeyDialog} onEntered=${enter} />
+    <${Toasts} />
+  </div>`;
+}
+
+function keys(event, showHelp) {
+  const isOpen = document.querySelector("dialog[open]");
+  const isText = event.target.matches?.("input, textarea, select");
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !isOpen) drawNow();
+  else if (event.key === "Escape" && !isOpen) {
+    if (isBusy()) stop();
+    else if (picking.value) picking.value = null;
+    else dismiss();
+  } else if (event.key === "/" && !isText && !isOpen) document.getElementById("prompt").focus();
+  else if (event.key === "?" && !isText && !isOpen) showHelp();
+  else return;
+  event.preventDefault();
+}
+
+function Top({ onHelp }) {
+  useCell(session);
+  const words = useCell(language);
+  return html`<header class="head">
+    <h1 class="wordmark">limner<i>.</i></h1>
+    <nav>
+      ${isAdmin() && html`<a href=${addressOf("admin")}>${t("admin")}</a>`}
+      ${needsKey() && html`<button type="button" class="quiet" onClick=${leave}>${t("leave")}</button>`}
+      <${OpenButton} />
+      <button type="button" class="bare" lang=${words === "zh" ? "en" : "zh-Hans"}
+        onClick=${() => setLanguage(words === "zh" ? "en" : "zh")}>${words === "zh" ? "EN" : "中文"}</button>
+      <${Theme} />
+      <${IconButton} name="help" label=${t("help")} onClick=${onHelp} />
+    </nav>
+  </header>`;
+}
+
+function Theme() {
+  const root = document.documentElement;
+  const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches
+    ? "dark" : "light")) === "dark";
+  const [, redraw] = useState(0);
+  const change = () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("limner.theme", root.dataset.theme); } catch { /* a private window */ }
+    redraw((n) => n + 1);
+  };
+  return html`<${IconButton} name="sun" label=${`${t("theme")}: ${t(isDark() ? "light" : "dark")}`}
+    onClick=${change} />`;
+}
+
+function Unready() {
+  const failure = useCell(unready);
+  return failure && html`<div class="unready"><${Trouble} failure=${failure} onAgain=${enter} /></div>`;
+}
+
+function Offline() {
+  const is = useCell(isOffline);
+  useEffect(() => {
+    if (!is) return undefined;
+    const timer = setInterval(() => {
+      request("/health").then(() => (models.value.length ? null : enter())).catch(() => {});
+    }, RETRY_MS);
+    return () => clearInterval(timer);
+  }, [is]);
+  return is && html`<p class="notice bad" role="alert">${t("offline")}</p>`;
+}
+
+const app = document.getElementById("app");
+app.replaceChildren(); // what was shown until now
+render(html`<${App} />`, app);
+document.getElementById("prompt").focus({ preventScroll: true });
+performance.mark("limner-shown");
+enter();

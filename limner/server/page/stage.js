@@ -1,0 +1,60 @@
+// The drawing under way, and what came of it.
+import { sourceOf, keyOf } from "./gallery-data.js";
+import { html, useCell, useEffect, useState } from "./html.js";
+import { again, dismiss, isBusy, job } from "./job.js";
+import { CloseButton, Trouble } from "./parts.js";
+import { addressOf } from "./router.js";
+import { t } from "./words.js";
+
+// In words, for those who see it and those who hear it.
+function said(now) {
+  if (now.state === "waiting") return t("waiting", { n: now.position });
+  if (now.state === "drawing" && now.n > 1) {
+    return t("drawingOf", { i: Math.min(now.n, (now.fresh?.length || 0) + 1), n: now.n });
+  }
+  if (now.state === "done" && now.n > 1) return t("doneN", { n: now.n });
+  return t(now.state);
+}
+
+export function Stage() {
+  const now = useCell(job);
+  if (!now) return html`<div role="status" class="hidden"></div>`;
+  const busy = isBusy();
+  return html`<section class="stage" aria-label=${t("picture")} aria-busy=${busy}>
+    <div class="row">
+      <p role="status" class="said">${said(now)}</p>
+      ${!busy && html`<${CloseButton} onClick=${dismiss} />`}
+    </div>
+    ${busy && html`<${Progress} now=${now} />`}
+    <${Result} now=${now} />
+    ${now.failure && html`<${Trouble} failure=${now.failure} onAgain=${again} />`}
+  </section>`;
+}
+
+function Progress({ now }) {
+  const known = now.total > 0;
+  return html`<progress aria-label=${said(now)} max=${known ? now.total : undefined}
+    value=${known ? now.done : undefined}></progress>`;
+}
+
+function Result({ now }) {
+  const [chosen, setChosen] = useState(0);
+  useEffect(() => setChosen(0), [now.task]);
+  const items = now.items.length ? now.items : (now.fresh || []).map((src) => ({ src }));
+  const item = items[Math.min(chosen, items.length - 1)];
+  const [width, height] = (now.size || item?.size || "1x1").split("x").map(Number);
+  const style = { aspectRatio: `${width} / ${height}`, maxWidth: `${(60 * width) / height}vh` };
+  if (now.preview || (isBusy() && !item)) {
+    return html`<div class="sheet" style=${style}>${now.preview
+      ? html`<img class="preview" src=${now.preview} alt="" />` : html`<div class="blank"></div>`}
+    </div>`;
+  }
+  if (!item) return null;
+  const picture = html`<img src=${sourceOf(item)} alt=${now.prompt || t("untitled")} />`;
+  return html`<div class="sheet" style=${style}>${item.id
+    ? html`<a href=${addressOf("picture", item.id, item.index)}>${picture}</a>` : picture}</div>
+    ${items.length > 1 && html`<div class="strip">${items.map((one, at) => html`
+      <button type="button" key=${one.id ? keyOf(one) : at} aria-pressed=${one === item}
+        aria-label=${`${t("picture")} ${at + 1}`} onClick=${() => setChosen(at)}>
+        <img src=${sourceOf(one, 160)} alt="" /></button>`)}</div>`}`;
+}

@@ -1,0 +1,74 @@
+"""What people do on the page, found by role and name as a screen reader finds it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.server.helpers import HISTORY, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+
+def prompt(page: Page) -> Locator:
+    """The one text box that matters."""
+    return page.get_by_label("Prompt")
+
+
+def draw(page: Page, text: str = "a red apple") -> None:
+    """Type and press "Draw"; does not wait for the picture."""
+    expect(page.get_by_role("dialog")).to_have_count(0)  # under a window nobody can type
+    prompt(page).fill(text)
+    page.get_by_role("button", name="Draw", exact=True).click()
+
+
+def say(page: Page, text: str) -> None:
+    """Wait until the page says `text` where screen readers hear it."""
+    expect(page.get_by_role("status").filter(has_text=text).first).to_be_attached()
+
+
+def drawn(page: Page, text: str = "a red apple", n: int = 1) -> None:
+    """Draw, and wait for the end and the gallery."""
+    before = tiles(page).count()
+    draw(page, text)
+    expect(tiles(page)).to_have_count(before + n)
+
+
+def tiles(page: Page) -> Locator:
+    """The pictures of the gallery."""
+    return page.get_by_role("region", name="Gallery").get_by_role("listitem")
+
+
+def open_first(page: Page) -> Locator:
+    """The latest picture, large."""
+    tiles(page).first.get_by_role("link").click()
+    window = page.get_by_role("dialog", name="Picture")
+    expect(window).to_be_visible()
+    return window
+
+
+def option(page: Page, group: str, name: str) -> None:
+    """Choose in the fold."""
+    fold = page.get_by_text("Options", exact=True)
+    if not page.get_by_role("group", name=group).is_visible():
+        fold.click()
+    page.get_by_role("group", name=group).get_by_role("radio", name=name, exact=True).check(
+        force=True  # the words beside it lie over it
+    )
+
+
+def history(server: Server) -> list[dict[str, object]]:
+    """What the server keeps, the latest first."""
+    rows: list[dict[str, object]] = server.http.get(HISTORY).json()["data"]
+    return rows
+
+
+def picture(data: bytes) -> Image.Image:
+    """A downloaded file, decoded."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image

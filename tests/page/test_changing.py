@@ -1,0 +1,315 @@
+"""A picture is varied, painted over, widened, and its tree walked; one of one's own is dropped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from limner.engines.base import Capabilities, ImageTask
+from limner.engines.testcard import CardEngine
+from limner.request import Edit, Size, SizeRule, Variation
+from tests.page.conftest import Opening
+from tests.page.steps import history, open_first, prompt, say, tiles
+from tests.server.helpers import HISTORY, Server, make_settings, picture_file, running
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the engine is given to begin with, one a request."""
+    given: list[Any] = []
+    draw = CardEngine.draw
+
+    def spy(self: CardEngine, tasks: list[ImageTask], *rest: Any) -> Any:
+        given.extend(one.request.source for one in tasks if one.index == 0)
+        return draw(self, tasks, *rest)
+
+    monkeypatch.setattr(CardEngine, "draw", spy)
+    return given
+
+
+def _file(server: Server) -> bytes:
+    [row] = server.http.get(HISTORY).json()["data"][-1:]
+    return server.http.get(row["pictures"][0]["url"]).content
+
+
+def _begin(page: Page) -> Locator:
+    open_first(page).get_by_role("button", name="Change", exact=True).click()
+    window = page.get_by_role("dialog", name="Change a picture")
+    expect(window.get_by_role("application")).to_be_visible()
+    return window
+
+
+def _pull(page: Page, handle: Locator, x: float, y: float) -> None:
+    box = handle.bounding_box()
+    assert box
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + x, at[1] + y, steps=4)
+    page.mouse.up()
+
+
+def _line(page: Page, board: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over the board; places in shares of its sides."""
+    box = board.bounding_box()
+    assert box
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1], steps=5)
+    page.mouse.up()
+
+
+def _draw(window: Locator, text: str = "a hat") -> None:
+    window.get_by_label("What should be there").fill(text)
+    window.get_by_role("button", name="Draw", exact=True).click()
+
+
+def test_variations_begin_with_the_picture(
+    site: Server, opening: Opening, sources: list[Any]
+) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    open_first(page).get_by_role("button", name="Variations").click()
+    expect(tiles(page)).to_have_count(5)
+    assert isinstance(sources[-1], Variation)
+    pictures: Any = history(site)[0]["pictures"]
+    assert {one["parent"] for one in pictures} == {hashlib.sha256(_file(site)).hexdigest()}
+
+
+def test_brush_box_undo_redo_and_invert_make_the_mask(
+    site: Server, opening: Opening, sources: list[Any]
+) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    window = _begin(page)
+    board = window.get_by_role("application")
+    window.get_by_role("radio", name="Box").check(force=True)
+    _line(page, board, (0.25, 0.25), (0.75, 0.5))
+    window.get_by_role("radio", name="Brush").check(force=True)
+    _line(page, board, (0.1, 0.9), (0.9, 0.9))
+    window.get_by_role("button", name="Undo").click()
+    window.get_by_role("button", name="Redo").click()
+    page.keyboard.press("Control+z")
+    window.get_by_role("button", name="Invert").click()
+    window.get_by_role("button", name="Invert").click()
+    _draw(window)
+    expect(tiles(page)).to_have_count(2)
+    source = sources[-1]
+    assert isinstance(source, Edit)
+    assert source.mask is not None
+    rows, columns = np.nonzero(source.mask == 0)
+    assert abs(rows.min() - 64) <= 2
+    assert abs(rows.max() - 127) <= 2
+    assert abs(columns.min() - 64) <= 2
+    assert abs(columns.max() - 191) <= 2
+    edited: Any = history(site)[0]
+    assert edited["kind"] == "edit"
+    assert edited["pictures"][0]["parent"] == hashlib.sha256(_file(site)).hexdigest()
+
+
+def test_eraser_and_sizes(site: Server, opening: Opening, sources: list[Any]) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    window = _begin(page)
+    board = window.get_by_role("application")
+    window.get_by_label("Brush size").fill("64")
+    _line(page, board, (0.05, 0.5), (0.95, 0.5))
+    window.get_by_role("radio", name="Eraser").check(force=True)
+    window.get_by_label("Brush size").fill("16")
+    _line(page, board, (0.5, 0.3), (0.5, 0.7))
+    _draw(window)
+    expect(tiles(page)).to_have_count(2)
+    mask = sources[-1].mask
+    assert abs(int((mask[:, 40] == 0).sum()) - 64) <= 3  # as thick as the brush
+    assert (mask[:, 128] != 0).all()  # where the eraser went
+
+
+def test_mask_by_keyboard_alone(site: Server, opening: Opening, sources: list[Any]) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    window = _begin(page)
+    window.get_by_role("application").focus()
+    for key in ("ArrowLeft", "ArrowUp", " "):
+        page.keyboard.press(key)
+    window.get_by_label("What should be there").focus()
+    page.keyboard.type("a hat")
+    page.keyboard.press("Control+Enter")
+    expect(tiles(page)).to_have_count(2)
+    mask = sources[-1].mask
+    assert mask[112, 112] == 0
+    assert mask[0, 0] != 0
+
+
+def test_nothing_painted_draws_all_anew(site: Server, opening: Opening, sources: list[Any]) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    _draw(_begin(page))
+    expect(tiles(page)).to_have_count(2)
+    assert sources[-1].mask is None
+
+
+def test_pulled_edges_widen_the_canvas(site: Server, opening: Opening, sources: list[Any]) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    window = _begin(page)
+    handle = window.get_by_role("slider", name="Widen on the right")
+    _pull(page, handle, 120, 0)
+    pulled = int(handle.get_attribute("aria-valuenow") or 0)
+    assert pulled > 0
+    assert pulled % 16 == 0
+    top = window.get_by_role("slider", name="Widen at the top")
+    top.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    _draw(window, "a meadow")
+    expect(tiles(page)).to_have_count(2)
+    source = sources[-1]
+    assert source.pixels.shape == (256 + 32, 256 + pulled, 4)
+    assert (source.mask[32:, :256] != 0).all()
+    assert (source.mask[:32] == 0).all()
+    assert (source.mask[:, 256:] == 0).all()
+    edited: Any = history(site)[0]
+    assert edited["pictures"][0]["size"] == f"{256 + pulled}x288"
+    assert edited["pictures"][0]["parent"] == hashlib.sha256(_file(site)).hexdigest()
+
+
+def test_edits_are_a_tree_that_one_walks_back(site: Server, opening: Opening) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    _draw(_begin(page), "a hat")
+    expect(tiles(page)).to_have_count(2)
+    _draw(_begin(page), "a scarf")
+    expect(tiles(page)).to_have_count(3)
+    window = open_first(page)
+    family = window.get_by_role("region", name="How it came about")
+    expect(family.get_by_role("link")).to_have_count(2)
+    family.get_by_role("button", name="Compare with before").click()
+    compare = page.get_by_role("dialog", name="Compare")
+    expect(compare.get_by_role("img", name="Before: a hat")).to_be_visible()
+    page.keyboard.press("Escape")
+    family.get_by_role("link").first.click()
+    expect(window.get_by_role("heading", name="a pear")).to_be_visible()
+    expect(family.get_by_role("link")).to_have_count(1)  # the hat; the scarf is of the hat
+    family.get_by_role("link", name="a hat").click()
+    expect(family.get_by_role("link")).to_have_count(2)
+
+
+def _drop(page: Page, data: bytes, name: str, kind: str = "image/png") -> None:
+    """Let a file fall onto the page."""
+    page.evaluate(
+        """([data, name, kind]) => {
+          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], name, {type: kind}));
+          document.body.dispatchEvent(
+            new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        [base64.b64encode(data).decode(), name, kind],
+    )
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "svg"])
+@pytest.mark.parametrize("label", ["off", "label", "full"])
+def test_own_picture_brings_its_settings_back(
+    tmp_path: Path, opening: Opening, format: str, label: str
+) -> None:
+    words = 'a "pear" 梨 {x} \\ <b>&amp;'
+    body = {"prompt": words, "model": "testcard", "seed": 2**60 + 1, "size": "384x256"}
+    with running(make_settings(tmp_path, label=label)) as server:
+        server.generate(**body, quality="high").raise_for_status()
+        [row] = server.http.get(HISTORY).json()["data"]
+        path = f"{HISTORY}/{row['id']}/pictures/0"
+        data = server.http.get(path, params={"format": format}).content
+        page = opening(server.url)
+        prompt(page).fill("before")
+        kind = "svg+xml" if format == "svg" else format
+        _drop(page, data, f"x.{format}", f"image/{kind}")
+        if label == "off":  # then a file says nothing of limner
+            expect(prompt(page)).to_have_value("before")
+            return
+        expect(page.get_by_text("Prompt and settings are back.")).to_be_visible()
+        expect(prompt(page)).to_have_value(words if label == "full" else "before")
+        page.get_by_text("Options", exact=True).click()
+        expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))
+        expect(page.get_by_role("radio", name="Landscape")).to_be_checked()
+        expect(page.get_by_role("radio", name="Best")).to_be_checked()
+
+
+def test_other_picture_becomes_the_source_of_an_edit(
+    site: Server, opening: Opening, sources: list[Any]
+) -> None:
+    page = opening(site.url)
+    data = picture_file(320, 256, mode="RGB", colour="red")
+    _drop(page, data, "<img src=x onerror=alert(1)>.png")
+    window = page.get_by_role("dialog", name="Change a picture")
+    expect(window.get_by_role("application")).to_be_visible()
+    _draw(window)
+    say(page, "Done")
+    assert sources[-1].pixels.shape == (256, 320, 4)
+    row: Any = history(site)[0]
+    assert row["pictures"][0]["parent"] == hashlib.sha256(data).hexdigest()
+
+
+def test_what_is_no_picture_is_said(site: Server, opening: Opening) -> None:
+    page = opening(site.url)
+    for name, kind, data in (
+        ("<b>notes</b>.txt", "text/plain", b"hello"),
+        ("broken.png", "image/png", b"\x89PNG\r\n\x1a\nbroken"),
+    ):
+        _drop(page, data, name, kind)
+        expect(page.get_by_text(f"{name} is not a PNG, JPEG or WebP picture.")).to_be_visible()
+    assert page.locator(".toast b").count() == 0
+
+
+def test_pasted_picture_is_taken(site: Server, opening: Opening) -> None:
+    page = opening(site.url)
+    page.evaluate(
+        """(data) => {
+          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
+          document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true}));
+        }""",
+        base64.b64encode(picture_file(256)).decode(),
+    )
+    expect(page.get_by_role("dialog", name="Change a picture")).to_be_visible()
+
+
+def test_what_a_model_cannot_do_is_greyed_with_the_reason(
+    site: Server, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.generate(prompt="a pear")
+    only_small = SizeRule(choices=(Size(256, 256), Size(384, 256)))
+    monkeypatch.setitem(
+        site.app.state.catalogue.capabilities, "testcard", Capabilities(sizes=only_small)
+    )
+    page = opening(site.url)
+    page.get_by_text("Options", exact=True).click()
+    expect(page.get_by_role("radio", name="Clear")).to_be_disabled()
+    expect(page.get_by_text("testcard draws no clear background.")).to_be_visible()
+    expect(page.get_by_role("radio", name="Large")).to_be_disabled()
+    expect(page.get_by_role("radio", name="Wide")).to_be_disabled()
+    expect(page.get_by_role("radio", name="Landscape")).to_be_enabled()
+    expect(page.get_by_text("testcard does not draw every size.").first).to_be_visible()
+    window = open_first(page)
+    expect(window.get_by_role("button", name="Change", exact=True)).to_be_disabled()
+    expect(window.get_by_role("button", name="Variations")).to_be_disabled()
+    expect(window.get_by_text("testcard draws from text only")).to_be_visible()
+
+
+def test_model_without_masks_has_no_brush(
+    site: Server, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.generate(prompt="a pear")
+    able = Capabilities(edit=True)
+    monkeypatch.setitem(site.app.state.catalogue.capabilities, "testcard", able)
+    window = _begin(opening(site.url))
+    expect(window.get_by_role("radio", name="Brush")).to_be_disabled()
+    expect(window.get_by_text("testcard keeps to no mask")).to_be_visible()
