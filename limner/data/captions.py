@@ -53,6 +53,12 @@ PLAIN_STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "flat-color-icons": {"en": ("flat", "flat icon", "flat style"), "zh": ("扁平", "扁平风格")},
 }
+# Which look of text/looks.json an artist's pictures have. "outlined" is given by the finish: the
+# artist of outlines is known too little.
+LOOK_FROM_ARTIST = {
+    "twemoji": "flat", "fluent-emoji-flat": "flat", "flat-color-icons": "flat",
+    "fluent-emoji": "3D",
+}  # fmt: skip
 _STYLE_SHARE = 0.7
 _PLAIN_STYLE_SHARE = 0.5  # of the training captions that say a style
 _FREE_SHARE = 0.5  # of the training captions of scenes: said as people write

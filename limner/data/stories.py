@@ -24,6 +24,11 @@ from limner.text.text_tokenizer import normalise
 GROUND, STYLE = 100, 101  # numbers of their marks
 MAX_COUNT = 6
 _SIZES = 5
+# Of things that may stand with others, and of those alone, the share that has a part or does
+# something: "a cat with green eyes" is one thing.
+_PART_SHARE, _PART_SHARE_ALONE = 0.06, 0.25
+_COMPOUND_SHARE = 0.12
+_TAIL_SHARE = 0.12  # of prompts: with a remark that names nothing, "highly detailed"
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ def _phrase(
     adjectives, shift = _adjectives(rng, nouns.lang)
     size = min(max(noun.size + shift, 0), _SIZES - 1)
     if not several:
-        return 1, size, _one(rng, noun, adjectives, nouns.lang)
+        return 1, size, _with_part(rng, nouns.lang, noun, adjectives, _PART_SHARE)
     numbers = grammar(nouns.lang)["counts"]
     while True:
         number, count = numbers[int(rng.integers(len(numbers)))]
@@ -172,6 +177,8 @@ def _phrase(
 
 
 def _noun(rng: np.random.Generator, forms: Forms, nouns: Nouns) -> Noun:
+    if rng.random() < _COMPOUND_SHARE:
+        return Noun(_compound(rng, nouns.lang))
     dice = rng.random()
     every_day = forms.of("nouns") if not forms.held_out else None
     if dice < 0.15:
@@ -185,6 +192,13 @@ def _noun(rng: np.random.Generator, forms: Forms, nouns: Nouns) -> Noun:
         table = grammar(nouns.lang)
         return Noun(name, int({**table["nouns"], **table["held_out_nouns"]}[name]))
     return nouns.things[int(rng.integers(len(nouns.things)))]
+
+
+def _compound(rng: np.random.Generator, lang: str) -> str:
+    """A name of one thing that holds another's: "slice of pizza"."""
+    table = grammar(lang)["compounds"]
+    pairs = [(first, second) for first, several in table.items() for second in several]
+    return " ".join(pairs[int(rng.integers(len(pairs)))]).strip()
 
 
 _ONSETS = ("b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p")
@@ -245,6 +259,20 @@ def _one(rng: np.random.Generator, noun: Noun, adjectives: list[str], lang: str)
     return f"{words.article(joined)} {joined}"
 
 
+def _with_part(
+    rng: np.random.Generator, lang: str, noun: Noun, adjectives: list[str], share: float
+) -> str:
+    """One thing, now and then with a part of its own or with what it does."""
+    if rng.random() >= share:
+        return _one(rng, noun, adjectives, lang)
+    table = grammar(lang)
+    options = table["parts_of_things" if rng.random() < 0.7 else "doings"]
+    part = options[int(rng.integers(len(options)))]
+    if lang == "zh":  # 戴帽子的猫
+        return _one(rng, noun, [*adjectives, part], lang)
+    return f"{_one(rng, noun, adjectives, lang)} {part}"
+
+
 def _many(
     rng: np.random.Generator, noun: Noun, adjectives: list[str], number: str, lang: str
 ) -> str:
@@ -277,7 +305,10 @@ def _single(draft: _Draft) -> str:
         draft.sizes.append(MIDDLE)
         text = marked(said, 0)
     else:
-        text = draft.thing(counted=0)
+        noun, (adjectives, shift) = _noun(rng, draft.forms, nouns), _adjectives(rng, nouns.lang)
+        draft.counts.append(1)
+        draft.sizes.append(min(max(noun.size + shift, 0), _SIZES - 1))
+        text = marked(_with_part(rng, nouns.lang, noun, adjectives, _PART_SHARE_ALONE), 0)
     if rng.random() < 0.15:
         kind = draft.pick(draft.forms.of("kinds"))
         text = f"{text}{'' if nouns.lang == 'zh' else ' '}{kind}"
@@ -291,7 +322,8 @@ def _nothing(draft: _Draft) -> str:
         return draft.pick(grammar(draft.nouns.lang)["idle"])
     bag = draft.nouns.bags[int(rng.integers(len(draft.nouns.bags)))]
     picked = [bag[int(i)] for i in rng.permutation(len(bag))[: int(rng.integers(3, 6))]]
-    return (" " if rng.random() < 0.5 else ", ").join(picked)
+    # With commas nearly all such prompts are lists of things: "cat, dog, rabbit".
+    return (" " if rng.random() < 0.9 else ", ").join(picked)
 
 
 def _counted(draft: _Draft) -> str:
@@ -427,12 +459,21 @@ def _dressed(draft: _Draft, text: str, bare: str | None) -> str:
         text = form.format(text) if form else sentences.wrapped(rng, forms, text, bare)
     if is_styled and not style_first:
         text = sentences.styled(rng, forms, text, _style(draft))
+    if rng.random() < _TAIL_SHARE:
+        text = _tailed(draft, text)
     dice = rng.random()
     if dice < 0.15:
         text += "。" if forms.lang == "zh" else "."
     elif dice < 0.18:
         text += "！" if forms.lang == "zh" else "!"
     return text.replace("，", " ") if forms.lang == "zh" and rng.random() < 0.05 else text
+
+
+def _tailed(draft: _Draft, text: str) -> str:
+    """With one to three remarks that name no thing."""
+    comma, table = ("，" if draft.forms.lang == "zh" else ", "), grammar(draft.forms.lang)["tails"]
+    n = int(draft.rng.integers(1, 4))
+    return comma.join([text, *(table[int(i)] for i in draft.rng.permutation(len(table))[:n])])
 
 
 def _style(draft: _Draft) -> str:

@@ -14,6 +14,7 @@ Who may see what is told by marks: a few numbers that are appended to queries an
 their product adds to the score (`attention.marked_attention`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -85,6 +86,13 @@ class LayoutTransformer(Transformer):
         angles = torch.arange(_LONGEST)[:, None] * 100.0 ** (-torch.arange(pairs) / pairs)
         self.turns: Tensor
         self.register_buffer("turns", torch.stack([angles.cos(), angles.sin()]), persistent=False)
+
+    def box_parameters(self) -> Iterator[nn.Parameter]:
+        """What says where on the canvas a box is and how large."""
+        yield from self.canvas_embed.parameters()
+        yield from self.canvas_query_embed.parameters()
+        yield from self.size_embed.parameters()
+        yield from self.size_query_embed.parameters()
 
     def tell(self, texts: Tensor, which: Tensor, owner: Tensor) -> Told:
         """What all decoder layers need of texts (N, T).

@@ -17,6 +17,7 @@ from limner.planning.placing import Item
 from limner.text import phrases
 from limner.text.prompt_units import Units, padded, units_of
 from limner.text.text_tokenizer import TextTokenizer
+from limner.text.wording import as_captions_say
 
 TAGS = ("", "B-thing", "I-thing", "B-ground", "I-ground", "B-style", "I-style")
 COUNTS = MAX_THINGS  # 1 to so many; the last means "so many or more"
@@ -100,7 +101,7 @@ def laid_out(reading: Reading, columns: int, rows: int, rng: np.random.Generator
     for thing, count in zip(reading.things, counts, strict=False):
         groups.append(list(range(len(items), len(items) + count)))
         items += [Item(thing.size, thing.place)] * count
-        said += [_phrase(thing, reading)] * count
+        said += [phrase(thing, reading)] * count
     relations = _of_each(reading.relations, groups)
     found, paint = placing.place(items, relations, columns, rows, rng)
     things = tuple(Thing(said[i], found[i]) for i in paint)
@@ -131,9 +132,9 @@ def _of_each(
     return found
 
 
-def _phrase(thing: Named, reading: Reading) -> str:
+def phrase(thing: Named, reading: Reading) -> str:
     """A thing as a caption says it alone, with the background and the style of the prompt."""
-    text = phrases.one_of(thing.words, thing.count)
+    text = as_captions_say(phrases.one_of(thing.words, thing.count))
     is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
     if _is_background(reading.ground):
         article = "an" if reading.ground[:1] in "aeiou" else "a"
@@ -152,7 +153,7 @@ def _is_background(ground: str) -> bool:
 def _as_given(
     prompt: str, columns: int, rows: int, reading: Reading, boxes: Sequence[Thing]
 ) -> Layout:
-    counted = [_phrase(thing, reading) for thing in reading.things for _ in range(thing.count)]
+    counted = [phrase(thing, reading) for thing in reading.things for _ in range(thing.count)]
     things = [
         replace(box, phrase=box.phrase or (counted[i] if i < len(counted) else prompt))
         for i, box in enumerate(boxes)
@@ -175,6 +176,8 @@ def _reading(units: Units, scores: Scores) -> Reading:
     found = _tagged(units, tags)
     things, firsts = [], []
     for start, end in found["thing"]:
+        if phrases.names_nothing(_text(units, start, end)):  # the network's slip
+            continue
         token = units.first[start]
         firsts.append(token)
         things.append(

@@ -42,6 +42,21 @@ _IRREGULAR = {
 _SAME = ("ss", "us", "iris", "tennis", "chassis", "'s")
 
 
+_FUNCTION_WORDS = frozenset(
+    (
+        *("a", "an", "the", "of", "with", "in", "on", "at", "and", "or", "to", "by", "for", "from"),
+        *("its", "their", "is", "are", "there", "it", "that", "this"),
+        *"着外的和在上里中有加了是与旁边把",
+    )
+)
+
+
+def names_nothing(words: str) -> bool:
+    """Whether words are only such as join others: "a", "of the", 着."""
+    said = list(words.replace(" ", "")) if _is_chinese(words) else words.split()
+    return all(word in _FUNCTION_WORDS for word in said)
+
+
 def bare(words: str) -> str:
     """The words of a thing without determiner, number and measure word: "red apples", "猫"."""
     if _is_chinese(words):

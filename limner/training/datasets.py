@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.data import stories
-from limner.data.captions import PLAIN_STYLES, STYLES, caption
+from limner.data.captions import LOOK_FROM_ARTIST, STYLES, caption
 from limner.data.emoji import splits
 from limner.data.emoji.library import Library
 from limner.data.scenes import (
@@ -37,6 +37,8 @@ _GLANCE_PX = 32  # enough to see that a picture has changed
 # is drawn in, and what training sees most. The others are learned less, and drawn when asked for.
 _FAVOURITE = "twemoji"
 _FAVOURITE_WEIGHT = 3.0
+# How often a seed draws a prompt without a style in each: those that are known well.
+_SHARES = {_FAVOURITE: 1.0}
 _GROUP_WEIGHTS = {"people-body": 0.4, "symbols": 0.5}  # many, much alike, and seldom asked for
 
 
@@ -98,7 +100,7 @@ class LibrarySet:
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
         self.artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
-        self.styles = [_style(a, a == _FAVOURITE) for a in artists if a in STYLES]
+        self.styles = [_style(a, _SHARES.get(a, 0.0)) for a in artists if a in STYLES]
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
         """See `TrainingSet`."""
@@ -182,14 +184,12 @@ class LibrarySet:
         return SceneExamples(specs, codes, weights, self.library, split)
 
 
-def _style(artist: str, is_default: bool) -> Style:
-    """An artist's style, as captions say it."""
+def _style(artist: str, share: float) -> Style:
+    """An artist's style, as captions say it; a share of 0 leaves it to prompts that ask for it."""
     said = STYLES[artist]
-    tables = [said, PLAIN_STYLES[artist]] if artist in PLAIN_STYLES else [said]
-    words = tuple(words.lower() for table in tables for lang in _LANGUAGES for words in table[lang])
-    # "flat" alone may be said of a shoe: only where a comma stands before it, it is the style.
-    words = tuple(f", {word}" if word == "flat" else word for word in words)
-    return Style(en=said["en"][0], zh=said["zh"][0], words=words, is_default=is_default)
+    words = tuple(words.lower() for lang in _LANGUAGES for words in said[lang])
+    look = LOOK_FROM_ARTIST.get(artist, "")
+    return Style(said["en"][0], said["zh"][0], words, share > 0, look, share or 1.0)
 
 
 class SourceSet:

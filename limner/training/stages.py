@@ -185,8 +185,9 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> No
     sheet = SheetOfLayouts(image_tokenizer, run.preset.sampling["medium"])
     about = {
         "model": asdict(model),
-        "styles": begun["about"]["styles"],
+        "styles": [asdict(style) for style in run.data.styles],
         "sampling": run.preset.sampling_table(),
+        "art": run.data.art,
     }
     _train(
         run,

@@ -110,3 +110,31 @@ def test_six_things_have_room(engine: TransformerEngine) -> None:
     assert scene is not None
     assert scene.layout.columns == 44
     assert len({(thing.box.x, thing.box.y) for thing in scene.layout.things}) == 6
+
+
+def test_a_ground_is_painted_behind_one_thing_with_room_around_it(
+    engine: TransformerEngine,
+) -> None:
+    drawn = _draw(engine, "a red apple on a blue background").pixels
+    border = np.concatenate([drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]])
+    assert (np.abs(border.astype(int) - (62, 132, 226, 255)) <= 2).all()
+    red = drawn[64:192, 64:192, :3].reshape(-1, 3).mean(0)
+    assert red[0] > red[2] + 60
+    clear = _draw(engine, "a red apple on a blue background", background="transparent").pixels
+    assert clear[0, 0, 3] == 0
+
+
+def test_outlined_things_have_dark_edges_and_others_not(engine: TransformerEngine) -> None:
+    def dark(prompt: str) -> float:
+        pixels = _draw(engine, prompt).pixels
+        solid = pixels[pixels[..., 3] > 200][:, :3]
+        return float((solid.max(1) < 70).mean())
+
+    assert dark("a lemon, outlined") > 0.03 > 10 * dark("a lemon")
+    assert dark("柠檬，描边") > 0.03
+    assert dark("a lemon and a pear, outlined") > 0.03
+
+
+@pytest.mark.parametrize("prompt", ["black balloon", "a black balloon", "黑气球"])
+def test_a_colour_is_drawn_however_it_is_said(engine: TransformerEngine, prompt: str) -> None:
+    assert _hue(_draw(engine, prompt).pixels).max() < 90

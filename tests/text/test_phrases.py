@@ -2,7 +2,7 @@ import pytest
 
 from limner.data.emoji import words
 from limner.data.sentences import grammar
-from limner.text.phrases import bare, one_of, singular
+from limner.text.phrases import bare, names_nothing, one_of, singular
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_a_plural_goes_back(noun: str) -> None:
     same = {"dodo", "dango", "superhero", "aircraft", "t-rex"}
     plural = words.plural(noun).lower()
     assert singular(plural) == noun or noun in same | {"bison", "moose", "deer"} or plural == noun
+
+
+@pytest.mark.parametrize(
+    ("words", "nothing"),
+    [("a", True), ("of the", True), ("着", True), ("a cat", False), ("猫", False), ("x", False)],
+)
+def test_words_that_only_join_others_name_nothing(words: str, nothing: bool) -> None:
+    assert names_nothing(words) is nothing

@@ -24,7 +24,7 @@ from limner.sampling.layout_decoding import CAPTION, NOBODY
 from limner.training import stages
 from limner.training.datasets import LibrarySet, SetConfig
 from limner.training.init_from_weights import begin_run
-from limner.training.loop import LoopConfig, step_rng
+from limner.training.loop import Loop, LoopConfig, step_rng
 from limner.training.muon import Muon, orthogonal
 from limner.training.precision import chosen
 from limner.training.presets import TINY, TINY_LAYOUTS
@@ -277,3 +277,23 @@ def test_a_run_keeps_its_precision_and_a_new_one_finds_the_faster() -> None:
     found, why = chosen(auto)
     assert found.precision in ("float32", "bfloat16")
     assert "GFLOP/s" in why
+
+
+def test_fixed_boxes_stay_as_they_are_while_the_rest_is_trained(
+    task: LayoutTask, examples: TileExamples, tmp_path: Path
+) -> None:
+    config = replace(task.config, fixed_boxes=True, singles=1.0, caption=0.0)
+    fixed = LayoutTask(config, examples, examples, task.tokenizer)
+    transformer = fixed.model.transformer
+    with torch.no_grad():
+        for parameter in transformer.box_parameters():
+            parameter.add_(0.1)
+    before = [parameter.clone() for parameter in transformer.box_parameters()]
+    codes = transformer.code_embed[0].weight.clone()
+    loop = Loop(fixed, replace(LAYOUTS.loop, steps=3), tmp_path)
+    for _ in range(3):
+        loop.train_step()
+    assert len(before) == 4
+    for old, new in zip(before, transformer.box_parameters(), strict=True):
+        assert torch.equal(old, new)
+    assert not torch.equal(codes, transformer.code_embed[0].weight)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from limner.data.sentences import grammar
 from limner.data.sources import shapes
 from limner.data.stories import Nouns, nouns, story
 from limner.errors import WeightsError
@@ -125,3 +126,19 @@ def test_next_to_is_the_same_from_both_sides() -> None:
 def test_a_single_thing_taken_for_a_scene_counts_against_it() -> None:
     single = Truth(("cat",), (1,), frozenset())
     assert figures_of([RIGHT, Reading()], [single, single]) == {"single": 0.5}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_stories_have_things_with_parts_and_remarks_that_name_nothing(lang: str) -> None:
+    known = nouns(list(shapes.concepts().values()), lang)
+    rng = np.random.default_rng(5)
+    told = [story(rng, known) for _ in range(600)]
+    things = {one.text[t.start : t.end] for one in told for t in one.things}
+    table = grammar(lang)
+    parts = table["parts_of_things"]
+    assert sum(any(part in thing for part in parts) for thing in things) > 20
+    tailed = [one for one in told if any(one.text.endswith(tail) for tail in table["tails"])]
+    assert len(tailed) > 20
+    assert not any(tail in thing for tail in table["tails"] for thing in things)
+    if lang == "en":
+        assert any("slice of" in thing or "cup of" in thing for thing in things)

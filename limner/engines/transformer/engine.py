@@ -195,6 +195,8 @@ class TransformerEngine(Engine):
             plan(begun.canvas, hidden),
             begun.codes.copy(),
             ~hidden,
+            self._prompts.said(request).ground,
+            self._prompts.is_outlined(request),
         )
 
     def _config(self, request: ImageRequest) -> SamplingConfig:

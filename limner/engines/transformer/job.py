@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-
 from limner.arrays import Bools, Floats, Ints, Pixels
 from limner.engines.base import CancelToken, ImageTask
 from limner.engines.transformer.backend import Backend
 from limner.engines.transformer.conditioning import Start
-from limner.engines.transformer.pixels.postprocess import picture, picture_in
+from limner.engines.transformer.pixels.postprocess import on_ground, picture, picture_in
+from limner.engines.transformer.said import Colour
 from limner.imaging import codec
 from limner.request import Edit
 from limner.sampling.canvas import Window
@@ -31,6 +30,8 @@ class Job:
     windows: list[Window]
     codes: Ints  # (n_cells, n_groups) so far
     drawn: Bools  # (n_cells,)
+    ground: Colour | None = None  # painted behind a picture from text
+    is_outlined: bool = False  # by the finish
     n_done: int = 0  # steps
     score: float = 0.0  # of the best candidate so far
     n_tried: int = 0  # candidates that are drawn
@@ -84,9 +85,15 @@ class Job:
         if start.placed is not None:
             whole = picture_in(backend, codes, start, n_passes, is_flat=is_flat)
         else:
-            whole = picture(backend, codes, start.canvas, n_passes, is_flat=is_flat)
+            whole = picture(
+                backend,
+                codes,
+                start.canvas,
+                n_passes,
+                is_flat=is_flat,
+                is_outlined=self.is_outlined,
+                has_room=self.ground is not None,
+            )
             if start.behind is not None:
                 whole = codec.over(whole, start.behind)
-        if self.one.request.background == "opaque":
-            whole = codec.over(whole, np.full_like(whole, 255))
-        return whole
+        return on_ground(whole, self.ground, self.one.request)

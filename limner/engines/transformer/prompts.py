@@ -1,4 +1,4 @@
-"""Prompts as the network reads them: tokens with a style, and what of a long one was cut."""
+"""Prompts as the network reads them: what they name, in a style, as tokens."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,12 +7,15 @@ import numpy as np
 
 from limner.arrays import Ints
 from limner.engines.base import ImageTask
-from limner.engines.transformer.backend import Backend, max_text
-from limner.text.styles import Style, in_style
+from limner.engines.transformer.backend import Backend, has_planner, max_text
+from limner.engines.transformer.said import Said, said_of_one
+from limner.planning import plan
+from limner.request import ImageRequest
+from limner.text.styles import OUTLINED, Style, chosen, look_of, named, with_style, without_look
 from limner.text.text_tokenizer import NULL
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
-_MAX_TEXTS = 256  # that are remembered as tokens
+_MAX_TEXTS = 256  # that are remembered as tokens, and as read
 
 
 class Prompts:
@@ -24,18 +27,39 @@ class Prompts:
             Style(**{**style, "words": tuple(style["words"])})
             for style in backend.config.get("styles", ())
         ]
+        self._is_flat = backend.config.get("art") == "flat"
+        self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
+        self.reading = lru_cache(_MAX_TEXTS)(self._reading)
         self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
 
     def tokens(self, one: ImageTask) -> Ints:
         """What is drawn, (1, T); T depends on the prompt alone."""
         if not one.request.prompt:
             return self.nothing
-        return self._text(self.in_style(one.request.prompt, one))[0]
+        return self._text(self.in_style(self.said(one.request).words, one))[0]
+
+    def said(self, request: ImageRequest) -> Said:
+        """What is drawn of a request that is no scene; of an edit it is the whole prompt."""
+        if request.source is not None:
+            return Said(request.prompt)
+        return said_of_one(request.prompt, self.reading(request.prompt))
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
-        return in_style(words, self._styles, one.seed, one.index)
+        prompt = one.request.prompt
+        if self.is_outlined(one.request):
+            words, prompt = without_look(words), without_look(prompt)
+        return with_style(words, chosen(prompt, self._styles, one.seed, one.index), self._styles)
+
+    def is_outlined(self, request: ImageRequest) -> bool:
+        """Whether a picture from text gets its outlines from the finish."""
+        return (
+            self._is_flat
+            and request.source is None
+            and look_of(request.prompt) == OUTLINED
+            and named(request.prompt, self._styles) is None
+        )
 
     def together(self, texts: Sequence[str]) -> Ints:
         """Several texts as they are, (N, T) with T that of the longest."""
@@ -56,6 +80,12 @@ class Prompts:
             f"The prompt is longer than the {self._max_text - 1} tokens that "
             f"{self._backend.config['name']} reads; its last {n_cut} were not read"
         )
+
+    def _reading(self, prompt: str) -> plan.Reading:
+        """What a prompt says; nothing if the weights have no planner."""
+        if not self._can_plan:
+            return plan.Reading()
+        return plan.read([prompt], self._backend.text_tokenizer, self._backend.score_plan)[0]
 
     def _read(self, prompt: str) -> tuple[Ints, int]:
         """Tokens (1, T), and how many more there were."""

@@ -12,7 +12,7 @@ class ThroughTokenizer:
     """Encodes and decodes straight RGBA pictures (H, W, 4) as the engine's own drawings are."""
 
     def __init__(self, engine: TransformerEngine) -> None:
-        self._network = engine.backend
+        self._network, self._is_flat = engine.backend, engine.draws_flat_art
 
     @classmethod
     def of(cls, studio: Studio) -> "ThroughTokenizer | None":
@@ -26,4 +26,4 @@ class ThroughTokenizer:
         begun = start(self._network, ImageRequest("", size=size, source=Variation(pixels)))
         px = self._network.config["model"]["image_tokenizer"]["image_px"]
         n_passes = 1 if min(size.width, size.height) <= px * 4 else 2
-        return picture(self._network, begun.codes, begun.canvas, n_passes)
+        return picture(self._network, begun.codes, begun.canvas, n_passes, is_flat=self._is_flat)

@@ -46,6 +46,9 @@ class LayoutTraining:
     code_dropout: float = 0.1  # share of known codes that are wrong
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that it sees
+    # Whether what says where a box is stays as it is: a thing is then drawn in every box as it is
+    # drawn alone, also after a training on things alone.
+    fixed_boxes: bool = False
     n_held_out: int = 48
 
 
@@ -87,6 +90,9 @@ class LayoutTask:
         self.config, self.examples = config, examples
         self.tokenizer, self.sheet = tokenizer, sheet
         self.model = LayoutGenerator(config.model)
+        if config.fixed_boxes:
+            for parameter in self.model.transformer.box_parameters():
+                parameter.requires_grad_(False)
         rng = np.random.default_rng(7)
         self._held_out = [held_out.example(rng, is_scene=True) for _ in range(config.n_held_out)]
 

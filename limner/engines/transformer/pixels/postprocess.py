@@ -9,10 +9,12 @@ from limner.arrays import Ints, Pixels
 from limner.engines.transformer.backend import Backend, cell_px
 from limner.engines.transformer.conditioning import Start
 from limner.engines.transformer.pixels.image_codes import Array, decoded
+from limner.engines.transformer.said import Colour
+from limner.finish.outline import MARGIN, SCALE, outlined
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
 from limner.imaging import codec
-from limner.request import Size
+from limner.request import ImageRequest, Size
 from limner.sampling import inpainting
 from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
@@ -21,21 +23,32 @@ _FACTOR = 4  # of one pass of the upscalers
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
 _ALPHA_MARGIN = 0.03
 _FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
+_ROOM = 0.07  # of the shorter side, around a thing on a painted ground: drawings fill their square
 _MARGIN = 2  # cells around a drawn part that its enlargement and its edge look at
 
 
 def picture(
-    backend: Backend, codes: Ints, canvas: Canvas, n_passes: int, *, is_flat: bool = False
+    backend: Backend,
+    codes: Ints,
+    canvas: Canvas,
+    n_passes: int,
+    *,
+    is_flat: bool = False,
+    is_outlined: bool = False,
+    has_room: bool = False,
 ) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
 
-    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers.
+    is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers. Where it is
+    flat, is_outlined: with dark lines around areas; has_room: smaller, with ground around it.
     """
     small = decoded(backend, codes, canvas)
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
         px = cell_px(backend)
-        whole = _flat(small, canvas.grid * px, width, height, canvas.frame(px))
+        side, box = canvas.grid * px, canvas.frame(px)
+        room = round(side * _ROOM) if has_room else 0
+        whole = _flat(small, side, width, height, box, room=room, is_outlined=is_outlined)
         return codec.unpremultiply(whole)
     drawn = backend.enlarged(small[None], n_passes)[0]
     scale = cell_px(backend) * _FACTOR**n_passes
@@ -88,15 +101,24 @@ def picture_in(
 
 
 def scene_picture(
-    backend: Backend, small: Array, box: Box, size: Size, n_passes: int, *, is_flat: bool
+    backend: Backend,
+    small: Array,
+    box: Box,
+    size: Size,
+    n_passes: int,
+    *,
+    is_flat: bool = False,
+    is_outlined: bool = False,
 ) -> Pixels:
     """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
 
-    box: the picture's place on the canvas in pixels of `small`. is_flat: as for `picture`.
+    box: the picture's place on the canvas in pixels of `small`. is_flat, is_outlined: as for
+    `picture`.
     """
     if is_flat:
         side = min(small.shape[1:])
-        return codec.unpremultiply(_flat(small, side, size.width, size.height, box))
+        whole = _flat(small, side, size.width, size.height, box, is_outlined=is_outlined)
+        return codec.unpremultiply(whole)
     large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])
     scale = _FACTOR**n_passes
     method: codec.Method = "area" if large.shape[0] > size.height else "bicubic"
@@ -107,12 +129,39 @@ def scene_picture(
     )
 
 
-def _flat(small: Array, side: int, width: int, height: int, box: Box) -> Pixels:
+def on_ground(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pixels:
+    """A picture on the ground that its prompt names, or that the request asks for."""
+    ground = ground or ((255, 255, 255) if request.background == "opaque" else None)
+    if ground is None or request.background == "transparent":
+        return whole
+    behind = np.empty_like(whole)
+    behind[:] = (*ground, 255)
+    return codec.over(whole, behind)
+
+
+def _flat(
+    small: Array,
+    side: int,
+    width: int,
+    height: int,
+    box: Box,
+    *,
+    room: int = 0,
+    is_outlined: bool = False,
+) -> Pixels:
     """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
 
     side: pixels of the whole small picture's shorter side, which say how much it is enlarged
-    before areas are found in it.
+    before areas are found in it; room: pixels of clear ground around it.
     """
+    if is_outlined:
+        room += MARGIN
+    if room:
+        small = np.pad(small, ((0, 0), (room, room), (room, room)))
+        box = _with_room(box, room)
+    if is_outlined:
+        small = outlined(np.stack([*small[:3], _alpha(small[3])]))
+        side, box = side * SCALE, _scaled(box, SCALE)
     scale = max(1, round(_FLAT_PX / side))
     rows, columns = small.shape[1] * scale, small.shape[2] * scale
     planes = [
@@ -123,6 +172,17 @@ def _flat(small: Array, side: int, width: int, height: int, box: Box) -> Pixels:
     colour = [np.asarray(plane).clip(0, alpha) for plane in planes]
     found = segmented(np.stack([*colour, alpha], axis=-1))
     return raster(found.sheets(), width, height, _scaled(box, scale))
+
+
+def _with_room(box: Box, room: int) -> Box:
+    """A box of a picture in the picture that has `room` more pixels on each side, wider by these.
+
+    Its shape stays, so it is wider by less on its shorter sides.
+    """
+    left, top, right, bottom = box
+    longer = max(right - left, bottom - top)
+    across, down = (room * (side / longer) for side in (right - left, bottom - top))
+    return left + room - across, top + room - down, right + room + across, bottom + room + down
 
 
 def _scaled(box: Box, scale: int) -> Box:

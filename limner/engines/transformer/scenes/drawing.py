@@ -17,14 +17,12 @@ from limner.engines.transformer.backend import (
     has_planner,
     image_px,
 )
-from limner.engines.transformer.pixels.postprocess import scene_picture
+from limner.engines.transformer.pixels.postprocess import on_ground, scene_picture
 from limner.engines.transformer.prompts import Prompts, no_prompt
 from limner.engines.transformer.qualities import count_passes, preview_steps
-from limner.engines.transformer.scenes.planner import LayoutPlanner
 from limner.engines.transformer.scenes.scene import Scene, scene_of
-from limner.imaging import codec
 from limner.planning.layout import GROUND, owner
-from limner.request import ImageRequest, Size
+from limner.request import Size
 from limner.sampling import cells
 from limner.sampling.decoding import Partial
 from limner.sampling.layout_decoding import CAPTION, draw_layout
@@ -36,7 +34,6 @@ class SceneDrawer:
 
     def __init__(self, backend: Backend, layouts: LayoutBackend, prompts: Prompts) -> None:
         self._backend, self._layouts, self._prompts = backend, layouts, prompts
-        self._planner = LayoutPlanner(backend)
         self._model = str(backend.config["name"])
         self._is_flat = backend.config.get("art") == "flat"
 
@@ -50,7 +47,7 @@ class SceneDrawer:
 
     def scene(self, one: ImageTask) -> Scene | None:
         """The scene that a picture shows, or None if its prompt does not name several things."""
-        return scene_of(self._planner.read([one.request.prompt])[0], one, self._prompts)
+        return scene_of(self._prompts.reading(one.request.prompt), one, self._prompts)
 
     def draw(
         self, scene: Scene, one: ImageTask, config: SamplingConfig, cancel: CancelToken
@@ -64,7 +61,9 @@ class SceneDrawer:
             yield Progress(partial.done, n_steps + 1, "drawing")
             if partial.done in preview_steps(n_steps, request.previews):
                 seen = self._picture(scene, partial.codes[0], request.size, n_passes=0)
-                yield Preview(one.index, _on(seen, scene, request), partial.done, n_steps)
+                yield Preview(
+                    one.index, on_ground(seen, scene.ground, request), partial.done, n_steps
+                )
         codes, best = self._best(scene, partial.codes)
         if request.retry_below is not None and best < request.retry_below:
             for partial in self._partials(scene, one, config, range(n, 2 * n)):
@@ -83,8 +82,11 @@ class SceneDrawer:
         request, layout = one.request, scene.layout
         px = min(layout.columns, layout.rows) * cell_px(self._backend)
         n_passes = count_passes(px, min(request.size.width, request.size.height))
-        whole = self._picture(scene, codes, request.size, n_passes, is_flat=self._is_flat)
-        whole = _on(whole, scene, request)
+        whole = self._picture(
+            scene, codes, request.size, n_passes, is_flat=self._is_flat,
+            is_outlined=self._prompts.is_outlined(request),
+        )  # fmt: skip
+        whole = on_ground(whole, scene.ground, request)
         return Picture(whole, request.prompt, one.seed, one.index, self._model, score)
 
     def _partials(
@@ -137,13 +139,22 @@ class SceneDrawer:
         return mean
 
     def _picture(
-        self, scene: Scene, codes: Ints, size: Size, n_passes: int, *, is_flat: bool = False
+        self,
+        scene: Scene,
+        codes: Ints,
+        size: Size,
+        n_passes: int,
+        *,
+        is_flat: bool = False,
+        is_outlined: bool = False,
     ) -> Pixels:
         """Codes (n_cells, n_groups) of a scene's canvas as a picture of `size`, without ground."""
         small, px = self._layouts.pixels(codes[None], scene.layout)[0], cell_px(self._backend)
         left, top, right, bottom = scene.box
         box = left * px, top * px, right * px, bottom * px
-        return scene_picture(self._backend, small, box, size, n_passes, is_flat=is_flat)
+        return scene_picture(
+            self._backend, small, box, size, n_passes, is_flat=is_flat, is_outlined=is_outlined
+        )
 
     @cached_property
     def _clear(self) -> Ints:
@@ -152,13 +163,3 @@ class SceneDrawer:
         codes = self._backend.codes(np.zeros((1, 4, px, px), np.float32))[0]
         clear: Ints = codes[len(codes) // 2 + grid // 2]
         return clear
-
-
-def _on(whole: Pixels, scene: Scene, request: ImageRequest) -> Pixels:
-    """A scene's picture on the ground that its prompt names, or that the request asks for."""
-    ground = scene.ground or ((255, 255, 255) if request.background == "opaque" else None)
-    if ground is None or request.background == "transparent":
-        return whole
-    behind = np.empty_like(whole)
-    behind[:] = (*ground, 255)
-    return codec.over(whole, behind)

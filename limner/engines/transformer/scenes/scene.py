@@ -7,9 +7,9 @@ prompt names is painted behind the picture.
 from dataclasses import dataclass, replace
 from math import ceil
 
-from limner.data.colours import RGB_FROM_NAME
 from limner.engines.base import ImageTask
 from limner.engines.transformer.prompts import Prompts
+from limner.engines.transformer.said import Colour, painted
 from limner.planning import layout as layouts
 from limner.planning import plan
 from limner.planning.layout import GROUND, Layout, Thing, owner
@@ -22,13 +22,6 @@ _CROWDED_SIDE = 44  # with more things than fit in four boxes
 # The weights learned things of 12 x 12 cells; at other sizes they lose detail
 # (docs/experiments.md, 2026-11-26), so every thing gets such a box around its planned centre.
 _THING = 12
-# What stands for scenery until the model draws it.
-_SCENERY = {"grass": "green", "meadow": "green", "lawn": "green", "sea": "blue", "sky": "blue"}
-_CHINESE = {"红": "red", "橙": "orange", "黄": "yellow", "绿": "green", "蓝": "blue"}
-_CHINESE |= {"紫": "purple", "粉": "pink", "棕": "brown", "黑": "black", "白": "white"}
-_CHINESE |= {"灰": "grey", "草": "green", "海": "blue", "天空": "blue"}
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ def scene_of(reading: plan.Reading, one: ImageTask, prompts: Prompts) -> Scene |
         Thing(prompts.in_style(thing.phrase, one), _of_known_size(thing.box, columns, rows))
         for thing in layout.things
     )
-    return Scene(replace(layout, things=things), _colour(reading.ground), box)
+    return Scene(replace(layout, things=things), painted(reading.ground), box)
 
 
 def _of_known_size(box: layouts.Box, columns: int, rows: int) -> layouts.Box:
@@ -81,13 +74,3 @@ def _canvas(size: Size, shorter: int) -> tuple[int, int, Box]:
     columns, rows = (ceil(side / cell_px - 1e-6) for side in (size.width, size.height))
     left, top = (columns - size.width / cell_px) / 2, (rows - size.height / cell_px) / 2
     return columns, rows, (left, top, columns - left, rows - top)
-
-
-def _colour(ground: str) -> Colour | None:
-    """The colour that a ground's words name, in English or Chinese; None if they name none."""
-    words = ground.lower().replace("-", " ").split()
-    for word in words:
-        name = _SCENERY.get(word, "grey" if word == "gray" else word)
-        if name in RGB_FROM_NAME:
-            return RGB_FROM_NAME[name]
-    return next((RGB_FROM_NAME[name] for sign, name in _CHINESE.items() if sign in ground), None)

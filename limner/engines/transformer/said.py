@@ -1,0 +1,83 @@
+"""What is drawn of a prompt that names one thing: its own words, and the colour of its ground.
+
+Training captions are short. "Could you draw me a red car, please? On a blue background" is read by
+the planner; the network is told "a red car", and the blue is painted behind it.
+"""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from limner import text
+from limner.data.colours import RGB_FROM_NAME
+from limner.planning import plan
+from limner.planning.plan import Reading
+from limner.text.text_tokenizer import normalise
+from limner.text.wording import colour_of_ground
+
+Colour = tuple[int, int, int]
+
+_STOPS = re.compile(r"[,;:.!?、。，；：！？]")
+_WORD = re.compile(r"[a-z']+|[^\sa-z']")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the network is told, and what is painted behind its picture."""
+
+    words: str
+    ground: Colour | None = None  # None: clear
+
+
+def said_of_one(prompt: str, reading: Reading) -> Said:
+    """The words of the one thing that a prompt names; the whole prompt if it names none or more."""
+    if len(reading.things) != 1 or reading.is_scene:
+        return Said(prompt)
+    ground = painted(reading.ground)
+    [thing] = reading.things
+    whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
+    kept = reading if ground is None else replace(reading, ground="")
+    return Said(plan.phrase(whole, kept), ground)
+
+
+def painted(ground: str) -> Colour | None:
+    """The colour of a ground's words; None if they name none and stand for no plain scenery."""
+    name = colour_of_ground(ground)
+    return None if name is None else RGB_FROM_NAME[name]
+
+
+def _with_neighbours(prompt: str, reading: Reading) -> str:
+    """The words of a reading's thing, and what stands beside them and is no part of a request.
+
+    The planner cuts an unknown word at times ("a magnifying glass | tilted left", 蚂 | 蚁). Other
+    words of the same part of the sentence belong to it, up to the ground and the style.
+    """
+    words = reading.things[0].words
+    start = prompt.find(words)
+    if start < 0:
+        return words
+    before, after = prompt[:start], prompt[start + len(words) :]
+    for said in (reading.ground, reading.style):
+        if said:
+            before, after = before.rpartition(said)[2], after.partition(said)[0]
+    before, after = _STOPS.split(before)[-1], _STOPS.split(after)[0]
+    if not _is_frame(before):
+        words = before.lstrip() + words
+    if not _is_frame(after) and not (reading.ground or reading.style):
+        words += after.rstrip()
+    return words
+
+
+def _is_frame(words: str) -> bool:
+    """Whether words are those of a request alone: "could you draw", 的图片."""
+    english, chinese = _frames()
+    return all(word in english or word in chinese for word in _WORD.findall(words))
+
+
+@cache
+def _frames() -> tuple[frozenset[str], frozenset[str]]:
+    path = Path(text.__file__).with_name("frames.json")
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return frozenset(table["en"]), frozenset(table["zh"])
