@@ -1,8 +1,8 @@
 """How far `limner look` can be trusted: `python -m benchmarks.look DATA [--n 200]`.
 
-DATA is LIMNER_HOME/data, filled by `limner data build`. Pictures are by artists that neither the
-model nor its thresholds have seen (the judge's), half on nothing, half on white, and none is drawn
-by the model. Each is asked about rightly or wrongly by turns.
+DATA is LIMNER_HOME/data, filled by `limner data build`. Pictures are by artists that the model
+never saw (the judge's), half without a ground, half on white. The thresholds were chosen on other
+samples of these artists. Right and wrong questions alternate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a picture has what was asked for: subject, colour and number, and how sure that is.
 
 The thresholds were fitted on drawings of artists that the model never saw, half of them asked
-about rightly and half wrongly; docs/how-to/look.md has what was measured on others.
+about rightly and half wrongly; docs/how-to/look.md has figures for other samples of them.
 """
 
 from __future__ import annotations

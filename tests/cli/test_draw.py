@@ -106,7 +106,7 @@ def test_transparent_background_reaches_the_file(run: Run, folder: Path) -> None
             6,
             "error: Engine 'oil' is not known\n\nhint: engines",
         ),
-        (["draw", "fox", "-o", "fox.gif"], 4, "error: Cannot tell the format of fox.gif"),
+        (["draw", "fox", "-o", "fox.bmp"], 4, "error: Cannot tell the format of fox.bmp"),
         (["draw", "fox", "-o", "no/fox.png"], 4, "hint: make the folder first: mkdir -p no"),
         (["draw", "fox", "-o", "no/"], 4, "error: There is no folder no"),
         (

@@ -28,6 +28,16 @@ Programs written for the OpenAI Images API, tried with limner.
 `make compat` writes this page. The cases are in `tests/compat/cases.py`, the versions in `tests/compat/clients.toml`, the programs in `tests/compat/clients/`. The quick ones are part of `make test`, all of them of `make test-all`.
 """  # noqa: E501  (a paragraph is a line, as in every document)
 
+_TAIL = """
+## Other protocols
+
+| protocol | tried with | not tried |
+|---|---|---|
+| MCP, stdio and streamable HTTP | the client of the package `mcp` 2.3 (`tests/agent/`) | Claude Desktop, Claude Code, Cursor, VS Code, Codex |
+| `/sdapi/v1` | requests in the form of SillyTavern and Open WebUI (`tests/server/test_sdapi.py`) | the programs themselves |
+| Chat Completions with pictures | openai-python 3 (`tests/server/test_chat.py`) | LibreChat, Open WebUI |
+"""  # noqa: E501
+
 
 def page(results: dict[str, trial.Result], date: str) -> str:
     """The page for the results of all clients, by name."""
@@ -51,7 +61,7 @@ def page(results: dict[str, trial.Result], date: str) -> str:
     for name, case in CASES.items():
         marks = [_mark(results[client.name].faults.get(name)) for client in clients]
         lines.append(f"| {case.words} | " + " | ".join(marks) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _TAIL
 
 
 def _mark(fault: str | None) -> str:
