@@ -53,7 +53,7 @@ def test_a_broken_label_ends_with_1(run: Run, folder: Path) -> None:
     done = run("check", "fox.jpg")
     assert done.returncode == 1
     assert "limner's, and broken\n" in done.stdout
-    assert "ProduceID is not that of this picture" in done.stdout
+    assert "ProduceID does not match this picture" in done.stdout
 
 
 def test_files_that_cannot_be_checked(run: Run, folder: Path) -> None:
