@@ -1,4 +1,4 @@
-"""`limner models`: what can draw here."""
+"""`limner models`: the engines and weights of this installation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from limner.studio import Studio
 @click.command()
 @click.argument("engine", required=False)
 def models(engine: str | None) -> None:
-    """List engines and weights, and check the weights; or say what ENGINE can do."""
+    """List engines and weights, and check the weights; or show what ENGINE can do."""
     if engine is not None:
         _show(engine)
         return
-    from limner.storage.checkpoints import weights  # numpy, which --help does not need
+    from limner.storage.checkpoints import weights  # numpy; not needed for --help
 
     loaded = settings.load()
     rows = [
@@ -43,7 +43,7 @@ def models(engine: str | None) -> None:
 
 
 def _show(name: str) -> None:
-    """What engine `name` can do, and which options it takes. Loads it."""
+    """Print the abilities and options of engine `name`, which is loaded."""
     with closing(Studio(settings.load({"engine": name}))) as studio:
         able = studio.engine().capabilities
     told = {"sizes": str(able.sizes)} | {
@@ -66,7 +66,7 @@ def _option_row(spec: OptionSpec) -> list[str]:
 
 
 def _starred(name: str, chosen: str) -> str:
-    """`name`, marked if it is the one that is used when none is named."""
+    """`name`, marked if it is the default."""
     return f"{name} *" if name == chosen else name
 
 
