@@ -7,7 +7,8 @@
     ├── OutputError         exit 4   a file cannot be written
     ├── DataError           exit 5   a picture, caption or manifest cannot be read
     ├── EngineError         exit 6   an engine is unknown or failed
-    │   └── Refused         exit 6   who draws for an engine would not
+    │   ├── Refused         exit 6   who draws for an engine would not
+    │   └── UpstreamError   exit 10  who draws for an engine failed, and may have charged for it
     ├── MissingExtra        exit 7   an optional package is not installed
     ├── DatabaseError       exit 8   the database is locked, full or out of reach
     └── StoreError          exit 9   the store of pictures is out of reach
@@ -117,6 +118,16 @@ class Refused(EngineError):
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
+
+
+class UpstreamError(EngineError):
+    """Whoever draws for an engine (an upstream service) took a request and gave no picture.
+
+    It may have cost something, so nothing is asked for again.
+    """
+
+    exit_code = 10
+    code = "upstream_error"
 
 
 class MissingExtra(LimnerError):

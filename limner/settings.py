@@ -93,6 +93,22 @@ def _read_url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _read_services(value: Any) -> tuple[str, ...]:
+    """Addresses of services; a name or a password in one would be shown, and has a setting."""
+    found = tuple(_read_url(part) for part in _read_list(value))
+    if any("@" in urlsplit(part).netloc or urlsplit(part).fragment for part in found):
+        raise ValueError
+    return found
+
+
+def _read_header_keys(value: Any) -> tuple[str, ...]:
+    """Keys that can stand in a header: ASCII without spaces."""
+    found = _read_list(value)
+    if not all(key.isascii() and key.isprintable() and " " not in key for key in found):
+        raise ValueError
+    return found
+
+
 def _read_database(value: Any) -> str:
     if value == "":
         return ""
@@ -130,14 +146,15 @@ def _read_producer(value: Any) -> str:
     return text
 
 
-def _read_pem(value: Any) -> str:
+def _read_optional_path(value: Any) -> str:
     return value if value == "" else str(Path(_read_text(os.fspath(value))).expanduser())
 
 
 TEXT = Kind(_read_text, "some text")
+MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
 ENGINE = Kind(_read_engine, "some text")
 PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
-PEM = Kind(_read_pem, "empty, or the path of a file")
+PEM = Kind(_read_optional_path, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -148,6 +165,15 @@ DATABASE = Kind(
     _read_database, "empty, or an address such as postgresql://user@host/name", is_secret=True
 )
 URL = Kind(_read_url, "an address such as https://pictures.example.org")
+ANY_FOLDER = Kind(_read_optional_path, "empty, or the path of a folder")
+SERVICES = Kind(
+    _read_services,
+    "addresses such as https://api.openai.com/v1, separated by commas, without a key in them",
+    hides_wrong=True,
+)
+HEADER_KEYS = Kind(
+    _read_header_keys, "keys of ASCII characters, separated by commas", is_secret=True
+)
 STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix", hides_wrong=True)
 CREDENTIALS = Kind(_read_credentials, "empty, or a key id, a colon and its secret", is_secret=True)
 
@@ -179,6 +205,10 @@ class Settings:
             _choice("auto", "cpu", "cuda"), "where torch runs; auto: an NVIDIA GPU if it finds one"
         ),
     )
+    apart: bool = field(
+        default=False,
+        metadata=_about(SWITCH, "draw with that engine in a process of its own"),
+    )
     threads: int = field(
         default=0, metadata=_about(COUNT, "processor cores to draw with; 0 means all")
     )
@@ -188,6 +218,63 @@ class Settings:
     )
     weights: str = field(
         default="nano", metadata=_about(TEXT, "shipped weights by name, or a checkpoint folder")
+    )
+    memory: int = field(
+        default=0,
+        metadata=_about(
+            _whole_number(0, 100_000_000),
+            "MB that models of `limner models add` may take together; 0 means any",
+        ),
+    )
+    model_minutes: int = field(
+        default=15,
+        metadata=_about(
+            _whole_number(0, 525_600),
+            "how long an unused one of them stays in memory; 0 means for ever",
+        ),
+    )
+    upstream_url: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(SERVICES, "services that engine upstream draws with, the first one first"),
+    )
+    upstream_key: tuple[str, ...] = field(
+        default=(),
+        repr=False,
+        metadata=_about(HEADER_KEYS, "their keys: one for all, or one for each in their order"),
+    )
+    upstream_model: str = field(
+        default="",
+        metadata=_about(MODEL, "model that they are asked for; empty: they choose"),
+    )
+    upstream_dialect: str = field(
+        default="openai",
+        metadata=_about(
+            _choice("openai", "limner", "vllm-omni", "sdcpp", "sdapi"), "what they understand"
+        ),
+    )
+    upstream_requests: int = field(
+        default=4,
+        metadata=_about(_whole_number(1, 64), "pictures that are drawn there at the same time"),
+    )
+    upstream_connect_s: int = field(
+        default=5,
+        metadata=_about(_whole_number(1, 600), "seconds until a connection is there"),
+    )
+    upstream_first_byte_s: int = field(
+        default=300,
+        metadata=_about(_whole_number(1, 86_400), "seconds until the answer begins"),
+    )
+    upstream_total_s: int = field(
+        default=600,
+        metadata=_about(_whole_number(1, 86_400), "seconds until the answer ends"),
+    )
+    upstream_record: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder that their answers are kept in, to be replayed"),
+    )
+    upstream_replay: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder with such answers, which are given; nothing is asked"),
     )
     host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
     port: int = field(
@@ -376,6 +463,11 @@ def load(
         if key != "home":
             values[key], origins[key] = _pick(key, sources)
     return Settings(**values, origins=origins)
+
+
+def checked(key: str, value: Any, origin: str = "given") -> Any:
+    """`value` as setting `key` has it; a SettingsError if it is none."""
+    return _checked(key, value, origin, fields()[key].metadata["kind"])
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:

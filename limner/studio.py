@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
+from limner.engines.apart.parent import ApartEngine
 from limner.engines.base import (
     NEVER,
     CancelToken,
@@ -20,7 +21,10 @@ from limner.engines.base import (
     Picture,
     Preview,
 )
-from limner.engines.registry import load
+from limner.engines.cards import Cards
+from limner.engines.on_first_use import OnFirstUse
+from limner.engines.registry import BUILT_IN, load
+from limner.engines.shelf import Shelf
 from limner.errors import EngineError
 from limner.imaging.label import LabelPolicy, label_of
 from limner.imaging.label_policy import policy_of
@@ -54,18 +58,31 @@ class Studio:
         """Raises SettingsError if pictures are to be signed and cannot be."""
         self.settings = settings
         self.labels = policy_of(settings)
+        self.cards = Cards(settings.home)
+        self.shelf = Shelf(settings.memory * 1_000_000, settings.model_minutes * 60)
         self._engines: dict[str, Engine] = {}
         self._looking: Looker | None = None
         self._lock = threading.Lock()
 
     def engine(self, name: str | None = None) -> Engine:
-        """Engine `name`, or the one of the settings; loaded on first use."""
+        """Engine `name`, or the one of the settings; loaded on first use.
+
+        The name of a card is that of an engine, which loads its model when it draws.
+        """
         name = name or self.settings.engine
         name = settings_module.EARLIER_ENGINES.get(name, name)
         with self._lock:
             if name not in self._engines:
-                self._engines[name] = load(name, self.settings)
+                self._engines[name] = self._made(name)
             return self._engines[name]
+
+    def _made(self, name: str) -> Engine:
+        card = None if name in BUILT_IN else self.cards.find(name)
+        if card is None and self.settings.apart and name == self.settings.engine:
+            return ApartEngine(name, self.settings)
+        if card is None:
+            return load(name, self.settings)
+        return OnFirstUse(card, self.shelf, self.settings)
 
     def close(self) -> None:
         """Close its engines; a second call does nothing. Nothing may be drawn any more."""
@@ -73,6 +90,7 @@ class Studio:
             engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
             engine.close()
+        self.shelf.close()
 
     def draw(self, request: ImageRequest, *, engine: str | None = None) -> Iterator[Event]:
         """Draw `request` and yield what happens as it happens.

@@ -14,10 +14,10 @@ import click
 from limner import settings
 from limner.cli import progress
 from limner.cli.output import plan, slug
-from limner.engines.base import Engine, Picture
+from limner.engines.base import Picture
 from limner.engines.drawing_formats import check_format
 from limner.errors import InvalidRequest
-from limner.options import Options, OptionSpec
+from limner.options import OptionSpec
 from limner.request import (
     COMPLEXITIES,
     DEFAULT_OPTIONS,
@@ -116,8 +116,8 @@ def _option(spec: OptionSpec) -> Callable[[Any], Any]:
     )
 
 
-def _engine_options(pairs: tuple[str, ...], engine: Engine) -> Options:
-    """Options as they are given, NAME=VALUE each; the last of a name counts."""
+def given_options(pairs: tuple[str, ...]) -> dict[str, str]:
+    """The texts of options as they are given, NAME=VALUE each; the last of a name counts."""
     given = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
@@ -128,7 +128,7 @@ def _engine_options(pairs: tuple[str, ...], engine: Engine) -> Options:
                 hint=f"write it as --option {pair}=VALUE",
             )
         given[name.strip().replace("-", "_")] = text
-    return engine.capabilities.read_options(given, engine.name)
+    return given
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,9 @@ def run(request: ImageRequest, size: str | None, output: Output, name: str | Non
     with closing(studio), progress.reporter() as report:
         request = request if size else studio.sized(request)
         if output.engine_options:
-            options = _engine_options(output.engine_options, studio.engine())
+            loaded = studio.engine()
+            given = given_options(output.engine_options)
+            options = loaded.capabilities.read_options(given, loaded.name)
             request = replace(request, options=options)
         check_format(studio.engine(), request, targets[0].format)
         for event in studio.draw(request):

@@ -49,6 +49,11 @@ def _testcard(module: Any, settings: Settings) -> Engine:
     return engine
 
 
+def _upstream(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.build(settings)
+    return engine
+
+
 BUILT_IN = {
     info.name: info
     for info in (
@@ -65,6 +70,13 @@ BUILT_IN = {
             "limner.engines.testcard",
             None,
             _testcard,
+        ),
+        EngineInfo(
+            "upstream",
+            "another image service, at LIMNER_UPSTREAM_URL",
+            "limner.engines.upstream.engine",
+            None,
+            _upstream,
         ),
     )
 }

@@ -26,7 +26,7 @@ from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
 from limner.server.idempotency import once
 from limner.server.openai import answers, errors
-from limner.server.openai.profiles import Catalogue, Container
+from limner.server.openai.profiles import Catalogue, Container, is_published
 from limner.server.openapi import describe, docs_page
 from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
@@ -85,12 +85,14 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = serving
+    other_names = {n: card for n, card in serving.aliases.items() if not is_published(n)}
     app.state.catalogue = Catalogue(
         settings.engine,
-        serving.engine_from_model,
+        serving.engine_from_model | other_names,
         is_lenient=not settings.strict,
         own_container=cast("Container", settings.response_format),
         capabilities={name: w.engine.capabilities for name, w in serving.workers.items()},
+        published={name: card for name, card in serving.aliases.items() if is_published(name)},
     )
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
@@ -152,6 +154,8 @@ def _keyed() -> APIRouter:
     add(picture + "/star", pictures.unstar, methods=["DELETE"], **describe.UNSTAR)
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
+    stopping: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_is_admin)]}
+    add("/models/{model}/stop", models.stop_model, **stopping, **describe.MODEL_STOP)
     admins: dict[str, Any] = {"methods": ["GET"], "dependencies": [Depends(_is_admin)]}
     add("/admin/jobs", admin.jobs, **admins, **describe.ADMIN_JOBS)
     add("/admin/keys", admin.keys, **admins, **describe.ADMIN_KEYS)

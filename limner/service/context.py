@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
-from limner.errors import LimnerError
+from limner.engines.cards import Card
+from limner.errors import LimnerError, SettingsError
 from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
@@ -62,9 +63,14 @@ class Service:
         self._looking = CapacityLimiter(1)  # a look takes a core; pictures are drawn meanwhile
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
-        names = dict.fromkeys([settings.engine, _TESTCARD])
+        cards = studio.cards.all()
+        names = dict.fromkeys([settings.engine, _TESTCARD, *cards])
         self.workers = {name: Worker(studio, name, settings.queue, self.metrics) for name in names}
         self.engine_from_model = {w.engine.model: name for name, w in self.workers.items()}
+        if len(self.engine_from_model) < len(self.workers):
+            raise _one_name_twice(self.workers, cards)
+        self.cards = cards
+        self.aliases = studio.cards.aliases()  # other names of cards
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
         self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
@@ -152,6 +158,7 @@ class Service:
 
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
+        self.studio.shelf.sweep()
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:
                 self.maintenance.run_maintenance()
@@ -200,6 +207,14 @@ class Service:
         """Raise ContentRefused for a drawn picture that the hook flags. Blocks: use a thread."""
         if self.settings.moderation and self.picture_moderator:
             _refuse(submission, self.picture_moderator.check(pixels), "output")
+
+
+def _one_name_twice(workers: Mapping[str, Worker], cards: Mapping[str, Card]) -> SettingsError:
+    """Of two models of one name, clients could only ask for one."""
+    models = [worker.engine.model for worker in workers.values()]
+    name = next(model for model in models if models.count(model) > 1)
+    hint = f"`limner models rm {name}`, and add it by another name" if name in cards else None
+    return SettingsError(f"Two models are called {name}", hint=hint)
 
 
 def _refuse(submission: Submission, verdict: Verdict, stage: Stage) -> None:

@@ -15,6 +15,7 @@ from limner.errors import (
     OutputError,
     Refused,
     StoreError,
+    UpstreamError,
 )
 from limner.service.errors import (
     MAX_RETRY_AFTER_S,
@@ -50,6 +51,7 @@ _STATUSES: dict[type[LimnerError], int] = {
     MissingExtra: 501,
     DatabaseError: 503,
     StoreError: 503,
+    UpstreamError: 502,
     LimnerError: 500,
 }
 # 400 after a cancel: clients send a request again after a 409 or a 5xx.
@@ -243,6 +245,16 @@ def unknown_model(model: str) -> ApiError:
         status=404,
         param="model",
         code="model_not_found",
+    )
+
+
+def model_draws(model: str) -> ApiError:
+    """A model is to be given back, and it draws."""
+    return ApiError(
+        f"The model '{model}' is drawing, and keeps its memory until it has ended.",
+        status=409,
+        code="model_draws",
+        headers={"retry-after": "2"},
     )
 
 

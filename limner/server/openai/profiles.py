@@ -2,7 +2,7 @@
 
 Three eras answer at one URL. A request that names no model is of the first, DALL·E 2, unless it
 uses a word that only the GPT image models know. Every published name is drawn by the engine of
-this server; the name decides the rules, not the picture.
+this server, or by the model that it is an alias of; the name decides the rules, not the picture.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ class Catalogue:
     is_lenient: bool = False  # what is not known is passed over, with a notice
     own_container: Container = "url"  # for its own names, and for requests without a model
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # of each engine
+    published: Mapping[str, str] = field(default_factory=dict)  # name → engine, not the default one
 
     def ids(self) -> list[str]:
         """Every id, its own first."""
@@ -156,10 +157,11 @@ class Catalogue:
         if found in self.own:
             engine = self.own[found]
             return Target("dalle2", engine, found, own=True, container=self.own_container)
+        engine = self.published.get(found, self.default_engine)
         if found.startswith(_GPT_PREFIXES):
-            return Target("gpt", self.default_engine, found, container="b64_json")
+            return Target("gpt", engine, found, container="b64_json")
         profile: Profile = "dalle3" if found == "dall-e-3" else "dalle2"
-        return Target(profile, self.default_engine, found)
+        return Target(profile, engine, found)
 
     @property
     def _default(self) -> str:
@@ -177,6 +179,11 @@ class Catalogue:
             if name.startswith(_GPT_PREFIXES):
                 return name
         return None
+
+
+def is_published(name: str) -> bool:
+    """Whether clients know `name` as one of OpenAI's, with its rules."""
+    return name in PUBLISHED or name.startswith(_GPT_PREFIXES)
 
 
 def _has_gpt_signal(fields: Fields) -> bool:

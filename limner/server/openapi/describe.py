@@ -186,6 +186,7 @@ def _errors(*codes: int) -> dict[int | str, Schema]:
         403: "The address has ended or is not signed, or the key is not for this",
         404: "There is no such thing",
         408: "The body stopped arriving",
+        409: "It is in use; Retry-After says when to come back",
         416: "The picture has nothing in that range",
         429: "The queue is full, or the key over a limit; Retry-After says when to come back",
         500: "The server failed",
@@ -450,6 +451,15 @@ FILE_CONTENT = _route(
 )
 MODELS = _route("list_models", "List the models", _json({"type": "object"}), 401)
 MODEL = _route("get_model", "Look a model up", _json({"type": "object"}), 401, 404)
+MODEL_STOP = _route(
+    "stop_model",
+    "Give the memory of a model back",
+    _json({"type": "object"}),
+    401,
+    403,
+    404,
+    409,
+)
 MODERATIONS = _route(
     "moderate",
     "Judge texts as prompts are judged",

@@ -12,6 +12,7 @@ from limner.server.http import bodies, scope
 from limner.server.openai import answers, errors, moderations
 from limner.server.openai.profiles import Catalogue
 from limner.server.responses import models as language_models
+from limner.service.context import Service
 from limner.service.disk_space import reason
 from limner.service.telemetry.metrics import MEDIA_TYPE
 
@@ -35,9 +36,21 @@ async def get_model(request: Request, model: str) -> Response:
     return Response(answers.dump(body), media_type=_JSON)
 
 
+async def stop_model(request: Request, model: str) -> Response:
+    """Give the memory of a model back; one that draws keeps it."""
+    serving = scope.service(request)
+    name = serving.aliases.get(model, model)
+    if name not in serving.cards:
+        raise errors.unknown_model(model)
+    if not await run_in_threadpool(serving.studio.shelf.drop, name):
+        raise errors.model_draws(model)
+    return await get_model(request, model)
+
+
 def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
     """A model of the list; one of this server's own with its engine and its words for styles."""
     catalogue = scope.catalogue(request)
+    item |= _memory(scope.service(request), item["id"])
     name = catalogue.own.get(item["id"])
     if name is None:
         return item
@@ -48,6 +61,19 @@ def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
         "styles": [{"en": style.en, "zh": style.zh} for style in getattr(engine, "styles", ())],
     }
     return item | {"limner": about}
+
+
+def _memory(serving: Service, id: str) -> dict[str, Any]:
+    """How a model that is loaded on first use stands; of others nothing."""
+    name = serving.aliases.get(id, id)
+    if name not in serving.cards:
+        return {}
+    shelf = serving.studio.shelf
+    return {
+        "loaded": name in shelf.loaded(),
+        "drawing": shelf.is_drawing(name),
+        "bytes": serving.cards[name].n_bytes,
+    }
 
 
 def _ids(catalogue: Catalogue) -> list[str]:

@@ -1,0 +1,171 @@
+"""What each way to an engine costs over the bare engine: milliseconds a picture, in one run.
+
+    nice -n 5 python benchmarks/engines.py --json engines.json          # about 2 minutes
+
+Every engine draws the same pictures by every way, turn about, so that all ways share the machine's
+mood. Told is the median over the pictures of the difference to the bare engine's `draw`, and that
+median's share of the bare time. The ways:
+
+    studio      Studio.draw, the door of the command line and of Python
+    card        the same, of a model that is a card and is in memory
+    apart       the same, in a process of its own
+    upstream    another limner on loopback, asked by the engine `upstream`; its bare time is that
+                of the same request by urllib, answered and decoded
+
+Aim: at most 10 ms a picture, or 2 %.
+"""
+
+import argparse
+import base64
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import _machine
+import uvicorn
+
+from limner import settings as settings_module
+from limner.engines.base import ImageTask
+from limner.engines.cards import Card, Cards
+from limner.engines.registry import load
+from limner.imaging import codec
+from limner.request import ImageRequest, Size
+from limner.server.app import create_app
+from limner.server.transport.configuration import uvicorn_config
+from limner.settings import Settings
+from limner.studio import Studio
+
+ENGINES = ("testcard", "transformer")
+WAYS = ("studio", "card", "apart")
+
+Draw = Callable[[ImageRequest], object]
+
+
+def main() -> None:
+    """Measure, print a table, and write the figures if asked to."""
+    arguments = _arguments()
+    request = ImageRequest("a red fox in the snow", size=Size.parse(arguments.size), seed=0)
+    with tempfile.TemporaryDirectory() as home:
+        settings = settings_module.load({"weights": arguments.weights, "threads": 1, "home": home})
+        figures: dict[str, Any] = {"machine": _machine.about(1, "onnxruntime", "numpy")}
+        print(f"load {figures['machine']['load_average']:.1f}, {arguments.n} pictures of "
+              f"{request.size}; milliseconds a picture")  # fmt: skip
+        for name in ENGINES:
+            with _ways_of(name, settings) as ways:
+                figures[name] = _measured(ways, request, arguments.n)
+            _print(name, figures[name])
+        with _service(settings) as ways:
+            figures["upstream"] = _measured(ways, request, arguments.n)
+        _print("upstream", figures["upstream"])
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+@contextmanager
+def _ways_of(name: str, settings: Settings) -> Iterator[dict[str, Draw]]:
+    bare = load(name, settings)
+    Cards(settings.home).add(
+        Card("bench", name, "", 1, "", bare.capabilities, bare.max_concurrency), replace=True
+    )
+    studios = {way: Studio(replace(settings, engine=name, apart=way == "apart")) for way in WAYS}
+    ways: dict[str, Draw] = {
+        "bare": lambda request: list(bare.draw([ImageTask(request, 0)])),
+        "studio": lambda request: studios["studio"].pictures(request),
+        "card": lambda request: studios["card"].pictures(request, engine="bench"),
+        "apart": lambda request: studios["apart"].pictures(request),
+    }
+    yield ways
+    for studio in studios.values():
+        studio.close()
+    bare.close()
+
+
+@contextmanager
+def _service(settings: Settings) -> Iterator[dict[str, Draw]]:
+    inner = replace(settings, engine="testcard", port=0, history=False)
+    app = create_app(inner)
+    server = uvicorn.Server(uvicorn_config(app, inner, port=0))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    outer = replace(
+        settings,
+        engine="upstream",
+        upstream_url=(url,),
+        upstream_dialect="limner",
+        upstream_model="testcard",
+    )
+    studio = Studio(outer)
+    yield {
+        "bare": lambda request: _asked(url, request),
+        "upstream": lambda request: studio.pictures(request),
+    }
+    studio.close()
+    server.should_exit = True
+    thread.join(20)
+
+
+def _asked(url: str, request: ImageRequest) -> object:
+    body = {
+        "model": "testcard",
+        "prompt": request.prompt,
+        "size": str(request.size),
+        "seed": request.seed,
+        "response_format": "b64_json",
+    }
+    post = urllib.request.Request(
+        f"{url}/images/generations", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(post) as answer:
+        [item] = json.load(answer)["data"]
+    return codec.decode(base64.b64decode(item["b64_json"]))
+
+
+def _measured(ways: dict[str, Draw], request: ImageRequest, n: int) -> dict[str, Any]:
+    """Milliseconds of the bare way, and of the others over it, without the first turn."""
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    for seed in range(n + 1):
+        for way, draw in ways.items():
+            started_s = time.perf_counter()
+            draw(replace(request, seed=seed))
+            took[way].append((time.perf_counter() - started_s) * 1000)
+    counted = {way: values[1:] for way, values in took.items()}
+    bare = counted.pop("bare")
+    bare_ms = statistics.median(bare)
+    over = {}
+    for way, values in counted.items():
+        over_ms = statistics.median(b - a for a, b in zip(bare, values, strict=True))
+        over[way] = {"over_ms": over_ms, "share": over_ms / bare_ms}
+    return {"bare_ms": bare_ms, "n": n, **over}
+
+
+def _print(name: str, figures: dict[str, Any]) -> None:
+    print(f"{name:11} bare {figures['bare_ms']:9.1f}")
+    for way, found in figures.items():
+        if isinstance(found, dict):
+            print(f"{'':11} {way:8} {found['over_ms']:+9.1f}  {found['share']:+7.1%}")
+    sys.stdout.flush()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-n", type=int, default=15, help="pictures by each way")
+    parser.add_argument("--size", default="256x256")
+    parser.add_argument("--weights", default="nano")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
