@@ -1,1 +1,1 @@
-"""For agents: tools that draw and look, over the HTTP API, and the MCP server that offers them."""
+"""For agents: tools that draw and look through the HTTP API, and an MCP server for them."""

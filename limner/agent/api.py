@@ -1,4 +1,4 @@
-"""The HTTP API of a server, as the tools call it: over a connection, or within the process."""
+"""A client of a server's HTTP API for the tools: over a connection, or within the process."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ _CONNECT_S = 5.0
 
 
 class ApiFailure(LimnerError):
-    """The server refused a request, or cannot be reached."""
+    """The server refused a request or cannot be reached."""
 
 
 class Api:
-    """One server. Every failure is an ApiFailure with the words of the server."""
+    """One server. Methods raise ApiFailure with the server's message."""
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
 
     async def get(self, path: str, **query: Any) -> Any:
-        """The JSON of a GET."""
+        """GET `path`; returns its JSON."""
         return (await self._send("GET", path, params=query)).json()
 
     async def bytes(self, path: str) -> bytes:
-        """A picture by its path and signature at this server."""
+        """Fetch a picture by its path and signature."""
         return (await self._send("GET", path)).content
 
     async def post(
         self, path: str, id: str | None = None, **values: Any
     ) -> tuple[Any, Mapping[str, str]]:
-        """The JSON and the headers of a POST; `id` names the request, to follow or to cancel it."""
+        """POST `values`; returns JSON and headers. `id`: request id for `job` and `cancel`."""
         headers = {"x-client-request-id": id} if id else {}
         answer = await self._send("POST", path, headers=headers, **values)
         return answer.json(), answer.headers
 
     async def job(self, id: str) -> dict[str, Any] | None:
-        """How request `id` stands; None if the server does not know it yet."""
+        """The status of request `id`; None if the server does not know it yet."""
         try:
             job: dict[str, Any] = await self.get(f"{JOBS}/{id}")
         except ApiFailure:
@@ -54,7 +54,7 @@ class Api:
         return job
 
     async def cancel(self, id: str) -> None:
-        """Stop request `id`."""
+        """Cancel request `id`."""
         await self._send("DELETE", f"{JOBS}/{id}")
 
     async def _send(self, method: str, path: str, **values: Any) -> httpx2.Response:
@@ -72,10 +72,10 @@ class Api:
 
 @asynccontextmanager
 async def connected(url: str, headers: Mapping[str, str], app: Any = None) -> AsyncIterator[Api]:
-    """The server at `url`, or `app` within this process."""
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs signatures of addresses
+    """Connect to the server at `url`, or to `app` within this process."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # else it logs signatures of addresses
     transport = httpx2.ASGITransport(app=app) if app is not None else None
-    timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # a request is cancelled, not timed out
+    timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # requests are cancelled and never time out
     async with httpx2.AsyncClient(
         base_url=url, headers=dict(headers), transport=transport, timeout=timeout
     ) as http:
@@ -83,7 +83,7 @@ async def connected(url: str, headers: Mapping[str, str], app: Any = None) -> As
 
 
 def new_id() -> str:
-    """An id for a request."""
+    """A new request id."""
     return f"mcp-{secrets.token_hex(12)}"
 
 

@@ -1,4 +1,4 @@
-"""The folders that tools may read pictures from and write them to; nothing outside of them."""
+"""The folders in which the tools may read and write pictures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class OutsideFolders(LimnerError):
 
 
 class Folders:
-    """Allowed folders; pictures are written to the first."""
+    """The allowed folders; pictures are written to the first."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = [path.expanduser().resolve() for path in paths]
 
     def read(self, path: str) -> bytes:
-        """A picture file in one of the folders; links that lead out of them are not followed."""
+        """Read a picture file. Raises OutsideFolders, also for links that lead outside."""
         found = self._inside(path)
         try:
             if found.stat().st_size > MAX_BYTES:
@@ -36,7 +36,7 @@ class Folders:
             ) from error
 
     def write(self, name: str, data: bytes) -> Path:
-        """Write a new file `name`, numbered if it is there already; returns its absolute path."""
+        """Write a new file `name`, with a number if it exists; returns its absolute path."""
         folder = self.paths[0]
         with files.wrap_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +62,6 @@ class Folders:
 
 
 def slug(text: str) -> str:
-    """A short file name made of a prompt."""
+    """A short file name from a prompt."""
     words = re.findall(r"\w+", text.lower())
     return "-".join(words)[:40].strip("-") or "picture"

@@ -19,7 +19,7 @@ from limner import __version__
 from limner.agent.tools import Inline, Result, Tools
 from limner.errors import LimnerError
 
-# Of one call: over HTTP it belongs to the key of the request.
+# Makes the tools of one call; over HTTP they use the key of the request.
 Connect = Callable[[Context[Any, Any]], AbstractAsyncContextManager[Tools]]
 
 Quality = Literal["low", "medium", "high"]
@@ -54,7 +54,7 @@ _INSTRUCTIONS = (
 
 
 def build(connect: Connect) -> MCPServer[Any]:
-    """An MCP server whose calls get their tools from `connect`."""
+    """Build an MCP server; each call gets its tools from `connect`."""
     logging.getLogger("mcp").setLevel(logging.WARNING)
     server: MCPServer[Any] = MCPServer(
         "limner", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING"
@@ -146,7 +146,7 @@ def build(connect: Connect) -> MCPServer[Any]:
 
 
 def _content(result: Result) -> list[ContentBlock]:
-    """The JSON as text, as hosts drop pictures beside structured content; then the pictures."""
+    """The JSON as text, then the pictures; hosts drop pictures beside structured content."""
     text = json.dumps(result.values, ensure_ascii=False)
     shown = [
         ImageContent(type="image", data=base64.b64encode(data).decode("ascii"), mime_type=kind)

@@ -1,7 +1,7 @@
-"""The tools: draw, edit, vary, look, list, fetch. They know nothing of MCP.
+"""The tools: draw, edit, vary, look, list, fetch. Independent of MCP.
 
-A picture is named by its id ("req_…" or "req_…/1" for the second one), by "last", by the address
-that a tool gave, or by a path in the allowed folders. Never by its bytes: they do not fit into a
+A picture is named by its id ("req_…" or "req_…/1" for the second one), by "last", by an address
+from a tool, or by a path in the allowed folders. Bytes are not accepted: they do not fit into a
 model's context.
 """
 
@@ -28,19 +28,19 @@ Inline = Literal["none", "small", "full"]
 Report = Callable[[float, float | None, str], Awaitable[None]]
 
 SMALL_PX = 512
-MAX_FULL_BYTES = 700_000  # hosts take 1 MB, and base64 adds a third
+MAX_FULL_BYTES = 700_000  # hosts accept 1 MB, and base64 adds a third
 _POLL_S = 0.4
 _ID = re.compile(r"(req_[0-9a-zA-Z]{1,64})(?:/(\d{1,2}))?")
 _SEEN = ("good_enough", "alt", "seen", "checks", "unknown_words", "advice")
 
 
 class WrongPicture(LimnerError):
-    """A picture that cannot be found by what it was called."""
+    """There is no picture with the given name."""
 
 
 @dataclass
 class Result:
-    """What a tool answers: values for the text, and pictures to show beside it."""
+    """The answer of a tool: values for the text, and pictures to show."""
 
     values: dict[str, Any]
     pictures: list[tuple[bytes, str]] = field(default_factory=list)  # (file, media type)
@@ -50,7 +50,7 @@ class Tools:
     """The tools of one server."""
 
     def __init__(self, api: Api, folders: Folders | None = None) -> None:
-        """Without `folders`, as over the network, pictures are given by address only."""
+        """Without `folders`, as over the network, results have addresses and no paths."""
         self._api, self._folders = api, folders
 
     async def generate(self, prompt: str, inline: Inline, report: Report, **how: Any) -> Result:
@@ -68,7 +68,7 @@ class Tools:
         report: Report,
         **how: Any,
     ) -> Result:
-        """Change a picture, all of it or what is in `box` (left, top, right, bottom, 0 to 1)."""
+        """Edit a picture, or only its part in `box` (left, top, right, bottom, 0 to 1)."""
         data = await self._read(picture)
         files = {"image": ("image", data)}
         if box is not None:
@@ -78,25 +78,25 @@ class Tools:
         return await self._drawn("/v1/images/edits", send, prompt, inline, report)
 
     async def vary(self, picture: str, inline: Inline, report: Report, **how: Any) -> Result:
-        """Draw pictures like another one."""
+        """Draw variations of a picture."""
         files = {"image": ("image", await self._read(picture))}
         form = {"response_format": "url", "model": "default"}
         send = {"data": form | _text(how), "files": files}
         return await self._drawn("/v1/images/variations", send, None, inline, report)
 
     async def look(self, picture: str, asked: str | None) -> Result:
-        """Say what a picture shows."""
+        """Describe what a picture shows."""
         return Result({"picture": picture} | await self._look(await self._read(picture), asked))
 
     async def pictures(self, limit: int, after: str | None) -> Result:
-        """The latest pictures."""
+        """List the latest pictures."""
         query = {"limit": limit} | ({"after": after} if after else {})
         page = await self._api.get(HISTORY, **query)
         rows = [_listed(row) for row in page["data"]]
         return Result({"requests": rows, "has_more": page["has_more"]})
 
     async def get(self, picture: str, inline: Inline) -> Result:
-        """One picture, as a file or an address, and inline."""
+        """Get one picture as a file or an address, and inline."""
         data = await self._read(picture)
         values: dict[str, Any] = {"picture": picture}
         row = await self._row(picture)
@@ -135,7 +135,7 @@ class Tools:
     async def _followed(
         self, path: str, send: Mapping[str, Any], report: Report
     ) -> tuple[Any, Mapping[str, str]]:
-        """The answer to a request; its progress is told, and if we are cancelled, so is it."""
+        """Send a request, report its progress, and return its answer; cancels it if cancelled."""
         id = new_id()
         working = asyncio.create_task(self._api.post(path, id, **send))
         told: tuple[float, str] | None = None
@@ -152,13 +152,13 @@ class Tools:
             raise
 
     async def _stop(self, id: str, working: asyncio.Task[Any]) -> None:
-        with suppress(ApiFailure):  # it has ended, or never began
+        with suppress(ApiFailure):  # it has ended or never started
             await self._api.cancel(id)
         working.cancel()
         await asyncio.wait({working})
 
     async def _placed(self, data: bytes, url: str, name: str) -> dict[str, str]:
-        """Where the whole file is."""
+        """The path or address of the whole file."""
         if self._folders is None:
             return {"url": url}
         path = await asyncio.to_thread(self._folders.write, f"{name}.{_ending(data)}", data)
@@ -177,11 +177,11 @@ class Tools:
         if inline == "full" and len(data) <= MAX_FULL_BYTES:
             return [(data, f"image/{'jpeg' if _ending(data) == 'jpg' else _ending(data)}")]
         if inline == "full":
-            values["inline"] = f"small: the file has {len(data):,} bytes, more than hosts take"
+            values["inline"] = f"small: the file has {len(data):,} bytes, more than hosts accept"
         return [(await asyncio.to_thread(_small, data), "image/webp")]
 
     async def _read(self, picture: str) -> bytes:
-        """The file of a picture by what it is called."""
+        """The file of a picture by its name. Raises WrongPicture."""
         if picture == "last" or _ID.fullmatch(picture):
             row = await self._row(picture)
             match = _ID.fullmatch(picture)
@@ -202,7 +202,7 @@ class Tools:
         return await asyncio.to_thread(self._folders.read, picture)
 
     async def _row(self, picture: str) -> dict[str, Any] | None:
-        """The row of the history that a picture is in, if it is named by its id or "last"."""
+        """The history row of a picture that is named by its id or "last", else None."""
         if picture == "last":
             rows = (await self._api.get(HISTORY, limit=10))["data"]
             return next((row for row in rows if row["pictures"]), None)
@@ -242,12 +242,12 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values as a form has them."""
+    """Values as text for a form."""
     return {name: str(value) for name, value in _given(values).items()}
 
 
 def _local(url: str) -> str:
-    """The path and query of an address; the host in it is never called."""
+    """The path and query of an address; its host is never contacted."""
     parts = urlsplit(url)
     path = FILES + parts.path.partition(FILES)[2]
     return f"{path}?{parts.query}"
@@ -260,7 +260,7 @@ def _ending(data: bytes) -> str:
 
 
 def _small(data: bytes) -> bytes:
-    """A WebP file of at most SMALL_PX."""
+    """A reduced WebP file, with sides of at most SMALL_PX."""
     pixels = decode_upload.read(data).pixels
     height, width = pixels.shape[:2]
     scale = min(1.0, SMALL_PX / max(height, width))
@@ -269,7 +269,7 @@ def _small(data: bytes) -> bytes:
 
 
 def _mask(data: bytes, box: Sequence[float]) -> bytes:
-    """A mask of the size of a picture, clear in `box`."""
+    """A mask of the picture's size, transparent in `box`. Raises LimnerError for a bad box."""
     left, top, right, bottom = box
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise WrongPicture(

@@ -1,10 +1,10 @@
-"""The command `limner`: one file a group of commands, put together here.
+"""The command `limner`: one file for each group of commands, assembled here.
 
 Paths and tables go to stdout, everything else to stderr. A failure is `error: …`, an empty line
 and `hint: …`, with the exit code of its class in `limner.errors`; Ctrl-C gives 130.
 
-Written with click: typer 0.29 looks nicer in code, but loads pydantic before every command and
-so doubles the start-up time.
+Uses click: typer 0.29 makes shorter code, but it loads pydantic before every command, which doubles
+the start-up time.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _report(error: LimnerError) -> None:
 
 
 def _usage_error(error: click.ClickException) -> LimnerError:
-    """What click refused, in the form of every other error."""
+    """Convert an error of click to the form of all other errors."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "limner"
     return LimnerError(

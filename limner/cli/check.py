@@ -1,4 +1,4 @@
-"""`limner check`: what a picture file says of its making, and whether that holds."""
+"""`limner check`: the provenance data in a picture file, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from limner.imaging.check import Report
 
 _LABELS = {
-    "holds": "limner's; it was made for this picture, and neither was changed since",
+    "holds": "limner's; it matches this picture, and neither was changed",
     "broken": "limner's, and broken",
     "foreign": "another program's",
     "absent": "none",
@@ -21,15 +21,16 @@ _BROKEN = 1  # exit code
 
 @click.command()
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each file.")
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None:
-    """Say what picture files carry: label, parameters, signature; and whether it holds.
+    """Show label, parameters and signature of picture files, and whether they are intact.
 
-    PNG, JPEG, WebP, GIF and SVG. Ends with 1 if a label is broken or a signature invalid. A label
-    that holds is no proof, as anybody can write one; no label does not mean that no AI was used.
+    Reads PNG, JPEG, WebP, GIF and SVG. The exit code is 1 if a label is broken or a signature
+    invalid. A label that holds is no proof, as anybody can write one; a missing label does not mean
+    that no AI was used.
     """
-    from limner.imaging.check import check_file  # what --help does not need
+    from limner.imaging.check import check_file  # slow to import; not needed for --help
 
     is_broken = False
     for file in files:
@@ -72,6 +73,6 @@ def _pairs(values: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value of a stranger's file on one line of a terminal, which may act on some characters."""
+    """A value of an untrusted file on one line, without characters that a terminal interprets."""
     text = value if isinstance(value, str) else json.dumps(value)
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -1,4 +1,4 @@
-"""`limner data`: the training set, built and looked at."""
+"""`limner data`: build the training set, and show scenes of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOME = click.option("--home", type=click.Path(path_type=Path), help="Use this LI
 
 @click.group()
 def data() -> None:
-    """Build the training set, and look at it."""
+    """Build the training set, and show scenes of it."""
 
 
 @data.command()
@@ -24,7 +24,7 @@ def data() -> None:
 @HOME
 def build(only: tuple[str, ...], workers: int, home: Path | None) -> None:
     """Fetch the open art with npm, render it, and write its manifest."""
-    from limner.data.emoji import build as stage  # numpy and Pillow, which --help does not need
+    from limner.data.emoji import build as stage  # numpy and Pillow; not needed for --help
     from limner.data.emoji.art import ARTISTS
 
     folder = settings.load({"home": home}).home / "data"
@@ -67,7 +67,7 @@ def show(
     split = splits.named(split)
     if split not in splits.SPLITS:
         raise click.BadParameter(
-            f"{split!r} is none of {', '.join(splits.SPLITS)}", param_hint="--split"
+            f"{split!r} is not one of {', '.join(splits.SPLITS)}", param_hint="--split"
         )
     font = sheet.chinese_font()
     library = (
@@ -75,7 +75,7 @@ def show(
     )
     source = SceneSource(library, count, split, seed=seed, n_captions=1)
     samples = [source.get(index, px) for index in range(count)]
-    # Without a font for it Chinese would be a row of empty boxes.
+    # Without a Chinese font the captions would be rows of empty boxes.
     choices = [lang] if lang else ["en", "zh"] if font else ["en"]
     rng = np.random.default_rng(seed)
     texts = [sample.captions[choices[int(rng.integers(len(choices)))]][0] for sample in samples]
@@ -85,7 +85,7 @@ def show(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr that each stage of the build fills once."""
+    """A progress bar on stderr, one pass for each stage of the build."""
     from rich import progress
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""`limner doctor`: whether limner can draw and serve here, and if not, what to do."""
+"""`limner doctor`: check whether limner can draw and serve here, with hints for repair."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _settings(settings: Settings) -> str:
     if unknown:
         raise LimnerError(
             f"{', '.join(unknown)} set, but no setting has that name",
-            hint="limner settings lists the names there are",
+            hint="limner settings lists all names",
         )
     n_set = sum(origin != settings_module.DEFAULT for origin in settings.origins.values())
     return f"{n_set} set, the others at their defaults"
@@ -75,7 +75,7 @@ def _threads(settings: Settings) -> str:
             f"{settings.threads} threads are set, and this process may use {n_cores} cores",
             hint="leave LIMNER_THREADS at 0",
         )
-    return f"{settings.threads or n_cores} of {n_cores} cores are drawn with"
+    return f"{settings.threads or n_cores} of {n_cores} cores are used"
 
 
 def _home(settings: Settings) -> str:
@@ -85,7 +85,7 @@ def _home(settings: Settings) -> str:
     with files.wrap_os_errors(settings.home):
         files.make_private_folder(settings.home)
     files.check_writable(settings.home / "doctor")
-    return f"{settings.home} can be written"
+    return f"{settings.home} is writable"
 
 
 def _disk(settings: Settings) -> str:
@@ -93,11 +93,11 @@ def _disk(settings: Settings) -> str:
     try:
         free_bytes = shutil.disk_usage(settings.home).free
     except OSError as error:
-        raise OutputError(f"Cannot look at the disk of {settings.home}: {error}") from error
+        raise OutputError(f"Cannot read the free space at {settings.home}: {error}") from error
     if free_bytes < MIN_FREE_BYTES:
         raise LimnerError(
             f"{free_bytes / 1e6:.0f} MB are free at {settings.home}; "
-            f"at least {MIN_FREE_BYTES / 1e6:.0f} MB should be",
+            f"at least {MIN_FREE_BYTES / 1e6:.0f} MB are recommended",
             hint="free some space, keep less (LIMNER_HISTORY_MB), or set LIMNER_HOME elsewhere",
         )
     return f"{free_bytes / 1e9:.1f} GB are free"
@@ -108,7 +108,7 @@ def _database(settings: Settings) -> str:
     from limner.storage.db.database import Database
 
     with contextlib.closing(Database(settings.database, settings.home)) as database:
-        with database.transaction() as run:  # can be written, too
+        with database.transaction() as run:  # checks that it is writable
             run("UPDATE limner_version SET run_s = run_s")
         return f"{database.name}, version {database.version}"
 
@@ -122,10 +122,10 @@ def _store(settings: Settings) -> str:
     try:
         found = store.get(name)
         if found is None or found.read() != _PROBE:
-            raise StoreError(f"What was written to {store.name} did not come back")
+            raise StoreError(f"{store.name} did not return what was written to it")
     finally:
         store.delete([name])
-    return f"{store.name} can be written, read and deleted from"
+    return f"{store.name} can be read and written"
 
 
 def _weights(settings: Settings) -> str:
@@ -174,7 +174,7 @@ def _drawing(settings: Settings) -> str:
     if picture.pixels.min() == picture.pixels.max():
         raise LimnerError(
             f"Engine {settings.engine} drew one plain colour",
-            hint="the weights may be of a run that learnt nothing: set LIMNER_WEIGHTS=nano",
+            hint="the weights may be untrained: set LIMNER_WEIGHTS=nano",
         )
     seconds = time.monotonic() - started_s
     return f"{picture.model} drew {request.size} in {seconds:.1f} s, loading included"

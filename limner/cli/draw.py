@@ -1,4 +1,4 @@
-"""`limner draw`, `limner edit` and `limner vary`: words and pictures in, picture files out."""
+"""`limner draw`, `limner edit` and `limner vary`: from prompts and pictures to picture files."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def draw(
     prompt: str,
     rest: tuple[str, ...],
     size: str | None,
-    **how: Any,  # the other options; ImageRequest checks its fields and says what it takes
+    **how: Any,  # the other options; ImageRequest checks its fields
 ) -> None:
     """Draw pictures of PROMPT and print the path of each."""
     if rest:
         raise InvalidRequest(
-            "The prompt is several words, and not in quotes",
+            "The prompt has several words and no quotes",
             param="prompt",
             hint=f"limner draw {shlex.quote(' '.join([prompt, *rest]))}",
         )
@@ -48,8 +48,8 @@ def draw(
 @click.option(
     "--mask",
     metavar="PATH",
-    help="A picture of the same size: where it is fully transparent is drawn, and the rest stays "
-    "as it is.  [default: where IMAGE is fully transparent, or else all]",
+    help="A picture of the same size, fully transparent where to draw; the rest is kept.  "
+    "[default: where IMAGE is fully transparent, else everywhere]",
 )
 @drawing.options(size="that of IMAGE")
 def edit(
@@ -61,7 +61,7 @@ def edit(
 ) -> None:
     """Change the picture IMAGE by PROMPT and print the path of each result.
 
-    Without a mask and without transparency in IMAGE, all of it is drawn anew in its layout.
+    Without a mask and without transparency in IMAGE, all of it is redrawn in the same layout.
     """
     source = edit_of(image, mask)
     output = Output.taken(how)

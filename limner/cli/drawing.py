@@ -1,4 +1,4 @@
-"""What `limner draw`, `limner edit` and `limner vary` have in common: options, and the drawing."""
+"""Shared parts of `limner draw`, `limner edit` and `limner vary`: options and drawing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _METAVARS = {"retry_below": "SCORE"}
 
 
 def options(size: str) -> Callable[[Any], Any]:
-    """The options of a command that draws; `size` says which one is taken by default."""
+    """Decorator with the options of a drawing command; `size` describes the default size."""
     found = [
         *(_option(spec) for spec in DRAW_OPTIONS.values()),
         click.option("--size", metavar="WxH", help=f"{_SIZE_HELP}  [default: {size}]"),
@@ -48,35 +48,35 @@ def options(size: str) -> Callable[[Any], Any]:
             "engine_options",
             multiple=True,
             metavar="NAME=VALUE",
-            help="An option of the engine; can be given several times. `limner models NAME` lists "
-            "those of an engine.",
+            help="An option of the engine; may be repeated. `limner models NAME` lists an engine's "
+            "options.",
         ),
         click.option(
             "-o",
             "--output",
             metavar="PATH",
             help="A .png, .jpg, .webp, .gif or .svg file, overwritten if it exists; a folder; or "
-            "- for the standard output.  [default: a new file here, with a name that tells what "
-            "it is]",
+            "- for the standard output.  [default: a new file in the current folder, named after "
+            "the prompt]",
         ),
         click.option(
             "--format",
             type=click.Choice(FILE_FORMATS),
-            help="Of files that you do not name.  [default: png]",
+            help="Format of files without a given name.  [default: png]",
         ),
         click.option(
             "--complexity",
             type=click.Choice(COMPLEXITIES),
             default=DEFAULT_OPTIONS.complexity,
             show_default=True,
-            help="Of SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
+            help="For SVG: at most 8 colours and 40 paths, 16 and 150, or 32 and 400.",
         ),
         click.option(
             "--frames",
             type=int,
             default=DEFAULT_OPTIONS.frame_count,
             show_default=True,
-            help=f"How many frames a GIF has, {MIN_FRAMES} to {MAX_FRAMES}.",
+            help=f"Number of frames of a GIF, {MIN_FRAMES} to {MAX_FRAMES}.",
         ),
         click.option(
             "--frame-duration",
@@ -84,9 +84,9 @@ def options(size: str) -> Callable[[Any], Any]:
             metavar="MS",
             default=DEFAULT_OPTIONS.frame_duration_ms,
             show_default=True,
-            help="How long each frame of a GIF is shown, in milliseconds.",
+            help="Duration of each frame of a GIF in milliseconds.",
         ),
-        click.option("--engine", metavar="NAME", help="One of those that `limner models` lists."),
+        click.option("--engine", metavar="NAME", help="An engine listed by `limner models`."),
         click.option("--show", is_flag=True, help="Show the pictures in the terminal too."),
     ]
 
@@ -99,7 +99,7 @@ def options(size: str) -> Callable[[Any], Any]:
 
 
 def _option(spec: OptionSpec) -> Callable[[Any], Any]:
-    """A field of ImageRequest, which checks it, as an option of a command."""
+    """The command-line option for a field of ImageRequest, which checks the value."""
     flag = f"-{spec.name}" if len(spec.name) == 1 else f"--{spec.name.replace('_', '-')}"
     limits = f" {spec.low:g} to {spec.high:g}." if spec.name in ("n", "best_of") else ""
     unset = f"  [default: {spec.unset}]" if spec.unset else ""
@@ -117,7 +117,7 @@ def _option(spec: OptionSpec) -> Callable[[Any], Any]:
 
 
 def given_options(pairs: tuple[str, ...]) -> dict[str, str]:
-    """The texts of options as they are given, NAME=VALUE each; the last of a name counts."""
+    """Split options NAME=VALUE into names and texts; of equal names the last is used."""
     given = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
@@ -133,7 +133,7 @@ def given_options(pairs: tuple[str, ...]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Output:
-    """Where pictures go, as what, and what draws them."""
+    """The target, the format and the engine of the pictures."""
 
     output: str | None
     format: FileFormat | None
@@ -144,7 +144,7 @@ class Output:
 
     @classmethod
     def taken(cls, values: dict[str, Any]) -> Output:
-        """The options of `options` that are no fields of ImageRequest, taken out of `values`."""
+        """Remove the options that are not fields of ImageRequest from `values`, as an Output."""
         files = FileOptions(
             complexity=values.pop("complexity"),
             frame_count=values.pop("frames"),
@@ -155,9 +155,9 @@ class Output:
 
 
 def run(request: ImageRequest, size: str | None, output: Output, name: str | None = None) -> None:
-    """Draw `request` and print the path of each picture; `name` is for files without another.
+    """Draw `request` and print the path of each picture; `name` is the default file name.
 
-    `size` is what was asked for; without one, the engine's own takes the place of the request's.
+    `size` is the size given by the user; without it, the engine's default replaces the request's.
     """
     started_s = time.monotonic()
     request = replace(request, size=Size.parse(size)) if size else request
@@ -165,7 +165,7 @@ def run(request: ImageRequest, size: str | None, output: Output, name: str | Non
     targets = plan(output.output, request, name or slug(request.prompt), output.format)
     if output.show and targets[0].is_stdout:
         raise InvalidRequest(
-            "The picture and what --show prints would both go to the standard output",
+            "The picture and the preview of --show would both go to the standard output",
             param="show",
             hint="leave out --show, or name a file",
         )
@@ -196,6 +196,6 @@ def run(request: ImageRequest, size: str | None, output: Output, name: str | Non
 
 
 def _show(picture: Picture) -> None:
-    from limner.cli.preview import print_picture  # rich and numpy, for those who want to see it
+    from limner.cli.preview import print_picture  # rich and numpy; only needed for --show
 
     print_picture(picture.pixels)

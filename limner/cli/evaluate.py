@@ -1,4 +1,4 @@
-"""`limner evaluate`: how well the engine draws, in figures."""
+"""`limner evaluate`: measure how well the engine draws."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _THINGS = "things"  # measured by limner.evaluation
 
 @click.command()
 @click.option("--weights", metavar="NAME", help="Shipped weights by name, or a checkpoint folder.")
-@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option("--engine", metavar="NAME", help="An engine listed by `limner models`.")
 @click.option(
     "-n",
     "--n",
@@ -70,7 +70,7 @@ _THINGS = "things"  # measured by limner.evaluation
     type=click.IntRange(1, 16),
     default=1,
     show_default=True,
-    help="Also draw so many candidates and keep the one the engine likes best.",
+    help="Also draw this many candidates and keep the one that the engine scores best.",
 )
 @click.option(
     "--seed",
@@ -125,7 +125,7 @@ def evaluate(
     sheet: Path | None,
     home: Path | None,
 ) -> None:
-    """Ask the engine many questions and print how an independent judge finds its pictures.
+    """Draw answers to many prompts and print how an independent judge scores them.
 
     Needs the extras train and evaluate, and the art of `limner data build`. The judge is trained
     on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn for
@@ -190,7 +190,7 @@ def _things(
     name: str,
     progress: _Progress,
 ) -> ThingsReport:
-    """The figures about single things."""
+    """Evaluate drawings of single things."""
     from limner.evaluation.things import run
 
     cache = studio.settings.home / "evaluation"
@@ -200,18 +200,18 @@ def _things(
 
 
 def _names(listed: str) -> tuple[str, ...]:
-    """What stands between the commas; nothing for an empty text."""
+    """Split a comma-separated list; empty for an empty text."""
     return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def _check_folder_of(path: Path | None) -> None:
-    """Now, rather than after an hour of drawing."""
+    """Raise OutputError now rather than after an hour of drawing."""
     if path is not None and not path.absolute().parent.is_dir():
         raise OutputError(f"There is no folder {path.parent} to write {path.name} into")
 
 
 def _stage(threads: int) -> Any:
-    """The evaluation, which needs PyTorch."""
+    """Import the evaluation, which needs PyTorch. Raises MissingExtra."""
     try:
         import torch
 
@@ -231,12 +231,12 @@ def drawer(
 ) -> Callable[
     [Sequence[str], Sequence[int]], tuple[NDArray[np.uint8], NDArray[np.floating] | None]
 ]:
-    """Prompts and seeds to pictures and scores, by the studio's engine."""
+    """A function from prompts and seeds to pictures and scores of the studio's engine."""
     import numpy as np
 
     from limner.request import SIZES, ImageRequest
 
-    # A wrong quality and a missing engine are said now, before a judge is trained.
+    # Report a wrong quality or a missing engine now, before a judge is trained.
     ImageRequest("a cat", size=SIZES[0], quality=quality)
     studio.engine()
 
@@ -255,7 +255,7 @@ def drawer(
 
 
 def asker(studio: Studio) -> Callable[[ImageRequest], DrawnRequest]:
-    """Whole requests to pictures, steps and seconds, by the studio's engine."""
+    """A function from requests to pictures, steps and seconds of the studio's engine."""
     from limner.engines.base import Picture, Progress
     from limner.evaluation.measures.edits import DrawnRequest
 
@@ -274,7 +274,7 @@ def asker(studio: Studio) -> Callable[[ImageRequest], DrawnRequest]:
 
 
 def _judge(loaded: Settings, data: Path, progress: _Progress) -> Judge:
-    """The judge of LIMNER_HOME, trained now if there is none."""
+    """Load the judge of LIMNER_HOME, or train it if there is none."""
     from limner.evaluation.judge import judge
     from limner.storage.checkpoints import weights
 
@@ -287,7 +287,7 @@ def _judge(loaded: Settings, data: Path, progress: _Progress) -> Judge:
 
 
 class _Progress:
-    """A line on stderr whenever a stage begins or ends, and every few seconds between."""
+    """Prints a line on stderr when a stage begins or ends, and every few seconds."""
 
     _EVERY_S = 10.0
 

@@ -1,4 +1,4 @@
-"""`limner history`: what the server has drawn, its deletion, and its recovery from the files."""
+"""`limner history`: list, delete and recover the requests of the server."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from limner.storage.db.history import History
 
 _PROMPT_CHARS = 60
-_YOUNG_S = 3600.0  # more than it takes from a file to its row
+_YOUNG_S = 3600.0  # longer than a server takes from storing a file to its row
 
 
 @click.group()
 def history() -> None:
-    """Look at what the server has drawn, delete it, or recover it."""
+    """List, delete or recover the requests of the server."""
 
 
 @history.command("list")
-@click.option("--limit", default=20, show_default=True, help="How many, the latest first.")
-@click.option("--after", metavar="ID", help="Only those before this one.")
-@click.option("--key", metavar="NAME", help="Only those of this key.")
+@click.option("--limit", default=20, show_default=True, help="How many, latest first.")
+@click.option("--after", metavar="ID", help="Only requests before this one.")
+@click.option("--key", metavar="NAME", help="Only requests of this key.")
 def list_(limit: int, after: str | None, key: str | None) -> None:
-    """List requests, the latest first."""
+    """List requests, latest first."""
     rows = _open().page(limit, after, key)
     table = [["ID", "WHEN", "KEY", "STATE", "PICTURES", "PROMPT"]]
     for row in rows:
@@ -82,11 +82,11 @@ def delete(ids: tuple[str, ...], everything: bool) -> None:
 
 @history.command()
 def recover() -> None:
-    """Make rows for pictures of limner's that have none, from what their files carry.
+    """Restore rows for limner's pictures that have none, from the data in their files.
 
-    For a database that was lost, or a store of another one. It deletes nothing, and can be called
-    again. A file whose request is in the database is given back to it. Of others nobody knows for
-    whom they were drawn: only a key with the scope admin sees them.
+    For a lost database, or a store that belonged to another one. It deletes nothing, and can be
+    repeated. A file is added to its request if the database has that. The key of the other requests
+    is unknown: only a key with the scope admin sees them.
     """
     from limner.service.history_recovery import Recovery
     from limner.storage.blobs.names import Names
@@ -98,14 +98,14 @@ def recover() -> None:
     recovery = Recovery(kept, Names(signing_key(kept.database)))
     entries = sorted(kept.store.list(FOLDER), key=lambda entry: (entry.changed_s, entry.file))
     unknown = set(kept.unknown([entry.file for entry in entries]))
-    # What a server has just stored may get its row in this moment.
+    # A running server may be about to write the row of a file that it has just stored.
     end_s = kept.clock() - _YOUNG_S if is_served(kept) else float("inf")
     n_adopted = n_skipped = 0
     for entry in entries:
         if entry.file not in unknown:
             continue
         if entry.changed_s > end_s:
-            id, text = None, "a server runs, and may be about to make its row; try in an hour"
+            id, text = None, "a running server may be about to write its row; try again in an hour"
         else:
             [outcome] = recovery.adopt([entry.file])
             id, text = outcome.id, _shortened(outcome.text) if outcome.id else outcome.text

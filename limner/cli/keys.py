@@ -1,4 +1,4 @@
-"""`limner keys`: who may draw, and how much."""
+"""`limner keys`: the keys of the server, their scopes and limits."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def keys() -> None:
     multiple=True,
     default=["draw"],
     show_default=True,
-    help="What it is for; admin sees and deletes everyone's. May be given twice.",
+    help="What the key may do; admin sees and deletes all requests. May be repeated.",
 )
 @click.option("--requests-per-minute", type=_COUNT, metavar="N", help="Requests a minute.")
 @click.option("--pictures-per-minute", type=_COUNT, metavar="N", help="Pictures a minute.")
 @click.option("--pictures-per-day", type=_COUNT, metavar="N", help="Pictures a day, of UTC.")
-@click.option("--concurrent", type=_COUNT, metavar="N", help="Requests that wait or are drawn.")
+@click.option("--concurrent", type=_COUNT, metavar="N", help="Queued and running requests.")
 def create(
     name: str,
     scopes: tuple[str, ...],
@@ -45,7 +45,7 @@ def create(
     pictures_per_day: int | None,
     concurrent: int | None,
 ) -> None:
-    """Make a key and print it, this once."""
+    """Make a key and print it, once."""
     from limner.storage.db.keys import Limits
 
     limits = Limits(requests_per_minute, pictures_per_minute, pictures_per_day, concurrent)
@@ -55,7 +55,7 @@ def create(
 
 @keys.command("list")
 def list_() -> None:
-    """List the keys by age, after those of LIMNER_API_KEYS in their order."""
+    """List the keys: those of LIMNER_API_KEYS in order, then the others by age."""
     table = [["NAME", "SCOPES", "MADE", "STATE", "LIMITS"]]
     set_ = [[name, "draw", "-", "in LIMNER_API_KEYS", "none"] for name in _names_of_settings()]
     print_table([*table, *set_, *(_row(key) for key in _open().all())])
@@ -65,10 +65,10 @@ def list_() -> None:
 @click.argument("old")
 @click.argument("new")
 def move(old: str, new: str) -> None:
-    """Give the requests of OLD to the key NEW.
+    """Move the requests of key OLD to key NEW.
 
-    OLD is key-1, key-2 and so on: so the keys of LIMNER_API_KEYS were called by their place in
-    older versions. Only you know which key stood there, so nothing is moved unasked.
+    OLD is key-1, key-2 and so on: older versions named the keys of LIMNER_API_KEYS by position.
+    Limner cannot know which key had that position, so requests are moved only by this command.
     """
     store = _open()
     names = [*_names_of_settings(), *(key.name for key in store.all() if key.revoked_s is None)]
@@ -85,7 +85,7 @@ def move(old: str, new: str) -> None:
 @keys.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """End a key for good; a server that runs refuses it within 2 seconds."""
+    """Revoke a key permanently; a running server refuses it within 2 seconds."""
     _open().revoke(name)
     click.echo(f"{name} works no longer", err=True)
 

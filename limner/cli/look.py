@@ -1,4 +1,4 @@
-"""`limner look`: what a picture shows, and whether it is what was asked for."""
+"""`limner look`: describe what a picture shows, and whether it matches a prompt."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("image")
-@click.option("--asked", metavar="PROMPT", help="What the picture was to show.")
+@click.option("--asked", metavar="PROMPT", help="What the picture should show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def look(image: str, asked: str | None, as_json: bool) -> None:
-    """Say what the picture IMAGE shows, as far as the bundled model can tell.
+    """Describe what the picture IMAGE shows, as far as the bundled model can tell.
 
-    The exit code is 0 also if the picture is not what was asked for: --json has `good_enough`.
+    The exit code is 0 even if the picture does not match PROMPT: see `good_enough` of --json.
     """
     found = look_at(image, asked)
     if as_json:

@@ -1,4 +1,4 @@
-"""`limner mcp`: the tools for an agent on this machine, over stdin and stdout."""
+"""`limner mcp`: the tools for an agent on this machine, as MCP over stdin and stdout."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _STOP_S = 20.0
     "--folder",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A folder that pictures may be read from; the first one is where they are written. May "
-    "be given several times.  [default: mcp in LIMNER_HOME]",
+    help="A folder from which pictures may be read; they are written to the first one. May be "
+    "repeated.  [default: mcp in LIMNER_HOME]",
 )
 @click.option(
     "--server",
     metavar="URL",
-    help="The server to draw with.  [default: the one that runs with this LIMNER_HOME, or one of "
-    "its own for as long as it lives]",
+    help="The server to draw with.  [default: the one that runs with this LIMNER_HOME, else one "
+    "started for this command]",
 )
-@click.option("--key", metavar="KEY", help="A key of that server, if it asks for one.")
+@click.option("--key", metavar="KEY", help="A key of that server, if it requires one.")
 def mcp(folder: tuple[Path, ...], server: str | None, key: str | None) -> None:
-    """Offer drawing to an agent as an MCP server on stdin and stdout.
+    """Serve drawing tools to an agent over MCP on stdin and stdout.
 
-    Agents start this command themselves; docs/how-to/mcp.md has what to enter where.
+    Agents start this command themselves; docs/how-to/mcp.md shows their configuration.
     """
     try:
         from limner.agent import mcp_server
@@ -72,7 +72,7 @@ def mcp(folder: tuple[Path, ...], server: str | None, key: str | None) -> None:
 
 @contextlib.contextmanager
 def _server(settings: Settings, named: str | None) -> Iterator[str]:
-    """The address of the server to draw with; one is started if there is none."""
+    """The address of the server to draw with; starts one if none runs."""
     from limner.service import running
 
     if url := named or running.find(settings.home):
@@ -84,7 +84,7 @@ def _server(settings: Settings, named: str | None) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _own_server(settings: Settings) -> Iterator[str]:
-    """A server in a thread of this process, on a free port of the loopback address."""
+    """Run a server in a thread of this process, on a free port of the loopback address."""
     import uvicorn
 
     from limner.server.app import create_app

@@ -1,4 +1,4 @@
-"""`limner models`: what can draw here."""
+"""`limner models`: the engines and weights of this installation."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _list() -> None:
 
 
 def _show(name: str) -> None:
-    """What engine `name` can do, and which options it takes. Loads it."""
+    """Print the abilities and options of engine `name`, which is loaded."""
     with closing(Studio(settings.load({"engine": name}))) as studio:
         able = studio.engine().capabilities
     _show_abilities(able)
@@ -221,7 +221,7 @@ def _option_row(spec: OptionSpec) -> list[str]:
 
 
 def _starred(name: str, chosen: str) -> str:
-    """`name`, marked if it is the one that is used when none is named."""
+    """`name`, marked if it is the default."""
     return f"{name} *" if name == chosen else name
 
 

@@ -1,4 +1,4 @@
-"""Where the commands that draw put their pictures: names, checks beforehand, and the writing."""
+"""Output of the drawing commands: file names, early checks, and writing."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from limner.errors import InvalidRequest, OutputError
 from limner.request import DEFAULT_OPTIONS, FileFormat, FileOptions, ImageRequest
 from limner.storage import files
 
-# With seed, numbers and ending a name stays below the 255 bytes that file systems take.
+# With seed, numbers and extension a name stays below the file system limit of 255 bytes.
 MAX_SLUG_BYTES = 100
 STDOUT = "-"
 
 
 @dataclass(frozen=True)
 class OutputFile:
-    """The file that one picture goes to."""
+    """The output file of one picture."""
 
     path: Path
     format: FileFormat
-    named: bool  # by the user, and so overwritten; a name of ours gives way to what is there
-    is_stdout: bool = False  # the standard output, in place of a file
+    named: bool  # by the user, and so overwritten; other names avoid existing files
+    is_stdout: bool = False  # the standard output instead of a file
 
     def write(self, picture: Picture, options: FileOptions = DEFAULT_OPTIONS) -> Path | None:
-        """Write `picture` whole or not at all; returns its path, if it has one."""
+        """Write `picture` atomically; returns its path, or None for the standard output."""
         return self.put(picture.encode(self.format, options))
 
     def put(self, data: bytes) -> Path | None:
-        """Write the bytes of a file whole or not at all; returns its path, if it has one."""
+        """Write a file's bytes atomically; returns its path, or None for the standard output."""
         if self.is_stdout:
             files.write_stdout(data)
             return None
@@ -54,19 +54,19 @@ class OutputFile:
 def plan(
     output: str | None, request: ImageRequest, name: str, format: FileFormat | None = None
 ) -> list[OutputFile]:
-    """A target for each picture of `request`, whose seed is set, by its index.
+    """The output file of each picture of `request`, whose seed is set, by index.
 
     `output` is a file, a folder, "-" for the standard output, or None for the current folder;
-    `name` begins the names of files in a folder. `format` is for where the name of a file does
-    not say it, PNG by default. Raises OutputError if one of them could not be written, and
-    InvalidRequest if it could not hold what is asked for.
+    `name` begins the names of files in a folder. `format` applies if no file name determines it,
+    PNG by default. Raises OutputError if a file cannot be written, and InvalidRequest if its
+    format does not suit the request.
     """
     path = Path(output or "")
     if output == STDOUT:
         targets = [stdout(format or "png")]
         if request.n > 1:
             raise InvalidRequest(
-                f"The standard output takes one picture, and n is {request.n}",
+                f"Only one picture fits on the standard output, but n is {request.n}",
                 param="n",
                 hint="name a file or a folder",
             )
@@ -87,7 +87,7 @@ def plan(
 
 
 def stdout(format: FileFormat) -> OutputFile:
-    """The standard output; an OutputError if it is a terminal, which cannot show a file."""
+    """The standard output. Raises OutputError if it is a terminal."""
     if sys.stdout.isatty():
         raise OutputError(
             "The standard output is a terminal, which would show the bytes of the file",
@@ -97,7 +97,7 @@ def stdout(format: FileFormat) -> OutputFile:
 
 
 def slug(prompt: str) -> str:
-    """The words of `prompt` as part of a file name: "A red fox!" is "a-red-fox"."""
+    """`prompt` as part of a file name: "A red fox!" becomes "a-red-fox"."""
     words = "".join(c if c.isalnum() else " " for c in normalize("NFC", prompt.lower())).split()
     short = "-".join(words).encode()[:MAX_SLUG_BYTES].decode(errors="ignore")
     return short.rstrip("-") or "picture"
@@ -113,7 +113,7 @@ def _in_folder(
 
 
 def _as_named(path: Path, request: ImageRequest, asked: FileFormat | None) -> list[OutputFile]:
-    if path.exists() and not path.is_file():  # /dev/null, a pipe: all pictures go into it
+    if path.exists() and not path.is_file():  # /dev/null or a pipe: all pictures are written to it
         return [OutputFile(path, asked or "png", named=True)] * request.n
     format = files.format_from_path(path)
     if asked not in (None, format):

@@ -1,4 +1,4 @@
-"""A picture in the terminal, two pixels a character; shades of grey where colour is not wanted."""
+"""A picture in the terminal, two pixels a character; in grey if colour is switched off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that draw say on stderr meanwhile."""
+"""Progress of the drawing commands on stderr."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Reporter(Protocol):
     """Shows events while pictures are drawn."""
 
     def event(self, event: Event) -> None:
-        """Show `event`, if it is of a kind that is shown."""
+        """Show `event`, if its kind is shown."""
 
     def paused(self) -> AbstractContextManager[None]:
-        """Keep the terminal free for other output meanwhile."""
+        """Free the terminal for other output within the block."""
 
 
 def reporter() -> AbstractContextManager[Reporter]:
@@ -63,7 +63,7 @@ class _Bar:
 
 @contextmanager
 def _bar() -> Iterator[_Bar]:
-    from rich import progress  # a third of the start-up time, and only seen on a terminal
+    from rich import progress  # a third of the start-up time; only needed on a terminal
     from rich.console import Console
 
     with progress.Progress(
@@ -73,7 +73,7 @@ def _bar() -> Iterator[_Bar]:
         progress.TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
-        # What limner prints must reach the real stdout, which may be a pipe.
+        # Output must reach the real stdout, which may be a pipe.
         redirect_stdout=False,
         redirect_stderr=False,
     ) as bar:

@@ -13,21 +13,21 @@ import click
 from limner import settings as settings_module
 from limner.errors import LimnerError, SettingsError
 
-DRAIN_S = 10  # for what is under way when the server is told to stop; what is left is interrupted
-_CUT_OFF_S = 5  # for the answers that say so to arrive
-# The event loop accepts so many connections in one go, and then reads what those have sent. With
-# more, a burst of idle ones would fill all places before the first request among them is seen.
+DRAIN_S = 10  # to finish requests after a stop signal; the others are interrupted
+_CUT_OFF_S = 5  # to send the errors of interrupted requests
+# The event loop accepts this many connections at once before it reads from them. With more, a burst
+# of idle connections would reach the limit before the first request among them is read.
 _ACCEPTED_AT_ONCE = 32
-_BACKLOG = 2048  # what the kernel keeps until they are accepted
+_BACKLOG = 2048  # connections that the kernel queues
 
 
 @click.command()
 @click.option("--host", metavar="HOST", help="Address to listen at.  [default: 127.0.0.1]")
 @click.option("--port", metavar="PORT", help="Port; 0 takes any free one.  [default: 8000]")
-@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
-@click.option("--batch", metavar="N", help="Pictures drawn together at most.  [default: 8]")
-@click.option("--allow-open", is_flag=True, help="Listen beyond this machine without keys.")
-@click.option("--quiet", is_flag=True, help="Say nothing of each request.")
+@click.option("--engine", metavar="NAME", help="An engine listed by `limner models`.")
+@click.option("--batch", metavar="N", help="Most pictures in a batch.  [default: 8]")
+@click.option("--allow-open", is_flag=True, help="Allow other machines without keys.")
+@click.option("--quiet", is_flag=True, help="Do not log each request.")
 def serve(
     host: str | None,
     port: str | None,
@@ -36,7 +36,7 @@ def serve(
     allow_open: bool,
     quiet: bool,
 ) -> None:
-    """Answer the OpenAI Images API."""
+    """Serve the OpenAI Images API."""
     from limner.service.access import auth  # the server's packages load only for this command
     from limner.service.telemetry import logs  # the server's packages load only for this command
     from limner.storage.db.database import Database
@@ -45,7 +45,7 @@ def serve(
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
     logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
-    # On a full disk it starts, so that something can be deleted.
+    # It starts even on a full disk, so that pictures can be deleted.
     opened = Reserve(settings.home).with_room(lambda: Database(settings.database, settings.home))
     with contextlib.closing(opened) as database:
         keys = [*settings.api_keys, *KeyStore(database).all()]
@@ -57,13 +57,13 @@ def serve(
     from limner.service import running
 
     class Server(StoppingServer):
-        """Accepts a few connections at once, while many may wait to be accepted."""
+        """Accepts a few connections at a time, with a long queue in the kernel."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            listener.listen(_BACKLOG)  # asyncio has set it to what it accepts at once
+            listener.listen(_BACKLOG)  # asyncio has set it to the number accepted at once
 
-    # Bound before weights are loaded: a port that is taken is the quicker thing to learn.
+    # Bound before the weights are loaded, so that a port in use is reported at once.
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         app = create_app(settings)
         connections.allow_open_files(settings.connections)
@@ -73,12 +73,12 @@ def serve(
             backlog=_ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=DRAIN_S + _CUT_OFF_S,
         )
-        listener.listen(_BACKLOG)  # whoever reads the next line and calls is answered
+        listener.listen(_BACKLOG)  # requests are accepted before the next line is printed
         address = _address(listener)
         _announce(f"limner is at http://{address}/v1", settings.log)
         _announce(f"a browser shows how to use it at http://{address}/", settings.log)
         say = partial(_announce, form=settings.log)
-        app.state.service.open()  # here, where a failure is an error with its exit code
+        app.state.service.open()  # here, so that a failure gives its exit code
         server = Server(config, app.state.service, DRAIN_S, say)
         with running.announced(settings.home, address):
             server.run(sockets=[listener])
@@ -87,10 +87,10 @@ def serve(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to `host` and `port`, or a SettingsError that says why there is none."""
+    """A socket bound to `host` and `port`. Raises SettingsError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio switches off Nagle's algorithm for each connection, which
-    # else holds the body of an answer back for 40 ms.
+    # With an explicit protocol, asyncio disables Nagle's algorithm on each connection, which
+    # would delay the body of an answer by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

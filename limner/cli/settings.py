@@ -1,4 +1,4 @@
-"""`limner settings`: what is set, and by whom."""
+"""`limner settings`: each setting and where its value comes from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def settings(markdown: bool) -> None:
 
 
 def markdown_table() -> str:
-    """Every setting there is, as a table."""
+    """All settings as a Markdown table."""
     default = settings_module.Settings()
     lines = ["| setting | variable | default | takes | what for |", "|---|---|---|---|---|"]
     for key, about in settings_module.fields().items():

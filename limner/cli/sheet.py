@@ -1,4 +1,4 @@
-"""`limner sheet`: fixed cases, each drawn once and never chosen, on a page to be looked at."""
+"""`limner sheet`: a contact sheet of fixed cases, each drawn once, without selection."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PAGES = ("prompts", "edits", "variations", "previews")
     help="The PNG to write.  [default: PAGE.png]",
 )
 @click.option("--weights", metavar="NAME", help="Shipped weights by name, or a checkpoint folder.")
-@click.option("--engine", metavar="NAME", help="One of those that `limner models` lists.")
+@click.option("--engine", metavar="NAME", help="An engine listed by `limner models`.")
 @click.option("--quality", default="medium", show_default=True, type=click.Choice(QUALITIES))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option(
     "--art",
     is_flag=True,
-    help="Beside each prompt what the training art shows; needs limner data build.",
+    help="Show training art beside each prompt; needs limner data build.",
 )
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def sheet(
@@ -41,11 +41,11 @@ def sheet(
     art: bool,
     home: Path | None,
 ) -> None:
-    """Draw a contact sheet: fixed cases, one seed, nothing chosen.
+    """Draw a contact sheet: fixed cases, one seed, no selection.
 
     PAGE is prompts (128 prompts in English, Chinese and both), edits (before, mask, after),
-    variations (a picture and three like it) or previews (a picture as it comes about). What is
-    edited or varied was drawn by the same engine or made by code.
+    variations (a picture and three like it) or previews (stages of a picture). Input pictures are
+    drawn by the same engine or made by code.
     """
     if art and page != "prompts":
         raise click.BadParameter("only prompts have training art beside them", param_hint="--art")

@@ -1,6 +1,6 @@
-"""What the pages of `limner sheet` show: drawings beside what they were made from.
+"""The pages of `limner sheet`: drawings beside their inputs.
 
-Pictures to edit and to vary are drawn by the same engine, or made here by a few lines of code.
+Input pictures are drawn by the same engine or made here by code.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SIZE = SIZES[0]
 _ARTIST = "twemoji"
 _HATCH_PX = 12
 
-Tile = tuple[Pixels, str]  # straight RGBA, and what is written under it
+Tile = tuple[Pixels, str]  # straight RGBA and the text below it
 Case = dict[str, Any]
 
 
@@ -50,11 +50,11 @@ class Page:
     columns: int
     tile_px: int
     cases: tuple[Case, ...]
-    tiles: Callable[[Case], list[Tile]]  # as many for every case
+    tiles: Callable[[Case], list[Tile]]  # the same number for every case
 
 
 class Painter:
-    """Draws with one engine, quality and seed, and never twice to choose."""
+    """Draws with one engine, quality and seed, each picture once."""
 
     def __init__(self, studio: Studio, quality: str, seed: int) -> None:
         self.studio, self._quality, self._seed = studio, cast("Quality", quality), seed
@@ -62,7 +62,7 @@ class Painter:
     def draw(
         self, prompt: str, source: Edit | Variation | None = None, n: int = 1, previews: int = 0
     ) -> Iterator[Pixels]:
-        """Previews, then pictures, as they come."""
+        """Yield previews, then pictures, as they come."""
         request = ImageRequest(
             prompt,
             n=n,
@@ -77,12 +77,12 @@ class Painter:
                 yield event.pixels
 
     def one(self, prompt: str, source: Edit | None = None) -> Pixels:
-        """The picture of a prompt."""
+        """Draw one picture."""
         (picture,) = self.draw(prompt, source)
         return picture
 
     def begun(self, case: Case) -> Tile:
-        """A picture to begin with."""
+        """The tile of the input picture of a case."""
         if "code" in case:
             return by_code(case["code"]), "made by code"
         return self.one(case["source"]), case["source"]
@@ -109,7 +109,7 @@ def _prompt(case: Case, painter: Painter, art: Art | None) -> list[Tile]:
 
 
 def _edit(case: Case, painter: Painter) -> list[Tile]:
-    """Before, the mask, after."""
+    """Tiles: before, the mask, after."""
     before, text = painter.begun(case)
     mask = None
     masked = np.zeros(before.shape[:2], bool)
@@ -138,7 +138,7 @@ def _previews(case: Case, painter: Painter) -> list[Tile]:
 
 
 def hatched(picture: Pixels, masked: NDArray[np.bool_]) -> Pixels:
-    """A picture with slanting stripes where it is masked (H, W)."""
+    """A picture with diagonal stripes where it is masked (H, W)."""
     rows, columns = np.indices(masked.shape)
     is_dark = (rows + columns) // _HATCH_PX % 2 == 0
     shown = picture.copy()
@@ -168,7 +168,7 @@ def by_code(name: str) -> Pixels:
 
 
 class Art:
-    """What one of the training artists drew of a concept."""
+    """Drawings of concepts by one of the training artists."""
 
     def __init__(self, data: Path) -> None:
         self._library = Library.open(data)
@@ -179,7 +179,7 @@ class Art:
         }
 
     def tile(self, concept: str | None) -> Tile:
-        """The drawing, or an empty tile where there is none."""
+        """The tile of a concept's drawing, or an empty tile."""
         index = None if concept is None else self._index_from_concept.get(concept)
         if index is None:
             return np.zeros((_SIZE.height, _SIZE.width, 4), np.uint8), NO_ART

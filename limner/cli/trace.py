@@ -1,4 +1,4 @@
-"""`limner trace`: a flat picture as an SVG file."""
+"""`limner trace`: convert a flat picture to an SVG file."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from limner.storage import files
     type=click.Choice(COMPLEXITIES),
     default="medium",
     show_default=True,
-    help="How many colours and paths at most: 8 and 40, 16 and 150, or 32 and 400.",
+    help="Most colours and paths: 8 and 40, 16 and 150, or 32 and 400.",
 )
 def trace(image: str, output: str | None, complexity: Complexity) -> None:
-    """Draw the flat picture IMAGE as paths and gradients in an SVG file, and print its path.
+    """Trace the flat picture IMAGE as paths and gradients in an SVG file, and print its path.
 
-    Meant for drawings, icons and logos. Of a photograph little is left.
+    Meant for drawings, icons and logos. Photographs lose most detail.
     """
     started_s = time.monotonic()
     target = _target(image, output)
-    from limner.finish import svg  # numpy and Pillow, which --help does not need
+    from limner.finish import svg  # numpy and Pillow; not needed for --help
     from limner.imaging import decode_upload
     from limner.imaging.check import label_of_file
     from limner.imaging.label_policy import policy_of
 
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
-    # A drawing of limner's stays one.
+    # Keep limner's label.
     label = label_of_file(image, policy_of(settings.load()))
     written = target.put(label.attach(found.data) if label else found.data)
     if written:

@@ -1,4 +1,4 @@
-"""`limner train` and `limner export`: from pictures to weights that draw."""
+"""`limner train` and `limner export`: from pictures to weights."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 @click.command()
 @click.argument("stage", type=click.Choice([*STAGES, "all"]))
 @click.option("--preset", default="nano", show_default=True, help="nano, nano-96, small, tiny…")
-@click.option("--name", default="mine", show_default=True, help="Of the run's folder.")
+@click.option("--name", default="mine", show_default=True, help="Name of the run's folder.")
 @click.option(
     "--data",
     default="art",
     show_default=True,
     help='"art" (see limner data build), "shapes" (no download), or a folder of pictures.',
 )
-@click.option("--steps", type=click.IntRange(1), help="Instead of the preset's.")
+@click.option("--steps", type=click.IntRange(1), help="Steps, instead of the preset's.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    help="End each stage in time, with as many steps as a trial says fit (or --steps).",
+    help="Minutes for each stage; a trial determines how many steps fit (or --steps).",
 )
 @click.option(
     "--rate",
     default=1.0,
     show_default=True,
     type=click.FloatRange(0, 10, min_open=True),
-    help="Learning rates, in parts of the preset's: less for a short run from weights that draw.",
+    help="Factor on the preset's learning rates; below 1 to fine-tune in a short run.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
-@click.option("--depth", type=click.IntRange(1, 32), help="Layers a stack; width follows.")
+@click.option("--depth", type=click.IntRange(1, 32), help="Layers per stack; the width follows.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, …")
 @click.option(
     "--precision",
@@ -70,7 +70,7 @@ def train(
 ) -> None:
     """Train a STAGE, or all of them in order, and print the run's folder.
 
-    A run that was interrupted goes on from its last checkpoint when the same command runs again.
+    Repeat the command to continue an interrupted run from its last checkpoint.
     """
     torch, stages, presets, datasets = _training()
     _check_device(torch, device)
@@ -109,11 +109,11 @@ def train(
 def begin(
     run: str, source: str, parts: tuple[str, ...], px: int | None, layouts: bool, home: Path | None
 ) -> None:
-    """Start RUN from weights that draw, for `limner train` to go on with.
+    """Start RUN from trained weights, which `limner train` then continues.
 
-    With all stages taken, `limner train generator --name RUN --data FOLDER` teaches the model
-    that ships your own pictures. Stages that are not taken are trained from nothing. A --px above
-    the weights' own gives the same drawings more cells, to be trained further for finer ones.
+    With all stages copied, `limner train generator --name RUN --data FOLDER` fine-tunes the shipped
+    model on your pictures. Other stages are trained from scratch. A --px above that of the weights
+    gives drawings more cells; train further for finer details.
     """
     _training()
     from limner.storage.checkpoints import weights
@@ -129,9 +129,9 @@ def begin(
 @click.option("--stage", "parts", multiple=True, type=click.Choice(STAGES), help="Only this one.")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> None:
-    """Write RUN without the state of its optimizers, a tenth of the size.
+    """Write RUN without optimizer state, a tenth of the size.
 
-    Put into LIMNER_HOME/training elsewhere, it can be exported, and `limner train` goes on from
+    In LIMNER_HOME/training of another machine it can be exported, and `limner train` continues from
     its weights with a new schedule.
     """
     _training()
@@ -144,11 +144,11 @@ def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> N
 @click.command()
 @click.argument("run")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
-@click.option("--name", help="What pictures say they were drawn by; the run's name by default.")
-@click.option("--preset", help="Whose qualities to draw with, instead of the run's own.")
+@click.option("--name", help="Model name in picture files; the run's name by default.")
+@click.option("--preset", help="Preset whose quality levels to use, instead of the run's.")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def export(run: str, output: Path, name: str | None, preset: str | None, home: Path | None) -> None:
-    """Write what RUN has trained as a folder of weights that the engine draws from.
+    """Export RUN as a folder of weights for the engine.
 
     Draw with it by `LIMNER_WEIGHTS=FOLDER limner draw …`.
     """
@@ -166,7 +166,7 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
 
 
 def run_folder(home: Path, name: str) -> Path:
-    """Where the run called `name` lives; SettingsError if that cannot be the name of a folder."""
+    """The folder of the run `name`. Raises SettingsError for an invalid name."""
     if not _RUN_NAME.fullmatch(name):
         raise SettingsError(
             f"{name!r} cannot be the name of a run",
@@ -176,7 +176,7 @@ def run_folder(home: Path, name: str) -> Path:
 
 
 def _training():  # type: ignore[no-untyped-def]
-    """torch and the training modules, which only these commands need."""
+    """Import torch and the training modules. Raises MissingExtra."""
     try:
         import torch
 
@@ -192,7 +192,7 @@ def _training():  # type: ignore[no-untyped-def]
 def _check_device(torch: Any, device: str) -> None:
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError if torch lacks CUDA
         reason = str(error).partition("\n")[0]
         raise SettingsError(
             f"Device {device!r} cannot be used: {reason}", hint="--device cpu works everywhere"
@@ -201,7 +201,7 @@ def _check_device(torch: Any, device: str) -> None:
 
 @contextmanager
 def _saying_goodbye() -> Iterator[None]:
-    """Print what an interrupted run says; the exit code alone would leave its state a riddle."""
+    """Print the state of an interrupted run, which the exit code does not tell."""
     try:
         yield
     except KeyboardInterrupt as stopped:
@@ -212,7 +212,7 @@ def _saying_goodbye() -> Iterator[None]:
 
 @contextmanager
 def _reporting() -> Iterator[Callable[[int, int], None]]:
-    """A bar for the work before the first step, gone when that is done: training has its own."""
+    """A progress bar until the first step; training then shows its own."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""Variations of training pictures for the tokenizer: what scenes are made of."""
+"""Augmented training pictures for the image tokenizer, similar to scenes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ Picture = NDArray[np.uint8]  # (px, px, 4) premultiplied RGBA
 
 
 def augment(pictures: NDArray[np.uint8], index: int, rng: np.random.Generator) -> Picture:
-    """Picture `index`, perhaps moved or mirrored, with company, or on a plain background.
+    """Picture `index`, perhaps moved, mirrored, combined with others, or on a plain background.
 
-    pictures: (N, px, px, 4). Half come out as they are, since most drawing is of single objects.
+    pictures: (N, px, px, 4). Half stay unchanged, since most drawings show single objects.
     """
     kind = rng.random()
     if kind < 0.5:
@@ -27,7 +27,7 @@ def augment(pictures: NDArray[np.uint8], index: int, rng: np.random.Generator) -
 
 
 def shifted(picture: Picture, down: int, right: int) -> Picture:
-    """The picture moved by whole pixels, transparent where it left."""
+    """The picture moved by whole pixels; uncovered pixels are transparent."""
     px = picture.shape[0]
     moved = np.zeros_like(picture)
     rows, columns = slice(max(0, down), px + min(0, down)), slice(max(0, right), px + min(0, right))
@@ -51,7 +51,7 @@ def collage(pictures: NDArray[np.uint8], index: int, rng: np.random.Generator) -
 
 
 def resized(picture: Picture, px: int) -> Picture:
-    """The picture at another size; premultiplied pixels may be averaged as they are."""
+    """The premultiplied picture at another size."""
     channels = Image.fromarray(picture, "RGBa").resize((px, px), Image.Resampling.BOX)
     return np.asarray(channels)
 

@@ -1,7 +1,7 @@
-"""Captions: what a scene shows, said in English or Chinese in many ways, all of them true.
+"""Captions: many correct descriptions of a scene in English or Chinese.
 
-Every choice comes from one NumPy generator, so a caption can be made again from its seed. Words
-that a split holds out are never used in another (`splits.py`, paraphrase).
+Every choice comes from one NumPy generator, so a caption can be reproduced from its seed. Words
+held out for one split are never used in another (`splits.py`, paraphrase).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from limner.data.emoji.concepts import Concept
 from limner.data.scenes import ObjectSpec, SceneSpec
 from limner.data.sentences import Forms
 
-# An artist as style words; said in 70 % of the captions of one artist's pictures.
+# Style words of an artist; used in 70 % of the captions of one artist's pictures.
 STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "noto": {"en": ("Noto style", "in the Noto style"), "zh": ("Noto 风格",)},
     "twemoji": {"en": ("Twemoji style", "in the Twemoji style"), "zh": ("Twemoji 风格",)},
@@ -35,8 +35,7 @@ STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "fxemoji": {"en": ("Firefox OS style",), "zh": ("Firefox OS 风格",)},
     "noto-v1": {"en": ("old Noto style", "blob style"), "zh": ("旧版 Noto 风格",)},
 }
-# Words for an artist's way of drawing that are true of other artists, too. Where there are none,
-# the drawings are nothing that one word says.
+# Words for an artist's style that also apply to other artists. Empty if no single word applies.
 PLAIN_STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "twemoji": {"en": ("flat", "flat style", "in flat style"), "zh": ("扁平", "扁平风格")},
     "fluent-emoji": {
@@ -60,21 +59,21 @@ LOOK_FROM_ARTIST = {
     "fluent-emoji": "3D",
 }  # fmt: skip
 _STYLE_SHARE = 0.7
-_PLAIN_STYLE_SHARE = 0.5  # of the training captions that say a style
-_FREE_SHARE = 0.5  # of the training captions of scenes: said as people write
+_PLAIN_STYLE_SHARE = 0.5  # of the training captions with a style
+_FREE_SHARE = 0.5  # of the training captions of scenes: in free form
 _REQUEST_SHARE = 0.15  # of the training captions: a request, "please draw …"
 _CHINESE_SHARE = 0.45
 _EMOJI_SHARE = 0.04  # of the plain scenes: the character alone is the prompt
 _BAG_SHARE = 0.25  # of the plain scenes: a list of keywords
 _SYNONYM_SHARE = 0.12
-_CLEAR_SHARE = 0.05  # of the scenes on nothing, in training: that there is nothing is said
+_CLEAR_SHARE = 0.05  # of the training scenes without background: the caption says so
 
 _KINDS = {
     "en": ("emoji", "icon", "clip art", "sticker"),
     "zh": ("表情符号", "图标", "剪贴画", "贴纸"),
 }
-# Whole turns of phrase, {0} with an article or measure word and {1} without; training never says
-# those of `paraphrase`.
+# Sentence forms, {0} with an article or measure word and {1} without; training never uses those of
+# `paraphrase`.
 _FRAMES = {
     "en": ("{0}", "{0}", "a picture of {0}", "a drawing of {0}", "an illustration of {0}"),
     "zh": ("{0}", "{0}", "{1}的图片", "{1}的插画", "画一个{1}"),
@@ -92,10 +91,10 @@ def caption(
     lang: str | None = None,
     split: str = "train",
 ) -> str:
-    """One caption of a scene; the language by chance (45 % Chinese) if none is given.
+    """One caption of a scene; the language is random (45 % Chinese) if none is given.
 
-    Falls back to English where the scene's words do not exist in the language. Only the split
-    `paraphrase` says the held-out synonyms and turns of phrase.
+    Falls back to English if the language lacks the scene's words. Only the split `paraphrase` uses
+    the held-out synonyms and sentence forms.
     """
     chosen = lang or ("zh" if rng.random() < _CHINESE_SHARE else "en")
     if any(concepts[item.concept].label(chosen) is None for item in spec.objects):
@@ -105,14 +104,14 @@ def caption(
     else:
         text = _composed(rng, spec, concepts, chosen, split)
         text = _with_style(rng, text, spec.artist, chosen, split)
-    # Questions do not say it: the judge's captions have no words for nothing.
+    # Not in questions: the judge's captions have no words for it.
     if split == "train" and spec.background == "transparent" and rng.random() < _CLEAR_SHARE:
         text += _pick(rng, _CLEAR[chosen])
     return text
 
 
 def is_plain(spec: SceneSpec) -> bool:
-    """Whether a scene is one object on nothing, of which nothing more is said."""
+    """Whether a scene is one object without background, colour or size."""
     item = spec.objects[0]
     one = len(spec.objects) == 1 and item.count == 1
     return one and spec.background == "transparent" and item.colour is None and item.size is None
@@ -122,7 +121,7 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-# --- one object on nothing ---------------------------------------------------------------------
+# --- one object, no background -----------------------------------------------------------------
 
 
 def _plain(
@@ -171,7 +170,7 @@ def _phrase(
 
 
 def _two(lang: str) -> str:
-    """Sentences exist in English and Chinese; other languages use the English turns of phrase."""
+    """Sentence forms exist in English and Chinese; other languages use the English ones."""
     return "zh" if lang.startswith("zh") else "en"
 
 
@@ -227,7 +226,7 @@ def synonyms_of(concept: Concept, concepts: Mapping[str, Concept], lang: str) ->
 def _held_out_words(
     rng: np.random.Generator, concept: Concept, concepts: Mapping[str, Concept], lang: str
 ) -> str:
-    """A held-out synonym if the concept has one, in or without a held-out turn of phrase."""
+    """A held-out synonym if the concept has one, with or without a held-out sentence form."""
     unseen = [
         s for s in synonyms_of(concept, concepts, lang) if splits.is_held_out_synonym(s, lang)
     ]
@@ -261,7 +260,7 @@ def _composed(
 
 
 def _free(rng: np.random.Generator, spec: SceneSpec, parts: list[str], lang: str) -> str:
-    """As people write it: many sentence forms, and articles and counts of one left out."""
+    """Free form: many sentence forms; articles and counts of one may be left out."""
     forms = Forms(lang, still=True)
     if rng.random() < 0.3:
         parts = [_without_article(part, lang) for part in parts]
@@ -321,7 +320,7 @@ def _many(
     return " ".join([number, *adjectives, words.plural(noun)])
 
 
-# {0} stands as the relation says to {1}. Each relation is also said from the other side.
+# {0} has the relation to {1}. Each relation also has forms from the other side.
 _RELATIONS_EN = {
     "left of": (
         "{0} to the left of {1}",
@@ -391,7 +390,7 @@ def _with_style(rng: np.random.Generator, text: str, artist: str, lang: str, spl
     if rng.random() >= _STYLE_SHARE or artist not in STYLES:
         return text
     known = STYLES[artist][_two(lang)]
-    # Questions keep the artist's name, so that figures of before and after can be compared.
+    # Questions keep the artist's name, so that results stay comparable.
     if split == "train" and artist in PLAIN_STYLES and rng.random() < _PLAIN_STYLE_SHARE:
         known = PLAIN_STYLES[artist][_two(lang)]
     style = _pick(rng, known)

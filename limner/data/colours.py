@@ -1,8 +1,7 @@
-"""The eleven basic colours: their names, what colour a drawing is, and changing it.
+"""The eleven basic colours: names, finding the colour of a drawing, and recolouring it.
 
-A drawing is recoloured by moving the hue of its one dominant colour and its lightness with it;
-leaves, eyes and outlines of another colour stay. It is only offered where that works: most of the
-drawing is one saturated hue.
+A drawing is recoloured by changing the hue and lightness of its dominant colour; parts of other
+colours stay. This is only used if most of the drawing has one saturated hue.
 """
 
 from dataclasses import dataclass
@@ -40,17 +39,17 @@ _TARGETS = {
     "white": (220.0, 0.10, 0.93), "grey": (210.0, 0.05, 0.60),
 }  # fmt: skip
 
-# Between these spans a hue has no one name that everybody would give it.
+# Hues between these spans have no unambiguous name.
 _HUE_SPANS = (
     (0, 8, "red"), (18, 36, "orange"), (42, 60, "yellow"), (80, 160, "green"),
     (195, 238, "blue"), (256, 296, "purple"), (318, 340, "pink"), (345, 360, "red"),
 )  # fmt: skip
 
-_HUE_WINDOW_DEG = 32.0  # pixels this near the dominant hue change with it
+_HUE_WINDOW_DEG = 32.0  # pixels within this distance of the dominant hue are recoloured
 _MIN_SATURATION = 0.30
-_MIN_SHARE = 0.55  # of the opaque area, for a drawing to be offered in other colours
+_MIN_SHARE = 0.55  # of the opaque area, for a drawing to be recoloured
 _NEAR_RGB = 110  # summed over the channels, 0..765
-_MIN_NATURAL_SHARE = 0.62  # for its own colour to be worth saying
+_MIN_NATURAL_SHARE = 0.62  # for its own colour to be named
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,15 @@ class Tint:
     saturation: float  # medians of the pixels near the dominant hue, 0..1
     lightness: float
     share: float  # of the opaque area that is near the dominant hue and saturated, 0..1
-    natural: str | None  # the drawing's colour in one word, if one word is true
+    natural: str | None  # the drawing's colour, if one name fits
 
     @property
     def can_change(self) -> bool:
-        """Whether most of the drawing is one hue, so that it can be painted in another."""
+        """Whether most of the drawing has one hue, so that it can be recoloured."""
         return self.share >= _MIN_SHARE
 
     def is_near(self, name: str) -> bool:
-        """Whether a drawing of this tint would be hard to see before a ground of that colour."""
+        """Whether a drawing of this tint would be hard to see on a ground of that colour."""
         level = (np.float32(number) for number in (self.hue_deg, self.saturation, self.lightness))
         own = _rgb(*(np.asarray(number) for number in level)) * 255
         distance = np.abs(own - np.array(RGB_FROM_NAME[name])).sum()
@@ -163,8 +162,8 @@ def _grey_tint(saturation: Floats, lightness: Floats) -> Tint:
 def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.uint8]:
     """A premultiplied picture, (H, W, 4), with its dominant colour moved to a named one.
 
-    Lightness follows a bend through (0, 0), (the drawing's median, the target's) and (1, 1), so
-    shading and highlights stay in place.
+    Lightness follows a piecewise linear curve through (0, 0), (the drawing's median, the target's)
+    and (1, 1), which keeps shading and highlights.
     """
     rgb, alpha = _straight(picture)
     hue, saturation, lightness = _hsl(rgb)

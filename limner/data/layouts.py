@@ -1,7 +1,7 @@
-"""Scenes on a lattice of cells, and their layouts: who stands in which box, and what is said of it.
+"""Scenes on a lattice of cells, and their layouts: a box and a phrase for each thing.
 
-A drawing fills a square box of whole cells as its artist framed it, so it has one row of codes for
-each size, wherever the box is.
+A drawing fills a square box of whole cells, as framed by its artist. So its codes depend only on
+the size of the box, not on its place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,10 +49,10 @@ def describe(
     canvas: int,
     split: str = "train",
 ) -> Described:
-    """The layout of a scene on the lattice and its caption, in one language, by chance Chinese.
+    """The layout of a scene on the lattice and its caption, in a random language.
 
-    A thing's phrase is a caption of it alone before the scene's background. It does not say "big"
-    or "small": the box does. Objects are painted in their order.
+    A thing's phrase is a caption of it alone on the scene's background, without "big" or "small",
+    which the box expresses. Objects are painted in order.
     """
     lang = "zh" if rng.random() < _CHINESE_SHARE else "en"
     if any(concepts[item.concept].label(lang) is None for item in spec.objects):
@@ -69,7 +69,7 @@ def describe(
 
 
 def ground_phrase(rng: np.random.Generator, background: str, lang: str) -> str:
-    """What is said of the ground alone."""
+    """The phrase for the ground."""
     if background == "transparent":
         return CLEAR[lang]
     if lang == "zh":
@@ -78,7 +78,7 @@ def ground_phrase(rng: np.random.Generator, background: str, lang: str) -> str:
 
 
 def artist_of(item: ObjectSpec) -> str:
-    """Whose drawing it is."""
+    """The artist of a drawing."""
     return item.drawing.partition("/")[0]
 
 
@@ -109,7 +109,7 @@ def _beside(rng: np.random.Generator, sides: Sequence[int], canvas: int) -> Boxe
 
 
 def _turned(boxes: Boxes | None) -> Boxes | None:
-    """Rows for columns: what was to the left is above."""
+    """Swap rows and columns: left becomes above."""
     return boxes and tuple(Box(b.y, b.x, b.height, b.width) for b in boxes)
 
 

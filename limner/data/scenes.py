@@ -1,11 +1,11 @@
-"""The compositor: scenes of one to six drawings, described exactly and drawn fast.
+"""The compositor: scenes of one to six drawings, with exact descriptions.
 
 A scene is data (`SceneSpec`): which drawings stand where, in which colour, before what background.
 The same spec gives the same picture at any size, and its captions are made from the spec alone.
 
-Things stand on a lattice of a twelfth of the canvas, a cell of the image tokenizer, and come in few
-sizes. So a drawing has one row of codes for each size, wherever it stands, and a small model learns
-it; with free places and sizes it would have to learn dozens (docs/experiments.md, 2026-11-25).
+Things are placed on a lattice of a twelfth of the canvas, a cell of the image tokenizer, in few
+sizes. So the codes of a drawing depend only on its size, and a small model can learn them; with
+free places and sizes there would be dozens of variants (docs/experiments.md, 2026-11-25).
 """
 
 import json
@@ -41,8 +41,8 @@ class ObjectSpec:
     drawing: str  # "noto/red-apple"
     concept: str  # "1F34E"
     places: tuple[Placement, ...] = ((0.5, 0.5, 1.0),)
-    colour: str | None = None  # its colour as said in captions; painted if it is not its own
-    size: str | None = None  # "big" or "small" where that is said
+    colour: str | None = None  # its colour in captions; recoloured if it is not its own
+    size: str | None = None  # "big", "small" or unspecified
 
     @property
     def count(self) -> int:
@@ -51,7 +51,7 @@ class ObjectSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """Everything that is in a picture; the simplest is one object on nothing."""
+    """A complete description of a scene; the simplest is one object without background."""
 
     objects: tuple[ObjectSpec, ...]
     background: str = "transparent"  # or one of the eleven colours
@@ -87,7 +87,7 @@ def _object(row: dict[str, Any]) -> ObjectSpec:
 
 @dataclass(frozen=True)
 class Mix:
-    """How often each kind of scene is made; the shares are relative (model.md section 9.5)."""
+    """Relative frequency of each kind of scene (model.md section 9.5)."""
 
     plain: float = 0.45  # one object on nothing
     painted: float = 0.22  # one object with a background, a colour or a size
@@ -114,7 +114,7 @@ _MIX_FROM_SPLIT = {
     "paraphrase": Mix(plain=1, painted=0, counted=0, related=0, listed=0),
 }
 _DEFAULT_MIX = Mix()
-_TRIES = 2_000  # what compositional wants is rare: about one scene in twenty
+_TRIES = 2_000  # compositional scenes are rare: about one in twenty
 
 
 def random_spec(
@@ -181,7 +181,7 @@ def may_train_on_spec(spec: SceneSpec, library: Library) -> bool:
 
 
 def _single(rng: np.random.Generator, entry: Entry, **extra: Any) -> SceneSpec:
-    """Mostly as the artist framed it, sometimes a little smaller and off the middle."""
+    """Mostly as framed by the artist, sometimes a little smaller and off-centre."""
     place: Placement = (0.5, 0.5, 1.0)
     if rng.random() < 0.3:
         side = 0.78 + 0.22 * rng.random()
@@ -201,7 +201,7 @@ def _plain(rng: np.random.Generator, library: Library, split: str, mix: Mix) -> 
 
 
 def _painted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -> SceneSpec | None:
-    """One object with a said colour, a background, a size, or two of them."""
+    """One object with a named colour, a background, a size, or two of these."""
     dice = rng.random()
     index = library.choose(rng, split, "tintable" if dice < 0.55 else "any")
     if index is None:
@@ -220,9 +220,9 @@ def _painted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -
 
 
 def _framed(entry: Entry, size: str | None, background: str) -> Placement:
-    """As the artist framed it, with a cell of background on each side, or in the size that is said.
+    """As framed by the artist, with a cell of background on each side, or in the named size.
 
-    On nothing it has the very outline of the drawing alone, in another colour.
+    Without background it has the same outline as the drawing alone, in another colour.
     """
     if size is not None:
         return _fit(entry, 0.5, 0.5, {"big": 1.0, "small": _SIDE}[size])
@@ -259,7 +259,7 @@ def colours_allowed(entry: Entry) -> bool:
 
 
 def _background(rng: np.random.Generator, entries: list[Entry], said: list[str | None]) -> str:
-    """A background that no object in the scene, in the colour said of it, disappears into."""
+    """A background on which every object, in its named colour, stays visible."""
     free = [
         name
         for name in colours.NAMES
@@ -307,7 +307,7 @@ def _counted(rng: np.random.Generator, library: Library, split: str, mix: Mix) -
 def _several(
     rng: np.random.Generator, library: Library, split: str, mix: Mix, n_objects: int
 ) -> tuple[list[Entry], list[str | None]] | None:
-    """Different things, mostly of one artist, and the colours to say of them."""
+    """Different things, mostly of one artist, and the colours to name."""
     entries: list[Entry] = []
     for _ in range(n_objects):
         kind = "tintable" if rng.random() < 0.3 else "thing"
@@ -373,7 +373,7 @@ def _standing(rng: np.random.Generator, first: Entry, second: Entry) -> tuple[Pl
 
 
 def _on_lattice(y: float) -> float:
-    """The nearest centre at which an object has the codes that it has anywhere else."""
+    """The nearest centre on the lattice, where an object has its usual codes."""
     return 0.25 + round((y - 0.25) / _CELL) * _CELL
 
 
@@ -465,9 +465,9 @@ _AS_PLACED = {
 
 
 def swapped(rng: np.random.Generator, spec: SceneSpec, library: Library) -> SceneSpec | None:
-    """The scene of two in which each has the other's place, so that its relation is turned round.
+    """The scene of two things with their places swapped, which reverses the relation.
 
-    None if there is no such scene: more or fewer things, or a relation that has no sides.
+    None if that is impossible: more or fewer things, or a symmetric relation.
     """
     both = len(spec.objects) == 2 and all(item.count == 1 for item in spec.objects)
     if not both or spec.relation in ("none", "next to"):
@@ -513,7 +513,7 @@ def render_scene(spec: SceneSpec, library: Library, px: int) -> NDArray[np.uint8
 
 
 def _paste(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], left: int, top: int) -> None:
-    """Lays a premultiplied picture over the canvas; what reaches beyond it is cut off."""
+    """Paste a premultiplied picture onto the canvas, clipped at its edges."""
     px, side = canvas.shape[0], picture.shape[0]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, px), min(top + side, px)
     if x0 >= x1 or y0 >= y1:

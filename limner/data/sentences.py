@@ -1,7 +1,7 @@
-"""Sentences: how people say what stands where, in English and Chinese.
+"""Sentence forms for relations and places, in English and Chinese.
 
-The forms are in grammar.json. Those listed as held out are never said in training; the planner is
-tested on them. What is put into a form is a string, so a caller may mark its parts.
+The forms are in grammar.json. Held-out forms are never used in training; the planner is tested on
+them. The parts of a form are strings, so a caller may mark them.
 """
 
 import json
@@ -19,7 +19,7 @@ from limner.data.emoji.concepts import Concept
 
 # A relation is (first, name, second), indices of things. The forms say these; "right of", "below"
 # and "behind" are said by exchanging the two.
-MIDDLE = 2  # the natural size of what is not known
+MIDDLE = 2  # natural size of unknown things
 INVERSES = {"right of": "left of", "below": "above", "behind": "in front of"}
 
 
@@ -42,9 +42,9 @@ def natural_size(concept: Concept) -> int:
 
 @dataclass(frozen=True)
 class Forms:
-    """The forms of one language: those of training, or wherever there are any the held-out ones.
+    """The forms of one language: those of training, or the held-out ones where they exist.
 
-    `still` leaves out the forms that say more than where a thing stands, such as "riding".
+    `still` leaves out forms that say more than the position, such as "riding".
     """
 
     lang: str  # "en" or "zh"
@@ -64,7 +64,7 @@ class Forms:
         return [form for form in forms if not any(act in form for act in acts)]
 
     def pick(self, rng: np.random.Generator, kind: str, name: str = "") -> Any:
-        """One of `of`, all alike likely."""
+        """A random form of `of`, uniformly."""
         found = self.of(kind, name)
         return found[int(rng.integers(len(found)))]
 

@@ -1,4 +1,4 @@
-"""A page of pictures with a line of text under each, to be looked at."""
+"""A page of pictures with captions, for people to look at."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def write_sheet(
 ) -> None:
     """Writes premultiplied pictures, all (px, px, 4), row by row with their texts as one PNG.
 
-    `label` is what the file is told of its making.
+    `label` is the provenance label of the file.
 
     Raises OutputError if the file cannot be written.
     """
@@ -67,7 +67,7 @@ def write_sheet(
 
 
 def readable(text: str) -> str:
-    """A text with the name of each emoji in its place: no font of letters has them."""
+    """A text with each emoji replaced by its name, as text fonts lack emoji."""
     found = []
     for letter in text:
         if ord(letter) >= _FIRST_EMOJI:

@@ -1,7 +1,7 @@
-"""Stories: random prompts that say what is in a picture, with the truth about each.
+"""Stories: random prompts with their correct parse, for training the planner.
 
-The planner learns from them. They take nouns from the concepts and from grammar.json, and one noun
-in seven is made up, so that a word is known for a thing by where it stands.
+Nouns come from the concepts and from grammar.json; one in seven is made up, so that the planner
+recognises a thing by its position in the sentence.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ class Nouns:
 
 @dataclass(frozen=True)
 class Named:
-    """What a story says of one thing; start and end are characters of its text."""
+    """A thing in a story; start and end are character indices of its text."""
 
     start: int
     end: int
@@ -64,7 +64,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Story:
-    """A prompt as the model reads it, and what it says."""
+    """A normalised prompt and its correct parse."""
 
     text: str
     lang: str
@@ -130,7 +130,7 @@ class _Draft:
 
 
 def story(rng: np.random.Generator, nouns: Nouns, held_out: bool = False) -> Story:
-    """A random story; a held-out one says sentence forms that no other does."""
+    """A random story; held-out ones use sentence forms that no other does."""
     draft = _Draft(rng, Forms(nouns.lang, held_out), nouns)
     kinds, sums = _KINDS
     kind = kinds[int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))]
@@ -365,7 +365,7 @@ def _related(draft: _Draft) -> str:
 
 
 def _note(draft: _Draft, first: int, name: str, second: int) -> None:
-    """Write down a relation in its own direction, and the places that "sides" and "levels" say."""
+    """Record a relation in its direction, and the places that "sides" and "levels" imply."""
     if name in ("sides", "levels"):
         ends = ("left", "right") if name == "sides" else ("top", "bottom")
         draft.places |= dict(zip((first, second), ends, strict=True))
@@ -444,7 +444,7 @@ _KINDS = tuple(_KIND_SHARES), np.cumsum(list(_KIND_SHARES.values()))
 
 
 def _dressed(draft: _Draft, text: str, bare: str | None) -> str:
-    """With a ground, a style, a request around it, and the stops that people write or forget."""
+    """Add a ground, a style, a request form and optional final punctuation."""
     rng, forms = draft.rng, draft.forms
     if rng.random() < (0.25 if bare is not None else 0.35):
         text, bare = _grounded(draft, text), None

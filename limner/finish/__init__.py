@@ -1,4 +1,4 @@
-"""The last step for flat art: a small decoded picture as crisp regions at any size.
+"""The last step for flat art: convert a small decoded picture to crisp regions at any size.
 
     palette   the colours of the picture
     regions   which pixel belongs to which area: wobble, specks and slivers removed

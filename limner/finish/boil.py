@@ -1,8 +1,7 @@
-"""A drawing that moves: the line boil of hand-drawn film.
+"""Animating a drawing: the line boil of hand-drawn film.
 
-In a film that is drawn by hand, every line is drawn anew for each picture, a little elsewhere.
-Here each frame is the picture with its pixels shifted by a smooth random field of its own. What
-it shows, its colours and its details stay.
+In hand-drawn film every line is redrawn for each frame, slightly displaced. Here each frame is the
+picture with its pixels shifted by a smooth random field. Content, colours and details are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,21 +12,21 @@ from PIL import Image
 
 from limner.arrays import Floats, Pixels
 
-# Of the random fields whose sum is the shift: nodes along the shorter side, and the standard
-# deviation in shares of it. The first moves parts against each other, the second bends lines.
+# The shift is the sum of random fields: nodes along the shorter side, and the standard deviation as
+# a fraction of it. The first moves parts against each other, the second bends lines.
 _FIELDS = ((4, 0.005), (11, 0.0022))
-_FARTHEST = 0.02  # of a shift, in shares of the shorter side
-_QUADS = 24  # along the shorter side, in which the shift is bilinear
+_FARTHEST = 0.02  # largest shift, as a fraction of the shorter side
+_QUADS = 24  # along the shorter side; within each the shift is bilinear
 
 
 def frames(pixels: Pixels, n: int, seed: int, index: int = 0) -> Iterator[Pixels]:
-    """n drawings of straight RGBA pixels (H, W, 4), of the same shape, one after the other.
+    """Yield n frames of straight RGBA pixels (H, W, 4), of the same shape.
 
     The same pixels, seed and index give the same frames. The first is the picture itself.
     """
     height, width = pixels.shape[:2]
     shorter = min(height, width)
-    margin = int(np.ceil(_FARTHEST * shorter)) + 1  # what lies beyond the edge continues it
+    margin = int(np.ceil(_FARTHEST * shorter)) + 1  # the edge is extended
     padded = Image.fromarray(np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), "edge"))
     ys, xs = (_lines(side, shorter) for side in (height, width))
     for number in range(n):
@@ -43,7 +42,7 @@ def frames(pixels: Pixels, n: int, seed: int, index: int = 0) -> Iterator[Pixels
 
 
 def _lines(side: int, shorter: int) -> NDArray[np.int64]:
-    """Where quads begin and end along a side, in pixels: whole ones, each once."""
+    """The borders of quads along a side, in whole pixels, without repetition."""
     n = max(1, round(_QUADS * side / shorter))
     return np.unique(np.rint(np.linspace(0, side, n + 1)).astype(np.int64))
 
@@ -65,7 +64,7 @@ def _shift(key: tuple[int, int], seed: int, rows: int, columns: int, shorter: in
 def _mesh(
     ys: NDArray[np.int64], xs: NDArray[np.int64], shift: Floats
 ) -> Sequence[tuple[tuple[int, ...], tuple[float, ...]]]:
-    """Quads as Pillow has them: a box of the result, and the corners that it is taken from,
+    """Quads for Pillow: a box of the result, and the corners of its source,
     counter-clockwise from the upper left."""
     y, x = ys[:, None] + shift[0], xs + shift[1]
     mesh = []

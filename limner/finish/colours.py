@@ -1,7 +1,7 @@
-"""A smooth colour for each area: a plane through its colours, and what it lacks where that shows.
+"""A smooth colour for each area: a plane through its colours, plus visible residuals.
 
-Colours are premultiplied RGBA in 0..1. A pixel counts less the more it is a mixture, so nothing
-leaks across an edge.
+Colours are premultiplied RGBA in 0..1. Mixed pixels have less weight, so nothing leaks across an
+edge.
 """
 
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from limner.arrays import Floats, Ints
 
 CELL = 4  # pixels along a cell of the coarse grid that colours are kept on
 
-_EDGE = 5.0  # a pixel that is a mixture this much counts half
-_UNSEEN = 0.016  # what a plane lacks by less than this is noise: 4 of 255
-_CLEAR, _SOLID = 0.12, 0.9  # alpha of an area below and above is meant to be 0 and 1
-_SMUDGE = 0.01  # of the picture
-_RIDGE = 0.02  # how much a slope must earn itself
-_MIN_GRADIENT = 0.02  # an area whose plane changes by less is of one colour
+_EDGE = 5.0  # a pixel with this steepness has half the weight
+_UNSEEN = 0.016  # smaller residuals are noise: 4 of 255
+_CLEAR, _SOLID = 0.12, 0.9  # alpha of an area below and above is set to 0 and 1
+_SMUDGE = 0.01  # area as a fraction of the picture
+_RIDGE = 0.02  # regularisation of slopes
+_MIN_GRADIENT = 0.02  # an area whose plane changes by less gets one colour
 
 
 @dataclass(frozen=True, eq=False)
 class Paint:
-    """Colours of areas, by sheet and place."""
+    """The colours of areas, by sheet and pixel."""
 
     planes: Floats  # (n_areas, 3, 4): colour = [1, x, y] @ plane, x and y in pixels
-    grid: Floats  # (S, rows, columns, 4): colours at the middles of cells, continued outwards
+    grid: Floats  # (S, rows, columns, 4): colours at cell centres, extrapolated outwards
 
     def at(self, sheet: Ints, rows: Ints, columns: Ints) -> Floats:
-        """The colours (N, 4) at pixels, linear between the middles of cells."""
+        """The colours (N, 4) at pixels, interpolated between cell centres."""
         y, x = ((np.stack([rows, columns]) + 0.5) / CELL - 0.5).clip(0)
         last_y, last_x = self.grid.shape[1] - 1, self.grid.shape[2] - 1
         y0, x0 = np.minimum(y.astype(int), last_y), np.minimum(x.astype(int), last_x)
@@ -42,7 +42,7 @@ class Paint:
 
 
 def is_clear(planes: Floats) -> NDArray[np.bool_]:
-    """Whether nothing is to be seen of areas, (n,)."""
+    """Whether areas are invisible, (n,)."""
     return np.logical_not(planes[..., 3].any(1))
 
 
@@ -86,9 +86,9 @@ def _weight(steep: Floats) -> Floats:
 
 
 def planes_of(areas: Ints, picture: Floats, steep: Floats) -> Floats:
-    """Planes (n_areas, 3, 4) with the least squares to the colours of each area.
+    """Least-squares planes (n_areas, 3, 4) of the colours of each area.
 
-    Slopes are held back a little, and left out where they would not be seen.
+    Slopes are slightly regularised, and dropped if they would not be visible.
     """
     weight = _weight(steep)
     height, width = areas.shape
@@ -115,7 +115,7 @@ def planes_of(areas: Ints, picture: Floats, steep: Floats) -> Floats:
         / total[:, None]
     )
     slope[np.sqrt((deviation**2).sum(1)) < _MIN_GRADIENT] = 0
-    # A small half-transparent area is a smudge that was meant to be one or the other.
+    # A small half-transparent area is an artefact; make it clear or opaque.
     smudge = np.bincount(flat, minlength=n) < _SMUDGE * flat.size
     clear = mean[:, 3] < np.where(smudge, 0.5, _CLEAR)
     solid = mean[:, 3] > np.where(smudge, 0.5, _SOLID)
@@ -128,7 +128,7 @@ def planes_of(areas: Ints, picture: Floats, steep: Floats) -> Floats:
 
 
 def squared_errors(planes: Floats, areas: Ints, picture: Floats) -> Floats:
-    """How far the picture is from the planes of its areas, (H, W), squared."""
+    """Squared distance (H, W) of the picture from the planes of its areas."""
     y, x = np.divmod(np.arange(areas.size), areas.shape[1])
     lacking = picture.reshape(-1, 4) - _at(planes, areas.ravel(), x, y)
     error: Floats = np.einsum("nc,nc->n", lacking, lacking).reshape(areas.shape)
@@ -141,7 +141,7 @@ def _at(planes: Floats, area: Ints, x: Ints, y: Ints) -> Floats:
 
 
 def _base(planes: Floats, areas: Ints, sheet: Ints, rows: int, columns: int) -> Floats:
-    """Each sheet's planes at the middles of cells (S, rows, columns, 4): of the nearest area."""
+    """Each sheet's planes at cell centres (S, rows, columns, 4), of the nearest area."""
     n_sheets = int(sheet.max()) + 1
     owner = np.full((n_sheets, rows, columns), -1)
     y, x = np.divmod(np.arange(areas.size), areas.shape[1])

@@ -6,7 +6,7 @@ from limner.arrays import Ints
 
 
 def components(labels: Ints) -> Ints:
-    """Numbers (H, W) from 0 of the connected areas (by sides) of equal labels (H, W)."""
+    """Number the 4-connected areas of equal labels (H, W) from 0; returns (H, W)."""
     starts = np.ones(labels.shape, bool)
     starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
     runs = np.cumsum(starts.ravel()).reshape(labels.shape) - 1
@@ -16,9 +16,9 @@ def components(labels: Ints) -> Ints:
 
 
 def joined(n: int, a: Ints, b: Ints) -> Ints:
-    """Numbers (n,) from 0 of the groups of n things of which a[i] and b[i] belong together.
+    """Number the groups (n,) of n things, where a[i] and b[i] are in one group, from 0.
 
-    Every group's least member is passed on and short-cut until nothing changes.
+    Propagates the least member of each group, with path shortening, until nothing changes.
     """
     pairs = np.unique(a * n + b)
     a, b = np.divmod(pairs, n)

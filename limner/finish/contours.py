@@ -12,10 +12,9 @@ _CORNERS = ((0, 0), (0, 1), (1, 1), (1, 0))
 
 
 def _segments() -> list[list[tuple[int, int]]]:
-    """For each of 16 cells, from which edge to which the outline runs.
+    """The segments (from edge, to edge) of the outline in each of the 16 cell types.
 
-    It leaves where the way around the cell goes out and ends where it next comes in, so that the
-    outlines of neighbouring cells join head to tail.
+    All segments have the same orientation, so that those of neighbouring cells join head to tail.
     """
     table = []
     for case in range(16):
@@ -35,10 +34,10 @@ _TABLE = _segments()
 
 
 def outlines(field: Floats) -> list[Points]:
-    """Closed outlines of `field` (H, W) > 0, at the places of its samples; (0, 0) is the first.
+    """Closed outlines of `field` (H, W) > 0, in sample coordinates; (0, 0) is the first sample.
 
-    The field must be negative all around. Where two samples differ in sign, the outline crosses
-    at the zero of the line between them.
+    The field must be negative along its border. Crossings between samples are interpolated
+    linearly.
     """
     height, width = field.shape
     inside = field > 0
@@ -69,7 +68,7 @@ def outlines(field: Floats) -> list[Points]:
 def _edge(
     edge: int, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, ...]
 ) -> NDArray[np.int64]:
-    """A number for the edge of each cell; the same for both cells that share it."""
+    """A unique number for an edge of each cell, equal for both cells that share it."""
     height, width = shape
     if edge in (0, 2):
         return (rows + (edge == 2)) * width + columns

@@ -1,24 +1,24 @@
-"""Closed outlines as few cubic Bézier curves.
+"""Fitting few cubic Bézier curves to closed outlines.
 
 After Schneider, "An algorithm for automatically fitting digitized curves", Graphics Gems 1990:
-least squares between two end points with given tangents, places re-estimated by Newton's method,
-and a cut where the error is largest if that does not do. An outline is first cut at its corners.
+least squares between two end points with given tangents, parameters re-estimated by Newton's
+method, and a split at the largest error if the fit fails. An outline is first cut at its corners.
 """
 
 import numpy as np
 
 from limner.finish.contours import Points
 
-_CORNER_REACH = 3.0  # pixels before and after a point that its turn is measured over
+_CORNER_REACH = 3.0  # pixels before and after a point for measuring its turn
 _CORNER_TURN = np.cos(np.radians(45.0))  # sharper turns are corners
 _TANGENT_REACH = 1.5  # pixels
 _ROUNDS = 3  # of re-estimation
 
 
 def fit(loop: Points, tolerance: float) -> Points:
-    """Curves (n, 4, 2) around the closed outline `loop` (m, 2), nowhere farther than `tolerance`.
+    """Curves (n, 4, 2) along the closed outline `loop` (m, 2), within `tolerance`.
 
-    Each begins where the one before ends; the last ends where the first begins.
+    Each begins at the end of the one before; the last ends at the start of the first.
     """
     loop = _spaced(loop)
     corners = _corners(loop)
@@ -35,7 +35,7 @@ def fit(loop: Points, tolerance: float) -> Points:
 
 
 def _spaced(loop: Points) -> Points:
-    """Points about a pixel's half apart: those that all but coincide say nothing of direction."""
+    """Points about half a pixel apart: closer ones do not determine a direction."""
     steps = np.sqrt((np.diff(loop, axis=0, append=loop[:1]) ** 2).sum(1))
     along = np.concatenate([[0], np.cumsum(steps)])
     n = max(8, int(along[-1] / 0.6))
@@ -45,7 +45,7 @@ def _spaced(loop: Points) -> Points:
 
 
 def _corners(loop: Points) -> np.ndarray:
-    """Indices of points where the outline turns sharply, each the sharpest around."""
+    """Indices of corners: points with a sharp turn that is a local maximum."""
     reach = max(1, round(_CORNER_REACH / 0.6))
     if len(loop) < 4 * reach:
         return np.zeros(0, np.int64)
@@ -58,7 +58,7 @@ def _corners(loop: Points) -> np.ndarray:
 
 
 def _tangent(points: Points) -> Points:
-    """The direction in which points begin."""
+    """The direction at the start of points."""
     n = min(len(points) - 1, max(1, round(_TANGENT_REACH / 0.6)))
     return _unit(points[n] - points[0])
 
@@ -94,7 +94,7 @@ def _fitted(points: Points, start: Points, end: Points, tolerance: float) -> lis
 
 
 def _least_squares(points: Points, t: np.ndarray, start: Points, end: Points) -> Points:
-    """The curve with the two lengths of tangents that are best at places t."""
+    """The curve with the least-squares lengths of both tangents, for parameters t."""
     s = 1 - t
     b0, b1, b2, b3 = s**3, 3 * t * s**2, 3 * t**2 * s, t**3
     a1, a2 = start * b1[:, None], end * b2[:, None]
@@ -119,7 +119,7 @@ def _at(curve: Points, t: np.ndarray) -> Points:
 
 
 def _newton(curve: Points, points: Points, t: np.ndarray) -> np.ndarray:
-    """Places whose points on the curve lie nearer to `points`, by one step each."""
+    """Improve the parameters of `points` on the curve by one Newton step."""
     first, second = 3 * np.diff(curve, axis=0), 6 * np.diff(curve, 2, axis=0)
     s = (1 - t)[:, None]
     u = t[:, None]

@@ -5,13 +5,13 @@ import numpy as np
 from limner.arrays import Floats
 
 MAX_COLOURS = 16
-ALPHA_SCALE = 60.0  # alpha 0 to 1 is as far as 60 steps of lightness
+ALPHA_SCALE = 60.0  # alpha 0 to 1 counts like 60 steps of lightness
 
-_RADIUS = 10.0  # what lies nearer to a colour belongs to it
+_RADIUS = 10.0  # pixels within this distance belong to a colour
 _BIN = 4.0  # side of a histogram bin
 _MAX_BINS = 1024
-_MIN_SHARE = 0.0008  # of the flat pixels; a rarer colour is not one
-_FLAT = 5.0  # a pixel that differs by less from those around it lies inside an area
+_MIN_SHARE = 0.0008  # of the flat pixels; rarer colours are ignored
+_FLAT = 5.0  # a pixel that differs less from its neighbours is inside an area
 _TO_XYZ = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32
 )
@@ -43,7 +43,7 @@ _sRGB_CURVE = _curve(4096)
 
 
 def steepness(features: Floats, reach: int = 2) -> Floats:
-    """How much a pixel of (H, W, C) is a mixture of what lies at its two sides, (H, W).
+    """How much each pixel of (H, W, C) is a mixture of the colours on both sides, (H, W).
 
     Of a, b, c along a line, b is a mixture if |a - b| + |b - c| = |a - c|: then it is the smaller
     of the two steps. On the ridge of a thin line that sum is much larger, and b is a colour.
@@ -67,11 +67,11 @@ def _length(vectors: Floats) -> Floats:
 def palette(features: Floats, steep: Floats, max_colours: int = MAX_COLOURS) -> Floats:
     """The picture's colours (K, C), 1 to `max_colours` of them, the most frequent first.
 
-    Only pixels inside areas are asked: those on an edge are mixtures. Bins of a histogram are
-    taken greedily, the densest first, and then moved to the means of what is nearest (Lloyd).
+    Uses only pixels inside areas, as those on edges are mixtures. Histogram bins are taken
+    greedily, the densest first, and then moved to the means of their nearest points (Lloyd).
     """
     flat = features[steep < _FLAT]
-    if len(flat) < features[..., 0].size // 100:  # noise: there is no inside
+    if len(flat) < features[..., 0].size // 100:  # noise: no pixel is inside an area
         flat = features.reshape(-1, features.shape[-1])
     bins, weights = _histogram(flat)
     centres = _densest(bins, weights, max_colours)

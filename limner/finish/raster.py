@@ -1,8 +1,8 @@
-"""Sheets as pixels at any size: edges where memberships cross, anti-aliased.
+"""Rendering sheets at any size, with anti-aliased edges where memberships cross.
 
-The output is cut into tiles. Most have one area and are only painted; where several meet, their
-memberships are enlarged by cubic B-splines and compared. Memory is bounded: rows of tiles are
-drawn in turn.
+The output is cut into tiles. Most have one area and are just filled; where several meet, their
+memberships are enlarged by cubic B-splines and compared. Tiles are drawn row by row, which bounds
+memory.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 _TILE = 32  # output pixels
 _EDGE_PX = 1.25  # width of an edge in output pixels
 _SLOPE = 0.235  # of a membership across a straight edge, per pixel of the sheets
-_SEEN = 0.02  # a membership below it all over a tile does not count
+_SEEN = 0.02  # a membership below it in a whole tile is ignored
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """How tiles along one side are made of source pixels."""
+    """How tiles along one side map to source pixels."""
 
     starts: NDArray[np.int64]  # (n,) first source pixel of each tile, in padded coordinates
     weights: Floats  # (n, T, P)
@@ -35,7 +35,7 @@ class _Axis:
 
 
 def raster(sheets: Sheets, width: int, height: int, box: Box | None = None) -> NDArray[np.uint8]:
-    """Premultiplied pixels (height, width, 4) of the part `box` of sheets, by default all."""
+    """Render `box` of the sheets (default: all) as premultiplied pixels (height, width, 4)."""
     rows, columns = sheets.areas.shape
     left, top, right, bottom = box or (0.0, 0.0, float(columns), float(rows))
     ys, xs = _axis(top, bottom, height, rows, 4), _axis(left, right, width, columns, 4)
@@ -111,7 +111,7 @@ def _enlarged(patches: Floats, down: Floats, across: Floats) -> Floats:
 
 
 def _shares(memberships: Floats, gain: np.float32) -> Floats:
-    """How much of each pixel every sheet covers, (N, M, T, T): each against the best other."""
+    """The share of each pixel that a sheet covers, (N, M, T, T): each against the best other."""
     if memberships.shape[1] == 2:
         share = ((memberships[:, :1] - memberships[:, 1:]) * gain + np.float32(0.5)).clip(0, 1)
         return np.concatenate([share, 1 - share], 1)

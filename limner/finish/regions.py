@@ -1,4 +1,4 @@
-"""Which pixel belongs to which area: wobble, specks and slivers removed, gradients kept whole."""
+"""Assigning pixels to areas: removes wobble, specks and slivers, and keeps gradients whole."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,15 @@ from limner.finish.palette import ALPHA_SCALE, squared_distances
 
 _SIGMA = 1.6  # pixels of the blur of threshold dynamics
 _ROUNDS = 4
-_DATA = 0.012  # weight of a colour's distance beside the blurred membership
-_FARTHEST = 50.0  # distances above it are alike
-_EDGE = 8.0  # a pixel as steep as this says half as much of where it belongs
+_DATA = 0.012  # weight of the colour distance relative to the blurred membership
+_FARTHEST = 50.0  # distances are clipped here
+_EDGE = 8.0  # a pixel with this steepness has half the weight
 _GRADIENT = 0.45  # share of two areas' difference across their border; less is a gradient
 _THIN = 1.1  # pixels of area for one of border; less is a band about two pixels wide
-_BESIDE = 0.15  # of an area's border, which makes another one its neighbour
-_BETWEEN = 1.2  # a detour by a colour lying between two others is no longer than this
-_SEEN = 0.3  # difference of alpha that is an edge however soft it is
-_FAINT, _CLEAR = 6.5, 12.0  # a step in colour below is never an edge, and above always one
+_BESIDE = 0.15  # share of an area's border that makes another one its neighbour
+_BETWEEN = 1.2  # longest detour, as a ratio, via a colour that lies between two others
+_SEEN = 0.3  # difference of alpha that is always an edge
+_FAINT, _CLEAR = 6.5, 12.0  # a colour step below is never an edge, above always one
 
 
 def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
@@ -38,7 +38,7 @@ def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
 
 
 def _winners(labels: Ints, pull: NDArray[np.int16]) -> Ints:
-    """The label (H, W) with the largest blurred membership less `pull` (K, H, W), both of 255."""
+    """The label (H, W) that maximises blurred membership minus `pull` (K, H, W), both 0..255."""
     best = np.full(labels.shape, -(2**15), np.int16)
     found = np.zeros(labels.shape, np.int64)
     for first in range(0, len(pull), 4):
@@ -88,7 +88,7 @@ def _distance(a: Floats, b: Floats) -> Floats:
 
 
 class _Borders:
-    """Pairs of areas that touch: how long and how steep their border is."""
+    """Pairs of adjacent areas, with the length and steepness of their border."""
 
     def __init__(self, found: Ints, features: Floats) -> None:
         self.n = int(found.max()) + 1
@@ -106,7 +106,7 @@ class _Borders:
 
 
 def _across(found: Ints, features: Floats, axis: int) -> tuple[Ints, Ints, Floats]:
-    """The two areas at each step from one to another along `axis`, and the colour's change."""
+    """The two areas at each border along `axis`, and the change of colour."""
     areas_, colours = (found, features) if axis else (found.T, features.transpose(1, 0, 2))
     rows, columns = np.nonzero(areas_[:, 1:] != areas_[:, :-1])
     last = areas_.shape[1] - 1
@@ -138,7 +138,7 @@ def _without_small(found: Ints, features: Floats, min_px: int) -> Ints:
 
 
 def _is_mixture(borders: _Borders, colours: Floats, counts: Ints) -> NDArray[np.bool_]:
-    """Whether an area is a thin band whose colour lies between those of two that it touches."""
+    """Whether an area is a thin band with a colour between those of two neighbours."""
     n = len(counts)
     perimeter = np.bincount(borders.a, borders.length, n) + np.bincount(
         borders.b, borders.length, n
@@ -162,14 +162,14 @@ def _is_mixture(borders: _Borders, colours: Floats, counts: Ints) -> NDArray[np.
 def _nearest_neighbour(
     borders: _Borders, colours: Floats, leaving: NDArray[np.bool_], counts: Ints
 ) -> Ints:
-    """For each area itself, or for one that leaves the neighbour most like it, the longer
-    their border the better."""
+    """Each area's own number, or for a leaving one that of its most similar neighbour, with a
+    preference for long borders."""
     n = len(leaving)
     a = np.concatenate([borders.a, borders.b])
     b = np.concatenate([borders.b, borders.a])
     distance = _distance(colours[a], colours[b])
     cost = (distance + 5) / np.concatenate([borders.length, borders.length]) ** 0.5
-    # Two that leave would change places: the smaller goes to the larger.
+    # Two leaving neighbours would swap: the smaller joins the larger.
     larger = (counts[b] > counts[a]) | ((counts[b] == counts[a]) & (b < a))
     possible = leaving[a] & (~leaving[b] | larger)
     order = np.lexsort((b[possible], cost[possible], a[possible]))
@@ -180,9 +180,9 @@ def _nearest_neighbour(
 
 
 def with_gradients(found: Ints, features: Floats) -> Ints:
-    """Areas joined where the colour changes no faster on their border than around it.
+    """Join areas whose border has no steeper change of colour than its surroundings.
 
-    Such a border is none: it is where a gradient was cut into steps.
+    Such borders are artefacts: a gradient was cut into steps.
     """
     for _ in range(_ROUNDS):
         borders = _Borders(found, features)

@@ -1,4 +1,4 @@
-"""A small picture taken apart: colours, areas, and sheets to draw it from."""
+"""Segmenting a small picture: its colours, areas and sheets."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from limner.finish import colours, palette, regions
 from limner.finish.components import components
 from limner.finish.sheets import Sheets, sheets
 
-_LONGEST = 3  # times the shorter side, of what is taken apart; more is shrunk
-_MOST_ENLARGED = 8  # times, of a picture smaller than what is taken apart
-_MISFIT = 0.05  # root mean square of what a plane may lack, over four channels together
+_LONGEST = 3  # largest longer side, in multiples of `side_px`; longer pictures are reduced
+_MOST_ENLARGED = 8  # largest enlargement of a small picture
+_MISFIT = 0.05  # root mean square residual allowed for a plane, over four channels together
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,8 @@ class Flat:
     areas: Ints
 
     def sheets(self, *, clear_below: bool = False) -> Sheets:
-        """Areas on sheets; `clear_below` puts what is not opaque on the lowest ones, and orders
-        the others by size."""
+        """Areas on sheets; `clear_below` puts areas that are not opaque on the lowest sheets, and
+        orders the others by size."""
         return sheets(self.areas, self.picture, self.steep, clear_below=clear_below)
 
 
@@ -52,11 +52,11 @@ def segmented(
     *,
     only_planes: bool = False,
 ) -> Flat:
-    """Take a premultiplied picture (H, W, 4) in 0..1 apart.
+    """Segment a premultiplied picture (H, W, 4) in 0..1.
 
-    Areas below `min_px` pixels are given to a neighbour, and so are the smallest ones beyond
-    `max_areas`. only_planes: an area whose colours a plane does not describe stays cut into
-    steps, for a drawing that knows no other gradients.
+    Areas below `min_px` pixels are merged into a neighbour, and so are the smallest ones beyond
+    `max_areas`. only_planes: an area whose colours do not fit a plane stays cut into steps, for
+    formats that have no other gradients.
     """
     features = palette.lab_alpha(picture)
     steep = palette.steepness(features)
@@ -73,7 +73,7 @@ def segmented(
 
 
 def _planar(joined: Ints, cut: Ints, picture: Floats, steep: Floats) -> Ints:
-    """Joined areas, or the areas they were cut into where one plane is far from their colours."""
+    """Joined areas, or their parts if one plane does not fit their colours."""
     planes = colours.planes_of(joined, picture, steep)
     error = colours.squared_errors(planes, joined, picture)
     mean = np.bincount(joined.ravel(), error.ravel()) / np.bincount(joined.ravel())

@@ -1,7 +1,7 @@
-"""Areas shared out over few sheets, and each sheet's soft membership.
+"""Distributing areas over few sheets, and each sheet's soft membership.
 
-Areas that lie close to each other are on different sheets, so that a handful of planes holds a
-picture of any number of areas (a greedy colouring of the graph of neighbours).
+Areas that are close to each other are on different sheets, so that a few planes hold any number of
+areas (a greedy colouring of the graph of neighbours).
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ APART_PX = 8  # areas nearer than this are on different sheets
 _OFFSETS = [(0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0), (6, 6), (6, -6), (3, 3), (3, -3)]
 _SOFT_SIGMA = 1.6  # of the last blur, in pixels
 _SHARPENING = 2.5  # of the decoder's soft edges
-_REACH_SIGMA, _REACH_LEVEL = 1.6, 0.02  # a pixel sees a sheet whose blurred membership is this
-_ALIKE = 0.01  # squared difference of colours that a picture's noise half hides
+_REACH_SIGMA, _REACH_LEVEL = 1.6, 0.02  # a pixel uses sheets with this blurred membership
+_ALIKE = 0.01  # squared difference of colours comparable to noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +29,15 @@ class Sheets:
 
     areas: Ints  # (H, W) numbers of areas
     sheet: Ints  # (n_areas,) the sheet of each
-    memberships: Floats  # (S, H, W), the largest wins; soft to be enlarged
+    memberships: Floats  # (S, H, W), the largest wins; soft, for enlargement
     paint: Paint
 
 
 def sheets(areas: Ints, picture: Floats, steep: Floats, *, clear_below: bool = False) -> Sheets:
-    """Share out the areas (H, W) of a premultiplied picture (H, W, 4).
+    """Distribute the areas (H, W) of a premultiplied picture (H, W, 4) over sheets.
 
-    clear_below: areas that are not opaque get the lowest sheets, those that are clear sheet 0,
-    and of the others the sheet with the largest areas is the lowest. So sheets can be painted one
-    over the other.
+    clear_below: clear areas get sheet 0, other areas that are not opaque the lowest sheets, and of
+    the opaque ones the largest are the lowest. So sheets can be painted one over the other.
     """
     planes = colours.planes_of(areas, picture, steep)
     near = _near(areas)
@@ -54,7 +53,7 @@ def sheets(areas: Ints, picture: Floats, steep: Floats, *, clear_below: bool = F
 
 
 def _near(areas: Ints) -> NDArray[np.bool_]:
-    """Which areas lie within `APART_PX` of each other, (n, n)."""
+    """Whether areas are within `APART_PX` of each other, (n, n)."""
     n = int(areas.max()) + 1
     near = np.zeros((n, n), bool)
     height, width = areas.shape
@@ -71,7 +70,7 @@ def _near(areas: Ints) -> NDArray[np.bool_]:
 
 
 def _colouring(near: NDArray[np.bool_], weight: Ints) -> Ints:
-    """A sheet for each thing, unlike those of things near it: the heaviest choose first."""
+    """A sheet for each area, different from those near it; by decreasing weight."""
     sheet = np.full(len(near), -1)
     for i in np.argsort(-weight, kind="stable"):
         taken = set(sheet[near[i]].tolist())
@@ -80,7 +79,7 @@ def _colouring(near: NDArray[np.bool_], weight: Ints) -> Ints:
 
 
 def _stacked(near: NDArray[np.bool_], rank: Ints, size: Ints) -> Ints:
-    """Sheets whose things are of one rank, the lowest rank first; rank 0 is one sheet."""
+    """Sheets of areas of equal rank, lowest rank first; rank 0 is a single sheet."""
     sheet = np.zeros(len(near), np.int64)
     lowest = 1
     for number in (1, 2):
@@ -92,10 +91,10 @@ def _stacked(near: NDArray[np.bool_], rank: Ints, size: Ints) -> Ints:
 
 
 def _unmixed(labels: Ints, n: int, paint: Paint, picture: Floats) -> Floats:
-    """Memberships (n, H, W) of sheets (H, W) that say where within a pixel an edge runs.
+    """Memberships (n, H, W) of sheets (H, W), with sub-pixel positions of edges.
 
     On an edge between colours A and B a pixel p is a mixture, and its share of B is
-    (p - A).(B - A) / |B - A|^2. Where the two are alike, the hard border counts.
+    (p - A).(B - A) / |B - A|^2. If the two are similar, the hard border is used.
     """
     around = blurred(labels, n, _REACH_SIGMA)
     soft = np.zeros_like(around)

@@ -1,7 +1,7 @@
 """A flat picture as an SVG document: stacked layers of Bézier outlines, without cracks.
 
-Sheets are painted one over the other. An area's outline is exact where it meets what lies below
-it, and goes on under what is painted over it, so that no gap shows between two areas.
+Sheets are painted one over the other. An area's outline is exact where it meets lower sheets, and
+extends under higher ones, so that no gap shows between areas.
 """
 
 import re
@@ -23,21 +23,21 @@ from limner.finish.sheets import Sheets
 from limner.finish.svg_text import NAMESPACE
 from limner.request import Complexity
 
-MUCH_LOST = 0.25  # share of a picture's pixels; with more it is no flat art
+MUCH_LOST = 0.25  # share of pixels lost above which a picture is not flat art
 
-_UNIT = 2048  # of coordinates along the shorter side
-_VISIBLE = 0.12  # distance of two colours, over four channels together
-_UNDER_SIGMA, _UNDER_LEVEL = 2.5, 0.08  # how far an area goes on under what covers it
+_UNIT = 2048  # coordinate units along the shorter side
+_VISIBLE = 0.12  # visible distance of two colours, over four channels together
+_UNDER_SIGMA, _UNDER_LEVEL = 2.5, 0.08  # how far an area extends under higher sheets
 
 
 @dataclass(frozen=True)
 class Detail:
-    """What a complexity means."""
+    """The parameters of a complexity."""
 
-    side_px: int  # shorter side of what is traced
+    side_px: int  # shorter side of the traced picture
     max_colours: int
-    min_px: int  # smallest area, in pixels of what is traced
-    tolerance: float  # of curves, in pixels of what is traced
+    min_px: int  # smallest area, in pixels of the traced picture
+    tolerance: float  # of curves, in pixels of the traced picture
     max_paths: int
 
 
@@ -50,11 +50,11 @@ DETAILS: dict[str, Detail] = {
 
 @dataclass(frozen=True)
 class Trace:
-    """An SVG document and what is known of it."""
+    """An SVG document and its statistics."""
 
     data: bytes
     n_paths: int
-    lost: float  # 0 to 1: share of pixels whose colour is visibly another in the drawing
+    lost: float  # 0 to 1: share of pixels with a visibly different colour in the drawing
 
 
 def trace(
@@ -66,8 +66,8 @@ def trace(
 ) -> bytes:
     """An SVG document of straight RGBA pixels (H, W, 4): paths and gradients, nothing else.
 
-    The same pixels give the same bytes. Colours and paths are bounded by `complexity`; areas too
-    many for it are given up, the smallest first. Raises InvalidRequest for another complexity.
+    The same pixels give the same bytes. `complexity` bounds colours and paths; surplus areas are
+    dropped, the smallest first. Raises InvalidRequest for an unknown complexity.
     """
     return traced(pixels, complexity, title=title, metadata=metadata).data
 
@@ -79,7 +79,7 @@ def traced(
     title: str = "",
     metadata: Mapping[str, str] | None = None,
 ) -> Trace:
-    """As `trace`, with its number of paths and what is lost."""
+    """As `trace`, with the number of paths and the share lost."""
     if complexity not in DETAILS:
         raise InvalidRequest(
             f"complexity is {complexity!r}; it must be one of {', '.join(DETAILS)}",
@@ -94,7 +94,7 @@ def traced(
 
 
 def share_lost(pixels: Pixels, complexity: Complexity = "medium") -> float:
-    """What `traced` would say is lost of a picture, without drawing its outlines."""
+    """The share of pixels that `traced` would lose, without computing outlines."""
     return _lost(*_taken_apart(pixels, DETAILS[complexity]))
 
 
@@ -147,7 +147,7 @@ class _Body:
         self.paths += [f'<path {fill} d="{"".join(parts)}"/>' for fill, parts in by_fill.items()]
 
     def _outline(self, loop: contours.Points) -> str:
-        """A closed outline in whole units, relative from point to point."""
+        """A closed outline in whole units, in relative coordinates."""
         fitted = np.rint(curves.fit(loop, self._tolerance) * self.scale).astype(int)
         if len(fitted) < 2:
             return ""
@@ -176,7 +176,7 @@ class _Body:
         slope = plane[1:]
         if not slope.any():
             return _colour(plane[0], "fill")
-        # Along the direction in which most of it changes, from one end of the area to the other.
+        # Along the direction of the strongest change, from one end of the area to the other.
         _, _, axes = np.linalg.svd(slope.T)
         direction = axes[0]
         corners = np.array([[x, y] for x in (left, right) for y in (top, bottom)], float)
@@ -194,7 +194,7 @@ class _Body:
 
 
 def _exact(memberships: Floats, number: int) -> Floats:
-    """Positive where a sheet or one above it is the largest, (H, W)."""
+    """A field (H, W), positive where a sheet or a higher one has the largest membership."""
     above = memberships[number:].max(0)
     if number == 0:
         return np.ones_like(above)
@@ -217,7 +217,7 @@ def _bounds(areas: Ints) -> Ints:
 
 
 def _loops(exact: Floats, mask: NDArray[np.bool_]) -> list[contours.Points]:
-    """Outlines of an area, exact or hidden under what covers it, without the holes it covers."""
+    """Outlines of an area, extended under higher sheets, without holes that those cover."""
     padded = np.pad(mask, _EDGE, "edge")
     around = blurred(padded.astype(np.int64), 2, _UNDER_SIGMA)[1] - np.float32(_UNDER_LEVEL)
     exact = np.pad(exact, _EDGE, "edge")
@@ -227,7 +227,7 @@ def _loops(exact: Floats, mask: NDArray[np.bool_]) -> list[contours.Points]:
     return [loop - _EDGE for loop in contours.outlines(field)]
 
 
-_EDGE = 3  # pixels that an area at the picture's edge reaches beyond it
+_EDGE = 3  # pixels by which areas extend beyond the picture's edge
 
 
 def _without_covered_holes(field: Floats, exact: Floats) -> Floats:
@@ -262,7 +262,7 @@ def _colour(premultiplied: NDArray[np.float64], name: str) -> str:
     return f'{name}="{text}"' + (f' {opacity}="{alpha:.2f}"' if alpha < 0.995 else "")
 
 
-# XML 1.0, section 2.2: what may not stand in a document at all.
+# XML 1.0, section 2.2: characters that are not allowed in a document.
 _NO_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,4 +1,4 @@
-"""What an SVG document of limner's says of its picture: size, prompt, seed, model."""
+"""Reading the metadata of limner's SVG documents: size, prompt, seed, model."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -26,8 +26,8 @@ class SvgText:
 def read(data: bytes) -> SvgText:
     """Read all of a document.
 
-    Raises DataError if it is no whole SVG document, or has a document type, which limner never
-    writes and which can make a small file large.
+    Raises DataError if it is not a complete SVG document, or if it has a document type, which
+    limner never writes and which can expand a small file.
     """
     reader = _Reader()
     try:
@@ -44,7 +44,7 @@ class _Reader:
         self.width = self.height = 0
         self.text: dict[str, str] = {}
         self._path: list[str] = []
-        self._name: str | None = None  # of the value that is read now
+        self._name: str | None = None  # of the value being read
         self._parts: list[str] = []
         self._n_chars = 0
         self.parser = expat.ParserCreate(namespace_separator=" ")

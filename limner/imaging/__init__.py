@@ -1,1 +1,1 @@
-"""Picture files: encode, decode, and what is trusted of an upload."""
+"""Picture files: encoding, decoding of uploads within limits, labels and signatures."""

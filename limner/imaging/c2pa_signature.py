@@ -1,7 +1,7 @@
 """C2PA: a signed manifest in a picture file, made and read by c2pa-python (`limner[c2pa]`).
 
-A signature names its signer and covers every byte, which a label alone does not. Two signatures
-of one file differ, so nothing is signed unless a certificate is set.
+Unlike a label, a signature names its signer and covers every byte. Two signatures of one file
+differ, so files are signed only if a certificate is set.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from limner.imaging.label import TRAINED, Label
 
 State = Literal["absent", "valid", "invalid", "unchecked"]
 
-# In the order of how common they are. A key fits one of them; the library says which it does not.
+# Most common first. A key fits one of them; the library raises for the others.
 _ALGORITHMS = (b"es256", b"es384", b"es512", b"ps256", b"ps384", b"ps512", b"ed25519")
 _SETTINGS = {
     "builder": {"thumbnail": {"enabled": False}},  # it would double the size of a small picture
-    # Nothing is fetched: a picture names addresses that its sender chose.
+    # Nothing is fetched: the addresses in a picture come from its sender.
     "verify": {"ocsp_fetch": False, "remote_manifest_fetch": False},
 }
 # One PEM file may hold certificate and key.
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^-]*-----END \1-----\s*")
-_UNTRUSTED = "signingCredential.untrusted"  # by a list of signers, and there is none here
+_UNTRUSTED = "signingCredential.untrusted"  # by a trust list, and none is used here
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What is known of the C2PA manifest of a file."""
+    """The state of the C2PA manifest of a file."""
 
     state: State
-    signed_by: str = ""  # as the certificate says, which nobody but its issuer vouches for
+    signed_by: str = ""  # name in the certificate; the issuer is not verified
     source_type: str = ""  # digital source type that it claims
     problems: tuple[str, ...] = ()  # codes of the C2PA specification, or a sentence
 
@@ -55,7 +55,7 @@ class Signer:
     """Signs files with a certificate chain and its private key, both PEM."""
 
     def __init__(self, chain: bytes, key: bytes) -> None:
-        """Raises SettingsError if the two cannot sign, and MissingExtra without the library."""
+        """Raises SettingsError if the pair cannot sign, MissingExtra without the library."""
         _library("LIMNER_C2PA_CERT")
         found = _PRIVATE_KEY.search(key)
         self._chain, self._key = _PRIVATE_KEY.sub(b"", chain), found[0] if found else key
@@ -63,12 +63,12 @@ class Signer:
 
     @classmethod
     def load(cls, certificate: str, key: str) -> Signer:
-        """A signer of two PEM files; without `key`, both are in the first."""
+        """Load a signer from two PEM files; without `key`, the first has both."""
         chain = _read(certificate, "LIMNER_C2PA_CERT")
         return cls(chain, _read(key, "LIMNER_C2PA_KEY") if key else chain)
 
     def __call__(self, data: bytes, label: Label) -> bytes:
-        """The file `data` with a manifest that says of it what `label` does."""
+        """Return the file `data` with a signed manifest of `label`. Raises LimnerError."""
         try:
             return self._signed(data, label.source_type, self._algorithm)
         except _errors() as error:
@@ -78,7 +78,7 @@ class Signer:
             ) from error
 
     def _fitting(self) -> bytes:
-        """The algorithm that the key is for, found by signing a picture of one pixel."""
+        """Find the key's algorithm by signing a picture of one pixel. Raises SettingsError."""
         problems = []
         for algorithm in _ALGORITHMS:
             try:
@@ -87,7 +87,7 @@ class Signer:
                 problems.append(_told(error))
             else:
                 return algorithm
-        # One that is of another algorithm than the key says so, and nothing of the certificate.
+        # An error about the wrong algorithm says nothing about the certificate.
         telling = [problem for problem in problems if "private key algorithm" not in problem]
         raise SettingsError(
             f"LIMNER_C2PA_CERT and LIMNER_C2PA_KEY cannot sign: {[*telling, *problems][0]}",
@@ -112,7 +112,7 @@ class Signer:
 
 
 def read_signature(data: bytes) -> Signature:
-    """What the C2PA manifest of a picture file is worth; "unchecked" without `limner[c2pa]`."""
+    """Verify the C2PA manifest of a picture file; "unchecked" without `limner[c2pa]`."""
     if not containers.has_c2pa(data):
         return Signature("absent")
     try:
@@ -193,12 +193,12 @@ def _library(what: str) -> None:
 def _errors() -> tuple[type[Exception], ...]:
     import c2pa
 
-    # ValueError: what the library's Python part refuses
+    # ValueError comes from the library's Python part
     return (c2pa.C2paError, ValueError)
 
 
 def _told(error: Exception) -> str:
-    """What the library says, without the name of its kind, on one line."""
+    """The library's message without its error class, on one line."""
     kind, _, rest = " ".join(str(error).split()).partition(": ")
     return rest if rest and kind.isalpha() else f"{kind}{': ' if rest else ''}{rest}"
 

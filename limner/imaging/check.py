@@ -1,7 +1,7 @@
-"""What a picture file says of its making, and whether that holds: label, parameters, signature.
+"""Check the provenance data in a picture file: label, parameters, signature.
 
-Nothing is decoded. A label that holds was made for this very picture; it proves nothing, since
-anybody can write one. A C2PA signature that is valid proves who signed.
+Pixels are not decoded. A label that holds was made for this picture; it is no proof, since anybody
+can write one. A valid C2PA signature proves who signed.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _SAID = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a file says of itself.
+    """The provenance data of a file.
 
-    `label` is "holds" if limner's label names this picture and what else it says, "broken" if
-    either was changed, "foreign" if only another program's label is there, or "absent".
+    `label` is "holds" if limner's label matches the picture and the parameters, "broken" if one of
+    them was changed, "foreign" for a label of another program only, or "absent".
     """
 
     format: containers.ContainerFormat
     label: State
-    is_ai: bool | None  # None: nothing says so, which does not mean no
+    is_ai: bool | None  # None: unknown
     source_type: str | None  # of the IPTC, as a URI
     aigc: Mapping[str, str] | None
     software: str | None
     producer: str | None
     produce_id: str | None
-    parameters: Mapping[str, Any] | None  # with the prompt if the file has it
-    problems: tuple[str, ...]  # why it is broken, or what could not be read
+    parameters: Mapping[str, Any] | None  # includes the prompt if the file has it
+    problems: tuple[str, ...]  # why it is broken, or which parts are unreadable
     c2pa: Signature
 
     def as_json(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Report:
 
 
 def check_file(path: str | Path) -> Report:
-    """`check` of the file at `path`; a DataError names it, also if it is not there."""
+    """`check` the file at `path`. Raises DataError with its name, also if it does not exist."""
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -88,14 +88,14 @@ def check_file(path: str | Path) -> Report:
 
 
 def check(data: bytes) -> Report:
-    """What the picture file `data` says of itself, and whether it holds.
+    """Read and verify the provenance data of the picture file `data`.
 
-    Raises DataError if it is larger than MAX_FILE_BYTES, none of the five formats, or damaged.
+    Raises DataError if it exceeds MAX_FILE_BYTES, has another format than the five, or is damaged.
     """
     if len(data) > MAX_FILE_BYTES:
         raise DataError(f"The file is too large; the limit is {MAX_FILE_BYTES // 1_000_000} MB")
     format = containers.format_of(data)
-    digest = containers.picture_digest(data)  # all of it is looked at: damage is known from here
+    digest = containers.picture_digest(data)  # reads the whole file, so damage is found here
     said, problems = _read_packet(containers.xmp_of(data))
     aigc = _object("the AIGC label", said.get("aigc"), problems)
     parameters = _object("limner's parameters", said.get("parameters"), problems, "options")
@@ -126,16 +126,16 @@ def label_of_file(path: str | Path, policy: label.LabelPolicy) -> label.Label | 
     """The label for a drawing that is traced from the picture at `path`, as `label_made_of`."""
     try:
         report = check_file(path)
-    except DataError:  # of a picture that is read all the same
+    except DataError:  # the picture itself may still be readable
         return None
     return _label_of(report, policy, "traced")
 
 
 def label_made_of(data: bytes, policy: label.LabelPolicy, how: str) -> label.Label | None:
-    """The label for a picture that is made from the file `data`, if that has one of limner's.
+    """The label for a picture made from the file `data`, or None if that has no limner label.
 
-    `how` names the parameter that says so: traced, or converted. If the label is broken, what it
-    says of the parameters is left out.
+    `how` is the name of the parameter that records it: traced or converted. If the old label is
+    broken, its parameters are left out.
     """
     try:
         report = check(data)
@@ -159,16 +159,15 @@ def _contradictions(
     parameters: Mapping[str, Any] | None,
     aigc: Mapping[str, Any] | None,
 ) -> list[str]:
-    """In what a label of limner's does not agree with its picture or with itself."""
+    """The contradictions between a limner label, its picture and its own fields."""
     found = []
     if label.produce_id(digest, source_type, producer, parameters or {}) != id:
         found.append(
-            "ProduceID is not that of this picture with these parameters: the one or the other "
-            "was changed"
+            "ProduceID does not match this picture and these parameters: one of them was changed"
         )
     wanted = label.aigc(producer, id) if label.is_ai(source_type) else None
     if aigc != wanted:
-        found.append("the AIGC label is not the one that belongs to it")
+        found.append("the AIGC label does not match the other fields")
     return found
 
 
@@ -179,16 +178,16 @@ def _is_ai(source_type: str, aigc: Mapping[str, Any] | None) -> bool | None:
 
 
 def _read_packet(packet: bytes | None) -> tuple[dict[str, str], list[str]]:
-    """The values of _SAID that an XMP packet has, and what could not be read."""
+    """The values of _SAID in an XMP packet, and the problems found."""
     if not packet:
         return {}, []
     if len(packet) > MAX_PACKET_BYTES:
         limit = f"{MAX_PACKET_BYTES // 1000} kB"
-        return {}, [f"the XMP packet has {len(packet):,} bytes; what is read has at most {limit}"]
+        return {}, [f"the XMP packet has {len(packet):,} bytes; the limit is {limit}"]
     if b"<!" in packet:
-        return {}, ["the XMP packet has a document type, which none needs, and is not read"]
+        return {}, ["the XMP packet has a document type and is not read"]
     try:
-        # Zero bytes pad what other programs write.
+        # Other programs pad packets with zero bytes.
         root = ElementTree.fromstring(packet.strip(b"\0"))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         return {}, [f"the XMP packet is damaged: {error}"]
@@ -213,9 +212,9 @@ def _value(description: ElementTree.Element, name: str) -> str | None:
 def _object(
     what: str, text: str | None, problems: list[str], inner: str = ""
 ) -> dict[str, Any] | None:
-    """The JSON object of plain values that `text` is; if it is none, a problem.
+    """Parse `text` as a JSON object of plain values; else return None and add to `problems`.
 
-    The value of `inner` may be such an object itself.
+    The value of `inner` may be such an object, too.
     """
     if text is None:
         return None
@@ -229,7 +228,7 @@ def _object(
         values += within.values() if isinstance(within, dict) else [within]
         if all(map(_is_plain, values)):
             return found
-    problems.append(f"{what} cannot be read: it is no JSON object of plain values")
+    problems.append(f"{what} cannot be read: it is not a JSON object of plain values")
     return None
 
 

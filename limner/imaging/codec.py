@@ -30,10 +30,10 @@ Method = Literal["area", "bicubic"]
 MAX_PIXELS = 64_000_000  # 8000x8000: four bytes each is 256 MB once decoded
 WHITE = (255, 255, 255)
 
-# Formats read from people: each is common, and decoded by code that is fuzzed upstream.
+# Accepted input formats: all are common, and their decoders are fuzzed upstream.
 _READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _RESAMPLING = {"area": Image.Resampling.BOX, "bicubic": Image.Resampling.BICUBIC}
-# What Pillow's decoders raise on damaged files, beside OSError.
+# Raised by Pillow's decoders on damaged files, beside OSError.
 _BROKEN = (
     OSError,
     SyntaxError,
@@ -68,10 +68,10 @@ def premultiply(pixels: NDArray[Any]) -> NDArray[Any]:
 def unpremultiply(pixels: NDArray[Any]) -> NDArray[Any]:
     """Undo `premultiply`: `(..., 4)` uint8, or floats in 0..1; under zero alpha colour is zero.
 
-    Colour above alpha, which no real picture has but a network may draw, ends at full strength.
+    Colour above alpha, which only a network can produce, is clipped to full strength.
     """
     if pixels.dtype == np.uint8:
-        # Looking quotients up takes a quarter of the time of dividing, which has no vector form.
+        # A table of quotients takes a quarter of the time of division, which is not vectorised.
         straight = np.empty_like(pixels)
         row = pixels[..., 3].astype(np.uint16) << 8
         for channel in range(3):
@@ -123,17 +123,17 @@ def resize(
 ) -> Pixels:
     """Resample `(H, W, 4)` to `(height, width, 4)` without colour leaking from clear pixels.
 
-    "area" averages and is meant for making smaller, "bicubic" is smooth both ways. Straight
-    pixels are premultiplied on the way; `premultiplied` ones are taken and given back so. `box`
-    (left, top, right, bottom) is the part to take, which need not begin or end with a pixel.
+    "area" averages and is meant for reduction; "bicubic" is smooth both ways. `premultiplied` says
+    whether input and output are premultiplied; else they are straight. `box` (left, top, right,
+    bottom) is the part to resample, in pixels, possibly fractional.
     """
     if premultiplied:
         image = Image.frombytes("RGBa", pixels.shape[1::-1], pixels.tobytes())
     else:
-        image = Image.fromarray(pixels)  # for this mode Pillow premultiplies by itself
+        image = Image.fromarray(pixels)  # Pillow premultiplies this mode itself
     result = np.array(image.resize((width, height), _RESAMPLING[method], box))
     if premultiplied:
-        # Bicubic overshoots at edges; colour stronger than its alpha means nothing.
+        # Bicubic overshoots at edges; colour must not exceed alpha.
         result[..., :3] = np.minimum(result[..., :3], result[..., 3:])
     return result
 
@@ -175,7 +175,7 @@ def encode(
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read a PNG, JPEG, WebP, GIF or BMP file into straight `(H, W, 4)`, turned upright by EXIF.
 
-    Of an animation, the first picture. Anything else, and damaged or giant files, is a DataError.
+    Of an animation, the first frame. Raises DataError for other, damaged and too large files.
     """
     with _open(data) as image:
         width, height = image.size
@@ -191,7 +191,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
 def upright(image: Image.Image, *, is_turned: bool = True) -> Pixels:
     """The pixels of an open image as straight `(H, W, 4)`, turned upright by EXIF if `is_turned`.
 
-    The image is changed. A damaged file is a DataError.
+    Modifies the image. Raises DataError for a damaged file.
     """
     try:
         image.load()
@@ -203,7 +203,7 @@ def upright(image: Image.Image, *, is_turned: bool = True) -> Pixels:
 
 
 def read_text(data: bytes) -> dict[str, str]:
-    """The texts that `encode` stored in a file; empty when there are none."""
+    """The texts that `encode` stored in a file; empty if there are none."""
     with _open(data) as image:
         try:
             if image.format == "PNG":
@@ -247,7 +247,7 @@ def _rgba(image: Image.Image) -> Image.Image:
 def _png_text(text: Mapping[str, str]) -> PngInfo:
     info = PngInfo()
     for key, value in text.items():
-        # iTXt is UTF-8; plain tEXt only where any reader agrees on the bytes.
+        # iTXt is UTF-8; tEXt only for ASCII, on which all readers agree.
         info.add_text(key, value) if value.isascii() else info.add_itxt(key, value)
     return info
 
@@ -284,5 +284,5 @@ def _texts_from_json(data: bytes) -> dict[str, str]:
     try:
         texts = dict(json.loads(data))
     except (ValueError, TypeError):
-        return {}  # another program's comment, which only looks like ours
+        return {}  # another program's comment that looks like limner's
     return {str(key): str(value) for key, value in texts.items()}

@@ -1,8 +1,8 @@
-"""What a picture file is made of: the picture itself, an XMP packet, a C2PA manifest, the rest.
+"""The parts of a picture file: picture data, XMP packet, C2PA manifest, other metadata.
 
-`split` takes a PNG, JPEG, WebP, GIF or SVG file apart without decoding a pixel. Packets are put in
-(`with_xmp`) and read (`xmp_of`) by it, and `picture_digest` hashes what is seen and nothing else,
-so that a label can name its picture and stand in the same file.
+`split` parses a PNG, JPEG, WebP, GIF or SVG file without decoding pixels. `with_xmp` inserts a
+packet, `xmp_of` reads it, and `picture_digest` hashes the picture data only, so that a label can
+refer to the picture and be stored in the same file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PNG_PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"acTL", b"fcTL", b"fdAT")
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 _JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _GIF_XMP = b"XMP DataXMP"
-# A reader that takes the packet for blocks of GIF lands in this ramp, and so at its end
+# A reader that parses the packet as GIF blocks jumps into this ramp and thereby to its end
 # (XMP specification, part 3, 1.1.2).
 _GIF_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _SVG_HEAD_BYTES = 4096  # a document's first tag begins within them
@@ -43,7 +43,7 @@ _C2PA_NAMESPACE = b' xmlns:c2pa="http://c2pa.org/manifest"'
 
 @dataclass(frozen=True)
 class Part:
-    """The bytes `start` to `end` of a file; `payload` is what is in them, without their frame."""
+    """The bytes `start` to `end` of a file; `payload` is their content without framing."""
 
     role: Role
     start: int
@@ -52,7 +52,7 @@ class Part:
 
 
 def format_of(data: bytes) -> ContainerFormat:
-    """Which of the five formats `data` is, by its first bytes; another one is a DataError."""
+    """The format of `data` by its first bytes. Raises DataError if it is none of the five."""
     if data.startswith(_PNG):
         return "png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -70,7 +70,7 @@ def format_of(data: bytes) -> ContainerFormat:
 
 
 def split(data: bytes) -> Iterator[Part]:
-    """The parts of a picture file, from its first byte to its last. Damage is a DataError."""
+    """Yield all parts of a picture file, in order. Raises DataError for a damaged file."""
     for number, part in enumerate(_SPLITTERS[format_of(data)](data)):
         if number == MAX_PARTS:
             raise DataError(f"The file has more than {MAX_PARTS:,} parts, which no picture needs")
@@ -78,7 +78,7 @@ def split(data: bytes) -> Iterator[Part]:
 
 
 def picture_digest(data: bytes) -> str:
-    """SHA-256, in hexadecimal, of what is seen: neither metadata nor a manifest counts."""
+    """SHA-256, in hexadecimal, of the picture data, without metadata and manifest."""
     digest = hashlib.sha256()
     for part in split(data):
         if part.role == "picture":
@@ -95,16 +95,16 @@ def xmp_of(data: bytes) -> bytes | None:
 
 
 def has_c2pa(data: bytes) -> bool:
-    """Whether a file has a C2PA manifest, whatever it is worth."""
-    if format_of(data) == "svg":  # it may stand in one element with the packet
+    """Whether a file has a C2PA manifest, valid or not."""
+    if format_of(data) == "svg":  # it may share an element with the packet
         return any(b"<c2pa:manifest" in data[start:end] for start, end in _svg_metadata(data))
     return any(part.role == "c2pa" for part in split(data))
 
 
 def with_xmp(data: bytes, packet: bytes) -> bytes:
-    """`data` with `packet` as its only XMP packet; nothing else of it changes.
+    """Return `data` with `packet` as its only XMP packet, otherwise unchanged.
 
-    A JPEG takes at most MAX_JPEG_XMP_BYTES: a longer packet is a ValueError.
+    Raises ValueError if `data` is a JPEG and the packet exceeds MAX_JPEG_XMP_BYTES.
     """
     return _WRITERS[format_of(data)](data, packet)
 
@@ -141,7 +141,7 @@ def _split_png(data: bytes) -> Iterator[Part]:
 def _png_packet(body: memoryview) -> memoryview:
     """The text of an iTXt chunk: after keyword, compression, language and translated keyword."""
     rest = bytes(body[22:])
-    if rest[:1] != b"\0":  # XMP is not to be compressed (XMP specification, part 3, 1.1.5)
+    if rest[:1] != b"\0":  # XMP must not be compressed (XMP specification, part 3, 1.1.5)
         return memoryview(b"")
     return memoryview(rest[2:].split(b"\0", 2)[-1])
 
@@ -158,7 +158,7 @@ def _with_png_xmp(data: bytes, packet: bytes) -> bytes:
     return b"".join(found)
 
 
-# JPEG (ITU-T T.81): segments up to the first scan, which is taken with all that follows.
+# JPEG (ITU-T T.81): segments up to the first scan; that and the rest are one part.
 
 
 def _split_jpeg(data: bytes) -> Iterator[Part]:
@@ -169,7 +169,7 @@ def _split_jpeg(data: bytes) -> Iterator[Part]:
         if at + 4 > len(data) or data[at] != 0xFF:
             raise _cut_off()
         marker = data[at + 1]
-        if marker == 0xFF:  # a byte of padding
+        if marker == 0xFF:  # padding
             yield Part("frame", at, at + 1, view[at : at + 1])
             at += 1
             continue
@@ -187,7 +187,7 @@ def _split_jpeg(data: bytes) -> Iterator[Part]:
         elif marker == 0xEB and bytes(body[:2]) == b"JP":
             yield Part("c2pa", at, end, body)
         elif marker == 0xFE or (0xE0 <= marker <= 0xEF and marker != 0xEE):
-            yield Part("aside", at, end, body)  # but for Adobe's, which says what colours mean
+            yield Part("aside", at, end, body)  # except Adobe's, which defines the colour space
         else:
             yield Part("picture", at, end, view[at:end])
         at = end
@@ -250,7 +250,7 @@ def _with_webp_xmp(data: bytes, packet: bytes) -> bytes:
     if chunks[0][:4] != b"VP8X":
         chunks.insert(0, _extended_header(chunks[0]))
     head = bytearray(chunks[0])
-    head[8] |= 0x04  # there is XMP
+    head[8] |= 0x04  # the XMP flag
     padded = packet + b"\0" * (len(packet) % 2)
     chunks = [bytes(head), *chunks[1:], b"XMP " + struct.pack("<I", len(packet)) + padded]
     body = b"WEBP" + b"".join(chunks)
@@ -258,7 +258,7 @@ def _with_webp_xmp(data: bytes, packet: bytes) -> bytes:
 
 
 def _extended_header(chunk: bytes) -> bytes:
-    """The VP8X chunk of a file that has but one chunk, with nothing in it yet."""
+    """A VP8X chunk, without flags, for a file that has only one chunk."""
     if chunk[:4] == b"VP8L":
         bits = int.from_bytes(chunk[9:13], "little")
         width, height, alpha = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bits >> 28 & 1
@@ -313,7 +313,7 @@ def _table_bytes(flags: int) -> int:
 
 
 def _end_of_blocks(data: bytes, at: int) -> int:
-    """Behind the sub-blocks that begin at `at`."""
+    """The index after the sub-blocks that begin at `at`."""
     while at < len(data):
         n_bytes = data[at]
         at += 1 + n_bytes
@@ -327,7 +327,7 @@ def _with_gif_xmp(data: bytes, packet: bytes) -> bytes:
     found: list[bytes | memoryview] = []
     is_in = False
     for part in split(data):
-        # Behind what else concerns the whole file, such as how often it repeats.
+        # After other extensions for the whole file, such as the loop count.
         if not is_in and part.start > 6 and data[part.start : part.start + 2] != b"\x21\xff":
             found.append(block)
             is_in = True
@@ -338,11 +338,11 @@ def _with_gif_xmp(data: bytes, packet: bytes) -> bytes:
     return b"".join(found)
 
 
-# SVG: a packet stands in an element `metadata` (SVG 1.1, chapter 21).
+# SVG: a packet is in an element `metadata` (SVG 1.1, chapter 21).
 
 
 def _begins_svg(head: bytes) -> bool:
-    """Whether the first tag is `svg`, behind declarations and comments."""
+    """Whether the first tag, after declarations and comments, is `svg`."""
     left = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     while left.startswith((b"<?", b"<!")):
         closing = b"-->" if left.startswith(b"<!--") else b">"
@@ -351,7 +351,7 @@ def _begins_svg(head: bytes) -> bool:
 
 
 def _svg_metadata(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the elements `metadata` begin and end."""
+    """Start and end of each element `metadata`."""
     at = 0
     while (start := data.find(b"<metadata", at)) >= 0:
         tag_end = data.find(b">", start) + 1
@@ -382,7 +382,7 @@ def _split_svg(data: bytes) -> Iterator[Part]:
 
 
 def _svg_packet(data: bytes, start: int, stop: int) -> tuple[int, int, slice] | None:
-    """Where a packet begins and ends, between `start` and `stop`, and where its element is."""
+    """Start and end of a packet between `start` and `stop`, and the slice of its element."""
     begin, end = data.find(b"<x:xmpmeta", start, stop), data.find(b"</x:xmpmeta>", start, stop)
     if not 0 <= begin < end:
         return None
@@ -396,14 +396,14 @@ def _svg_packet(data: bytes, start: int, stop: int) -> tuple[int, int, slice] | 
 
 
 def _svg_picture(view: memoryview, start: int, end: int) -> Part:
-    # A signer declares this prefix in the first tag; it shows nothing.
+    # A C2PA signer declares this prefix in the first tag; it is not visible.
     payload = bytes(view[start:end]).replace(_C2PA_NAMESPACE, b"", 1)
     return Part("picture", start, end, memoryview(payload))
 
 
 def _with_svg_xmp(data: bytes, packet: bytes) -> bytes:
     kept = b"".join(data[part.start : part.end] for part in split(data) if part.role != "xmp")
-    # One element for all: a signer would put its manifest into each.
+    # A single element: a signer would put its manifest into each one.
     for start, stop in _svg_metadata(kept):
         if kept[start:stop].endswith(b"</metadata>"):
             at = stop - len(b"</metadata>")

@@ -1,9 +1,9 @@
-"""Pictures that people hand in, to edit or to vary: read within bounds, refused in plain words.
+"""Decoding uploaded pictures within limits, with plain error messages.
 
-The header is checked before a pixel is decoded: sides, pixels, frames, and of a JPEG its scans and
-the memory that its decoder takes. A JPEG of more than `max_pixels` pixels, such as a photo of 24
-or 48 megapixels, is decoded at a half, a quarter or an eighth of its sides, which costs no more
-memory than a small one.
+The header is checked before decoding: sides, pixels, frames, and for a JPEG its scans and the
+memory that its decoder needs. A JPEG of more than `max_pixels` pixels, such as a photo of 24 or 48
+megapixels, is decoded at a half, a quarter or an eighth of its sides, so it takes no more memory
+than a small one.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from limner.imaging.jpeg_cost import coefficient_bytes, count_scans
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 4096 * 4096  # of one picture: 67 MB once decoded
-MAX_JPEG_SIDE_PX = 16_384  # of a JPEG, which can be decoded at a reduced size
+MAX_JPEG_SIDE_PX = 16_384  # a JPEG can be decoded at a reduced size
 MAX_JPEG_PIXELS = 120_000_000
-MAX_JPEG_SCANS = 100  # cameras write 1, programs up to about 20; each goes over the whole picture
-MAX_JPEG_COEFFICIENT_BYTES = 160_000_000  # held at once where there are several scans
+MAX_JPEG_SCANS = 100  # cameras write 1, programs up to about 20; each passes over the whole picture
+MAX_JPEG_COEFFICIENT_BYTES = 160_000_000  # in memory at once if there are several scans
 FORMATS = ("PNG", "JPEG", "WEBP")
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<svg")
 
@@ -40,7 +40,7 @@ _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap the sides
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """A picture that was handed in, decoded and turned upright."""
+    """An uploaded picture, decoded and turned upright."""
 
     pixels: Pixels  # (H, W, 4) straight RGBA
     has_alpha: bool  # whether its file can hold transparency, used or not
@@ -58,22 +58,22 @@ class DecodedImage:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A picture file whose header was read and is within the limits; nothing is decoded yet."""
+    """A picture file whose header is within the limits; not decoded yet."""
 
     image: Image.Image
-    width: int  # in pixels, upright; those of the file, even if it will be decoded smaller
+    width: int  # in pixels, upright; of the file, even if it is decoded smaller
     height: int
     has_alpha: bool
-    is_turned: bool  # whether EXIF in its header may say that it is to be turned
-    shrink: int = 1  # 1, 2, 4 or 8: by how much each side is divided when it is decoded
+    is_turned: bool  # whether EXIF in its header may rotate it
+    shrink: int = 1  # 1, 2, 4 or 8: divisor of each side when decoded
 
     @property
     def n_pixels(self) -> int:
-        """Pixels that are decoded."""
+        """The number of pixels after decoding."""
         return self.width * self.height // self.shrink**2
 
     def decode(self) -> Pixels:
-        """Its pixels, (H, W, 4) straight RGBA, upright; a damaged file is a DataError."""
+        """Decode to (H, W, 4) straight RGBA, upright. Raises DataError for a damaged file."""
         if self.shrink > 1:
             width, height = self.image.size
             self.image.draft("RGB", (width // self.shrink, height // self.shrink))
@@ -81,16 +81,16 @@ class Opened:
 
 
 def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
-    """Read the header of a picture; too large, animated, damaged or other ones are a DataError.
+    """Read a picture's header. Raises DataError if too large, animated, damaged or no picture.
 
-    `file` stays in use until the picture is decoded.
+    Keep `file` open until the picture is decoded.
     """
     with _reported(file):
         file.seek(0)
         is_jpeg = file.read(len(_JPEG)) == _JPEG
         file.seek(0)
-        # Image.open would take a JPEG with a further picture behind it, as cameras write, for an
-        # animation (MPO).
+        # Image.open treats a JPEG followed by another picture, as cameras write, as an animation
+        # (MPO).
         image = JpegImageFile(file) if is_jpeg else Image.open(file, formats=FORMATS)
         has_alpha = image.mode in _WITH_ALPHA or "transparency" in image.info
         width, height = image.size
@@ -99,7 +99,7 @@ def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
             _check_jpeg(image, file)
         elif (n_frames := getattr(image, "n_frames", 1)) > 1:
             raise DataError(f"The picture is animated: it has {n_frames} frames; send one of them")
-        # Of a PNG whose EXIF data follow the pixels, Pillow would decode them to find it.
+        # To find EXIF data after the pixels of a PNG, Pillow would decode the pixels.
         is_told = image.format != "PNG" or "exif" in image.info
         if is_told and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
             width, height = height, width
@@ -110,16 +110,16 @@ def open_file(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Opened:
 
 
 def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
-    """Decode the file `data`; too large, animated, damaged or other ones are a DataError.
+    """Decode the file `data`. Raises DataError if too large, animated, damaged or no picture.
 
-    Its header is looked at first: a bomb is refused before a byte of it is unpacked.
+    The header is checked first, so a decompression bomb is refused before decoding.
     """
     opened = open_file(io.BytesIO(data), max_pixels=max_pixels)
     return DecodedImage(opened.decode(), opened.has_alpha)
 
 
 def read_file(path: str | Path) -> DecodedImage:
-    """Decode the picture at `path`; a DataError names it, also if it is not there."""
+    """Decode the picture at `path`. Raises DataError with its name, also if it does not exist."""
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
@@ -132,7 +132,7 @@ def read_file(path: str | Path) -> DecodedImage:
 
 
 def not_a_picture(head: bytes) -> str:
-    """What a file is, by its first bytes, that people send for a picture; empty if unknown."""
+    """A message about common files that are no pictures, by the first bytes; empty if unknown."""
     if not head:
         return "The file is empty: it has 0 bytes"
     if head.lstrip().lower().startswith(_MARKUP):
@@ -142,7 +142,7 @@ def not_a_picture(head: bytes) -> str:
 
 @contextmanager
 def _reported(file: BinaryIO) -> Iterator[None]:
-    """Turn what Pillow raises at a header into a DataError."""
+    """Turn Pillow's errors on headers into DataError."""
     try:
         yield
     except DataError:
@@ -157,13 +157,13 @@ def _reported(file: BinaryIO) -> Iterator[None]:
         ) from error
     except Image.DecompressionBombError as error:
         raise DataError(f"The picture is too large: {error}") from error
-    except Exception as error:  # a header can be wrong in more ways than Pillow's authors list
+    except Exception as error:  # Pillow raises undocumented errors on bad headers
         raise DataError(f"The picture is damaged: {type(error).__name__}") from error
 
 
 def _check_sides(width: int, height: int, max_pixels: int, *, is_jpeg: bool) -> None:
-    # A picture that may be read in full may also be read at a reduced size; a smaller budget,
-    # which is what other pictures of the request have left of it, is not to be passed.
+    # A picture that fits in full may also be reduced; a smaller budget, left over by other
+    # pictures of the request, must not be exceeded.
     if is_jpeg and max_pixels >= MAX_PIXELS:
         most_side, most = MAX_JPEG_SIDE_PX, MAX_JPEG_PIXELS
     else:
@@ -195,7 +195,7 @@ def _check_jpeg(image: Image.Image, file: BinaryIO) -> None:
 
 @contextmanager
 def _contents(file: BinaryIO) -> Iterator[bytes | mmap.mmap]:
-    """All bytes of `file`, mapped if it is a real file."""
+    """All bytes of `file`, memory-mapped if it is a real file."""
     if isinstance(file, io.BytesIO):
         yield file.getvalue()
         return
@@ -203,6 +203,6 @@ def _contents(file: BinaryIO) -> Iterator[bytes | mmap.mmap]:
     try:
         yield mapped
     finally:
-        # A match that an exception still holds would keep it open; it is unmapped with it.
+        # A regex match in a live exception keeps the map open until the exception is freed.
         with suppress(BufferError):
             mapped.close()

@@ -1,7 +1,7 @@
 """Animations as GIF files, after the GIF89a specification (CompuServe, 1990).
 
-Pillow compresses each frame; the file around them is put together here, because Pillow leaves out
-frames that are alike, and so would change how many there are.
+Pillow compresses each frame. The file is assembled here, because Pillow drops equal frames and so
+would change their number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_DELAY_MS = 655_350  # the delay is a 16-bit number of hundredths of a second
 _CLEAR = 255  # the index of clear pixels; the others are colours
 _N_COLOURS = 255
 HALF = 128  # alpha below it is clear: a pixel of a GIF is clear or it is not
-_KEEP, _RESTORE = 1, 2  # what becomes of a frame when its time is over
+_KEEP, _RESTORE = 1, 2  # disposal of a frame after its delay
 _MAX_BLOCK = 255
 
 
@@ -43,7 +43,7 @@ def encode(frames: Iterable[Pixels], delay_ms: int, text: Mapping[str, str] | No
 
 
 def _palette(pixels: Pixels) -> Image.Image:
-    """A picture whose palette has the colours of what is seen of pixels."""
+    """An image whose palette has the colours of the visible pixels."""
     seen = pixels[pixels[..., 3] >= HALF][:, :3]
     if not len(seen):
         seen = np.zeros((1, 3), np.uint8)
@@ -79,7 +79,7 @@ def _image(pixels: Pixels, palette: Image.Image) -> bytes:
 
 
 def _image_block(data: bytes) -> bytes:
-    """The one image of a GIF file with a global palette, without what is around it."""
+    """The image block of a GIF file with one frame and a global palette."""
     at = 13 + 3 * 2 ** ((data[10] & 7) + 1)
     while data[at] == 0x21:  # an extension
         at = _end_of_blocks(data, at + 2)

@@ -1,4 +1,4 @@
-"""What a JPEG file costs to decode, read from its markers before a pixel of it is decoded."""
+"""The cost of decoding a JPEG file, from its markers, without decoding."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def count_scans(data: bytes | mmap, most: int) -> int:
 
 
 def coefficient_bytes(image: Any) -> int:
-    """What libjpeg holds of a Pillow JPEG image of several scans: two bytes a coefficient."""
+    """Bytes that libjpeg needs for an image of several scans: two for each coefficient."""
     width, height = image.size
     layers = [(across, down) for _, across, down, *_ in image.layer]
     most_across, most_down = (max(sides) for sides in zip(*layers, strict=True))

@@ -1,8 +1,8 @@
-"""The label of a picture file: who drew it, whether by AI, and by which parameters.
+"""The label of a picture file: its producer, whether AI drew it, and the parameters.
 
 One XMP packet holds the digital source type of the IPTC, the AIGC label of China's GB 45438-2025
 (Annex E), and limner's own parameters. No date is in it, so the same seed gives the same bytes.
-Read second-hand, and no legal advice: docs/labels.md says what a label is and what it is not.
+This is no legal advice; docs/labels.md describes what a label is and what it is not.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from limner.imaging import containers
 from limner.request import Edit, ImageRequest
 
-if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to answer --help
+if TYPE_CHECKING:  # numpy is slow to import and not needed for --help
     from limner.arrays import Pixels
 
 T = TypeVar("T")
 Level = Literal["off", "label", "full"]
 Parameters = Mapping[str, Any]
-Sign = Callable[[bytes, "Label"], bytes]  # a file and its label to the file with a signature
+Sign = Callable[[bytes, "Label"], bytes]  # (file, label) → signed file
 
 LEVELS: tuple[str, ...] = ("off", "label", "full")
 
@@ -33,8 +33,8 @@ SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TRAINED = SOURCE_TYPES + "trainedAlgorithmicMedia"
 COMPOSITE_WITH_TRAINED = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 ALGORITHMIC = SOURCE_TYPES + "algorithmicMedia"  # by a rule, not learned from data
-COMPOSITE = SOURCE_TYPES + "composite"  # put together of pictures of any kind
-COMPOSITE_SYNTHETIC = SOURCE_TYPES + "compositeSynthetic"  # at least one of them by AI
+COMPOSITE = SOURCE_TYPES + "composite"  # composed of pictures of any kind
+COMPOSITE_SYNTHETIC = SOURCE_TYPES + "compositeSynthetic"  # at least one part by AI
 
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 TC260 = "http://www.tc260.org.cn/ns/AIGC/1.0/"
@@ -50,13 +50,13 @@ _BEGIN = (
     f'xmlns:xmp="{XMP}" xmlns:limner="{LIMNER}">'
 )
 _END = '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
-# What XML cannot hold, or readers change: JSON writes them as \uXXXX.
+# Characters that XML forbids or readers change; JSON writes them as \uXXXX.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
 class LabelPolicy:
-    """What files are told: LIMNER_LABEL, LIMNER_PRODUCER, and the signature, if there is one."""
+    """What to write into files: LIMNER_LABEL, LIMNER_PRODUCER, and the signer, if any."""
 
     level: Level = "label"
     producer: str = "limner"
@@ -65,37 +65,37 @@ class LabelPolicy:
 
 @dataclass(frozen=True)
 class Label:
-    """What the file of one picture is told."""
+    """The label of one picture."""
 
     policy: LabelPolicy
-    source_type: str  # one of the IPTC's, such as TRAINED
-    parameters: Parameters  # plain values, and `options` as an object of them; prompts included
+    source_type: str  # IPTC digital source type, such as TRAINED
+    parameters: Parameters  # plain values, including prompts; `options` is an object of such values
     has_mark: bool = False  # a visible "AI" is drawn into the picture
 
     @property
     def is_ai(self) -> bool:
-        """Whether AI drew the picture, or a part of it."""
+        """Whether AI drew the picture or a part of it."""
         return is_ai(self.source_type)
 
     def of_preview(self) -> Label:
-        """This label for a picture that is not finished."""
+        """This label for an unfinished picture."""
         return replace(self, parameters={**self.parameters, "preview": True})
 
     def revised(self, prompt: str | None) -> Label:
-        """This label for a picture that was drawn from another `prompt` than was asked for."""
+        """This label for a picture drawn from a revised `prompt`."""
         if prompt is None:
             return self
         return replace(self, parameters={**self.parameters, "revised_prompt": prompt})
 
     def shown(self, values: Mapping[str, T]) -> dict[str, T]:
-        """Those of a picture's `values` that its file may have, by their names."""
+        """The subset of `values` that the policy allows in the file."""
         if self.policy.level == "off":
             return {}
         hides = self.policy.level != "full"
         return {name: value for name, value in values.items() if not (hides and "prompt" in name)}
 
     def marked(self, pixels: Pixels) -> Pixels:
-        """Straight RGBA `(H, W, 4)` with the visible mark, if the picture is to have one."""
+        """Straight RGBA `(H, W, 4)` with the visible mark, if `has_mark`."""
         if not self.has_mark:
             return pixels
         from limner.imaging import mark  # numpy and Pillow
@@ -103,7 +103,7 @@ class Label:
         return mark.marked(pixels)
 
     def marked_svg(self, document: str) -> str:
-        """An SVG document with the visible mark, if the picture is to have one."""
+        """An SVG document with the visible mark, if `has_mark`."""
         if not self.has_mark:
             return document
         from limner.imaging import mark
@@ -111,9 +111,9 @@ class Label:
         return mark.marked_svg(document)
 
     def attach(self, data: bytes) -> bytes:
-        """The file `data`, of any of the five formats, with this label, and signed if it is to be.
+        """Return `data`, a file of any of the five formats, with this label and, if set, signed.
 
-        Whatever its metadata said before in XMP is replaced.
+        Replaces any XMP metadata of the file.
         """
         if self.policy.level == "off":
             return data
@@ -137,7 +137,7 @@ def label_of(
     *,
     is_ai_engine: bool,
 ) -> Label:
-    """The label of picture `index` of `request`, whose seed is set, by an engine's `model`."""
+    """The label of picture `index` of `request`, whose seed is set, drawn by `model`."""
     is_edit = isinstance(request.source, Edit)
     if is_ai_engine:
         source_type = COMPOSITE_WITH_TRAINED if is_edit else TRAINED
@@ -145,7 +145,7 @@ def label_of(
         source_type = ALGORITHMIC if request.source is None else COMPOSITE
     kind = "generation" if request.source is None else "edit" if is_edit else "variation"
     asked = request.parameters
-    del asked["n"]  # on which no picture depends
+    del asked["n"]  # does not affect any picture
     parameters = {
         "kind": kind,
         "model": model,
@@ -162,15 +162,15 @@ def label_of(
 
 
 def is_ai(source_type: str | None) -> bool:
-    """Whether a digital source type says that AI drew the picture, or a part of it."""
+    """Whether a digital source type means that AI drew the picture or a part of it."""
     return source_type in (TRAINED, COMPOSITE_WITH_TRAINED, COMPOSITE_SYNTHETIC)
 
 
 def produce_id(picture: str, source_type: str, producer: str, parameters: Parameters) -> str:
-    """The hash that ties a label to its picture, in hexadecimal.
+    """The hash that binds a label to its picture, in hexadecimal.
 
-    `picture` is the digest of what is seen (`containers.picture_digest`), which depends on the
-    prompt as well; so the hash can be checked without one.
+    `picture` is `containers.picture_digest`, `parameters` are those in the packet. So the hash can
+    be checked from the file alone, also if the policy leaves out the prompt.
     """
     said = [picture, source_type, producer, dict(parameters)]
     return hashlib.sha256(_json(said, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
@@ -179,7 +179,7 @@ def produce_id(picture: str, source_type: str, producer: str, parameters: Parame
 def packet_within(
     limit_bytes: int | None, picture: str, source_type: str, producer: str, parameters: Parameters
 ) -> bytes:
-    """The XMP packet of a label; texts that do not fit are cut, which the packet says."""
+    """The XMP packet of a label, with long texts cut to fit, which the packet records."""
     said = dict(parameters)
     while True:
         found = packet(picture, source_type, producer, said)
@@ -189,7 +189,7 @@ def packet_within(
 
 
 def _cut(said: dict[str, Any]) -> dict[str, Any]:
-    """`said` without a quarter of its longest text, which may be among the options."""
+    """`said` with its longest text, options included, shortened by a quarter."""
     options = dict(said.get("options", {}))
     places = [(values, name) for values in (said, options) for name in values]
     texts = [(v, name) for v, name in places if isinstance(v[name], str)]
@@ -199,7 +199,7 @@ def _cut(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def packet(picture: str, source_type: str, producer: str, parameters: Parameters) -> bytes:
-    """The XMP packet of a label, for the picture with this digest."""
+    """The XMP packet of the label of the picture with digest `picture`."""
     from limner import __version__
 
     id = produce_id(picture, source_type, producer, parameters)
@@ -217,7 +217,7 @@ def packet(picture: str, source_type: str, producer: str, parameters: Parameters
 
 
 def aigc(producer: str, id: str) -> dict[str, str]:
-    """The fields of the AIGC label; "1" says that AI made the content."""
+    """The fields of the AIGC label; "1" means that AI made the content."""
     return {
         "Label": "1",
         "ContentProducer": producer,

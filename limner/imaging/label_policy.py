@@ -1,4 +1,4 @@
-"""The label policy that the settings ask for, with the signer if there is a certificate."""
+"""The label policy from the settings, with a signer if a certificate is set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from limner.settings import Settings
 
 
 def policy_of(settings: Settings) -> LabelPolicy:
-    """What `settings` say of labels; wrong certificates are a SettingsError."""
+    """The label policy of `settings`. Raises SettingsError for a bad certificate."""
     sign: Sign | None = None
     if settings.c2pa_cert:
         if settings.label == "off":

@@ -1,7 +1,8 @@
 """A visible "AI" in the corner of a picture: white letters on a dark plate.
 
-The letters are shapes, not of a font, so the same picture gets the same pixels everywhere. They are
-a twentieth of the shorter side high. On a dark ground they stand out, on a light one the plate.
+The letters are polygons, not from a font, so the result is the same on every machine. Their height
+is a twentieth of the shorter side. The letters are visible on dark pictures, the plate on light
+ones.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from limner.arrays import Pixels
 
 Outline = tuple[tuple[float, float], ...]
 
-SHARE = 0.05  # height of the letters, of the shorter side
+SHARE = 0.05  # height of the letters as a fraction of the shorter side
 MIN_LETTER_PX = 7
 
-# In hundredths of the letters' height, from the upper left corner of the plate.
+# In hundredths of the letters' height, from the plate's upper left corner.
 _PLATE = (186.0, 160.0)
 _RADIUS = 30.0
 _LETTERS: tuple[Outline, ...] = (
@@ -26,9 +27,9 @@ _LETTERS: tuple[Outline, ...] = (
     ((62, 93), (88, 93), (75, 54)),  # the hole of the A
     ((138, 30), (156, 30), (156, 130), (138, 130)),
 )
-_MARGIN = 0.02  # of the shorter side, between the plate and the edges
+_MARGIN = 0.02  # between plate and edges, as a fraction of the shorter side
 _INK, _GROUND = 255, 26  # grey
-_FINER = 8  # samples a pixel, each way
+_FINER = 8  # samples per pixel and axis
 _VIEW_BOX = re.compile(r'\bviewBox="0 0 ([0-9.]+) ([0-9.]+)"')
 
 
@@ -51,7 +52,7 @@ def marked(pixels: Pixels) -> Pixels:
 
 
 def marked_svg(document: str) -> str:
-    """An SVG document with a viewBox that begins at 0 0, with the mark as two more paths."""
+    """Add the mark as two paths to an SVG document. Raises ValueError without viewBox "0 0 …"."""
     found = _VIEW_BOX.search(document)
     if found is None:
         raise ValueError("the document has no viewBox that begins at 0 0")
@@ -74,7 +75,7 @@ def marked_svg(document: str) -> str:
 
 
 def _rounded(width: float, height: float, radius: float) -> Outline:
-    """A rectangle whose corners are quarters of a circle, as a polygon."""
+    """A rectangle with rounded corners, as a polygon."""
     steps = np.linspace(0, np.pi / 2, 7)
     corners = ((width, height, 0), (0, height, 1), (0, 0, 2), (width, 0, 3))
     points: list[tuple[float, float]] = []

@@ -1,6 +1,6 @@
-"""The model: text tokens in, grid of codes out, and the way between codes and pixels.
+"""The model: from text tokens to a grid of codes, and between codes and pixels.
 
-Letters that stand for sizes in shape comments, everywhere in limner, as in `# (B, T, D)`:
+Letters for sizes in shape comments everywhere in limner, as in `# (B, T, D)`:
 
     B   pictures in a batch
     T   text tokens
@@ -13,7 +13,7 @@ Letters that stand for sizes in shape comments, everywhere in limner, as in `# (
     H   height of a picture in pixels
     W   width of a picture in pixels
     G   side of the grid of cells (nano: 8), so S = G * G
-    N   any other count, said in words beside it
+    N   any other count, named beside it
 
 A picture is (H, W, 4) RGBA, uint8; a trailing 4 or 3 is always RGBA or RGB.
 """

@@ -1,4 +1,4 @@
-"""Attention: dense, and scattered over blocks (`scatter.py` draws the tables).
+"""Attention: dense, and scattered over blocks (`sampling/block_sparse.py` draws the tables).
 
     attention(q, k, v) = softmax(q k^T / sqrt(E) + mask) v,  mask = 0 or -inf
 
@@ -22,24 +22,24 @@ from torch import Tensor
 from limner.sampling import block_sparse
 from limner.sampling.block_sparse import block_count, block_size
 
-# Up to here gathering blocks costs more than the pairs it saves (benchmarks/attention.py).
+# Up to this length gathering blocks costs more than it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196
-# Pairs up to which marked attention is faster spelled out (forth and back, float32, a Xeon).
+# Pairs up to which explicit marked attention is faster (forward and backward, float32, a Xeon).
 _MARKED_SPELLED_OUT_UP_TO = 20_000
 _SPELLED_OUT_UP_TO = 256  # keys; see _is_faster_spelled_out
-# Keys gathered at a time, in numbers a thread: 1 MiB of float32, about a core's own cache.
+# Numbers gathered at a time by each thread: 1 MiB of float32, about a core's own cache.
 _TILE = 2**18
 
 
 def scattered_table(
     n: int, n_random: int, seed: int, layer: int, causal: bool, window: int = 0
 ) -> Tensor:
-    """`scatter.block_table` as a tensor, int16 (n_blocks, n_random + 2 + window)."""
+    """`block_sparse.block_table` as a tensor, int16 (n_blocks, n_random + 2 + window)."""
     return torch.from_numpy(block_sparse.block_table(n, n_random, seed, layer, causal, window))
 
 
 def dense_mask(table: Tensor, n: int, causal: bool) -> Tensor:
-    """The mask that a table means, bool (n, n): True where the query (row) may see the key."""
+    """The mask of a table, bool (n, n): True where the query (row) may see the key (column)."""
     b = block_size(n)
     blocks = torch.arange(len(table), device=table.device)
     seen = (table[:, :, None] == blocks).any(1)  # (n_blocks, n_blocks)
@@ -50,11 +50,11 @@ def dense_mask(table: Tensor, n: int, causal: bool) -> Tensor:
 def dense_attention(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Tensor | None = None
 ) -> Tensor:
-    """All keys, or those that the mask shows; (B, A, N, E) from N queries and n keys.
+    """Attention to all keys or to those of the mask; (B, A, N, E) from N queries and n keys.
 
-    mask: True (or 0, if it is added) where a query may look, of any shape that broadcasts to
-    (B, A, N, n). causal needs N = n: with fewer queries than keys, say by a mask where they are.
-    A query that may look nowhere gets zeros.
+    mask: True (or 0, if additive) where a query may see a key, broadcastable to (B, A, N, n).
+    causal needs N = n; with fewer queries than keys use a mask. A query that sees no key gets
+    zeros. Raises ValueError for causal with N != n or with a mask.
     """
     if causal and q.shape[2] != k.shape[2]:
         raise ValueError(f"causal with {q.shape[2]} queries and {k.shape[2]} keys: give a mask")
@@ -70,7 +70,7 @@ def dense_attention(
 def marked_attention(
     q: Tensor, k: Tensor, v: Tensor, marks: tuple[Tensor, Tensor], mask: Tensor | None = None
 ) -> Tensor:
-    """softmax(q k^T / sqrt(E) + m n^T + mask) v: what queries m and keys n are marked with counts.
+    """softmax(q k^T / sqrt(E) + m n^T + mask) v: marks m of queries and n of keys add to scores.
 
     marks: m (B, A or 1, N, F) and n (B, 1, n, F). mask: booleans or numbers to add, as in
     `dense_attention`; every query must see some key.
@@ -80,7 +80,7 @@ def marked_attention(
     q = torch.cat([q * width**-0.5, of_queries.expand(-1, heads, -1, -1)], dim=-1)
     k = torch.cat([k, of_keys.expand(-1, heads, -1, -1)], dim=-1)
     if q.shape[2] * k.shape[2] > _MARKED_SPELLED_OUT_UP_TO:
-        v = F.pad(v, (0, of_keys.shape[-1]))  # the fused form wants one width
+        v = F.pad(v, (0, of_keys.shape[-1]))  # the fused kernel needs equal widths
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)[..., :width]
     scores = q @ k.mT
     if mask is not None:
@@ -89,10 +89,10 @@ def marked_attention(
 
 
 def _is_faster_spelled_out(q: Tensor, k: Tensor) -> bool:
-    """Training in bfloat16 on a CPU, over few keys.
+    """True for training in bfloat16 on a CPU with few keys.
 
-    PyTorch's fused attention is slow on its way back there: 24 ms against 9 for 64 pictures of 64
-    cells, 26 against 6 for 14 keys (docs/experiments.md).
+    There the backward pass of PyTorch's fused attention is slow: 24 ms against 9 for 64 pictures of
+    64 cells, 26 against 6 for 14 keys (docs/experiments.md).
     """
     trains = q.requires_grad and torch.is_grad_enabled()
     short = k.shape[2] <= _SPELLED_OUT_UP_TO
@@ -104,7 +104,7 @@ def _spelled_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor
     if mask is None:
         return scores.softmax(-1) @ v
     seen = mask if mask.dtype == torch.bool else mask > -math.inf
-    # The lowest number instead of -inf: a row that sees nothing must not become NaN, but zeros.
+    # The lowest number instead of -inf: a row that sees no key must give zeros, not NaN.
     hidden = torch.zeros(seen.shape, dtype=scores.dtype, device=scores.device)
     weights = (scores + hidden.masked_fill(~seen, torch.finfo(scores.dtype).min)).softmax(-1)
     if not (sees := seen.any(-1, keepdim=True)).all():
@@ -115,8 +115,8 @@ def _spelled_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor
 def scattered_attention(q: Tensor, k: Tensor, v: Tensor, table: Tensor, causal: bool) -> Tensor:
     """Attention of each block to its table's blocks, (B, A, n, E), in O(n sqrt(n)) time.
 
-    Equals dense attention under `dense_mask(table, n, causal)`. Extra memory is O(n) on a CPU; on
-    other devices the gathered keys and values take n_slots times as much as k and v.
+    Equals dense attention with `dense_mask(table, n, causal)`. Extra memory is O(n) on a CPU; on
+    other devices the gathered keys and values take n_slots times the memory of k and v.
     """
     n = q.shape[2]
     if not q.shape == k.shape == v.shape:
@@ -148,7 +148,7 @@ def _gathered(x: Tensor, blocks: Tensor, n_rows: int) -> Tensor:
 
 
 def _bias(table: Tensor, first: int, n: int, causal: bool, dtype: torch.dtype) -> Tensor:
-    """What is added to the scores of rows first, first + 1, …, (n_rows, b, n_slots * b)."""
+    """The bias on the scores of rows first, first + 1, …, (n_rows, b, n_slots * b)."""
     b = block_size(n)
     inside = torch.arange(b, device=table.device)
     keys = (table.long()[:, :, None] * b + inside).flatten(1)[:, None]  # empty slots: < 0
@@ -163,7 +163,7 @@ def _bias(table: Tensor, first: int, n: int, causal: bool, dtype: torch.dtype) -
 def _gathered_attention(
     q: Tensor, k: Tensor, v: Tensor, table: Tensor, n: int, causal: bool
 ) -> Tensor:
-    """All blocks at once: never waits for the device, and torch derives it by itself."""
+    """All blocks at once: needs no device synchronisation, and autograd derives it."""
     blocks = table.clamp(min=0).long().flatten()
     out = F.scaled_dot_product_attention(
         q.flatten(0, 1),
@@ -180,7 +180,7 @@ class _Tile:
 
     first: int
     last: int
-    blocks: Tensor  # (rows * n_slots,), empty slots as block 0, which the bias hides
+    blocks: Tensor  # (rows * n_slots,), empty slots as block 0, masked by the bias
     bias: Tensor | None  # (rows or 1, b, n_slots * b)
 
 
@@ -188,7 +188,7 @@ class _Tile:
 def _tiles(
     table: bytes, n_slots: int, n: int, causal: bool, rows: int, dtype: torch.dtype
 ) -> tuple[_Tile, ...]:
-    """Cut a table, given as its bytes, into tiles of `rows` rows."""
+    """Cut a table, given as bytes, into tiles of `rows` rows."""
     whole = np.frombuffer(table, np.int16).reshape(-1, n_slots).copy()
     block_sparse.check_table(whole, n)
     tiles: list[_Tile] = []
@@ -203,7 +203,7 @@ def _tiles(
 
 
 def _shared(bias: Tensor) -> Tensor | None:
-    """One row's bias if all rows have the same, as full rows do; none if it hides nothing."""
+    """One row's bias if all rows have the same; None if it masks nothing."""
     if not bias.any():
         return None
     return bias[:1].clone() if (bias == bias[:1]).all() else bias
@@ -212,7 +212,7 @@ def _shared(bias: Tensor) -> Tensor | None:
 def _walk(
     x: Tensor, table: Tensor, n: int, causal: bool, dtype: torch.dtype
 ) -> Iterator[tuple[slice, _Tile]]:
-    """Pictures of a batch and rows of the table, as many at a time as a cache holds."""
+    """Yield slices of the batch and tiles of the table that fit into a core's cache."""
     batch, heads, n_blocks, b, width = x.shape
     room = _TILE * torch.get_num_threads() // (heads * table.shape[1] * b * width)
     rows = min(n_blocks, max(1, room))
@@ -225,9 +225,9 @@ def _walk(
 
 
 class _TiledAttention(torch.autograd.Function):
-    """Scattered attention tile by tile, so that gathered keys and values never leave the cache.
+    """Scattered attention tile by tile, so that gathered keys and values stay in the cache.
 
-    Nothing but q, k and v is kept for the way back, which computes the weights P anew
+    Only q, k and v are saved; the backward pass recomputes the weights P
     (FlashAttention, arXiv 2205.14135, appendix B.2), with S = q k^T / sqrt(E), P = softmax(S):
 
         dv = P^T do,  dP = do v^T,  dS = P * (dP - rowsum(P * dP)),  dq = dS k / sqrt(E),
@@ -257,7 +257,7 @@ class _TiledAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, table = ctx.saved_tensors
-        # bfloat16 has 8 bits, too few for sums over scores: the way back is in float32 or wider.
+        # bfloat16 has 8 bits, too few for sums over scores: backward uses float32 or wider.
         wide = torch.promote_types(q.dtype, torch.float32)
         dq = torch.empty(q.shape, dtype=q.dtype)
         dk, dv = torch.zeros(k.shape, dtype=wide), torch.zeros(v.shape, dtype=wide)
@@ -302,15 +302,15 @@ def scattered_step(
     """One step of causal decoding: the elements at position, position + 1, … read the cache.
 
     q is (B, A, N, E) for N elements, the caches (B, A, n, E) with their first n_filled keys filled.
-    Only the rows of `scatter.step_keys` are read, O(sqrt(n)) of them. With n_filled = position + N
-    this is the full causal pass; with less, the elements see just the filled keys of their blocks.
+    Only the rows of `block_sparse.step_keys` are read, O(sqrt(n)) of them. With n_filled =
+    position + N this is the full causal pass; with less, only filled keys are seen.
     """
     n, b = k_cache.shape[2], block_size(k_cache.shape[2])
     host = table.cpu().numpy()
     block_sparse.check_table(host, n)
     parts = []
     start, end = position, position + q.shape[2]
-    while start < end:  # elements of one block look at the same blocks
+    while start < end:  # elements of one block attend to the same blocks
         stop = min(end, (start // b + 1) * b)
         where = range(start, stop)
         keys = block_sparse.step_keys(host, stop - 1, n)

@@ -1,4 +1,4 @@
-"""Everything that draws, as one module: what training makes and what is shipped."""
+"""All networks that draw, as one module, for training and shipping."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,12 +23,12 @@ class BundleConfig:
     upscaler: UpscalerConfig = field(default_factory=UpscalerConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "BundleConfig":
-        """What `to_dict` gave, after a way through JSON."""
+        """Rebuild from the values of `to_dict`, as read from JSON."""
 
         def tuples(part: dict[str, Any]) -> dict[str, Any]:
             return {k: tuple(v) if isinstance(v, list) else v for k, v in part.items()}
@@ -60,5 +60,5 @@ class Bundle(nn.Module):
         }
 
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take weights by name; whole-number buffers (tables of blocks) come with them."""
+        """Load weights by name, including integer buffers (block tables)."""
         self.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,4 +1,4 @@
-"""The contrastive tie between pictures and language: matching pairs close, all others apart."""
+"""The contrastive loss between pictures and texts: matching pairs close, all others apart."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ MAX_SCALE = 100.0
 
 
 class ContrastiveLoss(nn.Module):
-    """Symmetric InfoNCE over a batch, with several right answers a row.
+    """Symmetric InfoNCE over a batch, with several positives per row.
 
     With unit vectors t_i of texts and v_j of pictures, scores s_ij = scale * <t_i, v_j> and
     p_ij = m_ij / sum_k m_ik, where m_ij = 1 if text i and picture j show the same concept:
@@ -27,7 +27,7 @@ class ContrastiveLoss(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, texts: Tensor, images: Tensor, concepts: Tensor) -> Tensor:
-        """The loss of unit vectors (B, E) and (B, E); concepts (B,) are equal where pairs match."""
+        """The loss of unit vectors (B, E) and (B, E); pairs with equal concepts (B,) match."""
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         scores = scale * texts.float() @ images.float().T
         same = (concepts[:, None] == concepts[None]).float()

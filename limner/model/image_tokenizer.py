@@ -1,9 +1,9 @@
-"""The image tokenizer: a picture as a grid of codes, and back.
+"""The image tokenizer: from a picture to a grid of codes, and back.
 
-A convolutional autoencoder whose narrow middle is rounded to a few levels a dimension (finite
-scalar quantisation, FSQ: arXiv 2309.15505, section 3). There is no codebook that could collapse:
-a code is the mixed-radix number that its levels spell. A cell of the grid carries `n_groups` codes;
-the second one is sometimes blanked in training, so that the first comes to hold what matters most.
+A convolutional autoencoder whose bottleneck is rounded to a few levels per dimension (finite scalar
+quantisation, FSQ: arXiv 2309.15505, section 3). There is no codebook that could collapse: a code is
+the mixed-radix number of its levels. A cell of the grid has `n_groups` codes; the second is
+sometimes dropped in training, so that the first holds the most important information.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class FSQ(nn.Module):
         self.register_buffer("levels", torch.tensor(levels).view(-1, 1, 1), persistent=False)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Round z to its levels; the values come back in [-1, 1].
+        """Round z to its levels; returns values in [-1, 1].
 
         The bound is sigmoid-shaped rather than tanh, which uses the outer levels as often as the
         inner ones (iFSQ, arXiv 2601.17124).
@@ -89,7 +89,7 @@ class FSQ(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(silu(conv(silu(norm(x))))), the last convolution starting at zero."""
+    """x + conv(silu(conv(silu(norm(x))))); the last convolution is initialised to zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class ImageTokenizer(nn.Module):
     def forward(self, pictures: Tensor, keep_groups: Tensor | None = None) -> Tensor:
         """Rebuild pictures (B, 4, px, px).
 
-        keep_groups: (B, n_groups) of 0 and 1, which groups the decoder may see; all by default.
+        keep_groups: (B, n_groups) of 0 and 1, the groups that the decoder sees; all by default.
         """
         values = self.fsq(self.encoder(pictures * 2 - 1))
         if keep_groups is not None:
@@ -137,7 +137,7 @@ class ImageTokenizer(nn.Module):
         return self.decode_values(self.fsq.values(codes, self.config.grid))
 
     def decode_rows(self, codes: Tensor) -> Tensor:
-        """Codes (B, rows, columns, n_groups) of a canvas of any sides to its picture."""
+        """Codes (B, rows, columns, n_groups) of a canvas of any shape to its picture."""
         return self.decode_values(self.fsq.values_of_rows(codes))
 
     def decode_values(self, values: Tensor) -> Tensor:

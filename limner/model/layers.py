@@ -1,4 +1,4 @@
-"""What the transformer is built of: attention with its projections, gated feed-forward layers."""
+"""Layers of the transformer: attention with its projections, gated feed-forward layers."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
@@ -37,9 +37,9 @@ def rotate(x: Tensor, rotary: Rotary) -> Tensor:
 
 
 class _Turn(torch.autograd.Function):
-    """Pairs (a, b) turned by angles; the way back turns gradients by the opposite ones.
+    """Rotates pairs (a, b) by angles; the backward pass rotates gradients by the opposite ones.
 
-    In half the time of what PyTorch derives: nothing is joined or split on the way back.
+    Takes half the time of PyTorch's own backward pass, as nothing is concatenated or split.
     """
 
     @staticmethod
@@ -66,9 +66,9 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class RMSNorm(nn.RMSNorm):
     """RMS normalisation (arXiv 1910.07467) whose gain follows its input's precision.
 
-    Under mixed precision PyTorch's own has no fused form for bfloat16 inputs and float gains. In
-    training the way back is ours: PyTorch takes it through a dozen small operations, which was a
-    fifth of a step on a CPU (docs/experiments.md).
+    Under mixed precision PyTorch has no fused form for bfloat16 inputs and float gains. Training
+    uses our backward pass: PyTorch's takes a dozen small operations, which was a fifth of a step on
+    a CPU (docs/experiments.md).
     """
 
     def __init__(self, d: int) -> None:
@@ -86,7 +86,7 @@ class RMSNorm(nn.RMSNorm):
 class _Normalise(torch.autograd.Function):
     """y = g n with n = x r and r = 1 / sqrt(mean(x^2) + eps); arXiv 1910.07467, section 4.
 
-    The way back, from dy: dg = sum(dy n) and dx = r (g dy - n mean(g dy n)).
+    Backward, from dy: dg = sum(dy n) and dx = r (g dy - n mean(g dy n)).
     """
 
     @staticmethod
@@ -109,7 +109,7 @@ class _Normalise(torch.autograd.Function):
 
 
 class KeyValue(nn.Module):
-    """Keys and values of some elements, for whoever attends to them."""
+    """Projects elements to keys and values."""
 
     def __init__(self, d: int, n_heads: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class KeyValue(nn.Module):
         self.norm = RMSNorm(d // n_heads)
 
     def forward(self, x: Tensor, rotary: Rotary | None = None) -> Keys:
-        """x (B, T, D) to keys, normalised and turned, and values."""
+        """x (B, T, D) to normalised and rotated keys, and values."""
         k, v = (split_heads(part, self.n_heads) for part in self.project(x).chunk(2, dim=-1))
         k = self.norm(k)
         return (rotate(k, rotary) if rotary else k), v
@@ -127,7 +127,7 @@ class KeyValue(nn.Module):
 class Attend(nn.Module):
     """Queries, attention and the output projection of multi-head attention (arXiv 1706.03762, 3.2).
 
-    Queries and keys are normalised a head (QK-norm, arXiv 2010.04245), so that scores stay bounded.
+    Queries and keys are normalised per head (QK-norm, arXiv 2010.04245), which bounds the scores.
     """
 
     def __init__(self, d: int, n_heads: int) -> None:
@@ -151,8 +151,8 @@ class Attend(nn.Module):
         """x (B, T, D) attends to keys; returns (B, T, D).
 
         mask: booleans that broadcast to (B, H, T, T_keys), True where a key may be seen. Without
-        one: everything, or keys 0 .. t for x[t] if causal; a table of blocks makes it scattered.
-        With `marks` it is `marked_attention`, under the mask alone.
+        one: everything, or keys 0 .. t for x[t] if causal; a block table makes it scattered. With
+        `marks` it is `marked_attention`, restricted by the mask only.
         """
         q = self.norm(split_heads(self.project(x), self.n_heads))
         q = rotate(q, rotary) if rotary else q

@@ -1,17 +1,17 @@
-"""The transformer that draws layouts: every cell knows its thing, and its place within its box.
+"""The transformer that draws layouts: every cell has an owner, and a place within its box.
 
-The same networks as `Transformer`, whose weights it begins from. What is added:
+It has the networks of `Transformer`, and is initialised from its weights. Differences:
 
-- a cell's place is the blend of the rows of the place tables that its place within its own box
-  asks for (`cells.places`), so that a thing is the same wherever its box is; a second table says
-  where on the canvas the cell lies, and a linear map how large its box is. Both start at zero;
-- every owner has a [BEGIN] of its own, which reads its own phrase;
-- cross-attention sees the phrase of a cell's own thing, and the caption of the whole picture at a
-  score that is lower by a learned number a head; never the phrases of other things;
-- self-attention scores what belongs to other things lower by a learned number a head.
+- a cell's place embedding blends rows of the place table by its place within its own box
+  (`cells.places`), so that a thing does not depend on where its box is; a second table encodes the
+  place on the canvas, and a linear map the size of the box. Both are initialised to zero;
+- every owner has its own [BEGIN], which reads its own phrase;
+- cross-attention sees the phrase of the cell's own thing, and the caption of the whole picture with
+  a score reduced by a learned number per head; never the phrases of other things;
+- self-attention reduces the scores of other things' elements by a learned number per head.
 
-Who may see what is told by marks: a few numbers that are appended to queries and keys, so that
-their product adds to the score (`attention.marked_attention`).
+Visibility is encoded by marks: a few numbers appended to queries and keys, whose product adds to
+the score (`attention.marked_attention`).
 """
 
 from collections.abc import Iterator
@@ -29,10 +29,10 @@ from limner.sampling import cells
 from limner.sampling.layout_decoding import CAPTION, NOBODY
 
 N_MARKS = MAX_THINGS + 2  # things, the ground, and one for caption or padding
-_NEVER = 30.0  # a score so much lower is not seen: exp(-30) is 1e-13
-_FEW = 8  # texts that are encoded in one go
-_LONGEST = 128  # cells along a canvas
-_OTHER_THINGS, _CAPTION = 4.0, 4.0  # how much lower the scores are at first
+_NEVER = 30.0  # reduction of a score that masks it: exp(-30) is 1e-13
+_FEW = 8  # number of texts that are encoded in one batch
+_LONGEST = 128  # most cells along a canvas
+_OTHER_THINGS, _CAPTION = 4.0, 4.0  # initial reductions of scores
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Elements:
 
 @dataclass
 class Told:
-    """The texts as the decoder's layers see them: tokens of all texts of a picture in a row."""
+    """Encoded texts for the decoder's layers: tokens of all texts of a picture in a row."""
 
     keys: list[Keys]  # of each decoder layer, content stack first
     marks: Tensor  # (B, 1, M, N_MARKS)
@@ -95,17 +95,17 @@ class LayoutTransformer(Transformer):
         yield from self.size_query_embed.parameters()
 
     def tell(self, texts: Tensor, which: Tensor, owner: Tensor) -> Told:
-        """What all decoder layers need of texts (N, T).
+        """Encode texts (N, T) for all decoder layers.
 
-        which (B, M): the tokens that a picture is told, as indices into texts.flatten(); owner
-        (B, M): the thing whose phrase each belongs to, CAPTION, or NOBODY for padding.
+        which (B, M): the tokens of each picture, as indices into texts.flatten(); owner (B, M): the
+        thing that each token describes, CAPTION, or NOBODY for padding.
         """
         told = F.embedding(which, self._hidden_texts(texts).flatten(0, 1))
         layers = [*self.content, *self.query]
         return Told([layer.cross_keys(told) for layer in layers], token_marks(owner))
 
     def _hidden_texts(self, texts: Tensor) -> Tensor:
-        """`encode_text`, in training the shorter half by itself, so that less is padding."""
+        """`encode_text`; in training the shorter half is encoded separately to reduce padding."""
         if not torch.is_grad_enabled() or len(texts) < 2 * _FEW:
             return self.encode_text(texts)[0]
         n_tokens = (texts != 0).sum(1)
@@ -117,7 +117,7 @@ class LayoutTransformer(Transformer):
         return both[order.argsort()]
 
     def place(self, elements: Elements, is_query: bool = False) -> Tensor:
-        """What elements know of their places, (B, n, D)."""
+        """Place embeddings of elements, (B, n, D)."""
         box, canvas, size = (
             (self.query_embed, self.canvas_query_embed, self.size_query_embed)
             if is_query
@@ -140,7 +140,7 @@ class LayoutTransformer(Transformer):
         return x
 
     def embed_cells(self, codes: Tensor, elements: Elements) -> Tensor:
-        """Unit vectors (B, E), in the contrastive space, of pictures known by some cells."""
+        """Unit vectors (B, E), in the contrastive space, of pictures given by some cells."""
         hidden = self._encode(self.read(codes, elements), None)
         return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 
@@ -149,8 +149,8 @@ class LayoutTransformer(Transformer):
     ) -> Tensor:
         """The query stack's output (B, Q, D) for the cells `asked`.
 
-        codes (B, K, n_groups) of the elements `known`, in order, each of which sees those up to
-        itself. mask (B, 1, Q, K) says what the cells asked see, or all.
+        codes (B, K, n_groups) of the elements `known`, in order; each sees those up to itself. mask
+        (B, 1, Q, K) restricts what the cells `asked` see; None for all.
         """
         x, rotary = self.read(codes, known), self.turn(known)
         causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
@@ -171,16 +171,16 @@ class LayoutTransformer(Transformer):
         asked: Elements,
         mask: Tensor | None,
     ) -> Tensor:
-        """Scores (B, Q, n_groups, n_codes) of the codes asked, given those known."""
+        """Scores (B, Q, n_groups, n_codes) of `asked_codes`, given `known_codes`."""
         return self.head(self.hidden(told, known_codes, known, asked, mask), asked_codes)
 
     def step_layout(
         self, told: Told, cache: Tensor, seen: Tensor, codes: Tensor, known: Elements,
         asked: Elements,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Read newly drawn cells and look at the next ones; see `Transformer.step`.
+        """Read newly drawn cells and query the next ones; see `Transformer.step`.
 
-        cache (B, n_content_layers + 1, 2, H, P, D_head); seen (B, P): owners of what it holds.
+        cache (B, n_content_layers + 1, 2, H, P, D_head); seen (B, P): owners of its elements.
         """
         x, rotary = self.read(codes, known), self.turn(known)
         n_past, n_now = cache.shape[4], x.shape[1]
@@ -231,8 +231,8 @@ class LayoutTransformer(Transformer):
 
 
 def _blended(table: Tensor, corners: Tensor, shares: Tensor) -> Tensor:
-    """Rows of a table, four for each element, by their shares: (B, n, 4) twice to (B, n, D)."""
-    if not torch.is_grad_enabled():  # a form that every runtime has
+    """Blend four rows of a table for each element: corners, shares (B, n, 4) to (B, n, D)."""
+    if not torch.is_grad_enabled():  # operations that every runtime has
         return (F.embedding(corners, table) * shares[..., None]).sum(-2)
     rows = F.embedding_bag(
         corners.flatten(0, 1), table, per_sample_weights=shares.flatten(0, 1), mode="sum"
@@ -246,9 +246,9 @@ def _one_hot(owner: Tensor) -> Tensor:
 
 
 def _query_marks(owners: Tensor, others: Tensor | float, special: Tensor | float) -> Tensor:
-    """Marks (B, H, Q, N_MARKS) of queries: how much lower what is not theirs, or special, scores.
+    """Marks (B, H, Q, N_MARKS) of queries: score reductions for others' and special elements.
 
-    `others` and `special` are numbers, or one for each head (H,).
+    `others` and `special` are numbers, or tensors (H,) with one for each head.
     """
     by_head = [
         torch.as_tensor(x, device=owners.device).reshape(1, -1, 1, 1) for x in (others, special)
@@ -260,12 +260,12 @@ def _query_marks(owners: Tensor, others: Tensor | float, special: Tensor | float
 
 
 def _element_marks(owner: Tensor) -> Tensor:
-    """Marks (B, 1, n, N_MARKS) of what may be attended to: whose it is not; is it padding?"""
+    """Marks (B, 1, n, N_MARKS) of attended elements: 1 for all but the owner; then padding."""
     return torch.cat([1 - _one_hot(owner), (owner == NOBODY).float()[..., None]], dim=-1)[:, None]
 
 
 def token_marks(owner: Tensor) -> Tensor:
-    """Marks of tokens: whose phrase they are not, all of padding, none of a caption's; caption?"""
+    """Marks of tokens: 1 except at the owner, all for padding, none for captions; then caption."""
     is_caption = (owner == CAPTION).float()[..., None]
     others = (1 - _one_hot(owner)) * (1 - is_caption)
     return torch.cat([others, is_caption], dim=-1)[:, None]

@@ -1,10 +1,10 @@
-"""The planner's network: which words of a prompt name things, how many, how large, and where.
+"""The planner's network: finds the things in a prompt, with number, size, place and relations.
 
-A small encoder reads the prompt's tokens. It says of each token whether it begins or continues the
-words of a thing, a ground or a style; of the first token of a thing its count, its size and its
-place; and of each pair of first tokens in which relation the one thing stands to the other, by a
-biaffine form (Dozat and Manning, arXiv 1611.01734, section 3.2.1). A pointer into the prompt, not a
-vocabulary: words that training never said can name things.
+A small encoder reads the prompt's tokens. It classifies each token as the start or continuation of
+a thing, a ground or a style; the first token of a thing by count, size and place; and each pair of
+first tokens by the relation of the two things, with a biaffine form (Dozat and Manning, arXiv
+1611.01734, section 3.2.1). It points into the prompt and has no vocabulary of things, so words that
+training did not have can name things.
 """
 
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class PlannerConfig:
     """Shape of the planner; saved with its weights."""
 
     n_vocab: int = 8192
-    max_text: int = 96  # tokens that are read
+    max_text: int = 96  # most tokens
     d: int = 128
     n_heads: int = 4
     n_layers: int = 2
-    d_embedding: int = 64  # width of the table of tokens, which holds most of the weights
+    d_embedding: int = 64  # width of the token table, which has most of the weights
     d_relation: int = 32
     dropout: float = 0.1
 

@@ -1,14 +1,14 @@
-"""The transformer: an encoder that reads the text, a decoder that draws the cells in any order.
+"""The transformer: an encoder reads the text, a decoder draws the cells in any order.
 
 The decoder has two stacks (decoupled position queries, ARPG: arXiv 2503.10568, section 3.2). The
-content stack reads the cells drawn so far, in the order in which they were drawn, with causal
-self-attention. The query stack asks "what is at this place?" for cells still to be drawn, attending
-to the content stack's output. Both look at the text by cross-attention. Since a query is nothing
-but a place, cells can be drawn in any order, and several of them in one step.
+content stack reads the drawn cells, in drawing order, with causal self-attention. The query stack
+predicts the cells at given places by attending to the content stack's output. Both attend to the
+text by cross-attention. Since a query is only a place, cells can be drawn in any order, and several
+in one step.
 
 Position t of a sequence predicts the cell order[t] from the cells order[0 .. t-1]: the content
-sequence is shifted right by one and starts with a [BEGIN] element, so that "causal" means that
-query t sees content 0 .. t.
+sequence is shifted right by one and starts with a [BEGIN] element, so that query t sees content
+0 .. t.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class TransformerConfig:
     """Shape of the transformer; saved with its weights."""
 
     n_vocab: int = 8192  # text tokens
-    max_text: int = 64  # text tokens that are read
+    max_text: int = 64  # most text tokens
     grid: int = 8  # cells along one side of the picture
     n_codes: int = 1000  # values of one code
     n_groups: int = 2  # codes a cell
@@ -50,12 +50,12 @@ class TransformerConfig:
     table_seed: int = 0  # of the random blocks
     embedding: int = 128  # dimensions of the contrastive space
     dropout: float = 0.0
-    # Whether it draws layouts; `grid` then is the side of the tables of places, not of pictures.
+    # Whether it draws layouts; then `grid` is the side of the place tables, not of pictures.
     layouts: bool = False
 
     @property
     def n_cells(self) -> int:
-        """Cells of a picture."""
+        """The number of cells of a picture."""
         return self.grid**2
 
     @property
@@ -68,7 +68,7 @@ class TransformerConfig:
         return self.attention == "scattered" or (self.attention == "alternate" and layer % 2 == 0)
 
     def at_depth(self, depth: int) -> "TransformerConfig":
-        """The one dial for size: `depth` layers a stack, width and heads in proportion to it."""
+        """A config with `depth` layers per stack, and width and heads in proportion."""
         n_heads = max(2, round(depth * 4 / 3))
         return replace(
             self,
@@ -102,7 +102,7 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Attention to drawn cells, cross-attention to the text, feed-forward; pre-norm.
 
-    A layer of the content stack has keys of its own; one of the query stack is given them.
+    A layer of the content stack computes its own keys; one of the query stack gets them.
     """
 
     def __init__(self, config: TransformerConfig, has_keys: bool, table: Tensor | None) -> None:
@@ -120,7 +120,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def own_keys(self, x: Tensor, rotary: Rotary) -> Keys:
-        """What x (B, T, D) offers to this layer's self-attention."""
+        """Keys and values of x (B, T, D) for this layer's self-attention."""
         assert self.keys is not None
         keys: Keys = self.keys(self.attention_norm(x), rotary)
         return keys
@@ -136,12 +136,12 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """x (B, T, D) attends to `keys`, then to `text`.
 
-        Without a mask every x[t] sees keys 0 .. t, of its table's blocks if the layer has a table;
-        with one, booleans (T, T_keys), exactly what the mask says.
+        Without a mask, x[t] sees keys 0 .. t, only of its table's blocks if the layer has a table.
+        A mask, booleans (T, T_keys), replaces this rule.
         """
         table = self.table if mask is None else None
         n, n_table = x.shape[1], 0 if self.table is None else self.table.shape[0] ** 2
-        if table is not None and n < n_table:  # the first elements of a sequence see as ever
+        if table is not None and n < n_table:  # the start of a sequence uses the same blocks
             mask, table = dense_mask(table, n_table, causal=True)[:n, :n], None
         h = self.attention_norm(x)
         x = x + self.dropout(
@@ -191,7 +191,7 @@ class CodeHead(nn.Module):
 
 @dataclass
 class EncodedText:
-    """The text as the decoder's layers see it."""
+    """An encoded text for the decoder's layers."""
 
     keys: list[Keys]  # of each decoder layer, content stack first
     mask: Tensor  # (B, 1, 1, T), True where there is text
@@ -210,7 +210,7 @@ class Transformer(nn.Module):
             EncoderLayer(config) for _ in range(config.n_encoder_layers)
         )
         self.encoder_norm = RMSNorm(d)
-        # The row after the last code is [BEGIN]; the place after the last cell is nowhere.
+        # The row after the last code is [BEGIN]; the place after the last cell means no place.
         self.code_embed: Stack[nn.Embedding] = Stack(
             nn.Embedding(config.n_codes + 1, d) for _ in range(config.n_groups)
         )
@@ -243,7 +243,7 @@ class Transformer(nn.Module):
         return torch.from_numpy(block_table(n, random, seed, layer, causal=True))
 
     def _scale_outputs(self) -> None:
-        """Shrink what each layer adds by 1 / sqrt(2 L), so that depth does not add up."""
+        """Scale each layer's output by 1 / sqrt(2 L), so that the sum does not grow with depth."""
         layers = len(self.encoder) + len(self.content) + len(self.query)
         for name, weight in self.named_parameters():
             if name.endswith(("out.weight", "down.weight")):
@@ -260,7 +260,7 @@ class Transformer(nn.Module):
     def encode_image(self, codes: Tensor, places: Tensor | None = None) -> Tensor:
         """Codes (B, n, n_groups) of the cells at places (B, n) to hidden states (B, n, D).
 
-        All cells in row-major order by default.
+        Default places: all cells in row-major order.
         """
         if places is None:
             places = torch.arange(self.config.n_cells, device=codes.device)[None]
@@ -277,12 +277,12 @@ class Transformer(nn.Module):
         return F.normalize(self.text_embedding(_mean(hidden, mask)).float(), dim=-1)
 
     def embed_image(self, codes: Tensor, places: Tensor | None = None) -> Tensor:
-        """Unit vectors (B, E) of pictures' codes, given as `encode_image` wants them."""
+        """Unit vectors (B, E) of pictures; the arguments are those of `encode_image`."""
         hidden = self.encode_image(codes, places)
         return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 
     def encode_prompt(self, text: Tensor) -> EncodedText:
-        """What all decoder layers need of the text (B, T)."""
+        """Encode the text (B, T) for all decoder layers."""
         hidden, mask = self.encode_text(text)
         layers = [*self.content, *self.query]
         return EncodedText([layer.cross_keys(hidden) for layer in layers], mask)
@@ -308,10 +308,10 @@ class Transformer(nn.Module):
         """Scores (B, n, n_groups, n_codes) of n cells, each given the cells before it.
 
         text (B, T); codes (B, n, n_groups) and order (B, n), both in drawing order: codes[:, t]
-        belongs to the cell at row-major index order[:, t]. `seen`, codes by default, is what later
-        cells are told of earlier ones. With `n_known` the cells after the first n_known are all
-        asked at once, given those alone: scores (B, n - n_known, n_groups, n_codes). `asked` (Q,)
-        scores those positions of the drawing order alone, none of them below n_known.
+        belongs to the cell at row-major index order[:, t]. `seen` (default: codes) are the codes
+        that later cells see of earlier ones. With `n_known`, all cells after the first n_known are
+        predicted at once from those: scores (B, n - n_known, n_groups, n_codes). `asked` (Q,)
+        limits the scores to these positions of the drawing order, none below n_known.
         """
         known = codes if seen is None else seen
         if asked is None:
@@ -340,7 +340,7 @@ class Transformer(nn.Module):
         places = order[:, asked]
         if n_known is None and len(asked) == order.shape[1]:
             return self._decode_queries(memory, shared, places, None)
-        # A cell sees what was read before it; all that was read, if all are asked at once.
+        # A cell sees the cells read before it, or all read cells if all are predicted at once.
         read = torch.arange(n_read + 1, device=order.device)
         last_seen = asked if n_known is None else torch.full_like(asked, n_read)
         return self._decode_queries(memory, shared, places, read <= last_seen[:, None])
@@ -362,12 +362,12 @@ class Transformer(nn.Module):
         places: Tensor,
         masks: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Read newly drawn cells and look at the next ones.
+        """Read newly drawn cells and query the next ones.
 
-        cache: (B, n_content_layers + 1, 2, H, P, D_head), keys and values of what was read before;
-        known (B, K, n_groups) at known_places (B, K): cells to read now, [BEGIN] the first time;
-        places (B, Q): cells to draw next, which see all that was read;
-        masks (n_content_layers, K, P + K): what each cell read now may see.
+        cache: (B, n_content_layers + 1, 2, H, P, D_head), keys and values of cells read before;
+        known (B, K, n_groups) at known_places (B, K): cells to read now, at first [BEGIN];
+        places (B, Q): cells to draw next, which see all read cells;
+        masks (n_content_layers, K, P + K): True where a cell read now may see another.
         Returns the query stack's output (B, Q, D) and the K new columns of the cache.
         """
         x, rotary = self._content_input(known, known_places), self._rotary(known_places)
@@ -387,8 +387,8 @@ class Transformer(nn.Module):
 def axial_rotary(grid: int, d_head: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (grid * grid + 1, d_head / 2) of two-dimensional rotary positions.
 
-    The first half of the pairs turns with the row, the second with the column (axial RoPE). The
-    place after the last cell is "nowhere": it does not turn.
+    The first half of the pairs rotates with the row, the second with the column (axial RoPE). The
+    place after the last cell means no place: it is not rotated.
     """
     pairs = d_head // 4
     rates = 100.0 ** (-torch.arange(pairs) / pairs)

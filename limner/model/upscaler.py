@@ -1,7 +1,7 @@
-"""The upscalers: from the tokenizer's small picture to crisp edges, four times the side a pass.
+"""The upscalers: from the tokenizer's small picture to crisp edges, four times the side per pass.
 
-Two networks of one kind. The first knows the tokenizer's blur and repairs it (64 to 256 px); the
-second only has to keep edges sharp (256 to 1024 px), so it is narrow: it works on the most pixels.
+Two networks of one type. The first repairs the tokenizer's blur (64 to 256 px); the second only
+keeps edges sharp (256 to 1024 px), and is narrow because it processes the most pixels.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Upscaler(nn.Module):
         nn.init.zeros_(self.last.weight)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, 4, H, W) in [0, 1] to (B, 4, 4H, 4W): a bilinear enlargement and what it lacks."""
+        """(B, 4, H, W) in [0, 1] to (B, 4, 4H, 4W): bilinear enlargement plus a residual."""
         x = self.first(picture * 2 - 1)
         for layer in self.hidden:
             x = x + layer(F.silu(x))

@@ -1,1 +1,1 @@
-"""From a prompt to a layout: which things a picture has, and where."""
+"""From a prompt to a layout: the things in a picture and their boxes."""

@@ -1,12 +1,12 @@
-"""A layout: what is drawn where on a canvas of cells. Plain data, no NumPy.
+"""A layout: things and their boxes on a canvas of cells. Plain data, no NumPy.
 
-Cells are counted row by row. Boxes are in whole cells, lie within the canvas, and may overlap:
-things are painted in order, later ones over earlier ones.
+Cells are in row-major order. Boxes are in whole cells, within the canvas, and may overlap: things
+are painted in order, later ones over earlier ones.
 """
 
 from dataclasses import dataclass
 
-MAX_THINGS = 6  # the transformer marks at most so many things and the ground
+MAX_THINGS = 6  # the transformer has marks for this many things and the ground
 GROUND = -1
 
 
@@ -32,7 +32,7 @@ class Thing:
 class Layout:
     """A canvas of columns × rows cells and the things on it, painted in order.
 
-    `ground` says what lies behind the things, "" for nothing.
+    `ground` describes the background, "" for nothing.
     """
 
     columns: int
@@ -42,7 +42,7 @@ class Layout:
 
     @classmethod
     def single(cls, phrase: str, columns: int, rows: int) -> "Layout":
-        """One thing whose box is the canvas."""
+        """A layout of one thing that fills the canvas."""
         return cls(columns, rows, (Thing(phrase, Box(0, 0, columns, rows)),))
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Placing: boxes for things that stand in relations, on a canvas of any shape.
+"""Placing: boxes for things with relations, on a canvas of any shape.
 
-Things that touch (on, inside, in front of) form one block. Blocks stand in rows. Every order of the
-blocks and every number of rows is scored by the relations that hold, by the places that are wanted
-and by how large the things become; the best one is taken. NumPy only, some milliseconds.
+Things that touch (on, inside, in front of) form a block. Blocks are arranged in rows. Every order
+of the blocks and number of rows is scored by fulfilled relations, fulfilled places and the size of
+the things; the best one is used. NumPy only, some milliseconds.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from limner.arrays import Floats
 from limner.planning.layout import Box
 
 RELATIONS = ("left of", "above", "on", "inside", "in front of", "next to", "between")
-PLACES = {  # centres in parts of the canvas
+PLACES = {  # centres as fractions of the canvas
     "left": (0.2, 0.5), "right": (0.8, 0.5), "top": (0.5, 0.2), "bottom": (0.5, 0.8),
     "middle": (0.5, 0.5), "top left": (0.2, 0.2), "top right": (0.8, 0.2),
     "bottom left": (0.2, 0.8), "bottom right": (0.8, 0.8),
 }  # fmt: skip
-SIZES = (0.66, 0.8, 0.92, 1.06, 1.22)  # how large a thing of each natural size is drawn
+SIZES = (0.66, 0.8, 0.92, 1.06, 1.22)  # drawn size by natural size
 _TOUCHING = ("on", "inside", "in front of")
 _LARGEST = 13 / 24  # of the canvas's shorter side, for a thing of size 1
 _SMALLEST = 3  # cells
 _MOST_ORDERS = 360
 
-Relation = tuple[int, str, int]  # things[0] stands so to things[2]
+Relation = tuple[int, str, int]  # (first thing, relation, second thing)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to be placed."""
+    """A thing to place."""
 
     size: int = 2  # 0 (a bee) to 4 (a house)
-    place: str = ""  # a key of PLACES, if one is wanted
+    place: str = ""  # a key of PLACES, or empty
 
 
 @dataclass
@@ -67,10 +67,10 @@ def place(
     rows: int,
     rng: np.random.Generator,
 ) -> tuple[list[Box], list[int]]:
-    """A square box for each item, and the order in which to paint them.
+    """A square box for each item, and the painting order.
 
-    Relations that contradict each other are kept as far as possible. The same state of `rng` gives
-    the same boxes. ValueError if there are no items.
+    Contradictory relations are fulfilled as far as possible. The same state of `rng` gives the same
+    boxes. Raises ValueError if there are no items.
     """
     if not items:
         raise ValueError("there is nothing to place")
@@ -86,7 +86,7 @@ def place(
 def _blocks(
     items: Sequence[Item], relations: Sequence[Relation], rng: np.random.Generator
 ) -> tuple[list[_Block], list[int]]:
-    """The blocks, and all things in the order of painting: what lies behind comes first."""
+    """The blocks, and all things in painting order, back to front."""
     riders: dict[int, list[tuple[int, str]]] = {}
     parent: dict[int, int] = {}
     for first, name, second in relations:
@@ -104,7 +104,7 @@ def _blocks(
 
 
 def _is_under(thing: int, other: int, parent: dict[int, int]) -> bool:
-    """Whether `thing` is `other` or rides on it, so that a ring of things on things is broken."""
+    """Whether `thing` is `other` or is on it, directly or not; used to avoid cycles."""
     while thing != other:
         if thing not in parent:
             return False
@@ -123,7 +123,7 @@ def _put(
     rng: np.random.Generator,
     paint: list[int],
 ) -> None:
-    """Put a square at (x, y) into the block, and what is on, in or before it."""
+    """Put a square at (x, y) into the block, with the things on, in or in front of it."""
     block.squares[thing] = (x, y, side)
     paint.append(thing)
     on = [i for i, name in riders.get(thing, ()) if name == "on"]
@@ -132,7 +132,7 @@ def _put(
     total = sum(SIZES[items[i].size] for i in on)
     fit = min(1.0, 1.3 * side / total) if len(on) > 1 else 1.0
     at = x + (side - total * fit) / 2
-    for i in on:  # they stand side by side, their feet a little below the upper edge
+    for i in on:  # side by side, their feet a little below the upper edge
         own = SIZES[items[i].size] * fit
         _put(block, i, at, y + 0.14 * side - own, own, items, riders, rng, paint)
         at += own
@@ -142,13 +142,13 @@ def _put(
         left = x + side / 2 + (n - len(within) / 2) * own
         _put(block, i, left, y + 0.52 * side - own / 2, own, items, riders, rng, paint)
     turn = 1 if rng.random() < 0.5 else -1
-    for n, i in enumerate(before):  # lower and to one side, over a quarter of what is behind
+    for n, i in enumerate(before):  # lower and to one side, covering a quarter of the thing behind
         own = min(SIZES[items[i].size], 0.85 * side)
         centre = x + side / 2 + turn * (-1) ** n * 0.55 * side
         _put(block, i, centre - own / 2, y + 1.08 * side - own, own, items, riders, rng, paint)
 
 
-# --- where the blocks stand ----------------------------------------------------------------------
+# --- arranging the blocks ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _arrangement(
     for cut in _cuts(n):
         scales, centres = _measured(orders, cut, sizes, columns, rows)
         score = _score(blocks, items, relations, centres, scales, columns, rows)
-        # Fewer, fuller rows look calmer; a little chance makes seeds differ.
+        # Fewer, fuller rows look calmer; some randomness makes seeds differ.
         lonely = sum(end - start == 1 for start, end in cut) if len(cut) > 2 else 0
         score = score + rng.random(len(orders)) * 0.35 - 0.3 * lonely
         i = int(np.argmax(score))
@@ -236,7 +236,7 @@ def _measured(
 
 
 def _gaps(free: Floats, n: int, columns: int, rows: int) -> tuple[Floats, Floats]:
-    """The gap between n blocks of a row and the one at its ends; what is near stays together."""
+    """The gap between n blocks of a row and the one at its ends; blocks stay close together."""
     inner = np.minimum(free / (n + 1), min(columns, rows) / 8)
     return inner, (free - inner * (n - 1)) / 2
 
@@ -250,7 +250,7 @@ def _score(
     columns: int,
     rows: int,
 ) -> Floats:
-    """How good each order is (P,): relations first, then places, then size."""
+    """The score of each order (P,): relations first, then places, then size."""
     of = {i: b for b, block in enumerate(blocks) for i in block.squares}
     middle = np.empty((len(scales), len(items), 2))  # of each thing, in cells
     for i in range(len(items)):
@@ -286,7 +286,7 @@ def _betweens(relations: Sequence[Relation]) -> dict[int, list[int]]:
 
 
 def _between(middle: Floats, thing: int, ends: list[int]) -> Floats:
-    """How far a thing lies between two others (P,): between their centres, on one line."""
+    """How well a thing is between two others (P,): between their centres, on one line."""
     if len(ends) < 2:
         return np.zeros(len(middle))
     a, b, c = middle[:, ends[0]], middle[:, ends[1]], middle[:, thing]
@@ -307,7 +307,7 @@ def _boxes(
     rows: int,
     rng: np.random.Generator,
 ) -> dict[int, Box]:
-    """Whole cells; the free space lies between the blocks, shifted a little by chance."""
+    """Boxes in whole cells; the free space is between the blocks, with some randomness."""
     scale = found.scale
     heights = [max(blocks[b].height for b in row) * scale for row in found.rows]
     free = rows - sum(heights)
@@ -339,7 +339,7 @@ def _rounded(
     for i, (x, y, side) in block.squares.items():
         cells = round(side * scale)
         cells = max(min(_SMALLEST, columns, rows), min(cells, columns, rows))
-        # The middle and the lower edge stay where they are: feet stand on one line.
+        # The centre and the lower edge are kept: feet are on one line.
         at = round(left + (x + side / 2) * scale - cells / 2)
         bottom = round(top + (y + side) * scale)
         boxes[i] = Box(
@@ -352,7 +352,7 @@ def _rounded(
 
 
 def holds(first: Box, name: str, second: Box) -> bool:
-    """Whether a relation holds between two boxes, judged by their centres."""
+    """Whether a relation holds between two boxes, by their centres. Raises ValueError."""
     x, y = first.x + first.width / 2, first.y + first.height / 2
     other_x, other_y = second.x + second.width / 2, second.y + second.height / 2
     apart = sqrt((x - other_x) ** 2 + (y - other_y) ** 2)

@@ -1,7 +1,7 @@
 """Planning: from a prompt and a canvas to a layout, in NumPy.
 
-The planner's network (planner.py, exported to ONNX) reads the prompt; what it says is taken apart
-here and placed by placing.py. A prompt that names one thing, or none, has one box: the canvas.
+The planner's network (planner.py, exported to ONNX) reads the prompt. Its scores are decoded here
+and placed by placing.py. A prompt that names at most one thing has one box: the canvas.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from limner.text.text_tokenizer import TextTokenizer
 from limner.text.wording import as_captions_say
 
 TAGS = ("", "B-thing", "I-thing", "B-ground", "I-ground", "B-style", "I-style")
-COUNTS = MAX_THINGS  # 1 to so many; the last means "so many or more"
+COUNTS = MAX_THINGS  # classes 1 to this; the last means "this many or more"
 SIZE_NAMES = ("tiny", "small", "medium", "large", "huge")
 PLACE_NAMES = ("", *placing.PLACES)
 RELATION_NAMES = ("", *placing.RELATIONS)
-MAX_TOKENS = 96  # of a prompt that are read
+MAX_TOKENS = 96  # of a prompt; the rest is ignored
 
 Scores = Sequence[NDArray[np.floating]]  # as planner.PlannerScores, of one prompt or more
 Score = Callable[[Ints], Scores]  # tokens (B, T) to scores: the network
@@ -32,7 +32,7 @@ Score = Callable[[Ints], Scores]  # tokens (B, T) to scores: the network
 
 @dataclass(frozen=True)
 class Named:
-    """Something that a prompt names."""
+    """A thing named in a prompt."""
 
     words: str  # "three red apples", a part of the normalised prompt
     count: int = 1
@@ -42,7 +42,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a prompt says: things, how they stand, what is behind them, and whose style."""
+    """The parsed prompt: things, relations, background and style."""
 
     things: tuple[Named, ...] = ()
     relations: tuple[tuple[int, str, int], ...] = ()
@@ -51,7 +51,7 @@ class Reading:
 
     @property
     def is_scene(self) -> bool:
-        """Whether it names more than one thing."""
+        """Whether it has more than one thing."""
         return sum(thing.count for thing in self.things) > 1
 
 
@@ -68,9 +68,9 @@ def plan(
 ) -> Layout:
     """The layout of a prompt on a canvas of columns x rows cells.
 
-    The same seed and picture give the same layout; others place the same things otherwise. `boxes`
-    are people's own and replace what is planned; one with an empty phrase takes the phrase of the
-    thing that the prompt names at its place in the list. ValueError if a box is not on the canvas.
+    The same seed and picture give the same layout; others vary the placement. `boxes` are given by
+    the user and replace the plan; one with an empty phrase takes the phrase of the prompt's thing
+    with the same index. Raises ValueError if a box is not on the canvas.
     """
     reading = read([prompt], tokenizer, score)[0]
     if boxes:
@@ -82,18 +82,18 @@ def plan(
 
 
 def _rng(seed: int, picture: int) -> np.random.Generator:
-    # The high bits keep these draws apart from those of `sampling.uniforms` and `styles.in_style`.
+    # The high bits separate this stream from those of `sampling.uniforms` and `styles.in_style`.
     key = (seed & (2**64 - 1)) | ((picture & (2**32 - 1)) << 64) | (3 << 126)
     return np.random.Generator(np.random.Philox(key=key))
 
 
 def lay_out(reading: Reading, columns: int, rows: int, seed: int, picture: int = 0) -> Layout:
-    """Things of a reading in boxes; the same seed and picture give the same layout."""
+    """Lay out a reading; the same seed and picture give the same layout."""
     return laid_out(reading, columns, rows, _rng(seed, picture))
 
 
 def laid_out(reading: Reading, columns: int, rows: int, rng: np.random.Generator) -> Layout:
-    """A reading's things in boxes; MAX_THINGS of them at most."""
+    """Lay out a reading, with at most MAX_THINGS things."""
     counts = _within_limit([thing.count for thing in reading.things])
     groups: list[list[int]] = []
     items: list[Item] = []
@@ -109,7 +109,7 @@ def laid_out(reading: Reading, columns: int, rows: int, rng: np.random.Generator
 
 
 def _within_limit(counts: list[int]) -> list[int]:
-    """Counts whose sum a layout can hold: the first things, the largest counts made smaller."""
+    """Reduce counts to a sum of MAX_THINGS: drops later things, shrinks the largest counts."""
     kept = counts[:MAX_THINGS]
     while sum(kept) > MAX_THINGS:
         kept[kept.index(max(kept))] -= 1
@@ -119,21 +119,21 @@ def _within_limit(counts: list[int]) -> list[int]:
 def _of_each(
     relations: Sequence[tuple[int, str, int]], groups: list[list[int]]
 ) -> list[tuple[int, str, int]]:
-    """Relations of single things, from those of "three cats" and "two chairs"."""
+    """Relations of single things, from those of groups such as "three cats"."""
     found = []
     for first, name, second in relations:
         if max(first, second) >= len(groups):
             continue
         for n, one in enumerate(groups[first]):
             others = groups[second]
-            if name in ("on", "inside", "in front of"):  # one cat a chair
+            if name in ("on", "inside", "in front of"):  # one cat for each chair
                 others = [others[n % len(others)]]
             found += [(one, name, other) for other in others]
     return found
 
 
 def phrase(thing: Named, reading: Reading) -> str:
-    """A thing as a caption says it alone, with the background and the style of the prompt."""
+    """A caption of a single thing, with the background and style of the prompt."""
     text = as_captions_say(phrases.one_of(thing.words, thing.count))
     is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
     if _is_background(reading.ground):
@@ -146,7 +146,7 @@ def phrase(thing: Named, reading: Reading) -> str:
 
 
 def _is_background(ground: str) -> bool:
-    """Whether a ground is a plain one, which a single drawing can have as well."""
+    """Whether a ground is a plain background, which a single drawing can also have."""
     return "backgr" in ground or "backdrop" in ground or "背景" in ground
 
 
@@ -165,7 +165,7 @@ def _as_given(
 
 
 def read(prompts: Sequence[str], tokenizer: TextTokenizer, score: Score) -> list[Reading]:
-    """What prompts say. A prompt without any token says nothing."""
+    """Parse prompts. A prompt without tokens gives an empty reading."""
     cut = [units_of(prompt, tokenizer, MAX_TOKENS) for prompt in prompts]
     scores = score(padded(cut))
     return [_reading(units, [part[i] for part in scores]) for i, units in enumerate(cut)]
@@ -201,7 +201,7 @@ def _reading(units: Units, scores: Scores) -> Reading:
 
 
 def _tagged(units: Units, scores: NDArray[np.floating]) -> dict[str, list[tuple[int, int]]]:
-    """Spans of units by what they are; end is exclusive."""
+    """Spans of units by tag; the end is exclusive."""
     found: dict[str, list[tuple[int, int]]] = {"thing": [], "ground": [], "style": []}
     before = ""
     for i, token in enumerate(units.first):
@@ -216,7 +216,7 @@ def _tagged(units: Units, scores: NDArray[np.floating]) -> dict[str, list[tuple[
 
 
 def _once(relations: Sequence[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
-    """Relations that are said, "next to" in one direction only."""
+    """Relations without duplicates; "next to" in one direction only."""
     kept: list[tuple[int, str, int]] = []
     for first, name, second in relations:
         if name and not (name == "next to" and (second, name, first) in kept):

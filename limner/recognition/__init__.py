@@ -1,1 +1,1 @@
-"""What a picture shows, as far as the bundled model can tell: for people, agents and retries."""
+"""Recognising what a picture shows, with the bundled model."""

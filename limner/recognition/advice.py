@@ -1,4 +1,4 @@
-"""What to try next, as values that a program can apply, and a description in words."""
+"""Advice on what to try next, as values that a program can apply, and a description in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Advice:
 def advise(
     asked: str, reading: Reading, found: Sequence[Check], unknown: Sequence[str]
 ) -> tuple[Advice, ...]:
-    """What may help, the most promising first."""
+    """Suggested changes, the most promising first."""
     tips = []
     if unknown and (prompt := without(asked, unknown)):
         dropped = ", ".join(f"'{word}'" for word in unknown)
@@ -43,7 +43,7 @@ def advise(
 
 
 def without(asked: str, unknown: Sequence[str]) -> str:
-    """A prompt without some of its words; empty if nothing else is in it."""
+    """A prompt without some of its words; empty if nothing else remains."""
     for word in unknown:
         asked = re.sub(rf"(?i)(?<![a-z]){re.escape(word)}(?![a-z])", " ", asked)
     asked = re.sub(r"\s+([,.;])", r"\1", " ".join(asked.split()))
@@ -57,9 +57,9 @@ def without(asked: str, unknown: Sequence[str]) -> str:
 def alt(
     seen: Sequence[NameMatch], subject: Subject, surely: tuple[str, str] | None = None
 ) -> tuple[str, str]:
-    """A short description in English and Chinese; what is only likely is said to be so.
+    """A short description in English and Chinese, which marks guesses as such.
 
-    `surely` is what the subject is, if that is known.
+    `surely` is the subject in both languages, if it is certain.
     """
     what, what_zh = surely or _guess(seen)
     n = len(subject.areas)

@@ -1,4 +1,4 @@
-"""A picture prepared for a look: its subject alone on a clear ground, and the things in it."""
+"""Preparing a picture for recognition: its subject on a clear ground, and the things in it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from limner.imaging import codec
 from limner.sampling import ground
 
 SIDE_PX = 192  # of the picture in which things are counted
-_VISIBLE = 128  # alpha from which a pixel is a thing's
+_VISIBLE = 128  # alpha from which a pixel belongs to a thing
 _JOIN_PX = 3  # areas with a smaller gap than about this are one thing
 _SMALLEST = 0.004  # of the picture; smaller areas are specks
-_PART = 0.2  # of the largest thing's area; what is smaller is a part of something
-_MARGIN = 0.04  # of the subject's longer side, around it
+_PART = 0.2  # of the largest thing's area; smaller ones are parts of a thing
+_MARGIN = 0.04  # around the subject, of its longer side
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What stands before the ground of a picture."""
+    """The subject of a picture, without its ground."""
 
     pixels: Pixels  # (S, S, 4) straight RGBA, cut out, in the middle of a square
     largest: Pixels  # the largest of its things, cut out in the same way
     areas: tuple[int, ...]  # pixels of each thing in the small picture, the largest first
-    has_ground: bool  # whether the ground is drawn, and could be told from the subject
-    is_cut: bool  # whether the subject could be told from the ground at all
+    has_ground: bool  # whether a visible ground was separated from the subject
+    is_cut: bool  # whether the subject could be separated from the ground at all
 
 
 def subject_of(pixels: Pixels) -> Subject:
-    """Cut out what a picture (H, W, 4) of straight RGBA shows."""
+    """Cut out the subject of a picture (H, W, 4) of straight RGBA."""
     small = _within(pixels)
     clear = ground.cleared(small)
     cut = small if clear is None else clear
@@ -73,7 +73,7 @@ def _framed(pixels: Pixels, visible: NDArray[np.bool_]) -> Pixels:
 
 
 def _things(visible: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Numbers of the things (H, W), 0 where there is none: areas connected over small gaps."""
+    """Number the things (H, W), 0 for none: areas connected across small gaps."""
     image = Image.fromarray(visible.astype(np.uint8) * 255)
     closed = np.asarray(image.filter(ImageFilter.MaxFilter(_JOIN_PX))) > 0
     labels = np.where(visible, components(closed.astype(np.int64)) + 1, 0)

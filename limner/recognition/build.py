@@ -78,7 +78,7 @@ def _rows(concepts: dict[str, Concept]) -> list[list[str]]:
 
 
 def _captions(concepts: dict[str, Concept]) -> Iterator[str]:
-    """What captions say beside the names."""
+    """The other texts of captions, beside the names."""
     for lang in ("en", "zh"):
         yield from _texts(grammar(lang))
         yield from _texts(words.table(lang))

@@ -1,4 +1,4 @@
-"""Whether a picture has what was asked for: subject, colour and number, and how sure that is.
+"""Checks of a picture against a prompt: subject, colour and number, with certainty.
 
 The thresholds were fitted on drawings of artists that the model never saw, half of them asked
 about rightly and half wrongly; docs/how-to/look.md has figures for other samples of them.
@@ -15,13 +15,13 @@ from limner.data import colours
 from limner.imaging import codec
 from limner.recognition.areas import Subject
 
-# Of all names, so many may fit the picture better than what was asked for …
-SURE_YES = 0.01  # … and it is surely there
-SURE_NO = 0.5  # … or surely not, if more do
-LIKELY = 0.06  # the better guess between the two
-_SURE_SHARE = 0.75  # of the subject that has its colour
+# Thresholds on the share of names that fit the picture better than the prompt:
+SURE_YES = 0.01  # at most this: the subject is certainly there
+SURE_NO = 0.5  # more than this: it certainly is not
+LIKELY = 0.06  # the best single threshold in between
+_SURE_SHARE = 0.75  # of the subject, in the named colour
 _MAX_COUNTED = 6
-_ALIKE = 0.6  # the least thing's area in the largest one's, if they are counted for sure
+_ALIKE = 0.6  # smallest thing's area over the largest one's, for a certain count
 
 _CHINESE = {
     "红": "red", "橙": "orange", "黄": "yellow", "绿": "green", "蓝": "blue", "紫": "purple",
@@ -33,16 +33,16 @@ _OTHER_WORDS = {"gray": "grey", "violet": "purple"}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was asked for, and what the picture shows of it."""
+    """One requirement of a prompt, and what the picture shows of it."""
 
     what: Literal["subject", "colour", "count"]
     asked: str | int
-    seen: str | int | bool | None  # of a subject: whether it is there; None: cannot be told
+    seen: str | int | bool | None  # for a subject: whether it is there; None: unknown
     sure: bool
 
     @property
     def is_failed(self) -> bool:
-        """Whether the picture surely lacks it."""
+        """Whether the picture certainly lacks it."""
         return self.sure and self.seen != (True if self.what == "subject" else self.asked)
 
 
@@ -53,25 +53,25 @@ def subject(asked: str, share_better: float) -> Check:
 
 
 def colour(words: str, pixels: Pixels) -> Check | None:
-    """The colour that `words` names, in a subject on a clear ground; None if they name none."""
+    """Check the colour named in `words` on a subject with a clear ground; None if there is none."""
     asked = colour_in(words)
     if asked is None:
         return None
     tint = colours.tint_of(codec.premultiply(pixels))
-    is_grey = tint.share == 0  # nothing of it has a hue
+    is_grey = tint.share == 0  # no pixel has a hue
     sure = tint.natural is not None and (is_grey or tint.share >= _SURE_SHARE)
     return Check("colour", asked, tint.natural, sure)
 
 
 def colour_in(words: str) -> str | None:
-    """The one colour that a text names; None for none, or for several."""
+    """The colour named in a text; None if it names none or several."""
     found = {_OTHER_WORDS.get(word, word) for word in _ENGLISH.findall(words.lower())}
     found |= {name for char, name in _CHINESE.items() if char in words}
     return found.pop() if len(found) == 1 else None
 
 
 def count(asked: int, seen: Subject) -> Check:
-    """The number of things."""
+    """Check the number of things."""
     n = len(seen.areas)
     is_even = n > 0 and seen.areas[-1] >= _ALIKE * seen.areas[0]
     sure = seen.is_cut and is_even and n <= _MAX_COUNTED

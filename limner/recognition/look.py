@@ -1,8 +1,8 @@
-"""Look at a picture: what is in it, whether it is what was asked for, and what to try next.
+"""Look at a picture: what it shows, whether it matches a prompt, and what to try next.
 
 The vector of the picture (contrastive head of the bundled model) is compared with the vectors of
-all names. Colour and number are read from the pixels. The head also chooses between candidates
-while drawing, so of limner's own pictures it thinks better than an independent judge would.
+all names. Colour and number are measured on the pixels. The same head chooses between candidates
+while drawing, so it scores limner's own pictures higher than an independent judge would.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at a picture tells."""
+    """The result of a look at a picture."""
 
     asked: str | None
-    match: float | None  # cosine of picture and prompt, -1 to 1; no verdict by itself
-    good_enough: bool | None  # None: nothing was asked for
+    match: float | None  # cosine of picture and prompt, -1 to 1; not decisive by itself
+    good_enough: bool | None  # None: no prompt was given
     seen: tuple[NameMatch, ...]
     checks: tuple[Check, ...]
     unknown_words: tuple[str, ...]
@@ -50,7 +50,7 @@ class Look:
     alt_zh: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As plain JSON values."""
         body = asdict(self)
         for seen in body["seen"]:
             seen["score"], seen["margin"] = round(seen["score"], 3), round(seen["margin"], 3)
@@ -62,8 +62,8 @@ class Looker:
     """Looks at pictures with the networks of one weights folder; safe to share by threads."""
 
     def __init__(self, backend: Backend, weights: Path, home: Path) -> None:
-        """`backend` has the folder `weights`. Vectors of names are kept in `home`, unless they
-        are shipped.
+        """`backend` runs the folder `weights`. Vectors of names are cached in `home`, unless
+        shipped.
         """
         self._backend, self._weights, self._home = backend, weights, home
         self._planner = LayoutPlanner(backend) if has_planner(backend) else None
@@ -72,12 +72,12 @@ class Looker:
 
     @classmethod
     def open(cls, weights: Path, home: Path = Path()) -> Looker:
-        """For the weights in a folder."""
+        """A Looker for the weights in a folder."""
         return cls(choose.load(weights), weights, home)
 
     @property
     def weights_digest(self) -> str:
-        """What the vectors of texts depend on."""
+        """A digest of the weights on which the vectors of texts depend."""
         entries = checkpoints.read(self._weights, verify=False).entries
         used = [
             f"{name} {entries[name].sha256}"
@@ -106,7 +106,7 @@ class Looker:
         return np.concatenate(found)
 
     def look(self, pixels: Pixels, asked: str | None = None) -> Look:
-        """Look at a picture (H, W, 4) of straight RGBA, which `asked` may describe."""
+        """Look at a picture (H, W, 4) of straight RGBA; `asked` is the prompt to check."""
         subject = subject_of(pixels)
         reading = self._planner.read([asked])[0] if asked and self._planner else Reading()
         is_several = len(reading.things) == 1 and reading.things[0].count > 1
@@ -125,7 +125,7 @@ class Looker:
         return Look(asked, match, good, seen, found, unknown, tips, alt, alt_zh)
 
     def _surely(self, found: Sequence[Check]) -> tuple[str, str] | None:
-        """The subject in English and Chinese, if it is surely what was asked for."""
+        """The subject in English and Chinese, if the checks are certain of it."""
         for check in found:
             if check.what == "subject" and check.seen and check.sure:
                 words = str(check.asked)
@@ -141,7 +141,7 @@ class Looker:
         return vector
 
     def _seen(self, scores: Floats) -> tuple[NameMatch, ...]:
-        """The names that fit best, each of another family, with margins over the next one."""
+        """The best names, one for each family, with margins over the next one."""
         best: list[int] = []
         families: set[str] = set()
         for place in np.argsort(-scores):
@@ -169,7 +169,7 @@ class Looker:
         vector: Floats,
         scores: Floats,
     ) -> tuple[Check, ...]:
-        """Subject and colour only where one thing is asked for; number wherever it is said."""
+        """Check subject and colour if the prompt has one thing; number if it is given."""
         things = reading.things
         is_name = (
             phrases.bare(asked.lower()) in self.names.chinese
@@ -188,5 +188,5 @@ class Looker:
 
 
 def _is_met(check: Check) -> bool:
-    """A subject must be there; of the rest it is enough that nothing is surely wrong."""
+    """A subject must be there; other checks must not have failed."""
     return check.seen is True if check.what == "subject" else not check.is_failed

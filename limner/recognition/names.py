@@ -1,7 +1,7 @@
 """The things that the model has names for, and the vectors of these names.
 
-The shipped table has the vectors of the shipped weights. For other weights they are computed once
-and kept in LIMNER_HOME.
+The shipped table has the vectors for the shipped weights. For other weights they are computed once
+and cached in LIMNER_HOME.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class NameMatch:
     label: str
     chinese: str
     score: float  # cosine of the vectors, -1 to 1
-    margin: float  # over the next name of another thing
+    margin: float  # over the next name of another family
 
 
 @dataclass(frozen=True)
 class Name:
-    """A thing that the model was taught."""
+    """A thing that the model was trained on."""
 
-    english: str  # as it is said after "a": "red apple"
+    english: str  # without article: "red apple"
     phrase: str  # with its article, if it takes one
     chinese: str
     family: str  # variants of one thing share it
@@ -51,7 +51,7 @@ class Name:
 
 @dataclass(frozen=True, eq=False)
 class Names:
-    """All names, their unit vectors, and the words of the captions that the model learned from."""
+    """All names, their unit vectors, and the words of the training captions."""
 
     names: tuple[Name, ...]
     vectors: Floats  # (N, E)
@@ -64,7 +64,7 @@ class Names:
         return {name.english.lower(): name.chinese for name in self.names}
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words and characters of `prompt` that no caption had, each once, in their order."""
+        """Words and characters of `prompt` that are in no caption, in order, without repetition."""
         found = [word for word in _WORD.findall(prompt.lower()) if not self._knows(word)]
         found += [c for c in prompt if "一" <= c <= "鿿" and c not in self.characters]
         return list(dict.fromkeys(found))
@@ -76,9 +76,9 @@ class Names:
 
 
 def load(embed: Embed, weights_digest: str, home: Path, styles: Sequence[str] = ()) -> Names:
-    """The names, with vectors of the weights that `embed` uses, which `weights_digest` names.
+    """Load the names with vectors for the weights of `embed`, identified by `weights_digest`.
 
-    `styles` are words that these weights know beside those of the captions.
+    `styles` are further words that these weights know.
     """
     table = json.loads(_read(_TABLE))
     names = tuple(Name(*row) for row in table["names"])
@@ -110,7 +110,7 @@ def _vectors(names: Sequence[Name], embed: Embed, weights_digest: str, home: Pat
 
 
 def digest_of(phrases: Sequence[str], weights_digest: str) -> str:
-    """What the vectors of `phrases` depend on, in hexadecimal."""
+    """A hash of all that the vectors of `phrases` depend on, in hexadecimal."""
     text = json.dumps([weights_digest, *phrases])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,1 +1,1 @@
-"""How a picture's codes are chosen, one step after another. NumPy only."""
+"""Sampling: choosing a picture's codes step by step. NumPy only."""

@@ -1,16 +1,16 @@
-"""Scattered attention without torch: tables of blocks, the masks they mean, one step's keys.
+"""Scattered attention without torch: block tables, their masks, and the keys of one step.
 
 A sequence of n elements is cut into blocks of b = ceil(sqrt(n)) neighbours; the last may be short.
-The elements of block i look at block i itself, at block 0 (the first sqrt(n) elements), at the
-`window` blocks before i and at r random blocks. With a constant c = r + 2 + window blocks a row
+The elements of block i attend to block i itself, to block 0 (the first sqrt(n) elements), to the
+`window` blocks before i and to r random blocks. With a constant c = r + 2 + window blocks a row
 that is n * b * c = O(n sqrt(n)) pairs instead of n * n. With r = sqrt(n) it would be n * n again.
 
 Sources: Big Bird (arXiv 2007.14062, section 2: random, window and global blocks, r constant) and
 Sparse Transformers (arXiv 1904.10509, section 4: factorised patterns in O(n sqrt(n))).
 
-A table is int16 (n_blocks, n_slots). Row i names the blocks that block i looks at, its own first,
-none twice; -1 is an empty slot, and there is one only where no further block exists. Tables are
-saved with the weights and read back, never drawn again.
+A table is int16 (n_blocks, n_slots). Row i lists the blocks that block i attends to, its own first,
+without repetition; -1 is an empty slot, used only if no further block exists. Tables are saved with
+the weights and loaded, never drawn again.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def block_table(
     """Draw a layer's table, int16 (n_blocks, n_random + 2 + window).
 
     Random blocks come from 1..i-1 if causal, else from all but 0 and i. A row shuffles its
-    candidates once per seed, and layer after layer takes the next n_random of them, round and
-    round. So any ceil((n_blocks - 2) / n_random) layers in a row look at every allowed pair
-    directly. A slot that no fixed block needs (row 0 names block 0 once; row 1 has no window)
-    takes one more random block.
+    candidates once per seed, and each layer takes the next n_random of them, cyclically. So any
+    ceil((n_blocks - 2) / n_random) consecutive layers cover every allowed pair directly. A slot
+    that no fixed block needs (row 0 has block 0 once; row 1 has no window) takes another random
+    block.
     """
     if n_random < 0 or window < 0 or layer < 0:
         raise ValueError(f"n_random {n_random}, window {window}, layer {layer}: none may be < 0")
@@ -70,7 +70,7 @@ def block_table(
 
 
 def _drawn(shuffled: NDArray[np.int64], n_free: int, layer: int) -> NDArray[np.int64]:
-    """A layer's share of the shuffled candidates: the n_free next ones, round and round."""
+    """The n_free shuffled candidates of a layer, taken cyclically."""
     n_drawn = min(n_free, len(shuffled))
     return np.roll(shuffled, -layer * n_drawn)[:n_drawn]
 
@@ -78,7 +78,7 @@ def _drawn(shuffled: NDArray[np.int64], n_free: int, layer: int) -> NDArray[np.i
 def _shuffled(candidates: NDArray[np.int64], seed: int, row: int) -> NDArray[np.int64]:
     """The candidates in the order of their hashes, the same in every process and version.
 
-    NumPy promises its bit streams but not its shuffles, hence a hash of (seed, row, candidate).
+    NumPy guarantees its bit streams but not its shuffles, hence a hash of (seed, row, candidate).
     """
     stream = _mix(_mix(np.array([seed], np.uint64)) ^ np.uint64(row))
     return candidates[np.argsort(_mix(stream ^ candidates.astype(np.uint64)), kind="stable")]
@@ -93,7 +93,7 @@ def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def check_table(table: Table, n: int) -> None:
-    """Raise ValueError unless the table fits n elements and keeps the rules of a table."""
+    """Raise ValueError unless the table is valid for n elements."""
     n_blocks = block_count(n)
     if table.ndim != 2 or len(table) != n_blocks or table.shape[1] < 1:
         raise ValueError(f"table has shape {table.shape}, n = {n} needs {n_blocks} rows of slots")
@@ -107,13 +107,13 @@ def check_table(table: Table, n: int) -> None:
 
 
 def pair_mask(table: Table, n: int, causal: bool) -> NDArray[np.bool_]:
-    """The mask that a table means, (n, n): True where the query (row) sees the key (column)."""
+    """The mask of a table, (n, n): True where the query (row) sees the key (column)."""
     seen = _seen_keys(table, n).repeat(block_size(n), axis=0)[:n]
     return np.tril(seen) if causal else seen
 
 
 def step_mask(table: Table, positions: Sequence[int], n_filled: int, n: int) -> NDArray[np.bool_]:
-    """What the elements at N positions see in one step of causal decoding, (N, n).
+    """The mask of the elements at N positions in one step of causal decoding, (N, n).
 
     True where the key lies in a block of the position's row, is not after the position and is one
     of the first n_filled (1..n) keys of the cache. Every row of a causal table names block 0, so
@@ -126,7 +126,7 @@ def step_mask(table: Table, positions: Sequence[int], n_filled: int, n: int) -> 
 
 
 def step_keys(table: Table, position: int, n: int) -> NDArray[np.int64]:
-    """The keys that the element at `position` sees, rising; at most n_slots * b, so O(sqrt(n))."""
+    """The keys that the element at `position` sees, ascending; at most n_slots * b: O(sqrt(n))."""
     _checked([position], n, n)
     b = block_size(n)
     row = table[position // b]
@@ -135,8 +135,8 @@ def step_keys(table: Table, position: int, n: int) -> NDArray[np.int64]:
 
 
 def _seen_keys(rows: Table, n: int) -> NDArray[np.bool_]:
-    """Rows of a table, (N, n_slots), as truth values of keys, (N, n), in both directions."""
-    # One column more than there are blocks: the empty slot, -1, falls into it and is cut off.
+    """Rows of a table, (N, n_slots), as masks of keys, (N, n), in both directions."""
+    # One extra column takes the empty slots (-1) and is cut off.
     seen = np.zeros((len(rows), block_count(n) + 1), bool)
     np.put_along_axis(seen, rows.astype(np.int64), True, axis=1)
     return seen[:, :-1].repeat(block_size(n), axis=1)[:, :n]

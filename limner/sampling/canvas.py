@@ -1,8 +1,8 @@
-"""Where the cells of a picture of any size lie, and in which squares they are drawn.
+"""The cells of a picture of any size, and the squares in which they are drawn.
 
-The network knows one square of cells. A longer picture has as many cells on its shorter side and
-more on its longer one, each cell as high as wide, so nothing is stretched. It is drawn square by
-square, each begun with the cells that it shares with the squares before. NumPy only.
+The network draws one square of cells. A longer picture has the same number of cells on its shorter
+side and more on its longer one. Cells are square, so nothing is stretched. It is drawn in
+overlapping squares; each starts with the cells it shares with earlier ones. NumPy only.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,9 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True)
 class Canvas:
-    """The cells of a picture of `size`: `grid` on its shorter side, as many as needed along it.
+    """The cells of a picture of `size`: `grid` on its shorter side, as many as needed on the other.
 
-    The picture lies in the middle of the canvas; on its longer side the outer cells may reach
-    beyond it.
+    The picture is centred on the canvas; on its longer side the outer cells may extend beyond it.
     """
 
     size: Size
@@ -30,7 +29,7 @@ class Canvas:
 
     @property
     def cell_px(self) -> float:
-        """Pixels of the picture along one cell."""
+        """The side of a cell in pixels of the picture."""
         return min(self.size.width, self.size.height) / self.grid
 
     @property
@@ -45,31 +44,31 @@ class Canvas:
 
     @property
     def left(self) -> float:
-        """Cells, not whole ones, from the canvas' left edge to the picture's."""
+        """Distance from the canvas's left edge to the picture's, in cells (a fraction)."""
         return (self.columns - self.size.width / self.cell_px) / 2
 
     @property
     def top(self) -> float:
-        """Cells, not whole ones, from the canvas' upper edge to the picture's."""
+        """Distance from the canvas's upper edge to the picture's, in cells (a fraction)."""
         return (self.rows - self.size.height / self.cell_px) / 2
 
     @property
     def n_cells(self) -> int:
-        """Cells of the canvas; their positions are counted row by row."""
+        """The number of cells of the canvas; positions are row-major."""
         return self.rows * self.columns
 
     @cached_property
     def positions(self) -> Ints:
-        """The position of every cell, (rows, columns)."""
+        """The positions of all cells, (rows, columns)."""
         return np.arange(self.n_cells).reshape(self.rows, self.columns)
 
     def frame(self, px: int) -> Box:
-        """The picture on the canvas, whose cells have `px` pixels a side."""
+        """The box of the picture on the canvas, for cells of `px` pixels a side."""
         left, top = self.left * px, self.top * px
         return left, top, self.columns * px - left, self.rows * px - top
 
     def corners(self, stride: int) -> list[tuple[int, int]]:
-        """Upper left cells of squares that cover all, at most `stride` apart, in rising order."""
+        """Upper left cells of squares that cover the canvas, at most `stride` apart, ascending."""
         last = max(self.rows, self.columns) - self.grid
         starts = [*range(0, last, stride), last]
         return [(start, 0) if self.rows > self.columns else (0, start) for start in starts]
@@ -82,7 +81,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Window:
-    """A square to draw in one go, once those before it are drawn."""
+    """A square to draw at once, after those before it."""
 
     positions: Ints  # (n_cells,) on the canvas, row-major
     hidden: Bools  # (n_cells,), True where a cell is still to be drawn
@@ -91,8 +90,8 @@ class Window:
 def plan(canvas: Canvas, hidden: Bools) -> list[Window]:
     """Squares that draw all `hidden` cells (n_cells of the canvas,), in order.
 
-    The first lies around the middle of what is hidden, where the subject is to be; the others
-    go from it to both ends, each by half a square at most.
+    The first is around the middle of the hidden cells, where the subject should be; the others
+    proceed from it to both ends, each by at most half a square.
     """
     squares = [canvas.square(corner) for corner in _from_the_middle(canvas, hidden)]
     left = hidden.copy()
@@ -121,15 +120,14 @@ def _from_the_middle(canvas: Canvas, hidden: Bools) -> list[tuple[int, int]]:
 
 
 def kept(canvas: Canvas, share: float, seed: int, picture: int) -> Bools:
-    """Cells to keep of a picture that is drawn anew, (n_cells,): `share` of every square.
+    """Cells to keep when a picture is redrawn, (n_cells,): `share` (0..1) of every square.
 
-    They are spread evenly, like the first ones of `spread_order`; which ones depends on (seed,
-    picture).
+    They are evenly spread, like the start of `spread_order`; the choice depends on (seed, picture).
     """
     n_kept = round(share * canvas.grid**2)
     rank = np.empty(canvas.grid**2, np.int64)
     rank[spread_order(canvas.grid)] = np.arange(canvas.grid**2)
-    # The top bit but one keeps this draw apart from those of `uniforms` and `in_style`.
+    # The second highest bit separates this stream from those of `uniforms` and `in_style`.
     key = (seed & (2**64 - 1)) | (picture << 64) | (1 << 126)
     down, right = np.random.Generator(np.random.Philox(key=key)).integers(canvas.grid, size=2)
     rows, columns = np.divmod(np.arange(canvas.n_cells), canvas.columns)

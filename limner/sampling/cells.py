@@ -1,9 +1,9 @@
-"""The cells of a layout as arrays: whose they are, where they lie, in which order they are drawn.
+"""The cells of a layout as arrays: their owners, places and drawing order.
 
 NumPy only, shared by training and every engine. A sequence of the decoder has elements: first one
 [BEGIN] for each owner (the things in order, then the ground if any cell is ground), then the cells.
-An element knows its place twice, within its owner's box and on the canvas, both as a blend of four
-rows of a table for side × side cells. A box of side × side cells has exactly that table's rows.
+An element has two places, within its owner's box and on the canvas, both as a blend of four rows of
+a table for side × side cells. A box of side × side cells has exactly that table's rows.
 """
 
 from dataclasses import dataclass, fields
@@ -25,7 +25,7 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Places:
-    """Where elements are, (n,) or (n, ...) each; the same with leading dimensions for batches."""
+    """Places of n elements, (n,) or (n, ...) each; batches have leading dimensions."""
 
     owner: Ints  # (n,) index of the thing; the ground's is the number of things
     corners: Ints  # (n, 4) rows of the table of places within the owner's box
@@ -33,7 +33,7 @@ class Places:
     canvas_corners: Ints  # (n, 4) rows of the table of places on the canvas
     canvas_shares: Floats32  # (n, 4)
     size: Floats32  # (n, 2) log2 of the box's width and height, of `side` cells
-    position: Ints  # (n, 2) row and column on the canvas; a [BEGIN]'s are its box's
+    position: Ints  # (n, 2) row and column on the canvas; for a [BEGIN] those of its box
 
     def take(self, index: Ints) -> "Places":
         """The elements at `index` (m,)."""
@@ -41,14 +41,14 @@ class Places:
 
 
 def n_owners(layout: Layout) -> int:
-    """[BEGIN] elements of a layout: its things, and the ground if a cell is ground."""
+    """Number of [BEGIN] elements: the things, and the ground if any cell is ground."""
     return len(layout.things) + (GROUND in owner(layout))
 
 
 def places(layout: Layout, side: int) -> Places:
-    """All elements of a layout, those of [BEGIN] first, for tables of side × side places.
+    """All elements of a layout, [BEGIN] first, for tables of side × side places.
 
-    A [BEGIN] is nowhere within its box: row side * side of the table.
+    A [BEGIN] has no place within its box: it uses row side * side of the table.
     """
     owners = np.array(owner(layout))
     owners[owners == GROUND] = len(layout.things)
@@ -82,10 +82,10 @@ def _blend(down: Floats, right: Floats, side: int) -> tuple[Ints, Floats32]:
 
 
 def drawing_order(layout: Layout) -> Ints:
-    """All cells, (rows * columns,): each thing's spread first over its box, all at one pace.
+    """All cells, (rows * columns,), in drawing order.
 
-    A thing that fills its box is drawn in `spread_order` of the box, whatever else is drawn. The
-    ground comes after all things, spread first over the canvas.
+    The cells of each thing are in `spread_order` of its box, and the things advance in parallel.
+    The ground comes after all things, in `spread_order` of the canvas.
     """
     owners = np.array(owner(layout))
     pace = np.empty(len(owners))

@@ -1,7 +1,7 @@
-"""Drawing the cells of pictures, step by step, with whatever runs the network.
+"""Drawing the cells of pictures step by step, with any backend. NumPy only.
 
-NumPy only. The network is called through a small protocol, so that PyTorch and ONNX Runtime draw
-by the same loop and, with the same random numbers, the same picture.
+The network is called through a small protocol, so that PyTorch and ONNX Runtime share this loop
+and, with the same random numbers, draw the same picture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,29 +25,29 @@ from limner.sampling.sampling import (
 
 @dataclass(frozen=True)
 class Shape:
-    """What the loop must know of a network."""
+    """The shape of a network, as needed by the loop."""
 
     grid: int  # cells along one side
     n_codes: int  # values of one code
     n_groups: int  # codes a cell
     cache: tuple[int, ...]  # (n_layers, 2, H, D_head) of one element's keys and values
-    tables: tuple[Ints | None, ...]  # of each content layer: its scattered blocks, None if dense
+    tables: tuple[Ints | None, ...]  # block table of each content layer, None if dense
 
     @property
     def n_cells(self) -> int:
-        """Cells of a picture."""
+        """The number of cells of a picture."""
         return self.grid**2
 
 
 class Network(Protocol):
-    """One transformer, in whatever runs it. R is a row: a text that is being drawn."""
+    """A transformer in any backend. R is the number of rows: texts being drawn."""
 
     @property
     def shape(self) -> Shape:
         """The network's shape."""
 
     def encode_prompt(self, text: Ints) -> Any:
-        """What the decoder needs of texts (R, T)."""
+        """Encode texts (R, T) for the decoder."""
 
     def step(
         self,
@@ -58,10 +58,10 @@ class Network(Protocol):
         places: Ints,
         masks: Bools,
     ) -> tuple[Any, Floats, Floats]:
-        """Read cells, look at the next: (hidden, first scores (R, Q, V), new cache columns)."""
+        """Read known cells, query others: (hidden, first scores (R, Q, V), new cache columns)."""
 
     def later_scores(self, hidden: Any, codes: Ints) -> Floats:
-        """Scores (R, Q, V) of the next code of cells whose codes (R, Q, g) are known so far."""
+        """Scores (R, Q, V) of the next code of cells with known codes (R, Q, g)."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Partial:
 
     done: int
     total: int
-    codes: Ints  # (B, n_cells, n_groups), row-major; zeros where nothing is drawn yet
+    codes: Ints  # (B, n_cells, n_groups), row-major; zeros where not drawn yet
     drawn: Bools  # (n_cells,)
 
 
 @dataclass(frozen=True)
 class Known:
-    """Cells that stay as they are, and are read before any is drawn."""
+    """Cells that are kept, and read before any is drawn."""
 
-    codes: Ints  # (n_cells, n_groups), row-major; anything where not `mask`
-    mask: Bools  # (n_cells,), True where known; False somewhere
+    codes: Ints  # (n_cells, n_groups), row-major; ignored where `mask` is False
+    mask: Bools  # (n_cells,), True where known; at least one is False
 
 
 def count_steps(config: SamplingConfig, n_hidden: int, n_cells: int) -> int:
-    """Decoder passes that draw `n_hidden` of `n_cells` cells: their share of a whole picture's."""
+    """Decoder passes to draw `n_hidden` of `n_cells` cells, in proportion to a whole picture."""
     return max(1, min(ceil(config.n_steps * n_hidden / n_cells), n_hidden))
 
 
@@ -96,12 +96,12 @@ def draw_codes(
     known: Known | None = None,
     allowed_codes: Ints | None = None,
 ) -> Iterator[Partial]:
-    """Draw pictures' codes, yielding after every step; the last one is whole.
+    """Draw pictures' codes, yielding after every step; the last Partial is complete.
 
     conditional, unconditional: texts (B, T) and (B, T), with and without the prompt; without the
-    second there is no guidance, and half the work. uniforms (B, n_cells, n_groups): the random
-    numbers of every cell, by its place. Of `known` cells none is drawn and all are seen. With a
-    `allowed_codes` (P, n_groups) a cell's codes are those of one of its rows.
+    second there is no guidance, and half the work. uniforms (B, n_cells, n_groups): random numbers
+    of the cells, by place. `known` cells are not drawn, and visible to all. With `allowed_codes`
+    (P, n_groups) each cell gets the codes of one of its rows.
     """
     shape = network.shape
     state = DecodeState(network, conditional, unconditional, allowed_codes)
@@ -126,16 +126,16 @@ def draw_codes(
 
 
 def last(partials: Iterator[Partial]) -> Ints:
-    """The codes of the finished pictures."""
+    """Run to the end; returns the codes of the finished pictures."""
     *_, finished = partials
     return finished.codes
 
 
 def filled_in(partial: Partial, columns: int) -> Ints:
-    """Codes in which each cell that is not drawn yet repeats the nearest one that is.
+    """The codes, with each undrawn cell copied from the nearest drawn one.
 
-    Since cells are drawn spread first, this is a coarse but complete picture at any time; it has
-    `columns` cells a row.
+    Since cells are drawn in spread order, this is a coarse but complete picture. `columns` is its
+    number of cells per row.
     """
     places = np.arange(len(partial.drawn))
     known = places[partial.drawn]
@@ -145,10 +145,10 @@ def filled_in(partial: Partial, columns: int) -> Ints:
 
 
 class DecodeState:
-    """The state of one drawing: what was read, and what is known but not read yet.
+    """The state of a drawing: cells read by the network, and known cells not read yet.
 
-    B pictures are drawn from one or two texts each, R rows in all. Places are (n,), the same for
-    all pictures, or (B, n).
+    B pictures are drawn from one or two texts each, R rows in all. Places are (n,), shared by all
+    pictures, or (B, n).
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class DecodeState:
         self.begin()
 
     def begin(self) -> None:
-        """Forget every cell; the texts stay."""
+        """Drop all cells; keep the texts."""
         layers, two, heads, d_head = self.shape.cache
         n_rows = self.n_texts * self.n_pictures
         self.cache: Floats = np.zeros((n_rows, layers, two, heads, 0, d_head), np.float32)
@@ -175,13 +175,13 @@ class DecodeState:
         self.known_places: Ints = np.full((n_rows, 1), self.shape.n_cells)
 
     def read(self, codes: Ints, places: Ints) -> None:
-        """Take codes (B, K, n_groups) at `places` (K) for known from the next step on."""
+        """Add known codes (B, K, n_groups) at `places` (K); the next step reads them."""
         self.known = np.concatenate([self.known, self._of_all_texts(codes)], axis=1)
         rows = self._of_all_texts(self._of_all_pictures(places))
         self.known_places = np.concatenate([self.known_places, rows], axis=1)
 
     def draw(self, places: Ints, uniforms: Floats, scale: float, config: SamplingConfig) -> Ints:
-        """Draw the cells at `places` (Q), which are then known: their codes (B, Q, n_groups)."""
+        """Draw the cells at `places` (Q) and add them as known; returns codes (B, Q, n_groups)."""
         hidden, scores = self._step(places)
         codes = np.zeros((self.n_pictures, places.shape[-1], 0), np.int64)
         for group in range(self.shape.n_groups):
@@ -197,9 +197,9 @@ class DecodeState:
         return codes
 
     def log_likelihood(self, places: Ints, codes: Ints, scale: float) -> Floats:
-        """How likely the cells at `places` (Q) are to have codes (B, Q, n_groups): nats (B, Q).
+        """Log-likelihood, in nats (B, Q), of codes (B, Q, n_groups) at `places` (Q).
 
-        What is known was read before; the cells asked for do not see each other.
+        It is conditional on the known cells; the queried cells do not see each other.
         """
         hidden, scores = self._step(places)
         total = np.zeros(codes.shape[:2])
@@ -211,7 +211,7 @@ class DecodeState:
         return total
 
     def _step(self, places: Ints) -> tuple[Any, Floats]:
-        """Read what is known and look at `places`: what the network gives of all rows."""
+        """Read the known cells and query `places`; returns the network's output for all rows."""
         hidden, scores, fresh = self.network.step(
             self.memory,
             self.cache,
@@ -224,7 +224,7 @@ class DecodeState:
         return hidden, scores
 
     def _guided(self, hidden: Any, first: Floats, codes: Ints, scale: float) -> Floats:
-        """Scores (B, Q, V) of the code after codes (B, Q, g); `first` are those of all rows."""
+        """Guided scores (B, Q, V) after codes (B, Q, g); `first`: first scores of all rows."""
         scores = first
         if codes.shape[-1]:
             scores = self.network.later_scores(hidden, self._of_all_texts(codes))
@@ -233,14 +233,14 @@ class DecodeState:
         return guided(scores[: self.n_pictures], scores[self.n_pictures :], scale)
 
     def _of_all_texts(self, values: Ints) -> Ints:
-        """Values of pictures (B, …) as rows: the same ones with and without the prompt."""
+        """Repeat values of pictures (B, …) for the rows with and without the prompt."""
         return np.concatenate([values] * self.n_texts)
 
     def _of_all_pictures(self, places: Ints) -> Ints:
         return np.broadcast_to(places, (self.n_pictures, places.shape[-1]))
 
     def _masks(self) -> Bools:
-        """What each cell that is read now may see, (n_content_layers, K, P + K)."""
+        """The masks of the K cells read now, (n_content_layers, K, P + K)."""
         past, now = self.cache.shape[4], self.known_places.shape[1]
         filled = past + now
         positions: Sequence[int] = range(past, filled)
@@ -256,7 +256,7 @@ class DecodeState:
 
 
 def _is_allowed(allowed_codes: Ints, codes: Ints, n_codes: int) -> Bools:
-    """Which next codes (B, Q, n_codes) the rows of `allowed_codes` that begin with `codes` have."""
+    """Mask (B, Q, n_codes) of next codes in the rows of `allowed_codes` that start with `codes`."""
     group = codes.shape[-1]
     allowed = np.zeros((*codes.shape[:2], n_codes), bool)
     for row in allowed_codes:

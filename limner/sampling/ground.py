@@ -1,7 +1,7 @@
-"""The ground of a picture, made clear where it can be told from the subject. NumPy and Pillow.
+"""Making the ground of a picture transparent. NumPy and Pillow.
 
-A ground is what the picture's border shows nearly everywhere: one colour, or colours that change
-smoothly. It is continued inwards, and what is like it and connected to the border becomes clear.
+The ground is what the border shows nearly everywhere: one colour, or a smooth change of colours. It
+is extrapolated inwards; similar pixels that are connected to the border become transparent.
 """
 
 import re
@@ -13,16 +13,16 @@ from limner.arrays import Bools, Pixels
 from limner.imaging import codec as px
 from limner.sampling.inpainting import Array, spread
 
-_SMALL_PX = 256  # of the longer side of the picture in which the ground is searched
-_MIN_PX = 8  # of the shorter one: with less there is no ground and no subject
-_LIKE = 24  # of 255: so much may a ground differ from itself, by noise and compression
-_SMOOTH = 12  # and so much from what is beside it, where its colour changes
+_SMALL_PX = 256  # longer side of the reduced picture in which the ground is searched
+_MIN_PX = 8  # shorter side; smaller pictures are not searched
+_LIKE = 24  # of 255: most variation of the ground, by noise and compression
+_SMOOTH = 12  # and most difference to its neighbours, where its colour changes
 _PLAIN_SHARE, _SMOOTH_SHARE = 0.6, 0.9  # of the border that must be ground
-_MIN_SHARE, _MAX_SHARE = 0.02, 0.98  # of the picture that may be ground
+_MIN_SHARE, _MAX_SHARE = 0.02, 0.98  # of the picture, within which the ground must be
 _MAX_SWEEPS = 100
-# At an edge a pixel this near to the ground is clear; a subject this far from it is another colour.
+# At edges: a pixel this near to the ground is clear; a subject must be this far from it.
 _CLEAR, _SOLID = 16, 64
-_STRIP_ROWS = 256  # that are made clear at a time, to keep memory small
+_STRIP_ROWS = 256  # processed at a time, to bound memory
 
 _PLEASE = r"(?:please|can you|could you)?\s*"
 _OF_IT = r"(?:\s+(?:of|from|in)\s+(?:the|this|my|that)\s+(?:image|picture|photo|drawing|logo))?"
@@ -41,15 +41,15 @@ _MAX_PROMPT_CHARS = 100
 
 
 def asks_only_to_clear(prompt: str) -> bool:
-    """Whether a prompt says no more than that the ground shall go, in English or Chinese."""
+    """Whether a prompt only asks to remove the ground, in English or Chinese."""
     words = prompt.strip().rstrip(".!?。！？ ")
     return len(words) <= _MAX_PROMPT_CHARS and _ONLY_TO_CLEAR.fullmatch(words) is not None
 
 
 def cleared(pixels: Pixels) -> Pixels | None:
-    """A picture (H, W, 4) with its ground clear; None if it cannot be told what its ground is.
+    """A picture (H, W, 4) with its ground transparent; None if no ground is recognised.
 
-    What the subject encloses stays. A picture whose border is clear already is returned as it is.
+    Areas enclosed by the subject stay. A picture with a transparent border is returned unchanged.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, _SMALL_PX / max(height, width))
@@ -75,7 +75,7 @@ def cleared(pixels: Pixels) -> Pixels | None:
 
 
 def _ground_at_border(small: Pixels) -> Bools | None:
-    """The pixels (h, w) of the border that show the ground; None if too few of them do."""
+    """The border pixels (h, w) that show the ground; None if too few do."""
     at = _around(*small.shape[:2])
     ring = small[at][:, :3].astype(np.float32)
     is_plain = np.abs(ring - np.median(ring, axis=0)).max(axis=-1) <= _LIKE
@@ -95,7 +95,7 @@ def _ground_at_border(small: Pixels) -> Bools | None:
 
 
 def _around(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the border's pixels, once around."""
+    """Rows and columns of the border pixels, in order around the picture."""
     across, down = np.arange(width), np.arange(1, height - 1)
     rows = [np.zeros_like(across), down, np.full_like(across, height - 1), down[::-1]]
     columns = [across, np.full_like(down, width - 1), across[::-1], np.zeros_like(down)]
@@ -103,9 +103,9 @@ def _around(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _connected(is_open: Bools, seeds: Bools) -> Bools:
-    """What of `is_open` (h, w) is reached from `seeds`, in sweeps along rows and columns.
+    """The part of `is_open` (h, w) connected to `seeds`, by sweeps along rows and columns.
 
-    A path with more turns than `_MAX_SWEEPS` is not followed to its end.
+    Paths with more than `_MAX_SWEEPS` turns are not followed to their end.
     """
     reached = seeds & is_open
     for _ in range(_MAX_SWEEPS):
@@ -117,7 +117,7 @@ def _connected(is_open: Bools, seeds: Bools) -> Bools:
 
 
 def _along_rows(is_open: Bools, reached: Bools) -> Bools:
-    """`reached`, and all of the runs of open pixels in rows that it touches."""
+    """`reached` extended to the whole runs of open pixels in rows that it touches."""
     begins = is_open.copy()
     begins[:, 1:] &= ~is_open[:, :-1]
     run = np.cumsum(begins.ravel()).reshape(begins.shape)
@@ -128,11 +128,10 @@ def _along_rows(is_open: Bools, reached: Bools) -> Bools:
 
 
 def _without_ground(small: Pixels, pixels: Pixels, ground: Array, found: Bools) -> Pixels:
-    """`pixels` (H, W, 4) without the ground of this colour (h, w, 3), where it was found (h, w).
+    """`pixels` (H, W, 4) without the ground of colour (h, w, 3), where `found` (h, w).
 
-    Well inside of it all is clear. At its edge a pixel is a mixture of ground and subject, whose
-    colour is that of the subject nearby; its share of subject is its alpha (the "matting
-    equation").
+    Its inside becomes transparent. Pixels at its edge are mixtures of ground and subject; the
+    subject's colour is taken from nearby, and its share becomes alpha (the "matting equation").
     """
     height, width = pixels.shape[:2]
     mask = Image.fromarray(found.astype(np.uint8) * 255)
@@ -162,10 +161,10 @@ def _without_ground(small: Pixels, pixels: Pixels, ground: Array, found: Bools) 
 
 
 def _share_of_subject(pixels: Array, subject: Array) -> Array:
-    """How much of the subject is in pixels (N, 3), 0 to 1; both are differences to the ground."""
+    """Share of the subject in pixels (N, 3), 0 to 1; both are differences to the ground."""
     length = np.square(subject).sum(axis=-1)
     share = (pixels * subject).sum(axis=-1) / np.maximum(length, 1)
-    # A subject of the ground's colour is told from it by its edge alone.
+    # A subject of the ground's colour is distinguished only by its edge.
     far = np.abs(pixels).max(axis=-1)
     share[length < _SOLID**2] = (far / _SOLID)[length < _SOLID**2]
     share[far <= _CLEAR] = 0

@@ -1,7 +1,7 @@
-"""Pictures to begin with: laid on a canvas, parts of them erased, and new parts set in.
+"""Source pictures: placing them on a canvas, erasing masked parts, inserting new parts.
 
-What is under a mask never counts: it is erased before anything looks at the picture, so nothing
-of it can come back. NumPy and Pillow only.
+Pixels under a mask are erased before any processing, so they cannot reappear. NumPy and Pillow
+only.
 """
 
 from dataclasses import dataclass
@@ -22,36 +22,36 @@ from limner.sampling.canvas import Canvas
 
 Array = NDArray[np.float32]
 
-# What a drawing and its surroundings differ by at the mask's edge is evened out inwards: a
-# difference in tone over a whole cell, and what is more, a difference in content, much faster.
+# The difference between a drawing and its surroundings at the mask's edge is blended inwards: up to
+# _TONE, a difference in tone, over a whole cell; the rest, a difference in content, much faster.
 _TONE = 24  # of 255
 _TONE_REACH, _REST_REACH = 1.0, 0.125  # in cells
-_BACKDROP_PX = 32  # on the shorter side of what a backdrop is made of
-# A small pixel that is seen by less than this is left to its neighbours.
+_BACKDROP_PX = 32  # shorter side of the reduced picture that a backdrop is made of
+# A reduced pixel with less weight than this is filled from its neighbours.
 _MIN_SEEN = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A picture at the size that is asked for."""
+    """A source picture at the requested size."""
 
-    pixels: Pixels  # (H, W, 4) straight RGBA; under the mask anything
+    pixels: Pixels  # (H, W, 4) straight RGBA; undefined under the mask
     masked: Bools  # (H, W), True where to draw
 
 
 def place(pixels: Pixels, masked: Bools, size: Size) -> Placed:
-    """Fit a picture into `size` without distorting it; what it leaves free is clear and stays.
+    """Fit a picture into `size` without distortion; the margins are transparent and kept.
 
-    At its own size its pixels are kept bit for bit.
+    If the size is unchanged, so are its pixels, bit for bit.
     """
     if size_of(pixels) == size:
         return Placed(pixels, masked)
     height, width = pixels.shape[:2]
     scale = min(size.width / width, size.height / height)
     fitted_w, fitted_h = _fitted(width, height, scale, size)
-    is_own = np.array_equal(masked, pixels[..., 3] == 0)  # laid over what is drawn, it stays clear
+    is_own = np.array_equal(masked, pixels[..., 3] == 0)  # then it is laid over the drawing
     if scale > 1 and masked.any() and not is_own:
-        pixels = erased(pixels, masked)  # a pixel of a larger picture is made of several
+        pixels = erased(pixels, masked)  # before resampling mixes masked pixels into others
     resized = px.resize(pixels, fitted_w, fitted_h, "area" if scale < 1 else "bicubic")
     seen = _averaged(1 - masked.astype(np.float32), fitted_w, fitted_h)
     top, left = (size.height - fitted_h) // 2, (size.width - fitted_w) // 2
@@ -64,9 +64,9 @@ def place(pixels: Pixels, masked: Bools, size: Size) -> Placed:
 
 
 def reduced(source: Edit | Variation, size: Size) -> Edit | Variation:
-    """`source` no larger than it is drawn at `size`: from both `place` makes the same, bit for bit.
+    """Reduce `source` to what drawing at `size` needs; `place` gives the same result, bit for bit.
 
-    A source that is not larger is given back as it is.
+    Returns a source that is not larger unchanged.
     """
     height, width = source.pixels.shape[:2]
     scale = min(size.width / width, size.height / height)
@@ -94,7 +94,7 @@ def _fitted(width: int, height: int, scale: float, size: Size) -> tuple[int, int
 
 
 def mask_of(edit: Edit) -> Bools:
-    """Where an edit draws, (H, W): its mask, else where the picture is clear; maybe nowhere."""
+    """Where an edit draws, (H, W): its mask, else the transparent pixels, if any."""
     alpha = edit.pixels[..., 3] if edit.mask is None else edit.mask
     masked: Bools = alpha == 0
     return masked
@@ -107,7 +107,7 @@ def hidden_cells(masked: Bools, canvas: Canvas) -> Bools:
 
 
 def _touched(masked: Bools, before: float, cell_px: float, n_cells: int) -> Bools:
-    """Lines of pixels (H, …) as lines of cells (n_cells, …): whether any pixel is True."""
+    """Reduce lines of pixels (H, …) to lines of cells (n_cells, …): whether any pixel is True."""
     found = np.zeros((n_cells, *masked.shape[1:]), bool)
     for cell in range(n_cells):
         start = int(np.floor((cell - before) * cell_px + 1e-6))
@@ -117,9 +117,9 @@ def _touched(masked: Bools, before: float, cell_px: float, n_cells: int) -> Bool
 
 
 def small(placed: Placed, canvas: Canvas, image_px: int) -> Array:
-    """What the network sees: premultiplied (4, h, w) in [0, 1], `image_px` on the shorter side.
+    """The network's input: premultiplied (4, h, w) in [0, 1], `image_px` on the shorter side.
 
-    Masked parts, and cells beyond the picture, continue what is around them.
+    Masked parts, and cells beyond the picture, are filled from their surroundings.
     """
     cell = image_px // canvas.grid
     width, height = canvas.columns * cell, canvas.rows * cell
@@ -135,9 +135,9 @@ def small(placed: Placed, canvas: Canvas, image_px: int) -> Array:
 
 
 def backdrop(placed: Placed) -> Pixels | None:
-    """What shows through a drawing on a picture without transparency, opaque (H, W, 4).
+    """What to lay a drawing on in a picture without transparency, opaque (H, W, 4).
 
-    The picture's edges, continued inwards; None where the picture may be transparent.
+    The picture's edges, extrapolated inwards; None if the picture may be transparent.
     """
     kept = ~placed.masked
     if not kept.any() or (placed.pixels[kept, 3] < 255).any():
@@ -158,16 +158,16 @@ def backdrop(placed: Placed) -> Pixels | None:
 
 
 def _margins(canvas: Canvas) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Pixels of the canvas above and below, left and right of the picture."""
+    """Margins between canvas and picture in pixels: (above, below), (left, right)."""
     across = round(canvas.columns * canvas.cell_px) - canvas.size.width
     down = round(canvas.rows * canvas.cell_px) - canvas.size.height
     return (down // 2, down - down // 2), (across // 2, across - across // 2)
 
 
 def laid_over(drawn: Pixels, placed: Placed) -> Pixels:
-    """The picture on what was drawn behind it, premultiplied (H, W, 4).
+    """The picture composited over the drawing, premultiplied (H, W, 4).
 
-    Its solid pixels stay bit for bit, and its soft edges take on what is behind them.
+    Opaque pixels are kept bit for bit; soft edges are blended with the drawing.
     """
     front = px.premultiply(placed.pixels).astype(np.uint16)
     clear = 255 - front[..., 3:]
@@ -179,11 +179,11 @@ def laid_over(drawn: Pixels, placed: Placed) -> Pixels:
 
 
 def set_in(drawn: Pixels, placed: Placed, cell_px: float, behind: Pixels | None = None) -> Pixels:
-    """The picture with what was drawn of it, premultiplied (H, W, 4), where it is masked.
+    """The picture with the drawing inserted where it is masked, premultiplied (H, W, 4).
 
-    Elsewhere its pixels stay bit for bit. Beside the mask's edge the drawing takes on the
-    difference between it and the picture there, less and less inwards, so that no seam shows.
-    `behind` is an opaque picture to lay the drawing on.
+    Other pixels are kept bit for bit. At the mask's edge the drawing is adjusted by its difference
+    to the picture, fading inwards, so that no seam shows. `behind` is an opaque picture to lay the
+    drawing on.
     """
     kept = ~placed.masked
     new = drawn.astype(np.float32)
@@ -204,7 +204,7 @@ def set_in(drawn: Pixels, placed: Placed, cell_px: float, behind: Pixels | None 
 
 
 def _nearness(kept: Bools, reach_px: float) -> Array:
-    """(H, W, 1) from 1 where a pixel is kept, or next to one, to 0 at about `reach_px` from it."""
+    """(H, W, 1): 1 at kept pixels and next to them, falling to 0 at about `reach_px`."""
     image = Image.fromarray(kept.astype(np.uint8) * 255)
     # Twice the blur of a straight edge is 1 on it and fades out at two deviations.
     blurred = image.filter(ImageFilter.GaussianBlur(reach_px / 2))
@@ -212,9 +212,9 @@ def _nearness(kept: Bools, reach_px: float) -> Array:
 
 
 def spread(values: Array, known: Bools) -> Array:
-    """(H, W, C) where `known` (H, W), and around it a smooth continuation ("pull-push").
+    """Fill (H, W, C) smoothly where not `known` (H, W), by "pull-push".
 
-    Halved until all is known, then brought back (Gortler and others 1996, section 5.2).
+    Halved until all is known, then enlarged again (Gortler and others 1996, section 5.2).
     """
     if known.all() or not known.any() or max(known.shape) == 1:
         return values
@@ -252,7 +252,7 @@ def _averaged(plane: Array, width: int, height: int) -> Array:
 
 
 def erased(pixels: Pixels, masked: Bools) -> Pixels:
-    """A picture whose masked parts continue what is around them."""
+    """A picture with its masked parts filled from their surroundings."""
     values = px.premultiply(pixels).astype(np.float32)
     values[masked] = 0
     return px.unpremultiply(np.rint(spread(values, ~masked)).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Drawing the cells of a layout, step by step, with whatever runs the network. NumPy only."""
+"""Drawing the cells of a layout step by step, with any backend. NumPy only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -13,14 +13,14 @@ from limner.sampling.cells import Places
 from limner.sampling.decoding import Partial
 from limner.sampling.sampling import SamplingConfig, draw, guidance_at, guided, step_sizes
 
-_GROUND_SHARE = 8  # of the steps: the ground takes one for so many of the things
+_GROUND_SHARE = 8  # steps for the things per step for the ground
 CAPTION = -1  # owner of a caption's tokens
 NOBODY = -2  # owner of padding
 
 
 @dataclass(frozen=True)
 class LayoutShape:
-    """What the loop must know of a network."""
+    """The shape of a network, as needed by the loop."""
 
     side: int  # of the tables of places
     n_codes: int
@@ -29,33 +29,33 @@ class LayoutShape:
 
 
 class LayoutNetwork(Protocol):
-    """A transformer that draws layouts, in whatever runs it."""
+    """A transformer that draws layouts, in any backend."""
 
     @property
     def shape(self) -> LayoutShape:
         """The network's shape."""
 
     def tell(self, texts: Ints, which: Ints, owner: Ints) -> Any:
-        """What the decoder needs of texts (N, T); see `LayoutTransformer.tell`."""
+        """Encode texts (N, T) for the decoder; see `LayoutTransformer.tell`."""
 
     def step(
         self, told: Any, cache: Floats, seen: Ints, codes: Ints, known: Places, asked: Places
     ) -> tuple[Any, Floats, Floats]:
-        """Read cells, look at the next: (hidden, first scores (R, Q, V), new cache columns)."""
+        """Read known cells, query others: (hidden, first scores (R, Q, V), new cache columns)."""
 
     def later_scores(self, hidden: Any, codes: Ints) -> Floats:
-        """Scores (R, Q, V) of the next code of cells whose codes (R, Q, g) are known so far."""
+        """Scores (R, Q, V) of the next code of cells with known codes (R, Q, g)."""
 
 
 def tokens_of(texts: Ints, owners: Sequence[int]) -> tuple[Ints, Ints]:
-    """All tokens of texts (N, T) as one picture is told them: `which` (1, M) and `owner` (1, M)."""
+    """All tokens of texts (N, T) for one picture: their indices (1, M) and owners (1, M)."""
     used = texts != 0
     which = np.flatnonzero(used.ravel())
     return which[None], np.repeat(np.asarray(owners), used.sum(1))[None]
 
 
 def layout_steps(layout: Layout, config: SamplingConfig) -> list[int]:
-    """How many cells each step draws: `n_steps` for the things, then a few for the ground."""
+    """Number of cells per step: `n_steps` for the things, then a few for the ground."""
     n_ground = owner(layout).count(GROUND)
     n_things = layout.rows * layout.columns - n_ground
     sizes = step_sizes(n_things, config.n_steps) if n_things else []
@@ -73,11 +73,11 @@ def draw_layout(
     uniforms: Floats,
     config: SamplingConfig,
 ) -> Iterator[Partial]:
-    """Draw pictures of one layout, yielding after every step; the last one is whole.
+    """Draw pictures of one layout, yielding after every step; the last Partial is complete.
 
     conditional, unconditional: texts (N, T) and (N', T) with and without the prompt: one for each
-    owner of the layout, in order, then the caption if there is one; `owners` (N,) says whose each
-    is, and the unconditional ones are those of the first N'. uniforms (B, n_cells, n_groups).
+    owner of the layout, in order, then the caption if there is one. `owners` (N,) are the owners of
+    the texts; the unconditional texts have the first N' of them. uniforms (B, n_cells, n_groups).
     """
     shape, n_cells = network.shape, layout.rows * layout.columns
     every, order = cells.places(layout, shape.side), cells.drawing_order(layout)
@@ -122,7 +122,7 @@ def draw_layout(
 
 
 def _stacked(texts: list[Ints], owners: Sequence[int], n: int) -> tuple[Ints, Ints, Ints]:
-    """All texts, and what each of len(texts) * n rows is told of them."""
+    """Stack texts: (all texts, token indices and owners for each of len(texts) * n rows)."""
     parts: list[Ints] = []
     told: list[tuple[Ints, Ints]] = []
     for text in texts:

@@ -1,7 +1,7 @@
-"""A second look at a drawn picture: its least likely cells are drawn once more, cooler.
+"""Revising a drawn picture: its least likely cells are redrawn at a lower temperature.
 
-Cells that were drawn in parallel did not see each other, which leaves specks. Once all cells are
-there, each is scored given others, and the worst are masked and drawn again around the rest (the
+Cells that were drawn in parallel did not see each other, which leaves specks. When all cells are
+drawn, each is scored given others, and the worst are masked and redrawn (the
 re-masking of MaskGIT's decoding, arXiv 2202.04200, section 3.3, by likelihoods of a second pass,
 as in Token-Critic, arXiv 2209.04439, but by the network itself). NumPy only, and by the protocol of
 `decoding`, so that PyTorch and ONNX Runtime revise alike.
@@ -18,11 +18,11 @@ from limner.arrays import Bools, Floats, Ints
 from limner.sampling.decoding import DecodeState, Network, Partial
 from limner.sampling.sampling import SamplingConfig, guidance_at, spread_order, step_sizes
 
-_N_PARTS = 2  # passes that score: each hides one part of the cells and sees the others
+_N_PARTS = 2  # scoring passes: each hides one part of the cells and sees the others
 
 
 def count_revise_steps(config: SamplingConfig, n_hidden: int) -> int:
-    """Decoder passes that revise `n_hidden` drawn cells; 0 if none would be drawn again."""
+    """Decoder passes to revise `n_hidden` drawn cells; 0 if none would be redrawn."""
     n_again = _n_again(config, n_hidden)
     return _N_PARTS + min(config.revise_steps, n_again) if n_again else 0
 
@@ -39,8 +39,8 @@ def revise_codes(
     """Revise pictures' codes (B, n_cells, n_groups), yielding after each of `count_revise_steps`.
 
     conditional, unconditional and uniforms are as in `decoding.draw_codes`. Cells that are not
-    `hidden` (n_cells,) stay as they are. Every Partial is whole: a cell has its old code until it
-    has a new one.
+    `hidden` (n_cells,) are kept. Every Partial is complete: a cell has its old code until it is
+    redrawn.
     """
     n_hidden = int(hidden.sum())
     n_steps = count_revise_steps(config, n_hidden)
@@ -65,7 +65,7 @@ def _n_again(config: SamplingConfig, n_hidden: int) -> int:
 
 
 def _part(part: int, hidden: Bools, grid: int) -> Ints:
-    """Every second of the hidden cells, as on a chessboard: their places, spread first."""
+    """The places of every second hidden cell, as on a chessboard, in spread order."""
     order = spread_order(grid)
     order = order[hidden[order]]
     return order[(order // grid + order % grid) % _N_PARTS == part]
@@ -81,7 +81,7 @@ def _scored(state: DecodeState, codes: Ints, asked: Ints, config: SamplingConfig
 
 
 def _worst(scores: Floats, hidden: Bools, n: int, grid: int) -> Ints:
-    """The places of the n least likely hidden cells of each picture, (B, n), spread first."""
+    """The places of the n least likely hidden cells of each picture, (B, n), in spread order."""
     order = spread_order(grid)
     ranked = np.argsort(np.where(hidden, scores, np.inf), axis=1, kind="stable")
     worst = np.zeros(scores.shape, bool)
@@ -92,7 +92,7 @@ def _worst(scores: Floats, hidden: Bools, n: int, grid: int) -> Ints:
 def _drawn_again(
     state: DecodeState, codes: Ints, order: Ints, uniforms: Floats, config: SamplingConfig
 ) -> Iterator[Ints]:
-    """Draw the cells at `order` (B, n) anew around the others; codes after every step."""
+    """Redraw the cells at `order` (B, n) given the others; yields codes after every step."""
     n_cells, n_again = codes.shape[1], order.shape[1]
     cooler = replace(
         config,

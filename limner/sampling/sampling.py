@@ -1,8 +1,8 @@
 """From the model's scores to codes: order of the cells, guidance, temperature, top-p, the draw.
 
 NumPy only, and shared by every engine. All randomness is a table of numbers keyed by (seed,
-picture, candidate): what a cell draws depends on its place in the picture, never on its place in a
-batch, on the number of cells drawn at once, or on what else is being drawn.
+picture, candidate): the random number of a cell depends on its place in the picture, not on its
+place in a batch, the number of cells drawn at once, or other pictures.
 """
 
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ DRAWING, REVISING = 0, 1  # purposes of `uniforms`
 class SamplingConfig:
     """How codes are drawn; the defaults were chosen by the sweep in docs/experiments.md."""
 
-    n_steps: int = 64  # decoder passes a picture; each draws some cells at once
-    guidance: float = 3.0  # 1 = none; how far to go from "any picture" towards the prompt's
-    guidance_start: float = 1.0  # guidance at the first cell, rising to `guidance` in a line
+    n_steps: int = 64  # decoder passes per picture; each draws several cells
+    guidance: float = 3.0  # 1 = none; extrapolation from unconditional to conditional scores
+    guidance_start: float = 1.0  # guidance at the first cell, rising linearly to `guidance`
     temperature: float = 1.0
     top_p: float = 0.95
     detail_temperature: float = 0.7  # of a cell's codes after the first
-    n_candidates: int = 1  # pictures drawn for each one asked for; the best scored is kept
-    revise_share: float = 0.0  # of the drawn cells, the least likely, drawn once more; 0 = none
+    n_candidates: int = 1  # candidates for each picture; the best scored is kept
+    revise_share: float = 0.0  # share of the drawn cells, the least likely, to redraw; 0 = none
     revise_steps: int = 6  # decoder passes that draw them
     revise_temperature: float = 0.3
     revise_detail_temperature: float = 0.2
 
 
 def spread_order(columns: int, rows: int | None = None) -> Ints:
-    """All cells of a rectangle, a square by default, spread first: (n_cells,) row-major indices.
+    """All cells of a rectangle (a square by default) in spread order: (n_cells,) row-major indices.
 
     A Halton sequence in bases 2 and 3 (Halton order: arXiv 2503.17076) covers the square evenly
     from the start, so any first part of the order is a thumbnail of the whole.
@@ -58,7 +58,7 @@ def _van_der_corput(i: int, base: int) -> float:
 
 
 def step_sizes(n_cells: int, n_steps: int) -> list[int]:
-    """How many cells each step draws: few while little is known, more later; sums to n_cells.
+    """Number of cells per step, few at first and more later; sums to n_cells.
 
     The share known after part t of the steps is 1 - arccos(t) * 2 / pi (the arccos schedule of
     MaskGIT, arXiv 2202.04200, section 3.3), and every step draws at least one cell.
@@ -75,7 +75,7 @@ def uniforms(
 ) -> Floats:
     """The random numbers of one candidate picture: (n_cells, n_codes a cell) in [0, 1).
 
-    `purpose` is DRAWING or REVISING; each has numbers of its own.
+    `purpose` is DRAWING or REVISING, which have separate numbers.
     """
     # Philox is counter-based: the same key gives the same numbers on every machine. Bits 126 and
     # 127 of keys belong to `canvas.kept` and `styles.in_style`.
@@ -89,7 +89,7 @@ def guided(conditional: Floats, unconditional: Floats, scale: float) -> Floats:
 
 
 def guidance_at(config: SamplingConfig, done: int, n_cells: int) -> float:
-    """Guidance for cells drawn when `done` of `n_cells` are known, rising in a line."""
+    """Guidance for cells drawn when `done` of `n_cells` are known, rising linearly."""
     rise = done / max(1, n_cells - 1)
     return config.guidance_start + (config.guidance - config.guidance_start) * rise
 
@@ -97,12 +97,12 @@ def guidance_at(config: SamplingConfig, done: int, n_cells: int) -> float:
 def nucleus(probabilities: Floats, top_p: float) -> Floats:
     """Keep the likeliest values that together reach `top_p` (arXiv 1904.09751), renormalised.
 
-    probabilities: (..., n_values). The likeliest value always stays; of equal ones the first do.
+    probabilities: (..., n_values). The likeliest value is always kept; of equal ones the first.
     """
     # To sort the values is a tenth of the work of sorting their indexes.
     ranked = -np.sort(-probabilities, axis=-1)
     reached = np.cumsum(ranked, axis=-1)
-    # A value is wanted while those before it fall short; before the likeliest there are none.
+    # A value is kept if those before it sum to less than top_p; the likeliest has none before it.
     n_wanted = 1 + (reached[..., :-1] < top_p).sum(axis=-1, keepdims=True)
     least = np.take_along_axis(ranked, n_wanted - 1, axis=-1)
     more, equal = probabilities > least, probabilities == least
@@ -124,6 +124,6 @@ def draw(scores: Floats, uniform: Floats, temperature: float, top_p: float) -> I
     probabilities = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     probabilities = nucleus(probabilities / probabilities.sum(axis=-1, keepdims=True), top_p)
     reached = np.cumsum(probabilities, axis=-1)
-    # The last sum may round to just under 1; no draw may fall behind it.
+    # The last sum may round to just under 1; no draw may exceed it.
     chosen = (reached <= uniform[..., None] * reached[..., -1:]).sum(axis=-1)
     return np.minimum(chosen, scores.shape[-1] - 1)

@@ -1,4 +1,4 @@
-"""The application: its routes, what wraps them, and how it starts and stops."""
+"""The application: routes, middleware, start and stop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def create_app(
     moderator: Moderator | None = None,
     picture_moderator: PictureModerator | None = None,
 ) -> FastAPI:
-    """The application for `settings`; loads the engine, so a LimnerError comes from here."""
+    """Build the application for `settings`. Raises LimnerError if the engine cannot be loaded."""
     serving = Service(settings, moderator, picture_moderator)
     app = FastAPI(
         title="limner",
@@ -79,7 +79,7 @@ def create_app(
         summary="The OpenAI Images API, drawn on this machine",
         lifespan=_lifespan,
         redirect_slashes=False,
-        # The middleware traces: it knows the path that was meant, and the id of the request.
+        # The middleware traces: it knows the normalised path and the request id.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
@@ -124,7 +124,7 @@ def create_app(
 
 
 def _keyed() -> APIRouter:
-    """What a key is asked for, if keys are set."""
+    """Routes that require a key, if keys are set."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
     add = router.add_api_route
     drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
@@ -184,7 +184,7 @@ def _sdapi() -> APIRouter:
 
 
 def _open() -> APIRouter:
-    """What answers without a key, and what is not of the API."""
+    """Routes that need no key, and those outside the API."""
     router = APIRouter()
     add = router.add_api_route
     picture = links.ROUTE + "{name}"
@@ -213,8 +213,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
     try:
         await recovery.draw_on(serving)
-    except LimnerError as error:  # the next turn of `_run_maintenance` does it
-        log.error("what was interrupted could not be drawn on: %s", error.message)
+    except LimnerError as error:  # `_run_maintenance` tries again
+        log.error("interrupted requests could not be resumed: %s", error.message)
     tending = [
         asyncio.ensure_future(work) for work in (_run_maintenance(serving), _give_memory_back())
     ]
@@ -230,20 +230,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _run_maintenance(serving: Service) -> None:
-    """Keep in order what servers store, and draw what one left that died, as long as it runs."""
+    """Maintain stored data and resume requests of servers that died, until cancelled."""
     while True:
         await asyncio.sleep(maintenance.EVERY_S)
         try:
             await run_in_threadpool(serving.run_maintenance)
             await recovery.draw_on(serving)
         except LimnerError as error:
-            log.error("what is stored could not be kept in order: %s", error.message)
-        except Exception:  # a mistake of ours must not end this for good
-            log.exception("what is stored could not be kept in order")
+            log.error("maintenance of stored data failed: %s", error.message)
+        except Exception:  # a bug must not end this loop
+            log.exception("maintenance of stored data failed")
 
 
 async def _give_memory_back() -> None:
-    """Return what is free to the system, as long as the server runs."""
+    """Return free memory to the system regularly, until cancelled."""
     while True:
         await asyncio.sleep(memory.EVERY_S)
         await run_in_threadpool(memory.give_back)
@@ -272,7 +272,7 @@ async def _check_key(request: Request) -> None:
 
 
 def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
-    """Everything that goes wrong below the middleware, in the one envelope."""
+    """Answer every error raised below the middleware with the API's error object."""
 
     @app.exception_handler(LimnerError)
     async def limner_error(request: Request, error: LimnerError) -> Response:
@@ -312,7 +312,7 @@ def _respond(error: errors.ApiError, body: dict[str, Any] | None = None) -> Resp
 
 
 def _methods(routes: list[BaseRoute], request: Request) -> str:
-    """The methods of a path. Starlette's own Allow has only those of the first route for it."""
+    """All methods of a path; Starlette's Allow header names only those of its first route."""
     methods: set[str] = set()
     for route in routes:
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:

@@ -1,11 +1,10 @@
-"""Idempotency-Key: a request that is sent again gets the answer of the first, not a new drawing.
+"""Idempotency-Key: a repeated request gets the answer of the first one; nothing is drawn twice.
 
-A request with this header is drawn on even if its client goes away, for it will ask again. Its
-answer is recorded, within the bounds of `recorded_answers`, for everyone who sends the same body
-with the same key. Who was the first stands in the database, if there is a history: another server,
-this one after a restart, or one that recorded no answer makes it again from there. Only good
-answers are kept: after a failure one may try again. A request that is to outlive its server
-outlives its client in the same way.
+A request with this header is finished even if its client disconnects. Its answer is recorded,
+within the bounds of `recorded_answers`, and sent for every request with the same key and body. If
+there is a history, the database records which request claimed a key first, so another server, a
+restarted one, or one without the recording rebuilds the answer from the history. Failures are not
+kept: the client may retry. A request with X-Limner-Resume is also finished without its client.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from limner.server.recorded_answers import Answer, Answers, Handler
 
 HEADER = "idempotency-key"
 MAX_KEY_CHARS = 255
-MAX_REQUEST_BYTES = 25_000_000  # held in memory, unlike the bodies of other requests
+MAX_REQUEST_BYTES = 25_000_000  # kept in memory, unlike the bodies of other requests
 
 
 def once(handler: Handler) -> Handler:
-    """`handler`, called once for all requests that have the same Idempotency-Key."""
+    """Wrap `handler` so that requests with the same Idempotency-Key call it once."""
 
     async def answer(request: Request) -> Response:
         key = request.headers.get(HEADER)
@@ -69,7 +68,7 @@ def once(handler: Handler) -> Handler:
 async def _as_first(
     handler: Handler, name: tuple[str, str], asked: str, request: Request
 ) -> Response:
-    """The answer of `handler` if no server had this key before, else that of the first again."""
+    """Call `handler` if no server had this key before, else rebuild the first answer."""
     serving, id = scope.service(request), scope.request_id(request)
     claims = serving.claims
     if claims is None:
@@ -92,7 +91,7 @@ async def _as_first(
 
 
 async def _read(request: Request) -> bytes:
-    """The body, which counts as held until a handler reads it again, or `request` is over."""
+    """The body; it counts in the body budget until a handler reads it or `request` ends."""
     answers: Answers = request.app.state.answers
     name = scope.holder(request).name, request.headers.get(HEADER, "")
     held = request.state.held_before = scope.body_budget(request).hold()
@@ -104,7 +103,7 @@ async def _read(request: Request) -> bytes:
 async def _fingerprint(request: Request, body: bytes) -> str:
     kind = request.headers.get("content-type", "")
     path = request.url.path
-    if deployment := scope.deployment(request):  # another model than without it
+    if deployment := scope.deployment(request):  # the path names a model
         path += f"?deployment={deployment}"
     return await run_in_threadpool(fingerprint, path, kind, body)
 
@@ -114,7 +113,7 @@ def _base(request: Request) -> str:
 
 
 def _detached(request: Request, body: bytes) -> Request:
-    """`request` as it was sent, from a client that never leaves."""
+    """A copy of `request` with `body`, which never reports a disconnect."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:

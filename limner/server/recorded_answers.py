@@ -1,13 +1,13 @@
-"""Answers that are made once and read by several: recorded in memory, within bounds.
+"""Answers that are produced once and read by several clients: recorded in memory, within bounds.
 
-All recordings together hold at most MAX_BYTES, one of them MAX_ONE_BYTES, finished or in the
-making. To make room, finished ones that nobody reads go, the oldest first. An answer that finds no
-room is recorded no further, and is made to its end all the same:
+All recordings together take at most MAX_BYTES, one of them MAX_ONE_BYTES. To make room, finished
+recordings without a reader are dropped, oldest first. If there is still no room, recording of that
+answer stops, but the answer is completed:
 
-- Who reads it gets all of it. A stream then waits for its readers, chunk by chunk, and goes on
-  without those who leave.
-- Nobody may join it any more (409, idempotency_key_in_use). Once it has ended, its key is forgotten
-  here, and the next who asks gets the answer that is made again from the history.
+- Its current readers get all of it. A stream then waits for its readers, chunk by chunk; readers
+  that disconnect are dropped.
+- New readers are refused (409, idempotency_key_in_use). When it has ended, its key is forgotten
+  here, and the next request with that key gets the answer rebuilt from the history.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from limner.server.openai.answers import dump
 from limner.server.replay import REPLAYED
 
 MAX_ANSWERS = 200
-MAX_BYTES = 64_000_000  # of all together
+MAX_BYTES = 64_000_000  # of all recordings
 MAX_ONE_BYTES = 16_000_000
 MAX_AGE_S = 86_400.0
 
 _FAILED = (b"event: error", b"event: response.failed")
-_running: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
+_running: set[asyncio.Task[None]] = set()  # keeps references, or tasks may be collected
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class _Reader:
-    """One who reads a stream: how many of its chunks are sent."""
+    """A reader of a stream: how many chunks were sent to it."""
 
     def __init__(self) -> None:
         self.n_sent = 0
 
 
 class Answer:
-    """One answer as it comes about, for as many as want to read it.
+    """One answer in progress, with any number of readers.
 
-    `fingerprint` says what was asked, `base` by which address of the server. Without `answers` it
-    is not recorded. Belongs to one event loop.
+    `fingerprint` identifies the request; `base` is the server address it used. Without `answers`
+    it is not recorded. Belongs to one event loop.
     """
 
     def __init__(self, fingerprint: str, base: str, answers: Answers | None = None) -> None:
@@ -58,9 +58,9 @@ class Answer:
         self.created_s = time.monotonic()
         self.is_over = False
         self.is_recorded = answers is not None
-        self.n_bytes = 0  # held of a recording
+        self.n_bytes = 0  # of the recording
         self._answers = answers
-        self._chunks: deque[bytes] = deque()  # of a stream; the first ones may be gone
+        self._chunks: deque[bytes] = deque()  # of a stream; the first may have been dropped
         self._n_gone = 0
         self._readers: set[_Reader] = set()
         self._response: Response | None = None
@@ -69,19 +69,19 @@ class Answer:
 
     @property
     def is_read(self) -> bool:
-        """Whether somebody reads its stream now, so that to forget it would free nothing."""
+        """Whether its stream has a reader now; if so, dropping it frees nothing."""
         return bool(self._readers)
 
     def run(self, handler: Handler, request: Request) -> None:
-        """Let `handler` answer `request`, in a task of its own."""
+        """Start a task in which `handler` answers `request`."""
         task = asyncio.create_task(self._run(handler, request))
         _running.add(task)
         task.add_done_callback(_running.discard)
 
     async def respond(self, base: str, *, is_new: bool) -> Response:
-        """The answer for one more client, who called `base`; what went wrong is raised.
+        """The answer for one more client, which used address `base`. Raises what `handler` raised.
 
-        Raises idempotency_key_in_use (ApiError) if its beginning is recorded no longer.
+        Raises ApiError idempotency_key_in_use if its beginning is no longer recorded.
         """
         if not is_new and not self.is_recorded:
             raise errors.key_in_use()
@@ -143,7 +143,7 @@ class Answer:
             self._answers.forget(self)
 
     async def _follow(self, response: StreamingResponse) -> bool:
-        """Take the chunks of a stream as they come; whether it was a good one."""
+        """Collect the chunks of a stream as they come; True if it succeeded."""
         chunk = b""
         async with self._changed:
             self._response = response
@@ -162,7 +162,7 @@ class Answer:
         return not chunk.startswith(_FAILED)
 
     def _hold(self, n_bytes: int) -> None:
-        """Count `n_bytes` more of the recording, or end it if there is no room for them."""
+        """Count `n_bytes` more of the recording; stop recording if there is no room."""
         if not self.is_recorded:
             return
         if self._answers and self._answers.has_room(self, n_bytes):
@@ -173,11 +173,11 @@ class Answer:
             self._drop_sent()
 
     def _is_read_up(self) -> bool:
-        """Whether all who read the stream have what there is of it."""
+        """Whether all readers of the stream have received every chunk so far."""
         return all(reader.n_sent == self._n_gone + len(self._chunks) for reader in self._readers)
 
     def _drop_sent(self) -> None:
-        """Of a stream that is not recorded, forget what nobody has to read any more."""
+        """Drop the chunks of an unrecorded stream that all readers have received."""
         if self.is_recorded:
             return
         ends = [reader.n_sent for reader in self._readers]
@@ -193,7 +193,7 @@ class Answer:
             self._answers.n_bytes -= n_bytes
 
     def drop(self) -> None:
-        """Count it no longer, as it is forgotten."""
+        """Remove it from the count of recorded bytes."""
         self._release(self.n_bytes)
 
     async def _read(self, reader: _Reader) -> AsyncGenerator[bytes]:
@@ -212,7 +212,7 @@ class Answer:
         return reader.n_sent < self._n_gone + len(self._chunks)
 
     def _leave(self, reader: _Reader) -> None:
-        """`reader` reads no further; a stream may have waited for it."""
+        """Remove `reader`, and wake the stream, which may be waiting for it."""
         self._readers.discard(reader)
         self._drop_sent()
         task = asyncio.ensure_future(self._tell())
@@ -225,7 +225,7 @@ class Answer:
 
 
 class Answers:
-    """The recorded answers of a server, by (name of the API's key, Idempotency-Key)."""
+    """The recorded answers of a server, by (API key name, Idempotency-Key)."""
 
     def __init__(self, lifetime_s: float = MAX_AGE_S) -> None:
         self.lifetime_s = min(lifetime_s, MAX_AGE_S)
@@ -233,25 +233,25 @@ class Answers:
         self._kept: OrderedDict[tuple[str, str], Answer] = OrderedDict()
 
     def find(self, name: tuple[str, str]) -> Answer | None:
-        """The answer of that name, if it is still kept."""
+        """The answer with that name, or None if it is not kept."""
         self._trim(MAX_ANSWERS)
         return self._kept.get(name)
 
     def begin(self, name: tuple[str, str], fingerprint: str, base: str) -> Answer:
-        """Keep an answer that is about to come about."""
+        """Add and return a new answer."""
         self._trim(MAX_ANSWERS - 1)
         answer = self._kept[name] = Answer(fingerprint, base, self)
         return answer
 
     def forget(self, answer: Answer) -> None:
-        """Keep it no longer."""
+        """Drop `answer`."""
         self._kept = OrderedDict(
             (name, other) for name, other in self._kept.items() if other is not answer
         )
         answer.drop()
 
     def has_room(self, answer: Answer, n_bytes: int) -> bool:
-        """Whether the recording of `answer` may have `n_bytes` more; finished ones make room."""
+        """Whether `answer` may record `n_bytes` more; drops finished ones to make room."""
         if answer.n_bytes + n_bytes > MAX_ONE_BYTES:
             return False
         for other in [*self._kept.values()]:
@@ -275,7 +275,7 @@ def _headers(response: Response, *, is_new: bool) -> dict[str, str]:
 
 
 def _at(base: str, first_base: str, body: bytes) -> bytes:
-    """An answer whose addresses begin with `first_base`, with `base` in its place."""
+    """`body` with addresses that begin with `first_base` changed to begin with `base`."""
     answer: Any = json.loads(body)
     for item in answer.get("data", []):
         if "url" in item:

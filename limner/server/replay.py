@@ -1,4 +1,4 @@
-"""The answer to a request that was drawn before, made again from the history."""
+"""Rebuild the answer to an earlier request from the history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPLAYED = "idempotent-replayed"
 
 
 async def answer(request: Request, call: Call, id: str) -> Response:
-    """What request `id`, which asked for `call`, was answered, or would have been."""
+    """The answer to earlier request `id`, whose call was `call`."""
     serving = scope.service(request)
     row = await run_in_threadpool(_row, serving, id)
     seed: int = row["parameters"]["seed"]
@@ -38,7 +38,7 @@ async def answer(request: Request, call: Call, id: str) -> Response:
             headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
         )
     base = urls.base(request, serving.settings) if call.container == "url" else None
-    # An answer of ten large pictures is as much as a body with uploads, and counts as one.
+    # An answer of ten large pictures is as large as a body with uploads, and counts as one.
     held = scope.body_budget(request).hold()
     if base is None:
         held.add(sum(picture["n_bytes"] for picture in row["pictures"]) * 4 // 3)
@@ -56,14 +56,14 @@ async def answer(request: Request, call: Call, id: str) -> Response:
 
 
 async def _events(serving: Service, call: Call, row: Row, engine: Engine) -> AsyncIterator[bytes]:
-    """One picture after the other, each read when it is its turn."""
+    """The stream events; each picture is read just before its event."""
     for picture in row["pictures"]:
         drawn = await run_in_threadpool(_read, serving, picture, None)
         yield answers.completed(call, drawn, engine)
 
 
 def _row(serving: Service, id: str) -> Row:
-    """The row of request `id`, whose pictures are all in the store."""
+    """The row of request `id`. Raises ApiError unless all its pictures are in the store."""
     row = serving.history.find(id) if serving.history else None
     if row is None or not all(map(serving.has_picture, (p["file"] for p in row["pictures"]))):
         raise errors.drawn_elsewhere(id)
@@ -71,7 +71,7 @@ def _row(serving: Service, id: str) -> Row:
 
 
 def _read(serving: Service, picture: Row, base: str | None) -> Drawn:
-    """A picture as a file, or its address below `base` if there is one."""
+    """A stored picture as a file, or as an address below `base` if `base` is given."""
     try:
         data = serving.kept_picture(picture["file"])
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""How the server stops: it finishes for a while what is under way, or ends at once when told again.
+"""Stopping the server: it finishes requests for a while; a second signal ends it at once.
 
-Whatever is not finished is "interrupted" in the history, so that it can be drawn on. A thread that
-still draws is in the midst of native code, and Python's own way out would take the process down
-with SIGABRT: then the process ends here, once the rows are written.
+Unfinished requests are recorded as "interrupted" in the history, so that they can be resumed. If a
+worker thread is still in native code, Python's normal exit would abort the process (SIGABRT); so
+the process is ended here, once the rows are written.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import uvicorn
 from limner.service.context import Service
 
 _LOOK_S = 0.1
-_ROWS_S = 2.0  # for the ends of requests to be written, if the database answers
+_ROWS_S = 2.0  # to write the ends of requests to the database
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class StoppingServer(uvicorn.Server):
-    """A uvicorn server for `service` that finishes for `drain_s`; `say` tells who looks on."""
+    """A uvicorn server that finishes requests for up to `drain_s`; `say` prints its messages."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class StoppingServer(uvicorn.Server):
         self._service, self._drain_s, self._say = service, drain_s, say
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; returns once all is over, or ends the process."""
+        """Stop; returns when everything has ended, or ends the process."""
         self._say(f"stopping; finishing for up to {self._drain_s:g} s (Ctrl-C again ends at once)")
         timer = asyncio.get_running_loop().call_later(self._drain_s, self._service.interrupt)
         stopping = asyncio.ensure_future(super().shutdown(sockets))
@@ -52,7 +52,7 @@ class StoppingServer(uvicorn.Server):
         await stopping
 
     async def _interrupt(self) -> None:
-        """Tell who waits, and write the ends of all requests."""
+        """End all requests: send their clients an error, and write their history rows."""
         self._service.interrupt()
         with suppress(TimeoutError):
             async with asyncio.timeout(_ROWS_S):
@@ -63,7 +63,7 @@ class StoppingServer(uvicorn.Server):
         logging.shutdown()
         sys.stderr.flush()
         last = self._captured_signals[-1] if self._captured_signals else signal.SIGINT
-        if last != signal.SIGINT:  # whoever sent it sees that it was obeyed
+        if last != signal.SIGINT:  # exit by that signal, so that the sender sees it
             signal.signal(last, signal.SIG_DFL)
             os.kill(os.getpid(), last)
         os._exit(_INTERRUPTED)

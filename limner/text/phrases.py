@@ -1,7 +1,7 @@
-"""The words for one of several: "three red apples" are thrice "a red apple".
+"""Phrases for one of several things: "three red apples" becomes "a red apple", three times.
 
-A layout names each thing alone, so that it is drawn as it would be alone. Closed lists of number
-words and determiners; the nouns themselves may be any.
+A layout describes each thing separately, so that it is drawn as if alone. Number words and
+determiners are closed lists; nouns are not restricted.
 """
 
 import re
@@ -64,7 +64,7 @@ def bare(words: str) -> str:
         rest = words[match.end() :] if match else words
         number = match.group(0) if match else ""
         measured = match is not None and bool(match.group(1))
-        # Without a number a measure word is the noun itself: 杯 may be a cup.
+        # Without a number a measure word is a noun: 杯 may be a cup.
         if measured and len(number) == 1 and rest:
             return words
         return rest or words

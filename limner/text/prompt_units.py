@@ -1,7 +1,7 @@
 """Units of a prompt: words, single Han characters and stops, each with its place in the text.
 
-What the planner tags. A unit is one or more tokens of the text tokenizer; a Han character is a unit
-of its own, so that no token joins the end of one thing's words with what follows them.
+The planner tags units. A unit is one or more tokens of the text tokenizer; each Han character is a
+unit, so that no token joins the end of one thing's words with the text after it.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Units:
 
     text: str  # normalised
     units: tuple[Unit, ...]  # those whose tokens fit
-    first: tuple[int, ...]  # of each unit: the index of its first token
+    first: tuple[int, ...]  # index of the first token of each unit
 
     @property
     def ids(self) -> list[int]:
@@ -61,7 +61,7 @@ def units_of(prompt: str, tokenizer: TextTokenizer, max_tokens: int) -> Units:
 def _spans(text: str) -> Iterable[tuple[int, int]]:
     pieces = split(text)
     at = 0
-    # `split` puts a blank before a word at the start, which the text does not have.
+    # `split` adds a blank before a word at the start, which the text does not have.
     if pieces and pieces[0].startswith(" ") and not text.startswith(" "):
         at = -1
     for piece in pieces:

@@ -28,7 +28,7 @@ class Style:
 
     en: str  # "Noto style"
     zh: str  # "Noto 风格"
-    words: tuple[str, ...]  # lower-case; a prompt with one of these has chosen
+    words: tuple[str, ...]  # lower-case; a prompt with one of these names this style
     is_default: bool  # whether a seed may choose it
     look: str = ""  # one of looks.json, which a prompt may ask for; "" if it has none of them
     share: float = 1.0  # of the default styles: how often a seed chooses it, relative

@@ -69,12 +69,12 @@ _CACHED_LENGTH = 64  # characters; longer pieces are not words and would only fi
 
 
 def normalise(text: str) -> str:
-    """Give the model's reading of a prompt: what it cannot tell apart becomes the same.
+    """Normalise a prompt for the model, so that equivalent spellings become equal.
 
     Compatibility forms are unified (NFKC: full-width "，" is ","), letters are case-folded, the
     two emoji variation selectors are dropped, each run of white space becomes one blank, and
-    both ends are stripped. The request itself is kept as it was written; only the model reads
-    this. Idempotent: the folding repeats until it changes nothing, nearly always after one round.
+    both ends are stripped. Only the model uses this; the request keeps the original text.
+    Idempotent: folding repeats until nothing changes, nearly always one round.
     """
     text = text.translate(_VARIATION_SELECTORS)
     while (folded := unicodedata.normalize("NFKC", text).casefold()) != text:
@@ -83,10 +83,10 @@ def normalise(text: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Cut a normalised text into the pieces that merges never cross; joined, they are the text.
+    """Cut a normalised text into pieces that merges never cross; joined, they are the text.
 
-    The one addition is a blank before a word or digit at the start, so that "cat" has the same
-    tokens at the start of a prompt as within it. `TextTokenizer.decode` takes it away again.
+    The only addition is a blank before a word or digit at the start, so that "cat" has the same
+    tokens at the start of a prompt as within it. `TextTokenizer.decode` removes it.
     """
     if _WORD_START.match(text):
         text = " " + text
@@ -109,7 +109,7 @@ class TextTokenizer:
     """Text to token ids and back, without loss after `normalise`. Safe to share by threads."""
 
     def __init__(self, characters: str, merges: Sequence[tuple[int, int]]) -> None:
-        """Build from the known non-ASCII characters and the merges; WeightsError if they clash."""
+        """Build from the known non-ASCII characters and the merges. Raises WeightsError."""
         _check_characters(characters)
         first_merge = FIRST_CHARACTER + len(characters)
         _check_merges(merges, first_merge)
@@ -129,9 +129,9 @@ class TextTokenizer:
         return type(self), (self._characters, self._merges)  # the cache cannot be pickled
 
     def encode(self, text: str) -> list[int]:
-        """Give the ids of a text in 3..n_vocab-1, with nothing appended; empty for a blank text.
+        """The ids of a text, in 3..n_vocab-1, with nothing appended; empty for a blank text.
 
-        InvalidRequest if the text holds half of a surrogate pair, which no UTF-8 can write.
+        Raises InvalidRequest for a lone surrogate, which UTF-8 cannot encode.
         """
         ids: list[int] = []
         try:
@@ -147,7 +147,7 @@ class TextTokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Give the text of some ids; special tokens are silent, broken UTF-8 becomes U+FFFD.
+        """The text of ids; special tokens are skipped, broken UTF-8 becomes U+FFFD.
 
         For every text, decode(encode(text)) == normalise(text).
         """
@@ -160,8 +160,8 @@ class TextTokenizer:
         """Encode texts to (B, length) ids, and count the tokens of each text that were cut off.
 
         Each row is the text, one [EOS], then [PAD]. The [EOS] always fits, so no row is all
-        padding; `eos=False` leaves it out. A row depends on its own text only. ValueError if
-        length is below 1.
+        padding; `eos=False` leaves it out. A row depends on its own text only. Raises ValueError
+        if length is below 1.
         """
         if length < 1:
             raise ValueError(f"length must be at least 1: {length}")
@@ -176,16 +176,16 @@ class TextTokenizer:
         return rows, n_cut
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything that the file holds; `load` reads it back."""
+        """The content of the file, for `load`."""
         merges = [i for pair in self._merges for i in pair]
         return {"format": FORMAT, "kind": KIND, "characters": self._characters, "merges": merges}
 
     def to_json(self) -> str:
-        """Give the text of the file: one line of compact JSON."""
+        """The text of the file: one line of compact JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":")) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write the tokenizer as one compact JSON file; OutputError if it cannot be written."""
+        """Write the tokenizer as a compact JSON file. Raises OutputError."""
         try:
             Path(path).write_text(self.to_json(), encoding="utf-8")
         except OSError as error:
@@ -193,7 +193,7 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> "TextTokenizer":
-        """Read a tokenizer from its file or from `to_dict`; WeightsError if it is damaged."""
+        """Load a tokenizer from its file or from `to_dict`. Raises WeightsError if damaged."""
         if isinstance(source, Mapping):
             return cls._from_dict(source)
         try:
@@ -255,7 +255,7 @@ def _merged(ids: list[int], id_from_pair: Mapping[tuple[int, int], int]) -> list
         merged, at, left, right = heappop(heap)
         beside = after[at]
         if ids[at] != left or beside >= n or ids[beside] != right:
-            continue  # one half has gone into another merge meanwhile
+            continue  # one half was merged with another token meanwhile
         ids[at], ids[beside] = merged, -1
         after[at] = after[beside]
         if after[at] < n:
@@ -291,6 +291,6 @@ def _check_merges(merges: Sequence[tuple[int, int]], first_merge: int) -> None:
     if len(set(merges)) != len(merges):
         raise WeightsError("the text tokenizer is damaged: a merge is listed twice")
     for i, (left, right) in enumerate(merges, start=first_merge):
-        # A merge may only join earlier tokens; the order of `_merged` and decoding rest on it.
+        # A merge may only join earlier tokens; `_merged` and decoding rely on it.
         if not (FIRST_BYTE <= left < i and FIRST_BYTE <= right < i):
             raise WeightsError(f"the text tokenizer is damaged: merge {i} joins {left} and {right}")

@@ -130,6 +130,7 @@ def train_generator(run: Run, report: StepProgress) -> None:
         n_codes=image_tokenizer.config.n_codes,
         n_groups=image_tokenizer.config.n_groups,
     )
+    model = _without_boxes(run.part("generator"), model)
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     prompts = tuple(in_style(prompt, run.data.styles, seed=0, picture=0) for prompt in PROMPTS)
     sheet = SheetOfPrompts(prompts, image_tokenizer, run.preset.sampling["low"])
@@ -146,6 +147,25 @@ def train_generator(run: Run, report: StepProgress) -> None:
         config.loop,
         about,
     )
+
+
+def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
+    """The shape to train on captions; a run that begins with boxes goes on without them.
+
+    Captions do not say where things stand. `limner begin --layouts` adds boxes again afterwards.
+    """
+    begun = checkpoint.load(folder / "checkpoint")
+    if begun is None:
+        return model
+    # Weights with boxes see every cell; a run that has lost its boxes keeps that.
+    model = replace(model, attention=begun["about"]["model"]["attention"])
+    if begun["about"]["model"].get("layouts") and "optimizers" not in begun:
+        names = Generator(model).state_dict()
+        kept = {name: begun["average"][name] for name in names}
+        about = begun["about"] | {"model": asdict(model)}
+        state = {"model": kept, "average": kept, "step": 0, "about": about}
+        checkpoint.save(folder / "checkpoint", state, {})
+    return model
 
 
 def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> None:

@@ -153,4 +153,4 @@ def test_whole_pictures_that_are_too_large_come_small(server: Server) -> None:
         patch.setattr(tools, "MAX_FULL_BYTES", 1000)
         result = talk(server.url + "/mcp", conversation)
     assert shown(result)[0][:2] == ("image/webp", (512, 512))
-    assert "more than hosts take" in values(result)["pictures"][0]["inline"]
+    assert "more than hosts accept" in values(result)["pictures"][0]["inline"]

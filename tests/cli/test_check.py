@@ -24,7 +24,7 @@ def test_what_draw_writes_is_checked(run: Run, folder: Path, name: str) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"{name}: ")
     assert lines[0].endswith(", not by AI (algorithmicMedia)")
-    assert "  label      limner's; it was made for this picture" in lines[1]
+    assert "  label      limner's; it matches this picture" in lines[1]
     assert "  producer   Contoso" in lines
     assert "seed 7, index 0, size 256x256" in done.stdout
     assert "fox\n" not in done.stdout
@@ -53,7 +53,7 @@ def test_a_broken_label_ends_with_1(run: Run, folder: Path) -> None:
     done = run("check", "fox.jpg")
     assert done.returncode == 1
     assert "limner's, and broken\n" in done.stdout
-    assert "ProduceID is not that of this picture" in done.stdout
+    assert "ProduceID does not match this picture" in done.stdout
 
 
 def test_files_that_cannot_be_checked(run: Run, folder: Path) -> None:

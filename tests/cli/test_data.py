@@ -31,7 +31,7 @@ def test_show_is_the_same_for_a_seed_and_differs_for_another(tmp_path: Path) -> 
     ("arguments", "message", "code"),
     [
         (["build", "--only", "monet"], "There is no artist 'monet'", 2),
-        (["show", "--split", "S9", "--shapes"], "'S9' is none of train, unseen_concept", 2),
+        (["show", "--split", "S9", "--shapes"], "'S9' is not one of train, unseen_concept", 2),
         (["show"], "limner data build", 5),
         (["show", "--shapes", "-n", "1", "-o", "/no/such/folder/x.png"], "Cannot write", 4),
     ],

@@ -83,6 +83,21 @@ def test_variations_begin_with_the_picture(
     assert {one["parent"] for one in pictures} == {hashlib.sha256(_file(site)).hexdigest()}
 
 
+def test_who_asks_from_far_down_in_the_gallery_sees_the_drawing(
+    site: Server, opening: Opening
+) -> None:
+    for i in range(3):
+        site.generate(prompt=f"pear {i}")
+    page = opening(site.url)
+    page.set_viewport_size({"width": 400, "height": 300})
+    tiles(page).last.get_by_role("link").click()
+    assert page.evaluate("scrollY") > 0
+    page.get_by_role("dialog").get_by_role("button", name="Variations").click()
+    expect(page.get_by_role("region", name="Picture")).to_be_in_viewport()
+    expect(tiles(page)).to_have_count(7)
+    expect(page.get_by_role("region", name="Picture")).to_be_in_viewport()
+
+
 def test_brush_box_undo_redo_and_invert_make_the_mask(
     site: Server, opening: Opening, sources: list[Any]
 ) -> None:

@@ -274,8 +274,8 @@ def test_cancelling_what_is_drawn_on_is_no_warning(
     with running(settings) as server, caplog.at_level(logging.INFO, logger="limner.server"):
         assert httpx2.delete(f"{server.url}{JOBS}mine").json()["status"] == "cancelled"
         engine.let_all_go()
-        wait_until(lambda: "could not be drawn on" in caplog.text)
-    [record] = [r for r in caplog.records if "could not be drawn on" in r.getMessage()]
+        wait_until(lambda: "could not be resumed" in caplog.text)
+    [record] = [r for r in caplog.records if "could not be resumed" in r.getMessage()]
     assert record.levelno == logging.INFO
 
 

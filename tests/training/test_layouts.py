@@ -240,6 +240,20 @@ def test_a_run_of_layouts_begins_from_weights_goes_on_and_is_exported(
     )
 
 
+def test_a_run_with_boxes_learns_captions_without_them_and_takes_them_again(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    data = LibrarySet(_shapes(), SetConfig(n_scenes=8, n_captions=8, n_held_out=2))
+    folder = begin_run(tiny_weights, tmp_path / "run", layouts=True)
+    for steps in (1, 2):  # the second goes on
+        stages.train_generator(stages.Run(folder, TINY, data, steps=steps, rate=1e-9), _quiet)
+    bundle, _ = stages.load_bundle(folder)
+    assert not bundle.config.transformer.layouts
+    begun, _ = stages.load_bundle(begin_run(tiny_weights, tmp_path / "plain"))
+    for name, value in bundle.transformer.state_dict().items():
+        assert torch.allclose(value, begun.transformer.state_dict()[name], atol=1e-4), name
+
+
 def _shapes() -> Library:
     from limner.data.sources import shapes
 

@@ -1,7 +1,7 @@
 """The open art: vector drawings of nine artists, read from the icon packages and rendered.
 
-A package holds one `icons.json`: a table from a drawing's name to its SVG body. Nothing is
-rasterised before it is asked for, so a drawing costs its vector text and can be had at any size.
+A package holds one `icons.json`: a table from a drawing's name to its SVG body. Drawings are
+rasterised on demand, at any size.
 """
 
 import io
@@ -25,7 +25,7 @@ TRAINING_ARTISTS = (
     "streamline-emojis",
     "flat-color-icons",
 )
-# Neither the tokenizer nor the generator ever sees these; the independent judge learns from them.
+# Never used for the tokenizer or the generator; the independent judge is trained on them.
 JUDGE_ARTISTS = ("emojione", "fxemoji", "noto-v1")
 ARTISTS = TRAINING_ARTISTS + JUDGE_ARTISTS
 
@@ -36,7 +36,7 @@ class Drawing:
 
     id: str  # "noto/red-apple"
     artist: str
-    concept: str  # an emoji's code points, "1F34E", or "name:idea" where no emoji matches
+    concept: str  # an emoji's code points, "1F34E", or "name:idea" if no emoji matches
     name: str  # the artist's own name for it, "red-apple"
     svg: str  # a whole SVG document
 

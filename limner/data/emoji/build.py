@@ -1,7 +1,7 @@
-"""`limner data build`: fetch the art, join it with its words, render it, and write down what it is.
+"""`limner data build`: fetch the art, join it with its words, render it, and write a manifest.
 
-Each step keeps what is finished, so a build that was stopped goes on where it was, and one that
-is complete needs no network.
+Each step keeps finished work, so an interrupted build continues, and a complete one needs no
+network.
 """
 
 import json
@@ -38,7 +38,7 @@ class BuildConfig:
 
 
 def main(config: BuildConfig, report: StageProgress = lambda stage, done, total: None) -> Path:
-    """Builds the training set's library; returns the path of its manifest.
+    """Build the training set's library; returns the path of its manifest.
 
     Raises DataError if a package cannot be fetched or read, OutputError if the disk is full.
     """
@@ -64,7 +64,7 @@ def _fetch(config: BuildConfig, report: StageProgress) -> None:
 
 
 def manifest(library: Library, artists: tuple[str, ...] = ARTISTS) -> dict[str, Any]:
-    """Every source with version, licence, author and counts; and what was left out, and why."""
+    """Every source with version, licence, author and counts; and why drawings were skipped."""
     return {
         "format": 1,
         "sources": [_source(p, library) for p in npm.PACKAGES if p.folder in (*artists, WORDS)],

@@ -1,4 +1,4 @@
-"""Concepts: what a drawing shows, with its words in every language, and how drawings find theirs.
+"""Concepts: what drawings show, their words in each language, and matching drawings to them.
 
 The words come from the open emoji tables (labels and tags in thirty languages). A drawing joins a
 concept by its code points, by its name, or by a hand-made table of names; one that joins none
@@ -18,9 +18,9 @@ from limner.data.emoji.art import Drawing
 from limner.errors import DataError
 
 LANGUAGES = ("en", "zh")  # loaded by default; the package holds some thirty
-# Emoji names of other makers, which the older sets use; read in this order, the first wins.
+# Emoji names of other makers, used by older sets; the first match in this order is used.
 SHORTCODES = ("cldr", "emojibase", "github", "iamcal", "joypixels", "emojibase-legacy")
-# These two name things of their own ("home", "music", "left"), so a shortcode would mislead.
+# Names here are not emoji names ("home", "music", "left"), so a shortcode would mislead.
 NO_SHORTCODES = frozenset({"flat-color-icons"})
 
 GROUP_FROM_NUMBER = (
@@ -47,7 +47,7 @@ _COUNTRY_NAME = re.compile(r"^flag-for-|-?flag$")
 
 @dataclass(frozen=True)
 class Concept:
-    """One thing that can be drawn, and its words."""
+    """A thing that can be drawn, and its words."""
 
     key: str  # an emoji's code points, "1F34E", or "name:alarm-clock"
     labels: Mapping[str, str]  # language -> its one name
@@ -57,7 +57,7 @@ class Concept:
     emoji: str = ""  # the character itself
     tone: bool = False  # a skin tone variant
     gender: bool = False  # a man's or woman's variant of a person
-    family: str = ""  # variants of one idea share it, so that a split never separates them
+    family: str = ""  # shared by variants of one idea, so that a split never separates them
 
     def label(self, lang: str) -> str | None:
         return self.labels.get(lang)
@@ -79,12 +79,12 @@ def slug(text: str) -> str:
 
 
 def bare_code(code: str) -> str:
-    """Code points without the variation selector, which sets write or leave out at will."""
+    """Code points without the variation selector, which not all sets write."""
     return "-".join(part for part in code.upper().split("-") if part != "FE0F")
 
 
 def family_of(code: str) -> str:
-    """The idea behind an emoji: code points without joiners, skin tone and gender."""
+    """The family of an emoji: its code points without joiners, skin tone and gender."""
     every = [part for part in code.upper().split("-") if part not in _JOINERS]
     parts = [part for part in every if part not in _TONES | _GENDER_SIGNS] or every
     if len(parts) > 1:  # a man alone is not a person's variant, a man with a wrench is
@@ -188,14 +188,14 @@ class NameIndex:
                     self._key_from_shortcode.setdefault(slug(name), key)
 
     def learn(self, drawings: Iterable[Drawing]) -> None:
-        """Takes up the names of drawings that state their code points."""
+        """Learn the names of drawings that state their code points."""
         for drawing in drawings:
             key = self._key_from_code.get(bare_code(drawing.concept))
             if key is not None:
                 self._key_from_name.setdefault(drawing.name, key)
 
     def key(self, drawing: Drawing) -> str:
-        """The concept's key; "name:…" where none is known."""
+        """The concept's key; "name:…" if none is known."""
         found = self._key_from_code.get(bare_code(drawing.concept)) or self._by_hand(drawing)
         if found is None:
             base = _VARIANT.sub("", drawing.name)
@@ -253,7 +253,7 @@ def named_concept(name: str) -> Concept:
 
 
 def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
-    """Why a drawing takes no part in training or judging, or None if it does."""
+    """The reason to exclude a drawing from training and evaluation, or None."""
     if concept.key.startswith("name:"):
         if _TONE_NAME.search(drawing.name):
             return "skin tone variant"
@@ -273,14 +273,14 @@ def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
     return None
 
 
-# How often a drawing is drawn, relative to 1. Near-duplicates would otherwise fill the training
+# How often a drawing is sampled, relative to 1. Near-duplicates would otherwise fill the training
 # set: 24 clock faces, 25 families, a man and a woman for each of 60 activities.
 # An icon's idea ("export", "org unit") is hard to recognise and rarely asked for.
 _LOW_WEIGHTS = {"family": 0.25, "keycap": 0.3, "alphanum": 0.4, "icons": 0.5}
 
 
 def weight(concept: Concept) -> float:
-    """How often a concept's drawings are drawn: 1 for most, less for near-duplicates."""
+    """How often a concept's drawings are sampled: 1 for most, less for near-duplicates."""
     english = concept.labels["en"]
     if english.endswith("-thirty"):
         return 0.15

@@ -1,7 +1,7 @@
 """The library: every usable drawing with its concept, its colour and its picture at any size.
 
-Drawings are rendered once at 128 px, and at 256 px when larger pictures are asked for, so that a
-training step only scales and composes (see pictures.py).
+Drawings are rendered once at 128 px, and at 256 px for larger pictures, so that a training step
+only scales and composes (see pictures.py).
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class Entry:
 
     @property
     def is_tintable(self) -> bool:
-        """Whether it may be painted in another colour; people keep the colour of their skin."""
+        """Whether it may be recoloured; people keep their skin colour."""
         return self.is_thing and self.tint.can_change and self.concept.group != "people-body"
 
     @property
@@ -59,18 +59,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is seen in a drawing's render."""
+    """Facts about a drawing's render."""
 
     box: tuple[float, float, float, float]
     tint: Tint
-    digest: str  # of the pixels: equal pictures under two names are found by it
+    digest: str  # of the pixels, to find duplicates
 
 
 class _Set:
     """One artist's drawings with their renders and facts, kept together whichever are used.
 
-    The files depend on the artist's drawings alone: a change of the words or of what is skipped
-    renders nothing again.
+    The files depend only on the artist's drawings: changes of words or of skipped drawings need no
+    new rendering.
     """
 
     def __init__(self, drawings: Sequence[Drawing], folder: Path | None) -> None:
@@ -85,7 +85,7 @@ class _Set:
         return self._large
 
     def facts(self, rows: Iterable[int]) -> dict[int, _Facts]:
-        """Box, colour and digest of the given rows; looked at once and then read."""
+        """Box, colour and digest of the given rows; computed once and cached."""
         path = None
         known: dict[int, _Facts] = {}
         if self._folder is not None:
@@ -107,7 +107,7 @@ def _read_facts(path: Path) -> dict[int, _Facts]:
             for row, fact in table.items()
         }
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # not there, or of another making: look again
+        return {}  # missing, or of another format: compute again
 
 
 def _look(picture: Pixels) -> _Facts:
@@ -252,7 +252,7 @@ Seen = tuple[_Set, int, _Facts]
 
 
 def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[Selection, Skipped]:
-    """The rows of each set to be used, and what is left out for what it shows."""
+    """The rows of each set to use, and the skipped drawings with reasons."""
     wanted: Selection = []
     skipped: Skipped = []
     for one in sets:
@@ -267,7 +267,7 @@ def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[
 
 
 def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Skipped:
-    """Renders every wanted row; takes those that cannot be rendered out of `wanted`."""
+    """Render every wanted row; removes those that cannot be rendered from `wanted`."""
     failed: Skipped = []
     n_before, n_all = 0, sum(len(rows) for _, rows in wanted)
     for one, rows in wanted:
@@ -286,7 +286,7 @@ def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Ski
 def _without_duplicates(
     seen: Sequence[Seen], concepts: Mapping[str, Concept]
 ) -> tuple[list[Seen], Skipped]:
-    """Keeps one of each picture; an emoji before a named idea, training art before the judge's."""
+    """Drop duplicates; prefers an emoji to a named idea, and training art to the judge's."""
 
     def rank(place: int) -> tuple[bool, bool, int]:
         one, row, _ = seen[place]

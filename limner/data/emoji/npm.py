@@ -1,7 +1,7 @@
 """The open art and the emoji words, fetched with the npm client, pinned by version and hash.
 
-npm asks whichever registry it is set up for; limner names no host. A package counts as fetched
-only once its whole tarball has the hash in the table below and has been unpacked.
+npm uses its configured registry; limner names no host. A package counts as fetched when its tarball
+has the hash in the table below and has been unpacked.
 """
 
 import base64
@@ -25,7 +25,7 @@ _STAMP = ".integrity"  # written last, so a folder without it is unfinished
 
 @dataclass(frozen=True)
 class Package:
-    """One npm package at one version, with what its licence asks us to keep."""
+    """An npm package at one version, with its licence data."""
 
     name: str
     version: str
@@ -120,7 +120,7 @@ Runner = Callable[[list[str], Path], subprocess.CompletedProcess[str]]
 
 
 def is_fetched(package: Package, folder: Path) -> bool:
-    """Whether this version of a package lies unpacked and finished under `folder`."""
+    """Whether this version of a package is completely unpacked in `folder`."""
     stamp = folder / package.folder / _STAMP
     try:
         return stamp.read_text(encoding="utf-8").strip() == package.integrity
@@ -129,9 +129,9 @@ def is_fetched(package: Package, folder: Path) -> bool:
 
 
 def fetch(package: Package, folder: Path, run: Runner | None = None) -> bool:
-    """Makes `folder`/NAME hold the package; returns whether anything had to be fetched.
+    """Fetch the package into `folder`/NAME; returns whether anything had to be fetched.
 
-    A tarball already lying in `folder`/tarballs is used without the network. Raises DataError if
+    A tarball in `folder`/tarballs is used without the network. Raises DataError if
     npm is missing or fails, or if the tarball's hash is not the pinned one.
     """
     if is_fetched(package, folder):
@@ -201,7 +201,7 @@ def _npm_error(spec: str, result: subprocess.CompletedProcess[str], tarball: Pat
 
 
 def check_integrity(tarball: Path, package: Package) -> None:
-    """Raises DataError, naming both hashes, if a tarball is not the pinned one."""
+    """Raise DataError, with both hashes, if a tarball is not the pinned one."""
     digest = hashlib.sha512()
     with files.wrap_os_errors(tarball), tarball.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -216,7 +216,7 @@ def check_integrity(tarball: Path, package: Package) -> None:
 
 
 def unpack(tarball: Path, target: Path, stamp: str) -> None:
-    """Unpacks an npm tarball's files into `target`, which appears whole or not at all.
+    """Unpack an npm tarball into `target`, atomically.
 
     Only plain files below "package/" are taken. Raises DataError for a path that leads out of the
     folder, for links and for more than MAX_UNPACKED_BYTES.

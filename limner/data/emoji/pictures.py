@@ -1,7 +1,7 @@
-"""Renders of drawings, kept: each drawing is rendered once a size and then only copied.
+"""A cache of rendered drawings: each is rendered once per size.
 
-A set of drawings has one file a size, a memory map with a row a drawing, and beside it a byte a
-drawing that says whether the row is filled. Rows that nobody asks for take no room on the disk.
+A set of drawings has one file per size, a memory map with a row for each drawing, and beside it a
+byte for each drawing: whether its row is filled. Unused rows take no disk space.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class PictureStore:
     def fill(
         self, rows: Iterable[int], workers: int = 1, report: StepProgress | None = None
     ) -> dict[int, str]:
-        """Renders what is missing of `rows`; returns why, for each that cannot be rendered."""
+        """Render the missing `rows`; returns the reason for each that cannot be rendered."""
         wanted = list(rows)
         missing = self.missing(wanted)
         failures: dict[int, str] = {}
@@ -95,7 +95,7 @@ def _render_chunk(job: tuple[list[str], int]) -> list[Pixels | str]:
 
 
 def digest(drawings: Sequence[Drawing]) -> str:
-    """Changes with any drawing, so that renders of other drawings are never taken for these."""
+    """A digest of the drawings, to recognise their renders."""
     state = hashlib.sha256()
     for drawing in drawings:
         state.update(f"{drawing.id}\0{len(drawing.svg)}\0".encode())

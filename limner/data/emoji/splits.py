@@ -1,4 +1,4 @@
-"""The five held-out sets, fixed by hash before any training, and the questions asked of them.
+"""The five evaluation splits, fixed by hash before any training.
 
 - unseen_concept: concepts that no artist shows in training
 - unseen_artist: an artist whose drawings are not in training
@@ -6,8 +6,7 @@
 - paraphrase: synonyms and turns of phrase that no training caption uses
 - in_distribution: everything seen in training, with new seeds
 
-splits.json is the record: what it lists is held out for good, whatever a later version of the word
-tables says.
+splits.json is the record: its entries stay held out, whatever later word tables contain.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ CODES = {
 """Splits, and the names they had before: still read, and part of the seed of their questions."""
 SPLITS = tuple(CODES)
 HELD_OUT_ARTIST = "emojione"
-_SPECIFIC = 2  # a tag of more concepts than this is no synonym: "animal", "food"
+_SPECIFIC = 2  # a tag of more concepts than this is not a synonym: "animal", "food"
 
 
 def named(text: str) -> str:
@@ -96,7 +95,7 @@ def _is_held_out_pair(first: str, second: str) -> bool:
 
 
 def is_held_out_pair(first: Concept, second: Concept) -> bool:
-    """Whether these two objects never share a training picture, in whatever relation."""
+    """Whether these two objects are never together in a training picture."""
     return _is_held_out_pair(first.family, second.family)
 
 
@@ -108,7 +107,7 @@ def is_held_out_count(family: str, count: int) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def is_held_out_synonym(text: str, lang: str) -> bool:
-    """Whether no training caption may say this, as it is or contains a held-out synonym."""
+    """Whether a text is or contains a held-out synonym, which no training caption may use."""
     found = _held_out_words(lang)
     return found is not None and found.search(text) is not None
 
@@ -133,7 +132,7 @@ def belongs(split: str, artist: str, concept: Concept) -> bool:
 
 
 def synonyms(concepts: Iterable[Concept], lang: str) -> dict[str, tuple[str, ...]]:
-    """For each concept, its tags that say it nearly alone: those of at most two concepts."""
+    """For each concept, its synonyms: tags of at most two concepts."""
     rows = [concept for concept in concepts if not concept.tone]
     often = Counter(tag for concept in rows for tag in set(concept.tags.get(lang, ())))
     return {

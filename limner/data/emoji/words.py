@@ -1,4 +1,4 @@
-"""The little grammar that captions need: articles, plurals and measure words.
+"""Grammar for captions: articles, plurals and measure words.
 
 English labels are noun phrases such as "slice of pizza" or "french fries"; the head noun decides
 the article and the plural. A Chinese count needs a measure word: one cat is 一只猫.
@@ -28,7 +28,7 @@ _AFTER_HEAD = re.compile(
     r"shaking|increasing|decreasing)(?= |$)"
 )
 
-# Spelt with a vowel and spoken with a consonant, or the other way round.
+# Spelt with a vowel and pronounced with a consonant, or vice versa.
 _SPOKEN_CONSONANT = re.compile(
     r"^(uni|eu|ewe|one\b|one-|once|use|usb|ufo|uk|utensil|ukulele|u-)", re.I
 )
@@ -169,7 +169,7 @@ def _is_countable(label_en: str, label_zh: str | None, group: str, subgroup: str
 
 
 def is_countable(concept: Concept) -> bool:
-    """Whether one can speak of "two …" of it, in English and in Chinese."""
+    """Whether it is countable in English and in Chinese."""
     return _is_countable(concept.labels["en"], concept.label("zh"), concept.group, concept.subgroup)
 
 

@@ -1,1 +1,1 @@
-"""Where captioned pictures come from: a folder, tar shards, scenes, or shapes."""
+"""Sources of captioned pictures: a folder, tar shards, scenes, or shapes."""

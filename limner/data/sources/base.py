@@ -1,4 +1,4 @@
-"""What all training data looks like: a picture with its captions, asked for by number and size."""
+"""The protocol of training data: pictures with captions, by index and size."""
 
 import re
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ _IDEOGRAPH = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture, premultiplied RGBA (px, px, 4), and what may be said of it."""
+    """One picture, premultiplied RGBA (px, px, 4), and its captions."""
 
     picture: NDArray[np.uint8]
     captions: Mapping[str, tuple[str, ...]]  # language -> at least one
-    key: str  # the same for the same picture, whatever else the source holds
+    key: str  # identifies the picture, whatever else the source holds
     spec: SceneSpec | None = None  # for composed scenes
 
 
@@ -40,7 +40,7 @@ class Source(Protocol):
 
 
 class SceneSource:
-    """Scenes composed from a library: as many as asked for, each made from (seed, number)."""
+    """Scenes composed from a library, each made from (seed, index)."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class SceneSource:
 
 
 def check_index(index: int, n_samples: int) -> None:
-    """Raises IndexError for a sample that is not there; negative numbers are not."""
+    """Raise IndexError for an index out of range, negative ones included."""
     if not 0 <= index < n_samples:
         raise IndexError(f"sample {index} of {n_samples}")
 

@@ -1,8 +1,8 @@
 """A folder of one's own pictures as training data.
 
-Captions lie beside each picture in a text file of the same name (one caption a line), or for all
+Captions are beside each picture in a text file of the same name (one caption per line), or for all
 in `captions.jsonl` at the top: {"file": "cats/tom.png", "text": "a grey cat"}, where "text" may be
-a list. Pictures are fitted into a square on nothing.
+a list. Pictures are fitted into a transparent square.
 """
 
 import json
@@ -25,9 +25,8 @@ Captions = dict[str, tuple[str, ...]]
 class FolderSource:
     """The captioned pictures below a folder, in the order of their paths.
 
-    Every picture is decoded once when the source is made, so that a broken one is met now and not
-    in the third hour of a training run: it raises DataError, or with `skip` is left out and listed
-    with its reason in `skipped`.
+    Every picture is decoded once at the start, so that a broken one is found before training: it
+    raises DataError, or with `skip` is left out and listed with its reason in `skipped`.
     """
 
     def __init__(self, folder: Path, skip: bool = False) -> None:
@@ -127,9 +126,9 @@ def _listed_row(line: str, where: str) -> tuple[str, Captions]:
 
 
 def decode_square(path: Path, px: int) -> NDArray[np.uint8]:
-    """A picture file fitted into (px, px, 4) premultiplied RGBA, centred on nothing.
+    """A picture file fitted into (px, px, 4) premultiplied RGBA, centred, transparent around.
 
-    Raises DataError naming the file if it is no picture.
+    Raises DataError with the file's name if it is not a picture.
     """
     try:
         picture = codec.premultiply(codec.decode(path.read_bytes()))

@@ -1,4 +1,4 @@
-"""Tar shards: many samples in a few files, which is how a training set travels.
+"""Tar shards: many samples in a few files, for moving a training set.
 
 A sample is two members, KEY.png (straight RGBA) and KEY.txt (captions, one a line), and for a
 composed scene KEY.json. Shards are written whole or not at all, and the same samples give the

@@ -1,4 +1,4 @@
-"""How much of requests' bodies the server holds at once, in memory and on disk together."""
+"""The limit on request bodies held at once, in memory and on disk together."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from fastapi import Request
 
 from limner.server.openai import errors
 
-FREE_BYTES = 65_536  # of each body: requests without pictures pass while others fill the budget
+FREE_BYTES = 65_536  # of each body are free: requests without pictures pass when the budget is full
 
 
 class BodyBudget:
-    """The bytes of all bodies that are being read or understood. Belongs to one event loop."""
+    """Counts the bytes of all bodies that are being read or parsed. Belongs to one event loop."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.n_bytes = 0  # held now
 
     def hold(self) -> Held:
-        """What one body holds; gives it back on exit."""
+        """A share for one body; a context manager that releases it on exit."""
         return Held(self)
 
 
@@ -33,7 +33,7 @@ class Held(AbstractContextManager["Held"]):
         self._n_counted = 0
 
     def add(self, n_bytes: int) -> None:
-        """Count `n_bytes` more; a 503 (ApiError) if the budget has no room for them."""
+        """Count `n_bytes` more. Raises ApiError (503) if they exceed the budget."""
         self._n_bytes += n_bytes
         n_new = max(0, self._n_bytes - FREE_BYTES) - self._n_counted
         if n_new and self._budget.n_bytes + n_new > self._budget.limit_bytes:
@@ -42,7 +42,7 @@ class Held(AbstractContextManager["Held"]):
         self._budget.n_bytes += n_new
 
     def release(self) -> None:
-        """Give back all of it; more than once does no harm."""
+        """Release all bytes; idempotent."""
         self._budget.n_bytes -= self._n_counted
         self._n_counted = self._n_bytes = 0
 
@@ -51,7 +51,7 @@ class Held(AbstractContextManager["Held"]):
 
 
 async def chunks_of(request: Request, held: Held, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body of `request` as it comes, counted in `held`; one above `max_bytes` is refused."""
+    """The body's chunks, counted in `held`. Raises ApiError above `max_bytes`."""
     n_bytes = 0
     async for chunk in request.stream():
         n_bytes += len(chunk)
@@ -59,6 +59,6 @@ async def chunks_of(request: Request, held: Held, max_bytes: int) -> AsyncIterat
             raise errors.body_too_large(max_bytes)
         earlier: Held | None = getattr(request.state, "held_before", None)
         if earlier is not None and earlier is not held:
-            earlier.release()  # it was held in memory, and is handed out now
+            earlier.release()  # it was in memory until now
         held.add(len(chunk))
         yield chunk

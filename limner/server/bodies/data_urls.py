@@ -18,14 +18,14 @@ from limner.server.openai.errors import ApiError
 MAX_CHARS = 20_971_520
 _HEAD = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*);base64,", re.ASCII | re.I)
 _MAX_HEAD_CHARS = 1000
-_WHITE = b" \t\r\n\v\f"  # base64 comes in lines, too
-_OF_ADDRESSES = bytes.maketrans(b"-_", b"+/")  # base64 as it may stand in an address
+_WHITE = b" \t\r\n\v\f"  # base64 may be split into lines
+_OF_ADDRESSES = bytes.maketrans(b"-_", b"+/")  # the URL-safe alphabet
 
 
 def read(text: str | LongText, name: str, folder: Path) -> RawFile:
-    """The file in a `data:` URL or in base64; it lies in `folder`. Takes time: not on the loop.
+    """Decode a `data:` URL or base64 to a file in `folder`. Blocks: not for the event loop.
 
-    Raises ApiError for any other URL, one that is too long and what is not base64.
+    Raises ApiError for any other URL, a text that is too long, and invalid base64.
     """
     file = uploads.temporary_file(folder)
     try:
@@ -40,7 +40,7 @@ def read(text: str | LongText, name: str, folder: Path) -> RawFile:
 
 
 def refused(name: str, reason: str) -> ApiError:
-    """`name` is no picture that can be read, with what is taken instead."""
+    """The error for field `name`, which is no readable picture; it lists the accepted forms."""
     return f.wrong_value(
         name,
         f"Invalid '{name}': {reason}. Expected data:image/png;base64,…, bare base64, or the "
@@ -56,7 +56,7 @@ def _decoded(pieces: Iterator[str], name: str, file: IO[bytes]) -> RawFile:
     n_bytes, is_over = 0, False
     while True:
         more = next(pieces, None)
-        # All but the last piece are cut where a group of four characters ends.
+        # All pieces but the last end at a group of four characters.
         end = len(rest) if more is None else len(rest) // 4 * 4
         if is_over and end:
             raise ValueError("there is something after the padding")
@@ -72,7 +72,7 @@ def _decoded(pieces: Iterator[str], name: str, file: IO[bytes]) -> RawFile:
 
 
 def _begun(text: str, name: str) -> tuple[str, bytes]:
-    """The declared type at the begin of a picture, if there is one, and the base64 after it."""
+    """The declared media type (empty if there is none) and the base64 after it."""
     head = text[:_MAX_HEAD_CHARS]
     if match := _HEAD.match(head):
         return match[1] or "", _base64_of(text[match.end() :])
@@ -82,7 +82,7 @@ def _begun(text: str, name: str) -> tuple[str, bytes]:
 
 
 def _base64_of(text: str) -> bytes:
-    """Without white space, in the usual alphabet; a ValueError where it is not ASCII."""
+    """`text` without white space, in the standard alphabet. Raises ValueError if not ASCII."""
     return text.encode("ascii").translate(_OF_ADDRESSES, _WHITE)
 
 

@@ -7,18 +7,18 @@ server sends one line of JSON at a time, with open files beside it, and waits fo
         -> {"width", "height", "has_alpha", "n_pixels"}
     {"do": "decode", "kind": "edit", "fit": [W, H]}   + a file for the result
         -> {"width", "height", "mask": "none", "given" or "own"}; the file holds straight RGBA,
-           then, if there is one, the mask of a byte a pixel. With "opaque" (no pixel of the mask
-           is fully transparent), "unmarked" (every pixel of the markup is) or "covered" (none of
-           it is) nothing is decoded
+           then the mask, if there is one, a byte a pixel. Nothing is decoded if mask is "opaque"
+           (no pixel of the mask is fully transparent), "unmarked" (every pixel of the markup is)
+           or "covered" (no pixel of the markup is)
     {"do": "check"}                                   + the file
-        -> what `imaging.check` says of it
+        -> the report of `imaging.check`
     {"do": "forget"}
         -> {}
 
-What cannot be read is answered by {"error", "hint", "of"}, "of" being "image", "mask" or "markup",
-and a full disk by {"unwritable"}. The process ends with its socket. It has at most
-MAX_MEMORY_BYTES of memory, and MAX_CPU_S of processor time for each line; beyond it the kernel
-ends it.
+The answer for an unreadable file is {"error", "hint", "of"}, where "of" is "image", "mask" or
+"markup"; for a full disk it is {"unwritable"}. The process ends when its socket closes. It has at
+most MAX_MEMORY_BYTES of memory, and MAX_CPU_S of processor time for each line; the kernel kills it
+above that.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _MAX_LINE_BYTES = 65_536
 
 
 class _Uploads:
-    """The files of one request, and what is asked of them."""
+    """The files of one request, and the commands on them."""
 
     def __init__(self) -> None:
         self._opened: dict[str, Opened] = {}
-        self._of = "image"  # which of them is decoded now
+        self._of = "image"  # the file that is decoded now
 
     def answer(self, said: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         try:
@@ -71,7 +71,7 @@ class _Uploads:
         except MemoryError:
             limit = MAX_MEMORY_BYTES // 1_000_000
             return {"error": f"The picture takes more than {limit} MB to decode", "hint": None}
-        except OSError as error:  # of the result: Pillow's own are DataErrors by now
+        except OSError as error:  # writing the result; Pillow's errors are DataErrors by now
             return {"unwritable": (error.strerror or str(error)).lower()}
 
     def _open(self, said: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class _Uploads:
     def _decode(self, said: dict[str, Any], result: BinaryIO) -> dict[str, Any]:
         alpha = None
         if "mask" in self._opened:
-            alpha = self._pixels("mask")[..., 3].copy()  # a view would keep the whole
+            alpha = self._pixels("mask")[..., 3].copy()  # a view would keep the whole array
             if alpha.all():
                 return {"mask": "opaque"}
         if "markup" in self._opened:
@@ -114,14 +114,14 @@ class _Uploads:
 
 
 def _limit_cpu() -> None:
-    """Let the kernel end this process after MAX_CPU_S from now."""
+    """Let the kernel kill this process after MAX_CPU_S more of processor time."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + MAX_CPU_S + 1, most))
 
 
 def main() -> None:
     """Serve until the socket closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which closes us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C and closes the socket
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     uploads = _Uploads()

@@ -1,8 +1,7 @@
-"""Decoding of uploads in processes that can be killed: by a limit, or because the sender left.
+"""Decoding of uploads in processes that can be killed: by a limit, or when the client left.
 
-A small pool. A process starts with the first upload, stays for the next ones, and ends after
-IDLE_S without work. Each has the limits of `model.decode_process`; that there are few of them
-bounds what decoding takes in all.
+A small pool. A process starts with the first upload, is reused, and ends after IDLE_S without
+work. Each has the limits of `bodies.decode_process`; the size of the pool bounds the total.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ _MODULE = "limner.server.bodies.decode_process"
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a picture before its pixels are decoded."""
+    """Facts about a picture from its header."""
 
     width: int  # in pixels, upright
     height: int
     has_alpha: bool  # whether its file can hold transparency, used or not
-    n_pixels: int  # that are decoded; fewer than its own where it is decoded at a reduced size
+    n_pixels: int  # number that is decoded; smaller if it is decoded at a reduced size
 
 
 Upload = Literal["image", "mask", "markup"]
 
 
 class Undecodable(DataError):
-    """A file that was sent is no picture, or a damaged one."""
+    """An uploaded file is not a picture, or is damaged."""
 
     def __init__(self, message: str, hint: str | None, upload: Upload) -> None:
         super().__init__(message, hint=hint)
@@ -58,7 +57,7 @@ class Undecodable(DataError):
 
 
 class WrongMarkup(DataError):
-    """A markup on which nothing is drawn, or that is nowhere clear."""
+    """A markup is fully transparent, or has no transparent pixel."""
 
 
 class OpaqueMask(DataError):
@@ -66,65 +65,65 @@ class OpaqueMask(DataError):
 
 
 class Decoder:
-    """One process, for one request at a time. Its methods block: not on the loop."""
+    """One process, for one request at a time. Its methods block: not for the event loop."""
 
     def __init__(self, folder: Path, turn: threading.Lock | None = None) -> None:
-        """`folder` holds decoded pictures, in files without a name.
+        """`folder` is where unnamed files for decoded pictures are made.
 
-        Decoders that share a `turn` decode large pictures one after the other.
+        Decoders that share the lock `turn` decode large pictures one after the other.
         """
         self._folder = folder
         self._turn = turn or threading.Lock()
-        self._n_pixels = 0  # of what was opened last
+        self._n_pixels = 0  # of the last opened picture
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
-        self._asking = threading.RLock()  # held while an answer is waited for
+        self._asking = threading.RLock()  # held while waiting for an answer
         self._is_killed = False
 
     @property
     def pid(self) -> int | None:
-        """The id of its process, once it has one."""
+        """The process id, or None if it was not started."""
         return self._process.pid if self._process else None
 
     @property
     def is_usable(self) -> bool:
-        """Whether it may serve another request."""
+        """Whether it can serve another request."""
         return not self._is_killed and (self._process is None or self._process.poll() is None)
 
     def open(self, name: Upload, file: IO[bytes], max_pixels: int) -> Header:
-        """Read the header of a picture to decode; a DataError if it is refused."""
+        """Read the header of a picture. Raises DataError if the picture is refused."""
         said = {"do": "open", "as": name, "max_pixels": max_pixels}
         header = Header(**self._ask(said, file))
         self._n_pixels = header.n_pixels
         return header
 
     def edit(self, fit: Size | None) -> Edit:
-        """Decode what was opened, no larger than it is drawn at the size `fit`.
+        """Decode the opened files, no larger than needed to draw at size `fit`.
 
-        Raises OpaqueMask, WrongMarkup, or a DataError if a picture cannot be decoded.
+        Raises OpaqueMask, WrongMarkup, or DataError if a picture cannot be decoded.
         """
         source = self._decode("edit", fit)
         assert isinstance(source, Edit)
         return source
 
     def variation(self, fit: Size | None) -> Variation:
-        """Decode what was opened, as `edit` does."""
+        """Decode the opened file, as `edit` does."""
         source = self._decode("variation", fit)
         assert isinstance(source, Variation)
         return source
 
     def check(self, file: IO[bytes]) -> dict[str, Any]:
-        """What a picture file says of its making (`imaging.check`); a DataError if it is none."""
+        """The report of `imaging.check` on a file. Raises DataError if it is not a picture."""
         return self._ask({"do": "check"}, file)
 
     def forget(self) -> None:
-        """Let go of what was opened and not decoded."""
+        """Close files that were opened and not decoded."""
         if self._process is not None and not self._is_killed:
             self._ask({"do": "forget"})
 
     def kill(self) -> None:
-        """End the process at once, whatever it does; from any thread."""
+        """Kill the process at once. Thread-safe."""
         with self._lock:
             self._is_killed = True
             if self._process is not None:
@@ -132,7 +131,7 @@ class Decoder:
                 self._process.wait()
             if self._socket is None:
                 return
-            with suppress(OSError):  # closed before
+            with suppress(OSError):  # already closed
                 self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
         with self._asking:
             self._socket.close()
@@ -210,23 +209,23 @@ class Decoder:
 
 
 class DecoderPool:
-    """Lends decoders to requests; belongs to one event loop."""
+    """A pool of decoders; belongs to one event loop."""
 
     def __init__(self, n: int, folder: Path) -> None:
         self._folder = folder
         self._places = CapacityLimiter(n)
         self._turn = threading.Lock()
-        self._idle: list[tuple[float, Decoder]] = []  # (since when, …), the last used at the end
+        self._idle: list[tuple[float, Decoder]] = []  # (idle since, …), most recently used last
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Decoder]:
-        """A decoder for one request; waits for a free one. Killed if the request is cancelled."""
+        """Wait for a free decoder and lend it. It is killed if the request is cancelled."""
         async with self._places:
             decoder = self._idle.pop()[1] if self._idle else Decoder(self._folder, self._turn)
             try:
                 yield decoder
             except BaseException as error:
-                if not isinstance(error, Exception):  # the request is cancelled, a thread may wait
+                if not isinstance(error, Exception):  # cancelled; a thread may still wait for it
                     decoder.kill()
                 raise
             finally:
@@ -247,13 +246,13 @@ class DecoderPool:
                 decoder.kill()
 
     def close(self) -> None:
-        """End the processes that wait for work; the others end with the server."""
+        """End the idle processes; the others end with the server."""
         while self._idle:
             self._idle.pop()[1].kill()
 
 
 def _environment() -> dict[str, str]:
-    """That of the server, and where limner is, without the threads of BLAS and their memory."""
+    """The server's environment plus limner's path, with one BLAS thread to save memory."""
     package = str(Path(limner.__file__).parent.parent)
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}

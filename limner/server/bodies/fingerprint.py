@@ -1,4 +1,4 @@
-"""A hash of what a request asks: equal for the same request sent again, and for no other."""
+"""A hash of a request: equal if the same request is sent again, different for any other."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FORM = b"multipart/form-data"
 def fingerprint(path: str, content_type: str, body: bytes) -> str:
     """The hash of a request to `path`, in hexadecimal.
 
-    A form counts by its parts, in their order, since clients make a new boundary for each request;
-    a form that cannot be parsed to its end, and any other body, counts by its bytes.
+    A form is hashed by its parts in order, since clients make a new boundary for each request. A
+    form that cannot be parsed completely, and any other body, is hashed by its bytes.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
@@ -27,7 +27,7 @@ def fingerprint(path: str, content_type: str, body: bytes) -> str:
 
 
 def _parts(boundary: bytes, body: bytes) -> bytes:
-    """The hashes of a form's headers and contents, each as long as any other."""
+    """The concatenated hashes (of equal length) of a form's headers and contents."""
     parts = _Parts()
     parser = MultipartParser(boundary, parts.callbacks())
     parser.write(body)
@@ -37,7 +37,7 @@ def _parts(boundary: bytes, body: bytes) -> bytes:
 
 
 class _Parts:
-    """What a parser tells of a form, hashed."""
+    """Receives a form's parts from the parser and hashes them."""
 
     def __init__(self) -> None:
         self.hashes: list[bytes] = []
@@ -45,7 +45,7 @@ class _Parts:
         self._hash = hashlib.sha256()
 
     def callbacks(self) -> Any:
-        """The methods that the parser calls."""
+        """The callbacks for the parser."""
         return {
             "on_header_field": self._take_name,
             "on_header_value": self._take,

@@ -17,13 +17,13 @@ from limner.server.openai.errors import ApiError
 
 MAX_FILES = 20
 MAX_FIELDS = 100
-MAX_TEXT_BYTES = 1_000_000  # of all fields that are no files, together
+MAX_TEXT_BYTES = 1_000_000  # of all text fields together
 _WRITE_BYTES = 262_144  # at a time
 
 
 @dataclass
 class _Part:
-    """A field of the form as far as it has come."""
+    """A field of the form, as far as it was received."""
 
     disposition: bytes = b""
     content_type: bytes = b""
@@ -31,7 +31,7 @@ class _Part:
     file: IO[bytes] | None = None
     filename: str = ""
     n_bytes: int = 0
-    data: bytearray = field(default_factory=bytearray)  # text, or what is not in the file yet
+    data: bytearray = field(default_factory=bytearray)  # text, or bytes not yet written to the file
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Form:
 
 
 async def read(content_type: str, chunks: AsyncIterator[bytes], folder: Path) -> Form:
-    """Read a form to its end; its files lie in `folder`. What is wrong is an ApiError."""
+    """Read a whole form, with its files in `folder`. Raises ApiError if it is not valid."""
     reader = _Reader(content_type, folder)
     try:
         async for chunk in chunks:
@@ -65,12 +65,12 @@ async def read(content_type: str, chunks: AsyncIterator[bytes], folder: Path) ->
 
 
 def bad_form(detail: str) -> ApiError:
-    """The form cannot be parsed, or has more parts than anyone needs."""
+    """The error for a form that cannot be parsed or has too many parts."""
     return ApiError(f"We could not parse the form of your request: {detail}", code="invalid_form")
 
 
 class _Reader:
-    """FairQueue the callbacks of the parser into parts."""
+    """Collects the parser's callbacks into parts."""
 
     def __init__(self, content_type: str, folder: Path) -> None:
         _, parameters = parse_options_header(content_type)
@@ -97,14 +97,14 @@ class _Reader:
         )
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Parse the next bytes of the body."""
         try:
             self._parser.write(chunk)
         except FormParserError:
             raise bad_form("Invalid multipart data.") from None
 
     def write(self) -> None:
-        """Write what has come of files to the disk."""
+        """Write received file bytes to disk."""
         for part in self._parts:
             if part.file is not None and part.data:
                 uploads.write_all(part.file, part.data)

@@ -1,8 +1,8 @@
 """JSON bodies, checked as they arrive and cheap to parse: long strings go to a file.
 
-What is outside strings is only counted here: brackets, depth, values. Strings are searched for
-their end, and one that grows long, as the pictures of an edit do, is written to a file and stands
-in the JSON as a token. So what is left for the JSON parser is small and flat, whatever was sent.
+Outside strings, brackets, depth and values are counted. A long string, such as a picture, is
+written to a file and replaced by a token in the JSON. So the JSON parser gets a small and flat
+text, whatever was sent.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MAX_QUOTES = 200_000  # in strings, escaped; a prompt of quotes has 32,000
 MAX_INLINE_BYTES = 65_536  # a longer string goes to a file
 _WRITE_BYTES = 262_144  # at a time
 _READ_BYTES = 1_000_000
-_BEGUN_ESCAPE = re.compile(rb"\\[^\\]{0,5}\Z")  # at the end of a piece
+_BEGUN_ESCAPE = re.compile(rb"\\[^\\]{0,5}\Z")  # an incomplete escape at the end of a piece
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 
 
 @dataclass(frozen=True)
 class LongText:
-    """A string of a JSON body that lies in a file, its escapes still in it."""
+    """A string of a JSON body that is in a file, still escaped."""
 
     file: IO[bytes]
     n_bytes: int
@@ -41,7 +41,7 @@ class LongText:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A JSON value, and the long strings that are tokens in it."""
+    """A JSON value, and the long strings by their tokens in it."""
 
     value: Any
     texts: dict[str, LongText]
@@ -53,10 +53,10 @@ class Parsed:
 
 
 async def read(chunks: AsyncIterator[bytes], max_bytes: int, folder: Path | None = None) -> Parsed:
-    """Parse a JSON body of which at most `max_bytes` are not long strings.
+    """Parse a JSON body of at most `max_bytes`, long strings not counted.
 
-    Strings are only written to files if there is a `folder` for them. Raises ApiError for what is
-    no JSON, or more of it than any request needs.
+    Strings are written to files only if a `folder` is given. Raises ApiError for invalid JSON and
+    for more structure than any request needs.
     """
     scanner = _Scanner(max_bytes, folder)
     try:
@@ -71,7 +71,7 @@ async def read(chunks: AsyncIterator[bytes], max_bytes: int, folder: Path | None
 
 
 def pieces(text: LongText) -> Iterator[str]:
-    """The characters of a long string in pieces, its escapes undone; ValueError if it is wrong."""
+    """Yield a long string unescaped, in pieces. Raises ValueError if its escapes are not valid."""
     text.file.seek(0)
     rest = b""
     while data := text.file.read(_READ_BYTES):
@@ -84,22 +84,22 @@ def pieces(text: LongText) -> Iterator[str]:
 
 
 class _Scanner:
-    """Splits a body into what is parsed (`_kept`) and long strings."""
+    """Splits a body into the text to parse (`_kept`) and long strings."""
 
     def __init__(self, max_bytes: int, folder: Path | None) -> None:
         self._max_bytes, self._folder = max_bytes, folder
         self._kept = bytearray()
         self._depth = self._n_values = self._n_quotes = 0
-        self._string_at: int | None = None  # where the string begins in `_kept` that is read now
+        self._string_at: int | None = None  # start in `_kept` of the string being read
         self._is_escaping = False  # whether the string so far ends in an odd number of \
         self._token = secrets.token_hex(8)
         self._texts: dict[str, LongText] = {}
-        self._file: IO[bytes] | None = None  # of the long string that is read now
+        self._file: IO[bytes] | None = None  # of the long string being read
         self._n_written = 0
         self.unwritten = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Scan the next bytes of the body."""
         at = 0
         while at < len(chunk):
             at = self._structure(chunk, at) if self._string_at is None else self._text(chunk, at)
@@ -107,7 +107,7 @@ class _Scanner:
                 raise errors.body_too_large(self._max_bytes)
 
     def _structure(self, chunk: bytes, at: int) -> int:
-        """Take what is outside strings from `at`; returns where it ends."""
+        """Scan bytes outside strings from `at`; returns where they end."""
         quote = chunk.find(b'"', at)
         end = len(chunk) if quote < 0 else quote + 1
         part = chunk[at:end]
@@ -125,7 +125,7 @@ class _Scanner:
         return end
 
     def _text(self, chunk: bytes, at: int) -> int:
-        """Take a string's bytes from `at`; returns where they end, its quote included."""
+        """Scan a string's bytes from `at`; returns the index after them and the closing quote."""
         quote = chunk.find(b'"', at)
         end = len(chunk) if quote < 0 else quote
         part = chunk[at:end]
@@ -137,7 +137,7 @@ class _Scanner:
         self._add(part)
         if quote < 0:
             return end
-        if self._is_escaping:  # the quote is of the text
+        if self._is_escaping:  # an escaped quote belongs to the text
             self._n_quotes += 1
             if self._n_quotes > MAX_QUOTES:
                 raise errors.json_too_complex(f"more than {MAX_QUOTES:,} escaped quotes")
@@ -169,14 +169,14 @@ class _Scanner:
         self._string_at = None
 
     def write(self) -> None:
-        """Write what is to be written to the file of the long string."""
+        """Write pending bytes to the file of the long string."""
         assert self._file is not None
         self._n_written += len(self.unwritten)
         uploads.write_all(self._file, self.unwritten)
         self.unwritten = bytearray()
 
     def parsed(self) -> Parsed:
-        """What was sent."""
+        """Parse and return the JSON. Raises ApiError if it is not valid."""
         try:
             value = json.loads(bytes(self._kept), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):  # ValueError: bad JSON, bad UTF-8, giant numbers, NaN
@@ -191,4 +191,4 @@ class _Scanner:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and Infinity are Python's idea, not JSON's
+    raise ValueError(name)  # Python accepts NaN and Infinity; JSON does not

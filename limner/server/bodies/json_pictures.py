@@ -1,7 +1,7 @@
-"""The pictures of an edit in JSON: `image` or `images`, and `mask`, in the forms people send.
+"""The pictures of an edit in JSON: `image` or `images`, and `mask`, in all forms in use.
 
 A picture is a text, or an object that holds it: `{"image_url": TEXT}`, `{"image_url": {"url":
-TEXT}}` or `{"b64_json": TEXT}`. The text is a data: URL, bare base64 (in lines, too), or the
+TEXT}}` or `{"b64_json": TEXT}`. The text is a data: URL, bare base64 (line breaks allowed), or the
 address of a picture of this server. `{"file_id": ID}` names an upload. Several pictures are an
 array of these.
 """
@@ -33,11 +33,11 @@ class Reader:
     links: Links
     folder: Path
     files: ExitStack
-    count: Callable[[int], None]  # told the bytes of pictures that come from the store
-    uploaded: Mapping[str, str]  # file id → address, of uploads that may be read
+    count: Callable[[int], None]  # called with the bytes of each stored picture
+    uploaded: Mapping[str, str]  # file id → address of uploads that the key may read
 
     def pictures(self, sent: Mapping[str, Any], most: int) -> tuple[str, list[RawFile]]:
-        """The name that the pictures were sent by, and the first `most` of them. Takes time."""
+        """The field that has the pictures, and the first `most` of them. Blocks."""
         given = [name for name in NAMES if sent.get(name) not in (None, "")]
         if not given:
             return NAMES[0], []
@@ -58,7 +58,7 @@ class Reader:
         return name, [self.picture(one, f"{name}[{index}]") for index, one in each]
 
     def picture(self, value: object, name: str) -> RawFile:
-        """One picture, which the request calls `name`. Takes time: not on the loop."""
+        """Read one picture of field `name`. Blocks: not for the event loop."""
         text, name = self._text_in(value, name)
         sent = self.parsed.texts.get(text, text)
         if isinstance(sent, str) and own_pictures.is_address(sent):

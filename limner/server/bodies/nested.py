@@ -10,7 +10,7 @@ _NAME = re.compile(r"(\w{1,20})((?:\[\w{1,40}\]){1,3})", re.ASCII)
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """`values` of a form with the parts of each object put together; other names stay as sent."""
+    """`values` of a form with the parts of each object merged; other names are unchanged."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         match = _NAME.fullmatch(name)

@@ -1,7 +1,7 @@
-"""Pictures of this server that a client sends back by their address; nothing is fetched.
+"""Pictures of this server that a client names by their address; nothing is fetched.
 
-An address is known by its signature, whatever host it names: clients reach a server by several
-names, and nobody else can sign for this one.
+An address is recognised by its signature, whatever its host: clients reach a server by several
+names, and only this server can sign.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def is_address(text: str) -> bool:
 def read(
     links: Links, address: str, name: str, folder: Path, count: Callable[[int], None]
 ) -> RawFile:
-    """The picture behind an address, copied to a file in `folder`. Takes time: not on the loop.
+    """Copy the picture at an address to a file in `folder`. Blocks: not for the event loop.
 
-    `count` is told its bytes before they are read. Raises ApiError for an address that is not of
-    this server or no longer valid, and StoreError.
+    `count` is called with its number of bytes before they are read. Raises ApiError for an address
+    that is not of this server or no longer valid, and StoreError.
     """
     try:
         parts = urlsplit(address.strip())
@@ -53,7 +53,7 @@ def read(
     path, seen = found
     count(seen.n_bytes)
     coming = links.read(path, (0, seen.n_bytes))
-    if coming is None:  # deleted in this moment
+    if coming is None:  # deleted just now
         raise data_urls.refused(name, "the picture is no longer stored")
     file = uploads.temporary_file(folder)
     try:

@@ -38,43 +38,43 @@ MAX_JSON_BYTES = (
 )
 # Beside long strings, which are pictures and go to files.
 _MAX_INLINE_BYTES = MAX_JSON_BYTES + (MAX_IMAGES + 1) * json_body.MAX_INLINE_BYTES
-_MAX_TEXT_BYTES = 1_000_000  # of a long string that is no picture
+_MAX_TEXT_BYTES = 1_000_000  # of a long string that is not a picture
 
-_OVERLAYS = ("mask", "markup")  # of the first picture, and of its size
-# image, image[], image[0]: all are in use for one picture and for several.
+_OVERLAYS = ("mask", "markup")  # belong to the first picture, and have its size
+# Clients use image, image[] and image[0] for one picture and for several.
 _IMAGE_FIELD = re.compile(r"image(\[\d{0,4}\])?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A request with pictures: its values, and its files still unread."""
+    """A request with pictures: its values, and its files, not read yet."""
 
     fields: Fields
     images: list[RawFile] = field(default_factory=list)
     mask: RawFile | None = None
     markup: RawFile | None = None
-    image_field: str = "image"  # the name that the pictures were sent by
+    image_field: str = "image"  # the field that has the pictures
 
 
 def media_type(request: Request) -> str:
-    """What the request says its body is, without parameters."""
+    """The declared media type of the body, without parameters."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def reading(request: Request) -> AbstractContextManager[None]:
-    """Ask the limits of the key of `request` before its body is read, unless it is a small one.
+    """Check the limits of the key before a large body is read.
 
-    A 429 (ApiError) if the request is sure to be refused by them; else it counts as under way.
+    Raises ApiError (429) if the request is certain to exceed them; else it counts as in progress.
     """
     declared = request.headers.get("content-length", "0")
     is_small = declared.isdecimal() and len(declared) < 10 and int(declared) <= FREE_BYTES
     if is_small and "transfer-encoding" not in request.headers:
-        return nullcontext()  # what is wrong with it is told first
+        return nullcontext()  # other errors of the body are reported first
     return scope.service(request).limiter.reading(scope.holder(request))
 
 
 async def read_json(request: Request) -> Fields:
-    """The JSON object of a body without pictures, of at most MAX_JSON_BYTES."""
+    """Read a JSON object without pictures, of at most MAX_JSON_BYTES."""
     _check_json(request)
     with scope.body_budget(request).hold() as held:
         parsed = await json_body.read(chunks_of(request, held, MAX_JSON_BYTES), MAX_JSON_BYTES)
@@ -84,12 +84,12 @@ async def read_json(request: Request) -> Fields:
 def _check_json(request: Request) -> None:
     kind = media_type(request)
     if kind and kind != JSON and not kind.endswith("+json"):
-        # A page of a stranger may send text/plain to this machine without asking; JSON it may not.
+        # Any web page may send text/plain across origins without a preflight, but not JSON.
         raise errors.unsupported_content_type(request.headers["content-type"], JSON)
 
 
 def _fields(request: Request, values: dict[str, Any], *, is_form: bool = False) -> Fields:
-    """`values`; without a model in them, with the one that the path names."""
+    """`values`, with the model of the path if they name none."""
     deployment = scope.deployment(request)
     if deployment is not None and values.get("model") in (None, ""):
         values = {**values, "model": deployment}
@@ -108,13 +108,13 @@ def _object(parsed: Parsed) -> dict[str, Any]:
 
 @asynccontextmanager
 async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> AsyncIterator[Parts]:
-    """The values and pictures of a form or, for edits, of a JSON body; open while in use."""
+    """Read the values and pictures of a form or, if `takes_json`, of JSON; files close on exit."""
     kind = media_type(request)
     serving = scope.service(request)
     with scope.body_budget(request).hold() as held, ExitStack() as files:
         if kind == JSON and takes_json:
             pictures = await _read_json_pictures(request, held, max_bytes, files)
-            # The store may not answer: its readers wait in threads of their own.
+            # The store may hang: reading it has threads of its own.
             readers = serving.readers
             yield await to_thread.run_sync(_parts_of_json, request, pictures, limiter=readers)
             return
@@ -128,7 +128,7 @@ async def read_parts(request: Request, *, takes_json: bool, max_bytes: int) -> A
 
 @asynccontextmanager
 async def read_json_pictures(request: Request, max_bytes: int) -> AsyncIterator[Reader]:
-    """A JSON object of at most `max_bytes`, and what reads its pictures; open while in use."""
+    """Read a JSON object of at most `max_bytes`; yields a Reader of its pictures."""
     _check_json(request)
     with scope.body_budget(request).hold() as held, ExitStack() as files:
         yield await _read_json_pictures(request, held, max_bytes, files)
@@ -177,7 +177,7 @@ def _parts_of_form(request: Request, items: list[tuple[str, str | RawFile]]) -> 
 
 
 def _parts_of_json(request: Request, pictures: Reader) -> Parts:
-    """Takes time: not on the loop."""
+    """Blocks: not for the event loop."""
     parsed = pictures.parsed
     sent = _object(parsed)
     read_apart = (*json_pictures.NAMES, *_OVERLAYS)
@@ -193,12 +193,12 @@ def _parts_of_json(request: Request, pictures: Reader) -> Parts:
         for name in _OVERLAYS
         if (value := values.pop(name, None)) not in (None, "")
     }
-    # An edit in JSON is of the GPT era, whatever it names.
+    # An edit in JSON follows the GPT rules, whatever model it names.
     return Parts(_fields(request, values), images, others.get("mask"), others.get("markup"), field)
 
 
 def short(value: Any, name: str, parsed: Parsed) -> Any:
-    """`value`; if it is a long string, its text, which no picture is."""
+    """`value`, or the text of a long string. Raises ApiError above _MAX_TEXT_BYTES."""
     text = parsed.texts.get(value) if isinstance(value, str) else None
     if text is None:
         return value

@@ -10,40 +10,40 @@ from starlette.types import Message, Receive, Scope
 
 from limner.server.openai import errors
 
-_PIECE_BYTES = 262_144  # decoded at a time, so that a body of any ratio takes no more memory
-_GZIP = 16 + zlib.MAX_WBITS  # as zlib says it
+_PIECE_BYTES = 262_144  # decoded at a time, which bounds memory at any compression ratio
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's code for gzip
 _GZIP_NAMES, _DEFLATE = ("gzip", "x-gzip"), "deflate"
 
 
 def encoding_of(headers: Headers) -> str:
-    """How the body is encoded, in small letters; empty if it is sent as it is."""
+    """The Content-Encoding of the body in lower case; empty if there is none."""
     named = ", ".join(headers.getlist("content-encoding")).strip().lower()
     return "" if named == "identity" else named
 
 
 def without_encoding(scope: Scope) -> Scope:
-    """`scope` as routes shall see it: of a body that is not encoded, and of unknown length."""
+    """`scope` without Content-Encoding and Content-Length, as routes see the decoded body."""
     gone = (b"content-encoding", b"content-length", b"transfer-encoding")
     headers = [pair for pair in scope["headers"] if pair[0] not in gone]
     return {**scope, "headers": [*headers, (b"transfer-encoding", b"chunked")]}
 
 
 class Decoding:
-    """The messages of `receive` with the body decoded; at most `max_bytes` come out.
+    """Decodes the body in the messages of `receive`, to at most `max_bytes`.
 
     Reading raises ApiError: 415 for other encodings, 400 for a damaged or too large body.
     """
 
     def __init__(self, encoding: str, receive: Receive, max_bytes: int) -> None:
         self._encoding, self._receive, self._max_bytes = encoding, receive, max_bytes
-        self._decoder: Any = None  # zlib names no type for it
-        self._waiting = b""  # bytes that have come and are not decoded
+        self._decoder: Any = None  # zlib exports no type for it
+        self._waiting = b""  # received bytes, not decoded yet
         self._has_more = True  # of the encoded body
         self._n_bytes = 0  # decoded so far
         self._is_over = False
 
     async def receive(self) -> Message:
-        """The next piece of the body; after it, what `receive` says."""
+        """The next decoded piece of the body; after the body, the messages of `receive`."""
         if self._encoding not in (*_GZIP_NAMES, _DEFLATE):
             self._is_over = True
             raise errors.unsupported_content_encoding(self._encoding)
@@ -63,7 +63,7 @@ class Decoding:
         return await self._receive()
 
     def _decoded(self) -> bytes:
-        """A piece of the body; notes when that was the last one."""
+        """Decode a piece of the body, and note whether it was the last one."""
         if self._decoder is None and not self._begin():
             return b""
         try:
@@ -80,7 +80,7 @@ class Decoding:
         return data
 
     def _begin(self) -> bool:
-        """Make the decoder once the first bytes are there; an empty body needs none."""
+        """Make the decoder when the first bytes have arrived; an empty body needs none."""
         if len(self._waiting) < 2:
             if self._has_more:
                 return False
@@ -93,7 +93,7 @@ class Decoding:
     def _window_bits(self) -> int:
         if self._encoding in _GZIP_NAMES:
             return _GZIP
-        # "deflate" is zlib's form (RFC 9110), and some programs send the bare stream instead.
+        # "deflate" means the zlib format (RFC 9110), but some programs send a raw stream.
         first = int.from_bytes(self._waiting[:2], "big")
         is_zlib = first >> 8 & 15 == zlib.DEFLATED and first % 31 == 0
         return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS

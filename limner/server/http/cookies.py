@@ -1,8 +1,8 @@
-"""The cookie of a visit: how it is set, and from which pages it counts.
+"""The session cookie: how it is set, and which pages may use it.
 
-Only the page of this very server may use it. SameSite=Strict keeps other sites from sending it;
-pages of other ports of one host are the same site, and are told apart by `Origin` and
-`Sec-Fetch-Site`, which no page can forge.
+Only this server's own page may use it. SameSite=Strict keeps other sites from sending it. Pages on
+other ports of the host are the same site; `Origin` and `Sec-Fetch-Site`, which no page can forge,
+distinguish them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SAME = frozenset({"same-origin", "none", ""})
 
 
 def token(request: Request) -> str | None:
-    """The token of the visit that `request` belongs to; an ApiError (403) from a foreign page."""
+    """The session token of `request`, or None. Raises ApiError (403) for a foreign page."""
     found = request.cookies.get(NAME)
     if found:
         check_page(request)
@@ -31,7 +31,7 @@ def token(request: Request) -> str | None:
 
 
 def check_page(request: Request) -> None:
-    """Refuse, with an ApiError (403), what the page of this server did not send."""
+    """Raise ApiError (403) unless this server's own page sent the request."""
     headers = request.headers
     origin = headers.get("origin")
     if origin is None:

@@ -1,4 +1,4 @@
-"""The key of a request, in whichever header its client sends it."""
+"""The API key of a request, from any of the headers that clients use."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _OTHERS = ("api-key", "x-api-key")  # of Azure, and of many gateways
 
 
 def authorization(headers: Headers) -> str | None:
-    """The Authorization header; without a Bearer key in it, one made of another header's key.
+    """The Authorization header; if it has no Bearer key, one made from another header's key.
 
-    A key in Authorization counts even if it is wrong and another header has a right one.
+    A key in Authorization takes precedence, even if it is not valid.
     """
     given = headers.get("authorization")
     scheme, _, key = (given or "").strip().partition(" ")

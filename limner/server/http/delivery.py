@@ -1,4 +1,4 @@
-"""Answers on their way to clients, at the pace at which they are read."""
+"""Sending answers to clients, no faster than they read."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ STALL_S = 30.0  # within which a client must take a piece
 
 
 class Delivery(StreamingResponse):
-    """A stream that is sent in pieces, each once the client has taken those before it.
+    """A stream that sends each piece once the client has taken those before it.
 
-    While it is sent, `ticket` counts as under way in the limits of its key. A client that takes
-    no piece for STALL_S is cut off. `closing` is called in the end, also if nothing was sent.
+    While it is sent, `ticket` counts as in progress in the limits of its key. A client that takes
+    nothing for STALL_S is disconnected. `closing` is always called at the end.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Delivery(StreamingResponse):
         self._chunks, self.ticket, self._closing = chunks, ticket, closing
 
     async def stream_response(self, send: Send) -> None:
-        """Send the head and all pieces, or give up on a client that does not read."""
+        """Send the head and all pieces; disconnect a client that does not read."""
         try:
             async with aclosing(self._chunks):
                 await _send(send, self, self._chunks, self.ticket)
@@ -49,7 +49,7 @@ class Delivery(StreamingResponse):
 
 
 class WholeDelivery(Response):
-    """A whole answer that is sent as a Delivery is."""
+    """A whole answer, sent under the same rules as a Delivery."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class WholeDelivery(Response):
         self.ticket = ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer, or give up on a client that does not read."""
+        """Send the answer; disconnect a client that does not read."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield bytes(self.body)
@@ -85,7 +85,7 @@ async def _send(
             async for chunk in chunks:
                 for at in range(0, len(chunk), PIECE_BYTES):
                     await _send_piece(send, chunk[at : at + PIECE_BYTES])
-            # Waits until what was sent before is taken, but for what the connection buffers.
+            # Waits until the client has taken earlier pieces, except what the connection buffers.
             await _send_piece(send, b"", is_last=True)
         except TimeoutError:
             log.warning("an answer was cut off: nothing of it was read for %g s", STALL_S)
@@ -97,27 +97,27 @@ async def _send_piece(send: Send, piece: bytes, *, is_last: bool = False) -> Non
 
 
 class Outbox:
-    """What a stream has to send, from the one who makes it to the Delivery that sends it."""
+    """The queue of chunks between the producer of a stream and its Delivery."""
 
     def __init__(self) -> None:
-        self.n_bytes = 0  # that wait for the client
+        self.n_bytes = 0  # not taken by the client yet
         self._chunks: deque[tuple[bytes, Callable[[], object]]] = deque()
         self._changed = asyncio.Event()
         self._is_complete = False
 
     def put(self, chunk: bytes, sent: Callable[[], object] = lambda: None) -> None:
-        """Send `chunk`, and call `sent` when the client has taken it."""
+        """Queue `chunk`; `sent` is called when the client has taken it."""
         self._chunks.append((chunk, sent))
         self.n_bytes += len(chunk)
         self._changed.set()
 
     def complete(self) -> None:
-        """Nothing more will come."""
+        """Mark the end: no more chunks follow."""
         self._is_complete = True
         self._changed.set()
 
     async def chunks(self, otherwise: bytes, every_s: float) -> AsyncIterator[bytes]:
-        """All chunks as they come; `otherwise` whenever nothing came for `every_s`."""
+        """Yield chunks as they come, and `otherwise` whenever none came for `every_s`."""
         while self._chunks or not self._is_complete:
             if not self._chunks:
                 self._changed.clear()

@@ -17,9 +17,9 @@ MAX_FILES = 40  # of one body; each is a row to look up
 
 
 async def addresses(request: Request, body: Any) -> dict[str, str]:
-    """The address of each file that `body` names, by its id; those that are not there are left out.
+    """The addresses of the files that `body` names, by id; missing files are left out.
 
-    Only files of the key of `request`, as its history shows them.
+    Only files that the key of `request` may see.
     """
     found: dict[str, str] = {}
     for id in list(dict.fromkeys(_named(body)))[:MAX_FILES]:

@@ -1,4 +1,4 @@
-"""What a request passes before any route: the name it called, and the page that sent it."""
+"""Checks before any route: the host name of a request, and the page that sent it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limner.settings import Settings
 
 
 class Guard:
-    """Refuses foreign pages, and foreign names while there are no keys."""
+    """Refuses foreign pages, and foreign host names while there are no keys."""
 
     def __init__(self, settings: Settings, keys: Keys, metrics: Metrics) -> None:
         self._origins = Origins(settings)
@@ -21,7 +21,7 @@ class Guard:
         self._metrics = metrics
 
     async def check(self, method: str, path: str, headers: Headers) -> None:
-        """Raise what the request is refused with: an ApiError, or a DatabaseError."""
+        """Raise ApiError if the request is refused, or DatabaseError."""
         try:
             foreign = self._origins.foreign_names(headers.getlist("host"))
             if foreign and await self._is_open():

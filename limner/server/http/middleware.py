@@ -1,7 +1,7 @@
-"""What every request and every answer goes through: paths, headers, limits, the last resort.
+"""The outermost middleware: paths, headers, limits, and unexpected errors.
 
-Plain ASGI, around the application: it sees a request before any route does and an answer after
-any of them, errors of the framework included.
+Plain ASGI around the application: it sees each request before the routes, and each answer after
+them, including the framework's errors.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.server")
 
-# A body may pause, as those of phones do, but not come more slowly than this over so long a time.
+# A body may pause, as on phones, but must reach this mean rate over SLOW_S.
 SLOW_S = 20.0
 DRAIN_S = 10.0
 _ROUTINE = frozenset({"/health", "/ready", "/metrics"})
 
 
 class RequestMiddleware:
-    """Wraps `app`; no body may be larger than `max_body_bytes`, and `guard` lets requests in."""
+    """Wraps `app`; limits bodies to `max_body_bytes`, and applies `guard` to each request."""
 
     def __init__(
         self,
@@ -72,13 +72,13 @@ class RequestMiddleware:
         except Exception:
             log.exception("%s %s failed (%s)", scope["method"], scope["path"], visit.request_id)
             if visit.status:
-                raise  # an answer has begun; the server can only cut it off
+                raise  # the answer has begun; the server can only cut it off
             await visit.say(errors.crash(visit.request_id))
         finally:
             visit.end()
 
     async def _lets_in(self, visit: _RequestScope) -> bool:
-        """Whether the request may go on; if not, it is answered."""
+        """Whether the request may proceed; if not, an error was sent."""
         scope = visit.scope
         try:
             await self.guard.check(scope["method"], scope["path"], Headers(scope=scope))
@@ -118,7 +118,7 @@ class _RequestScope:
         self._max_body_bytes = max_body_bytes
         self._started_s = time.monotonic()
         self._n_bytes = 0
-        self._waited_s, self._n_bytes_before = 0.0, 0  # of the time that SLOW_S measures
+        self._waited_s, self._n_bytes_before = 0.0, 0  # of the current SLOW_S window
         self._declared_bytes = _declared(headers)
         self._body_pending = self._declared_bytes > 0 or "transfer-encoding" in headers
         self.receive: Receive = self._receive_sent
@@ -127,7 +127,7 @@ class _RequestScope:
             self.receive = Decoding(encoding, self._receive_sent, max_body_bytes).receive
 
     async def _receive_sent(self) -> Message:
-        """The next part of the body, within the limits; after it, word that the client left."""
+        """The next part of the body, within the limits; after it, the disconnect message."""
         if not self._body_pending:
             return await self._receive()
         if self._declared_bytes > self._max_body_bytes:
@@ -140,7 +140,7 @@ class _RequestScope:
         return message
 
     async def _next_part(self) -> Message:
-        """The next part of the body; refused if in `SLOW_S` of waiting too little has come."""
+        """The next part of the body. Raises ApiError if too little came in SLOW_S of waiting."""
         while True:
             started_s = time.monotonic()
             message = await self._part_within(SLOW_S - self._waited_s)
@@ -160,7 +160,7 @@ class _RequestScope:
             return None
 
     async def send(self, message: Message) -> None:
-        """Pass an answer on, its headers completed."""
+        """Send an answer's message, with headers added."""
         if message["type"] == "http.response.start":
             await self._drain()
             self.status = message["status"]
@@ -168,7 +168,7 @@ class _RequestScope:
         await self._send(message)
 
     async def say(self, error: errors.ApiError) -> None:
-        """Answer with `error`, past the application."""
+        """Answer with `error` without calling the application."""
         body = dump(error.body)
         headers = [
             (b"content-type", b"application/json"),
@@ -179,7 +179,7 @@ class _RequestScope:
         await self.send({"type": "http.response.body", "body": body})
 
     def end(self) -> None:
-        """Log and trace it: no query, which may be a signature, and nothing of the body."""
+        """Log and trace the request, without its query (may hold a signature) and body."""
         ms = (time.monotonic() - self._started_s) * 1000
         method, path = self.scope["method"], self.scope["path"]
         holder = self.scope["state"].get("holder")
@@ -191,7 +191,7 @@ class _RequestScope:
             "key": holder.name if holder else None,
         }
         line = (method, ascii(path), self.status, ms, self.request_id)
-        # What asks every few seconds, and is answered as ever, would drown the rest.
+        # Frequent successful probes would fill the log.
         is_routine = path in _ROUTINE and self.status == 200
         level = logging.DEBUG if is_routine else logging.INFO
         log.log(level, "%s %s %s %.0f ms %s", *line, extra={"fields": fields})
@@ -199,10 +199,10 @@ class _RequestScope:
         self.trace.answer(self.status, route, {"limner.key": holder.name if holder else ""})
 
     async def _drain(self) -> None:
-        """Read what the client still sends, and forget it.
+        """Read and discard the rest of the body.
 
-        Many clients read no answer before they have sent everything, and take an answer in the
-        middle for a broken connection.
+        Many clients read the answer only after they have sent everything, and report an earlier
+        answer as a broken connection.
         """
         try:
             async with asyncio.timeout(DRAIN_S):
@@ -220,7 +220,7 @@ class _RequestScope:
         headers["openai-version"] = "2020-10-01"
         headers["openai-processing-ms"] = str(round((time.monotonic() - self._started_s) * 1000))
         headers["x-content-type-options"] = "nosniff"
-        # What a route wants on its answer, be it a refusal.
+        # Headers that the route set, for errors too.
         headers.update(self.scope["state"].get("headers", {}))
 
 

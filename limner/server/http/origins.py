@@ -1,9 +1,9 @@
-"""Which web pages may use the server, and by which names a server without keys may be called.
+"""Which web pages may use the server, and which host names a server without keys accepts.
 
-A browser sends requests for any page that it shows, to this machine too. Two headers that no page
-can forge tell them apart: `Origin` and `Sec-Fetch-Site` say whose page asks, `Host` by which name.
-The name matters because its owner may point it at 127.0.0.1 (DNS rebinding): the page then counts
-as the server's own. An IP address cannot be pointed elsewhere, so any is taken.
+A browser sends requests of any page, also to this machine. Headers that no page can forge identify
+them: `Origin` and `Sec-Fetch-Site` name the page's site, `Host` the name it called. The name
+matters because its owner may point it at 127.0.0.1 (DNS rebinding), so that the page counts as the
+server's own. IP addresses cannot be rebound, so all are accepted.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ LOCAL_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 ANY = "*"
 
 _LOCAL_PAGE = re.compile(LOCAL_PAGES)
-# What pages of others may link to or embed: nothing of it is drawn, changed or kept secret.
+# Any page may link to or embed these: they draw and change nothing, and are public.
 _FOR_ALL = frozenset({"/", "/docs", "/openapi.json", "/health", "/ready"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
 
 
 class Origins:
-    """The pages and names that `settings` allow."""
+    """The origins and host names that `settings` allow."""
 
     def __init__(self, settings: Settings) -> None:
         self._pages = frozenset(page.rstrip("/").lower() for page in settings.origins_allowed)
@@ -42,7 +42,7 @@ class Origins:
         self._names = frozenset(_bare(name) for name in names)
 
     def check_page(self, method: str, path: str, headers: Headers) -> None:
-        """Refuse what a foreign page asks; other programs send neither header and may ask."""
+        """Raise ApiError for a foreign page; programs other than browsers send neither header."""
         if method in _READING and (path in _FOR_ALL or path.startswith(links.ROUTE)):
             return
         origin = headers.get("origin")
@@ -53,13 +53,13 @@ class Origins:
             raise errors.foreign_origin(f"{origin!a}")
 
     def foreign_names(self, hosts: Iterable[str]) -> list[str]:
-        """Those of `hosts`, as Host headers give them, that are neither addresses nor allowed."""
+        """Those of `hosts` (Host header values) that are neither IP addresses nor allowed."""
         return [] if ANY in self._names else [host for host in hosts if not self._is_ours(host)]
 
     def _is_known(self, origin: str, host: str) -> bool:
         if ANY in self._pages or origin in self._pages or _LOCAL_PAGE.fullmatch(origin):
             return True
-        # A page of this very server, by whatever name it was called.
+        # A page of this server, whatever host name it used.
         return bool(host) and origin in (f"http://{host}", f"https://{host}")
 
     def _is_ours(self, host: str) -> bool:
@@ -68,7 +68,7 @@ class Origins:
 
 
 def _bare(host: str) -> str:
-    """A host in small letters, without port, brackets and final dot."""
+    """A host in lower case, without port, brackets and final dot."""
     found = _HOST.fullmatch(host.strip().lower())
     return (found[1] if found else host).strip("[]").rstrip(".")
 

@@ -12,7 +12,7 @@ from limner.storage.db.history import History
 
 
 def history(request: Request) -> History:
-    """The history of this server; an ApiError (404) if it keeps none."""
+    """The history of this server. Raises ApiError (404) if it keeps none."""
     kept = scope.service(request).history
     if kept is None:
         raise ApiError(
@@ -24,7 +24,7 @@ def history(request: Request) -> History:
 async def find(request: Request, id: str) -> Row | None:
     """Request `id` with its pictures; None if there is none or it is another key's."""
     kept = history(request)
-    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
+    if not is_id(id):  # not looked up: PostgreSQL refuses some text, such as NUL
         return None
     row = await scope.service(request).database_threads.run(kept.find, id)
     only = scope.holder(request).sees_only

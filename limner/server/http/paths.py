@@ -1,4 +1,4 @@
-"""The path that a client meant: clients disagree about slashes, /v1 and what comes before it."""
+"""Normalised paths: clients differ in slashes, in /v1 and in prefixes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 _SLASHES = re.compile("/{2,}")
 _API = r"(images|models|moderations|responses|files|chat)(?=/|$)"
-# Azure's two forms, and what programs put before a base address or between it and the path.
+# Azure's two forms, and prefixes that programs add before or after the base address.
 _DEPLOYMENT = re.compile(rf"/openai/deployments/([^/]+)/(?={_API})")
 _BEFORE_API = re.compile(rf"(?:/openai|/api)?(?:/v1)*/(?={_API})")
 
 
 @dataclass(frozen=True)
 class Meant:
-    """A path of this server, and the model that the client's path named beside it."""
+    """A path of this server, and the model that the client's path named."""
 
     path: str
-    deployment: str | None = None  # Azure's word for a model with a name of one's own
+    deployment: str | None = None  # a model name in the path, as in Azure's API
 
 
 def meant(path: str, prefix: str = "") -> Meant:
-    """What `path` means here; `prefix` is a path that a proxy may have left before it."""
+    """Normalise `path`; `prefix` is a path that a proxy may have left before it."""
     path = _SLASHES.sub("/", path)
     if prefix and (path == prefix or path.startswith(prefix + "/")):
         path = path.removeprefix(prefix)

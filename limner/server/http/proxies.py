@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection: its address, and whether it is a trusted proxy."""
+"""The peer of a connection: its address, and whether it is a trusted proxy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
 
-# What a proxy says of the client. From anybody else it is a claim, and is removed.
+# Headers in which a proxy describes the client; removed unless the proxy is trusted.
 _SAID_BY_PROXIES = b"x-forwarded-"
 _FORWARDED = b"forwarded"
-_SUBNET_BITS = 64  # of IPv6: one customer has at least all addresses of such a network
+_SUBNET_BITS = 64  # of IPv6: one customer has at least such a network
 
 
 class Proxies:
@@ -21,14 +21,14 @@ class Proxies:
         self._networks = [ip_network(network) for network in networks]
 
     def trusts(self, host: str) -> bool:
-        """Whether the address `host` is one of them."""
+        """Whether address `host` is a trusted proxy."""
         if not self._networks:
             return False
         address = _address(host)
         return address is not None and any(address in network for network in self._networks)
 
     def believed(self, scope: Scope) -> Scope:
-        """`scope`, without what its headers claim of a client if no trusted proxy sent them."""
+        """`scope` without forwarding headers, unless a trusted proxy sent it."""
         if self.trusts(peer(scope)):
             return scope
         headers = [pair for pair in scope["headers"] if not _is_of_proxies(pair[0])]
@@ -36,13 +36,13 @@ class Proxies:
 
 
 def peer(scope: Scope) -> str:
-    """The address of who is connected; empty at a Unix socket."""
+    """The address of the peer; empty for a Unix socket."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
 def subscriber(host: str) -> str:
-    """The address `host`, or its network in IPv6, where one subscriber has a whole one."""
+    """The address `host`, or for IPv6 its network: one subscriber has a whole network."""
     address = _address(host)
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _SUBNET_BITS), strict=False))
@@ -55,7 +55,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    # A socket that listens at :: shows clients of IPv4 so.
+    # A socket that listens on :: shows IPv4 clients this way.
     return getattr(address, "ipv4_mapped", None) or address
 
 

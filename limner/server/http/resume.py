@@ -1,4 +1,4 @@
-"""The headers of a request that is to survive its client and its server."""
+"""The headers of a request that is finished without its client, and resumed after a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from limner.service.queue.jobs import is_id
 
 
 def is_resumed(request: Request) -> bool:
-    """Whether `request` is to be drawn to its end, even if the client leaves or a server stops."""
+    """Whether `request` asks to be finished even if the client leaves or the server stops."""
     said = request.headers.get(RESUME, "false").strip().lower()
     if said not in ("true", "false"):
         raise errors.ApiError(
@@ -20,6 +20,6 @@ def is_resumed(request: Request) -> bool:
 
 
 def client_id(request: Request) -> str | None:
-    """The client's own id of the request, if it can be stored and is not too long."""
+    """The client's id for the request; None if it is absent, too long or cannot be stored."""
     id = request.headers.get("x-client-request-id", "")
     return id if is_id(id) else None

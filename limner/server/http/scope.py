@@ -1,4 +1,4 @@
-"""What the server keeps in the scope of a request, by type."""
+"""Typed access to values in the scope of a request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def catalogue(request: Request) -> Catalogue:
 
 
 def body_budget(request: Request) -> BodyBudget:
-    """What all bodies that are being read may hold together."""
+    """The budget shared by all bodies that are being read."""
     return cast("BodyBudget", request.app.state.body_budget)
 
 
@@ -35,7 +35,7 @@ def decoders(request: Request) -> DecoderPool:
 
 
 def holder(request: Request) -> Holder:
-    """Whose `request` it is; known once the key has been checked."""
+    """The holder of the key of `request`; set once the key was checked."""
     return cast("Holder", request.state.holder)
 
 
@@ -50,5 +50,5 @@ def request_id(request: Request) -> str:
 
 
 def deployment(request: Request) -> str | None:
-    """The model that the path of `request` names, as Azure's do."""
+    """The model that the path of `request` names (Azure style), or None."""
     return cast("str | None", request.state.deployment)

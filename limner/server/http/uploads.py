@@ -1,7 +1,7 @@
-"""Files that people send: what they are by their bytes, and where they lie while they are used.
+"""Uploaded files: their type by content, and their storage while in use.
 
-An upload and the pixels decoded from it lie in files of LIMNER_HOME that have no name: nothing of
-them is left when the server ends, however it ends, and what waits in the queue takes no memory.
+An upload and its decoded pixels are in unnamed files in LIMNER_HOME: the system removes them when
+the server ends, even by a crash, and queued requests take no memory.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from limner.errors import OutputError
 if TYPE_CHECKING:
     from limner.arrays import Pixels
 
-# What a file is, its first bytes say; names and declared types are often wrong.
+# The first bytes determine the type; names and declared types are often wrong.
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file as it arrived, its bytes not read yet."""
+    """A file as it arrived, not read yet."""
 
     content_type: str  # as declared, and not relied upon
     n_bytes: int
     file: IO[bytes]
-    name: str = ""  # as its sender calls it
+    name: str = ""  # the sender's file name
 
     def head(self) -> bytes:
         """Its first 16 bytes."""
@@ -39,17 +39,17 @@ class RawFile:
         return self.file.read(16)
 
     def sha256(self) -> str:
-        """The hash of all its bytes, in hexadecimal."""
+        """SHA-256 of the file, in hexadecimal."""
         self.file.seek(0)
         return hashlib.file_digest(cast("Any", self.file), "sha256").hexdigest()
 
     def mime(self) -> str:
-        """Its type by its first bytes; the declared one when they say nothing."""
+        """Its media type by its first bytes, or the declared one if they are unknown."""
         return sniff(self.head()) or self.content_type or "application/octet-stream"
 
 
 def sniff(head: bytes) -> str | None:
-    """The type of a picture by its first 12 bytes or more; None if it is none we know."""
+    """The media type by the first 12 bytes or more; None if unknown."""
     if head.startswith(_PNG):
         return "image/png"
     if head.startswith(b"\xff\xd8\xff"):
@@ -64,7 +64,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def temporary_file(folder: Path) -> IO[bytes]:
-    """A file without a name in `folder`, unbuffered; an OutputError if there can be none."""
+    """Open an unnamed, unbuffered file in `folder`. Raises OutputError."""
     try:
         return cast("IO[bytes]", tempfile.TemporaryFile(dir=folder, buffering=0))
     except OSError as error:
@@ -73,7 +73,7 @@ def temporary_file(folder: Path) -> IO[bytes]:
 
 
 def write_all(file: IO[bytes], data: bytes | bytearray) -> None:
-    """Write `data` to an unbuffered file; an OutputError if there is no room for it."""
+    """Write `data` to an unbuffered file. Raises OutputError if the disk is full."""
     left = memoryview(data)
     try:
         while left:
@@ -86,9 +86,9 @@ def write_all(file: IO[bytes], data: bytes | bytearray) -> None:
 def mapped(
     file: IO[bytes], width: int, height: int, *, has_mask: bool
 ) -> tuple[Pixels, Pixels | None]:
-    """The pixels (H, W, 4) and the mask (H, W) that a decoder wrote to `file`, read when used.
+    """The pixels (H, W, 4) and mask (H, W) that a decoder wrote to `file`, memory-mapped.
 
-    They stay readable after the file is closed, and cannot be written to.
+    The arrays are read-only and stay valid after the file is closed.
     """
     n_pixels = width * height
     data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
@@ -98,7 +98,7 @@ def mapped(
 
 
 def release(array: Pixels) -> None:
-    """Give back the memory in which a `mapped` array was read; it is read again when used."""
+    """Free the pages of a `mapped` array; they are read again on use."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

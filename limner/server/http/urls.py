@@ -12,16 +12,16 @@ from limner.settings import Settings
 
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
-# One of the pairs of Forwarded (RFC 7239), and what separates it from the next one.
+# A pair of the Forwarded header (RFC 7239) and its separator.
 _PAIR = re.compile(r'\s*([\w.-]+)=("(?:[^"\\]|\\.)*"|[^";,\s]*)\s*(;|,|$)', re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def base(request: HTTPConnection, settings: Settings) -> str:
-    """`http://host:port`: as set, as a proxy says, as the client called it, or as it listens.
+    """The base URL, such as `http://host:port`, with the path before /v1, if any.
 
-    A path that stands before /v1 comes after it. What a proxy says is in the headers only if it is
-    trusted (limner/server/http/proxies.py).
+    Taken from the settings, else a proxy's headers, else the Host header, else the listening
+    address. Headers of untrusted proxies were removed before (limner/server/http/proxies.py).
     """
     if settings.public_url:
         return _public(settings)
@@ -33,7 +33,7 @@ def base(request: HTTPConnection, settings: Settings) -> str:
     path = prefix(headers, settings)
     outer = _first(headers.get("x-forwarded-host")) or forwarded.get("host", "")
     for said in (outer, headers.get("host", "")):
-        # It comes from the client and goes into an address, so it must look like a host.
+        # Sent by the client and put into a URL, so it must look like a host.
         if match := _HOST.fullmatch(said):
             port = "" if match[2] else _port(headers, scheme)
             return f"{scheme}://{said}{port}{path}"
@@ -50,19 +50,19 @@ def prefix(headers: Headers, settings: Settings) -> str:
 
 
 def _public(settings: Settings) -> str:
-    """The address that is set; people copy the one that they enter in programs, /v1 included."""
+    """The configured address, without the /v1 that people copy with it."""
     return settings.public_url.removesuffix("/v1")
 
 
 def _port(headers: Headers, scheme: str) -> str:
-    """`:port` as a proxy says; empty if it is the usual one of `scheme`."""
+    """`:port` from a proxy's headers; empty if it is the default port of `scheme`."""
     said = _first(headers.get("x-forwarded-port"))
     is_port = said.isascii() and said.isdigit() and len(said) <= 5 and 0 < int(said) < 65_536
     return f":{int(said)}" if is_port and said != _DEFAULT_PORTS[scheme] else ""
 
 
 def _first(value: str | None) -> str:
-    """The first of a list in a header: what the outermost proxy saw."""
+    """The first entry of a header's list, which the outermost proxy added."""
     return (value or "").split(",")[0].strip()
 
 

@@ -1,1 +1,1 @@
-"""All that is known of OpenAI's shapes: fields, models, answers, errors."""
+"""OpenAI's request and answer shapes: fields, models, answers, errors."""

@@ -1,4 +1,4 @@
-"""What goes back: the bodies of the three eras, and the events of a stream."""
+"""Answer bodies for the three generations of models, and the events of a stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from limner.server.openai.profiles import Catalogue
 
 Json = dict[str, Any]
 
-# Published names need some time of making; ours is when this server learnt them (2026-11-23).
+# The `created` time of published model names: when limner added them (2026-11-23).
 _CREATED = 1_795_392_000
 
 KEEP_ALIVE = b": keep-alive\n\n"  # a comment: clients break on an event without data
@@ -25,7 +25,7 @@ KEEP_ALIVE = b": keep-alive\n\n"  # a comment: clients break on an event without
 
 @dataclass(frozen=True)
 class Drawn:
-    """A finished picture as a file, and where it can be fetched if it was stored."""
+    """A finished picture as a file, and its address if it was stored."""
 
     data: bytes
     is_transparent: bool
@@ -34,12 +34,12 @@ class Drawn:
 
 
 def dump(body: Json) -> bytes:
-    """JSON in plain ASCII: whatever a client sent can be said back to it, half a pair included."""
+    """JSON in ASCII, so that any text of a client can be echoed, even a lone surrogate."""
     return json.dumps(body, separators=(",", ":")).encode()
 
 
 def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
-    """The body of a finished request, in the shape of the era of its model."""
+    """The body of a finished request, in the shape of its model's generation."""
     body: Json = {"created": int(time.time())}
     if not call.target.is_gpt:
         body["data"] = [_item(call, picture) for picture in drawn]
@@ -57,7 +57,7 @@ def _item(call: Call, picture: Drawn) -> Json:
     item: Json = {}
     revised = picture.details.revised_prompt
     if call.target.profile == "dalle3" and call.request.prompt:
-        revised = revised or call.request.prompt  # drawn as it was given
+        revised = revised or call.request.prompt  # the prompt was not revised
     if revised:
         item["revised_prompt"] = revised
     if picture.url is not None:
@@ -68,7 +68,7 @@ def _item(call: Call, picture: Drawn) -> Json:
 
 
 def partial_image(call: Call, index: int, picture: Drawn) -> bytes:
-    """The stream event of a half-drawn picture."""
+    """The stream event of an unfinished picture."""
     return _event(
         f"{call.kind}.partial_image", _streamed(call, picture) | {"partial_image_index": index}
     )
@@ -81,12 +81,12 @@ def completed(call: Call, picture: Drawn, engine: Engine) -> bytes:
 
 
 def failed(error: ApiError) -> bytes:
-    """The stream event of a failure after the first event; nested, or clients overlook it."""
+    """The stream event of a failure after the first event; clients only see a nested error."""
     return _event("error", error.body)
 
 
 def comment(text: str) -> bytes:
-    """A remark for people who look at the stream; clients pass over it."""
+    """A comment for people who read the stream; clients ignore it."""
     return f": {' '.join(text.split())}\n\n".encode("utf-8", "replace")
 
 
@@ -106,9 +106,9 @@ def _event(name: str, body: Json) -> bytes:
 
 
 def usage(call: Call, engine: Engine, drawn: Sequence[Drawn]) -> Json:
-    """The `usage` of an answer: what whoever drew it said, or what the engine counts.
+    """The `usage` of an answer: as reported by an upstream service, or counted by the engine.
 
-    Nothing else; made-up numbers would help nobody.
+    Empty if neither is known; nothing is estimated.
     """
     said = [picture.details.usage for picture in drawn if picture.details.usage]
     if said:
@@ -135,7 +135,7 @@ def _sum(parts: Sequence[Usage]) -> Json:
 
 
 def _svg_usage(call: Call) -> Json:
-    """Of an SVG document: no language model wrote it, so there are no tokens to count."""
+    """The usage of an SVG document: no tokens, as no language model wrote it."""
     if call.format != "svg":
         return {}
     counts = dict.fromkeys(["input_tokens", "output_tokens", "reasoning_tokens", "total_tokens"], 0)
@@ -155,7 +155,7 @@ def _base64(data: bytes) -> str:
 
 
 def model(id: str, catalogue: Catalogue) -> Json:
-    """One model; of the server's own names also what its engine can do."""
+    """One model; for the server's own names with the abilities of its engine."""
     owner = "limner" if id in catalogue.own else "system"
     body: Json = {"id": id, "object": "model", "created": _CREATED, "owned_by": owner}
     able = catalogue.capabilities.get(catalogue.own.get(id, ""))
@@ -163,5 +163,5 @@ def model(id: str, catalogue: Catalogue) -> Json:
 
 
 def models(ids: Sequence[str], catalogue: Catalogue) -> Json:
-    """Models as one page."""
+    """A list of models, as one page."""
     return {"object": "list", "data": [model(id, catalogue) for id in ids]}

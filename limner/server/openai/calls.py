@@ -1,7 +1,6 @@
-"""A whole request, understood and checked: what to draw, and how the answer is wanted.
+"""Parsing and checking a whole request: what to draw, and the form of the answer.
 
-Faults are looked for in the order that clients know from the original: model, unknown names,
-prompt, pictures, n, then the rest.
+Checks run in the order of OpenAI's API: model, unknown names, prompt, pictures, n, then the rest.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from limner.server.openai.profiles import Catalogue, Container, Target, read_qua
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 
-# Not of OpenAI's API; these change what is drawn here.
+# Additions of limner that change what is drawn.
 OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
-# Clients of other servers send these. They are options of the engines that declare them
-# (`_options`); else they change nothing, and a notice says so.
+# Sent by clients of other servers. They are options of engines that declare them
+# (`_read_options`); else they have no effect, and a notice says so.
 UNUSED_NAMES = frozenset(
     [
         "negative_prompt",
@@ -58,9 +57,9 @@ UNUSED_NAMES = frozenset(
         "deployment_id",
     ]
 )
-# Addressed to a client library or a proxy, which passes them on by mistake.
+# Meant for a client library or a proxy that passes them on by mistake.
 _IGNORED_NAMES = frozenset(["timeout", "request_timeout"])
-# What other servers call an option, and its name here.
+# Names of options on other servers, and their names here.
 _ALIASES = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
@@ -103,7 +102,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the server carries it out."""
+    """A parsed and checked request."""
 
     target: Target
     request: ImageRequest  # its seed is set
@@ -112,17 +111,17 @@ class Call:
     options: FileOptions = DEFAULT_OPTIONS
     stream: bool = False
     moderation: Strictness = "auto"
-    identifier: str | None = None  # whom the client draws for; echoed, never stored
-    notices: tuple[str, ...] = ()  # what of the request is passed over
-    parent: str | None = None  # SHA-256 of the file of the picture that it begins with
+    identifier: str | None = None  # the client's end user; echoed, never stored
+    notices: tuple[str, ...] = ()  # about ignored parts of the request
+    parent: str | None = None  # SHA-256 of the file of the source picture
 
     @property
     def kind(self) -> str:
-        """What a stream calls its events."""
+        """The prefix of the stream's event names."""
         return "image_edit" if isinstance(self.request.source, Edit) else "image_generation"
 
     def submission(self, *, client_id: str | None = None, resume: bool = False) -> Submission:
-        """What the service is asked to draw."""
+        """The submission for the service."""
         return Submission(
             self.request,
             self.target.engine,
@@ -137,7 +136,7 @@ class Call:
 
 
 def read_generation(fields: Fields, catalogue: Catalogue) -> Call:
-    """Understand the body of /v1/images/generations."""
+    """Parse the body of /v1/images/generations. Raises ApiError."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
     options = _read_options(fields, target, _GENERATION_NAMES)
@@ -156,13 +155,13 @@ def read_edit(
     image_field: str = "image",
     markup: RawFile | None = None,
 ) -> Call:
-    """Understand the body of /v1/images/edits, its pictures included. Takes time: decodes them.
+    """Parse the body of /v1/images/edits and decode its pictures. Blocks. Raises ApiError.
 
-    `image_field` is the name that the pictures were sent by. A `markup` is clear but for what is
-    drawn on it, which says what of the first picture is to be edited.
+    `image_field` is the field that has the pictures. A `markup` is transparent except where the
+    first picture is to be edited.
     """
     fields = replace(fields, is_lenient=catalogue.is_lenient)
-    # These were not there before the GPT image models: several pictures, JSON, and a markup.
+    # Only GPT image models take several pictures, JSON, or a markup.
     is_gpt = len(images) > 1 or not fields.is_form or markup is not None
     target = catalogue.target(fields, is_gpt=is_gpt)
     options = _read_options(fields, target, _EDIT_NAMES)
@@ -184,7 +183,7 @@ def read_edit(
 def read_variation(
     fields: Fields, images: Sequence[RawFile], catalogue: Catalogue, decoder: Decoder
 ) -> Call:
-    """Understand the body of /v1/images/variations, its picture included."""
+    """Parse the body of /v1/images/variations and decode its picture. Blocks. Raises ApiError."""
     fields = replace(fields, is_lenient=catalogue.is_lenient)
     target = catalogue.target(fields)
     options = _read_options(fields, target, _VARIATION_NAMES)
@@ -216,15 +215,15 @@ def read_variation(
 
 
 def _read_background(fields: Fields, target: Target) -> Background:
-    """As asked for. DALL·E never gave alpha, so without a word its pictures are opaque."""
+    """The requested background; opaque by default for DALL·E, which never returned alpha."""
     asked = fields.choice("background", BACKGROUNDS)
     return cast("Background", asked or ("opaque" if target.is_dalle else "auto"))
 
 
 def _size_if_valid(fields: Fields, target: Target, original: Size | None) -> Size | None:
-    """The size that an edit of a picture of size `original`, or a variation (None), is drawn at.
+    """The size of an edit of a picture of size `original`, or of a variation (None).
 
-    None if it is refused: that is said after what else may be wrong.
+    None if the size is refused: that error is raised later, after other checks.
     """
     try:
         return read_size(replace(fields, notices=[]), target, original)
@@ -290,7 +289,7 @@ def _read_rest(
 
 
 def _read_parent(fields: Fields) -> str | None:
-    """The picture that the one which is sent was made of, such as a canvas that was widened."""
+    """The digest of the picture that the sent one was derived from, if `parent` is given."""
     parent = fields.text("parent")
     if parent is not None and not _SHA256.fullmatch(parent):
         raise f.wrong_value("parent", "'parent' is not a SHA-256 of 64 hexadecimal digits")
@@ -298,25 +297,25 @@ def _read_parent(fields: Fields) -> str | None:
 
 
 def _read_seed(fields: Fields) -> int | None:
-    """None for a random seed, which clients of other servers write as -1."""
+    """The seed, or None for a random one, which clients of other servers write as -1."""
     seed = fields.whole_number("seed", -1 if fields.is_lenient else 0, MAX_SEED)
     return None if seed == -1 else seed
 
 
 def _read_own(fields: Fields) -> dict[str, Any]:
-    """How the best of several drawings is chosen, and the mark, as fields of an ImageRequest."""
+    """limner's own fields (choice among candidates, visible mark) for an ImageRequest."""
     names = ("best_of", "retry_below", "mark")
     given = {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _read_options(fields: Fields, target: Target, known: frozenset[str]) -> Options:
-    """What is given of the options that the engine declares, for this server's own names.
+    """The given options that the engine declares; only for this server's own model names.
 
-    Every other name must be in `known`, or is refused or passed over with a notice.
+    A name that is neither an option nor in `known` is refused, or ignored with a notice.
     """
     specs = {spec.name: spec for spec in target.capabilities.options} if target.own else {}
-    name_of: dict[str, str] = {}  # the field that each option is read from
+    name_of: dict[str, str] = {}  # option → the field it is read from
     for name in sorted(fields.values, key=lambda name: name in _ALIASES):  # own names go first
         option = _ALIASES.get(name, name)
         if option in specs and name not in known and fields.given(name):
@@ -337,5 +336,5 @@ def _read_container(fields: Fields, target: Target) -> Container:
 
 
 def _read_identifier(fields: Fields) -> str | None:
-    user = fields.values.get("user")  # of any type, as the original takes it
+    user = fields.values.get("user")  # any type, as in OpenAI's API
     return fields.text("safety_identifier") or (user if isinstance(user, str) else None) or None

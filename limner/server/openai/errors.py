@@ -1,4 +1,4 @@
-"""One envelope for everything that goes wrong: {"error": {message, type, param, code}}."""
+"""All errors in the one JSON shape of the API: {"error": {message, type, param, code}}."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from limner.service.errors import (
 from limner.service.links import LinkGone
 
 INVALID = "invalid_request_error"
-USER = "image_generation_user_error"  # what newer models say of a wrong value
+USER = "image_generation_user_error"  # error type of newer models for a wrong value
 SERVER = "server_error"
 UNAVAILABLE = "service_unavailable_error"
 RESUME = "x-limner-resume"  # a header
 LIMIT = "requests"  # of a rate limit or a full queue
 
-# Clients retry every 5xx and 429; this header, which they all read, tells them not to.
+# Clients retry every 5xx and 429, unless this header says no.
 NO_RETRY = {"x-should-retry": "false"}
-CLOSE = {"connection": "close"}  # nothing more is read on this connection
+CLOSE = {"connection": "close"}  # the server reads nothing more on this connection
 
 
 _STATUSES: dict[type[LimnerError], int] = {
@@ -54,7 +54,7 @@ _STATUSES: dict[type[LimnerError], int] = {
     UpstreamError: 502,
     LimnerError: 500,
 }
-# 400 after a cancel: clients send a request again after a 409 or a 5xx.
+# 400 after a cancel, because clients retry after a 409 or a 5xx.
 _SERVICE: dict[type[ServiceError], tuple[int, str]] = {
     MissingKey: (401, INVALID),
     WrongKey: (401, INVALID),
@@ -68,7 +68,7 @@ _SERVICE: dict[type[ServiceError], tuple[int, str]] = {
 
 
 class ApiError(LimnerError):
-    """A refusal in the words of the API: status, type, field at fault and code."""
+    """An error of the API: status, type, faulty field and code."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class ApiError(LimnerError):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The envelope; all four keys are there, as old clients read them unasked."""
+        """The JSON body; always with all four keys, which old clients require."""
         error = {
             "message": self.message,
             "type": self.type,
@@ -102,7 +102,7 @@ class ApiError(LimnerError):
 
 
 def crash(request_id: str) -> ApiError:
-    """What is said when a request met a mistake of ours: the log has the rest."""
+    """An unexpected failure, with the request id for the log."""
     return ApiError(
         "The server had an error while processing your request. "
         f"Its log tells more under the request id {request_id}.",
@@ -112,7 +112,7 @@ def crash(request_id: str) -> ApiError:
 
 
 def from_limner(error: LimnerError, request_id: str, *, is_gpt: bool = False) -> ApiError:
-    """The refusal for a failure of any layer below; `is_gpt` chooses the words of a moderation."""
+    """The ApiError for any LimnerError; `is_gpt` chooses the form of moderation errors."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ContentRefused):
@@ -144,7 +144,7 @@ def from_limner(error: LimnerError, request_id: str, *, is_gpt: bool = False) ->
 
 
 def _refused_upstream(error: Refused) -> ApiError:
-    """What whoever draws for the engine said; a client may ask again only if it says when."""
+    """The error of an upstream service; clients may retry only if it has a Retry-After."""
     text = f"{error.message} ({error.hint})" if error.hint else error.message
     kind = LIMIT if error.status == 429 else INVALID if error.status < 500 else SERVER
     wait_s = error.retry_after_s
@@ -160,7 +160,7 @@ def _refused_upstream(error: Refused) -> ApiError:
 
 
 def _from_service(error: ServiceError) -> ApiError:
-    """The refusal for a limit, a full queue, a key, or a stop."""
+    """The error for a limit, a full queue, a key, or a stopping server."""
     status, kind = next(_SERVICE[cls] for cls in type(error).__mro__ if cls in _SERVICE)
     return ApiError(
         error.message,
@@ -189,12 +189,12 @@ def _limit_headers(wait_s: float) -> dict[str, str]:
         return NO_RETRY
     after_s = max(1, math.ceil(wait_s))
     headers = {"retry-after": str(after_s), "retry-after-ms": str(math.ceil(wait_s * 1000))}
-    # Some clients ask again every other second until a longer wait is over, unless told not to.
+    # For long waits some clients retry every two seconds unless this header says no.
     return headers | NO_RETRY if after_s > MAX_RETRY_AFTER_S else headers
 
 
 def _blocked(error: ContentRefused, request_id: str, *, is_gpt: bool) -> ApiError:
-    """A moderation hook refused a prompt or a picture; the shape depends on the model's era."""
+    """Moderation refused a prompt or picture; the shape depends on the model's generation."""
     if not is_gpt:
         return ApiError(error.message, code=error.code)
     return ApiError(
@@ -213,12 +213,12 @@ def _blocked(error: ContentRefused, request_id: str, *, is_gpt: bool) -> ApiErro
 
 
 def not_found(method: str, path: str) -> ApiError:
-    """There is nothing at `path`."""
+    """No route at `path`."""
     return ApiError(f"Invalid URL ({method} {path})", status=404, code="unknown_url")
 
 
 def beyond_end(part: str, n_bytes: int) -> ApiError:
-    """A part of a picture was asked for that it does not have."""
+    """A range beyond the end of a picture."""
     return ApiError(
         f"The picture has {n_bytes:,} bytes, and '{part}' asks for none of them.",
         status=416,
@@ -228,7 +228,7 @@ def beyond_end(part: str, n_bytes: int) -> ApiError:
 
 
 def wrong_method(method: str, path: str, allowed: str) -> ApiError:
-    """There is something at `path`, but not for this method."""
+    """The route at `path` does not have this method."""
     return ApiError(
         f"Not allowed to {method} on {path}. "
         "(HINT: Perhaps you meant to use a different HTTP method?)",
@@ -239,7 +239,7 @@ def wrong_method(method: str, path: str, allowed: str) -> ApiError:
 
 
 def unknown_model(model: str) -> ApiError:
-    """A model was looked up that is not there."""
+    """No model with that name."""
     return ApiError(
         f"The model `{model}` does not exist or you do not have access to it.",
         status=404,
@@ -259,7 +259,7 @@ def model_draws(model: str) -> ApiError:
 
 
 def unparsable_json() -> ApiError:
-    """The body is not JSON, or no JSON that is safe to read."""
+    """The body is not JSON, or is unsafe to parse."""
     return ApiError(
         "We could not parse the JSON body of your request. Check that it is valid JSON in UTF-8, "
         "without NaN and without thousands of nested brackets."
@@ -275,7 +275,7 @@ def json_too_complex(what: str) -> ApiError:
 
 
 def too_many_bodies(limit_bytes: int) -> ApiError:
-    """The server holds as much of requests that it still reads as it may."""
+    """The server already holds its limit of unread request bodies."""
     return ApiError(
         f"The server is reading {limit_bytes // 1_000_000} MB of other requests. "
         "Please try again shortly.",
@@ -287,7 +287,7 @@ def too_many_bodies(limit_bytes: int) -> ApiError:
 
 
 def unsupported_content_type(given: str, accepted: str) -> ApiError:
-    """The body is of a kind that the route does not read."""
+    """The route does not accept this media type."""
     kind = given.split(";")[0].strip()
     return ApiError(
         f"Unsupported content type: '{kind}'. This API method only accepts '{accepted}' "
@@ -297,7 +297,7 @@ def unsupported_content_type(given: str, accepted: str) -> ApiError:
 
 
 def unsupported_content_encoding(given: str) -> ApiError:
-    """The body is encoded in a way that is not read."""
+    """The Content-Encoding is not supported."""
     return ApiError(
         f"Unsupported content encoding: {given[:80]!a}. Bodies are read as they are, or with "
         "'Content-Encoding: gzip' or 'deflate'.",
@@ -308,7 +308,7 @@ def unsupported_content_encoding(given: str) -> ApiError:
 
 
 def undecodable_body(encoding: str) -> ApiError:
-    """The body is damaged, or not encoded as its header says."""
+    """The body is damaged, or not encoded as declared."""
     return ApiError(
         f"The body of your request cannot be decoded: it is not one complete {encoding} stream, "
         "as its header 'Content-Encoding' says.",
@@ -317,7 +317,7 @@ def undecodable_body(encoding: str) -> ApiError:
 
 
 def body_too_large(limit_bytes: int) -> ApiError:
-    """The body is larger than `limit_bytes`. 400, as old clients garble the text of a 413."""
+    """The body exceeds `limit_bytes`. 400, because old clients garble the text of a 413."""
     return ApiError(
         f"The body of your request is too large; the limit is {limit_bytes:,} bytes.",
         code="request_too_large",
@@ -325,7 +325,7 @@ def body_too_large(limit_bytes: int) -> ApiError:
 
 
 def upload_stalled(seconds: float, bytes_per_s: int) -> ApiError:
-    """The client began a body and did not go on, or goes on too slowly."""
+    """The client stopped sending a body, or sends it too slowly."""
     return ApiError(
         f"The body of your request came too slowly: fewer than {bytes_per_s:,} bytes a second for "
         f"{seconds:g} seconds.",
@@ -366,7 +366,7 @@ def too_many_headers(limit: int) -> ApiError:
 
 
 def url_too_long(limit_bytes: int) -> ApiError:
-    """The address of the request is longer than any that the server has."""
+    """The URL of the request is too long."""
     return ApiError(
         f"The URL of your request is too long; the limit is {limit_bytes:,} bytes.",
         status=414,
@@ -376,7 +376,7 @@ def url_too_long(limit_bytes: int) -> ApiError:
 
 
 def not_http() -> ApiError:
-    """What was sent is no HTTP request."""
+    """The bytes received are not HTTP."""
     return ApiError(
         "What was sent is not a valid HTTP/1.1 request. If you are using https://, this server "
         "speaks http:// only.",
@@ -386,7 +386,7 @@ def not_http() -> ApiError:
 
 
 def too_many_requests_sent(limit: int) -> ApiError:
-    """The client sent more requests ahead on one connection than the server keeps."""
+    """Too many pipelined requests on one connection."""
     return ApiError(
         f"More than {limit} requests were sent on one connection before the first was answered.",
         code="too_many_pipelined",
@@ -395,7 +395,7 @@ def too_many_requests_sent(limit: int) -> ApiError:
 
 
 def too_many_connections() -> ApiError:
-    """As many connections are open as the server, or the client's address, may have."""
+    """The server, or the client's address, has its limit of connections."""
     return ApiError(
         "Too many connections are open. Please try again shortly.",
         status=503,
@@ -406,7 +406,7 @@ def too_many_connections() -> ApiError:
 
 
 def foreign_origin(origin: str) -> ApiError:
-    """A web page asked that is neither of this machine nor named in the settings."""
+    """A web page that is neither local nor allowed by the settings."""
     return ApiError(
         f"Web pages of {origin} may not use this server. If you trust them, add their origin to "
         "LIMNER_ORIGINS_ALLOWED.",
@@ -416,7 +416,7 @@ def foreign_origin(origin: str) -> ApiError:
 
 
 def foreign_host(host: str) -> ApiError:
-    """A server without keys was called by a name that may be anybody's."""
+    """A server without keys was called by an unknown host name."""
     return ApiError(
         f"This server has no keys, so it does not answer to the name {host!a}, by which web pages "
         "of others could reach it. Add the name to LIMNER_HOSTS_ALLOWED, call the server by its "
@@ -427,7 +427,7 @@ def foreign_host(host: str) -> ApiError:
 
 
 def key_reused() -> ApiError:
-    """An Idempotency-Key came again with another request; 400, as clients retry a 409."""
+    """An Idempotency-Key was reused for another request; 400, as clients retry a 409."""
     return ApiError(
         "This Idempotency-Key was used with a different request. Use a new key for a new request.",
         code="idempotency_key_reused",
@@ -435,9 +435,9 @@ def key_reused() -> ApiError:
 
 
 def key_in_use() -> ApiError:
-    """Another server draws the request, or this one and its answer is too large to be recorded.
+    """Another server is drawing the request, or its answer here is too large to record.
 
-    Here a 409 is right, as clients come back after it.
+    409, so that clients retry.
     """
     return ApiError(
         "The request with this Idempotency-Key is still being drawn. Please try again shortly.",
@@ -448,36 +448,36 @@ def key_in_use() -> ApiError:
 
 
 def drawn_elsewhere(id: str) -> ApiError:
-    """The request was drawn, and this server has not its pictures."""
+    """The request was completed elsewhere; its pictures are not stored here."""
     return ApiError(
-        f"The request with this Idempotency-Key was drawn as '{id}', and its pictures are not "
-        "here. The history of the server that drew them has them.",
+        f"The request with this Idempotency-Key was completed elsewhere as '{id}'; its pictures "
+        "are not stored here. They are in the history of the server that drew them.",
         code="idempotency_key_used",
     )
 
 
 def no_request(id: str) -> ApiError:
-    """A request was looked up that is not there, or is somebody else's."""
+    """No such request, or it belongs to another key."""
     return ApiError(f"There is no request with id '{id}'.", status=404, code="not_found")
 
 
 def no_picture(id: str, index: str) -> ApiError:
-    """A picture of a request was looked up that is not there, or is deleted."""
+    """The request has no such picture, or it was deleted."""
     return ApiError(
         f"Request '{id}' has no picture with index {index}.", status=404, code="not_found"
     )
 
 
 def foreign_cookie() -> ApiError:
-    """A page that is not of this server sent its cookie, or a browser that hides which page."""
+    """The session cookie came from another page, or the browser hid which page."""
     return ApiError(
-        "The cookie of a visit counts only for the page of this server itself. Programs and other "
-        "pages send the header 'Authorization: Bearer KEY'.",
+        "The session cookie works only for this server's own page. Programs and other pages must "
+        "send the header 'Authorization: Bearer KEY'.",
         status=403,
         code="origin_not_allowed",
     )
 
 
 def wrong_query(name: str, wanted: str) -> ApiError:
-    """A parameter after the ? has a value that is not taken."""
+    """A query parameter has an invalid value."""
     return ApiError(f"Invalid '{name}': expected {wanted}.", param=name, code="invalid_value")

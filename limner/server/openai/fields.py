@@ -1,4 +1,4 @@
-"""One value of a request at a time: its type, its range, and the refusal that clients expect."""
+"""Reading single values of a request: type, range, and the errors of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class FilePart:
-    """Stands for a file where a text was expected."""
+    """The value of a text field that was sent as a file."""
 
 
 @dataclass(frozen=True)
 class Fields:
     """The values of a JSON object, or of the text parts of a form, by name.
 
-    JSON null counts as not given. In a form every value is text, and read as what it spells.
-    A lenient server passes over what it does not know and says so in a notice.
+    JSON null counts as not given. Form values are text, and are parsed. A lenient server ignores
+    unknown names and values, with a notice.
     """
 
     values: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Fields:
     notices: list[str] = field(default_factory=list, compare=False)
 
     def notice(self, text: str) -> None:
-        """Tell the client what was done with its request."""
+        """Add a notice for the client."""
         self.notices.append(text)
 
     def given(self, name: str) -> bool:
@@ -39,15 +39,15 @@ class Fields:
         return self.value(name) is not None
 
     def value(self, name: str) -> Any:
-        """The value of an optional field; null and the empty string are None, as if left out."""
+        """The value of an optional field; None if absent, null or an empty string."""
         value = self.values.get(name)
         return None if value == "" else value
 
     def check_known(self, known: Collection[str], unused: Collection[str] = ()) -> None:
-        """Refuse the first name that is neither in `known` nor in `unused`.
+        """Raise ApiError for the first name that is neither in `known` nor in `unused`.
 
-        A value of a name in `unused` changes nothing, and a notice says so; for a lenient
-        server that holds for every unknown name.
+        Names in `unused` are ignored with a notice; a lenient server does so for all unknown
+        names.
         """
         passed_over = []
         for name in self.values:
@@ -68,7 +68,7 @@ class Fields:
         raise wrong_type(name, "a string", value)
 
     def prompt(self, max_chars: int) -> str:
-        """The prompt: the one field that must be there."""
+        """The prompt, which is required."""
         if "prompt" not in self.values:
             raise missing("prompt")
         value = self.values["prompt"]
@@ -93,7 +93,7 @@ class Fields:
     def choice(
         self, name: str, choices: tuple[str, ...], *, also: Collection[str] = ()
     ) -> str | None:
-        """One of `choices`, or None; values in `also` are taken but not advertised."""
+        """One of `choices`, or None; values in `also` are accepted but not listed in errors."""
         value = self.value(name)
         if value is None:
             return None
@@ -109,7 +109,7 @@ class Fields:
         if value is None:
             return None
         number = self._spelled_number(name, value) if self.is_form else value
-        # Python takes True for 1; the API does not.
+        # A bool is an int in Python, but not in the API.
         if isinstance(number, bool) or not isinstance(number, int):
             raise wrong_type(name, "an integer", value)
         if number < low:
@@ -130,7 +130,7 @@ class Fields:
                 raise wrong_type(name, "a number", value) from None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise wrong_type(name, "a number", value)
-        if not low <= value <= high:  # nor is NaN
+        if not low <= value <= high:  # true for NaN, too
             raise ApiError(
                 f"Invalid '{name}': decimal out of range. Expected a value >= {low} and "
                 f"<= {high}, but got {str(value)[:40]} instead.",
@@ -165,7 +165,7 @@ class Fields:
     def _spelled_number(name: str, value: object) -> int:
         text = value.strip() if isinstance(value, str) else ""
         digits = text.removeprefix("-")
-        # int() also takes "1_0" and digits of other scripts, and is slow on thousands of them.
+        # int() also accepts "1_0" and digits of other scripts, and is slow on thousands of digits.
         if not (digits.isascii() and digits.isdigit()) or len(digits) > 30:
             raise ApiError(
                 f"Invalid type for '{name}': expected an integer, but got a string value that "
@@ -177,19 +177,19 @@ class Fields:
 
 
 def missing(name: str) -> ApiError:
-    """`name` must be given and is not."""
+    """Required field `name` is missing."""
     return ApiError(
         f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter"
     )
 
 
 def unknown_parameter(name: str) -> ApiError:
-    """`name` is no parameter."""
+    """`name` is not a parameter."""
     return ApiError(f"Unknown parameter: '{shown(name)}'.", param=name, code="unknown_parameter")
 
 
 def wrong_type(name: str, expected: str, value: object) -> ApiError:
-    """`name` is of another type than `expected`, which comes with its article."""
+    """`name` has the wrong type; `expected` includes its article."""
     return ApiError(
         f"Invalid type for '{name}': expected {expected}, but got {kind(value)} instead.",
         param=name,
@@ -198,7 +198,7 @@ def wrong_type(name: str, expected: str, value: object) -> ApiError:
 
 
 def wrong_choice(name: str, value: str, choices: tuple[str, ...]) -> ApiError:
-    """`name` is none of `choices`."""
+    """The value of `name` is not one of `choices`."""
     return ApiError(
         f"Invalid value: '{shown(value)}'. Supported values are: {listed(choices, 'and')}.",
         param=name,
@@ -207,12 +207,12 @@ def wrong_choice(name: str, value: str, choices: tuple[str, ...]) -> ApiError:
 
 
 def wrong_value(name: str, message: str, *, newer: bool = False) -> ApiError:
-    """`name` has a value that cannot be; `newer` models call the type of the error otherwise."""
+    """`name` has an invalid value; `newer` models use another error type."""
     return ApiError(message, type=USER if newer else INVALID, param=name, code="invalid_value")
 
 
 def kind(value: object) -> str:
-    """The JSON type of `value` with its article, as the API says it."""
+    """The JSON type of `value` with its article, in the API's words."""
     if value is None:
         return "null"
     names: dict[type, str] = {
@@ -228,7 +228,7 @@ def kind(value: object) -> str:
 
 
 def listed(choices: tuple[str, ...], last: str) -> str:
-    """'low', 'medium', and 'high'; two values go without a comma."""
+    """A list such as 'low', 'medium', and 'high'; two values have no comma."""
     quoted = [f"'{choice}'" for choice in choices]
     if len(quoted) <= 2:
         return f" {last} ".join(quoted)
@@ -236,7 +236,7 @@ def listed(choices: tuple[str, ...], last: str) -> str:
 
 
 def shown(text: str) -> str:
-    """`text` as it may stand in a message: no longer than a line."""
+    """`text` for a message, shortened to one line."""
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -1,4 +1,4 @@
-"""In which file format pictures are asked for, and which words belong to which format."""
+"""The requested file format, and the parameters of each format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AskedFormat:
 
 
 def read_format(fields: Fields, background: Background) -> AskedFormat:
-    """The format that is asked for. Raises ApiError for words that do not go together."""
+    """The requested format. Raises ApiError for parameters that exclude each other."""
     format = cast("FileFormat", fields.choice("output_format", FILE_FORMATS) or "png")
     compression = _read_compression(fields, format)
     _check_transparency(background, format)
@@ -51,7 +51,7 @@ def read_format(fields: Fields, background: Background) -> AskedFormat:
 def check_alone(
     format: FileFormat, n: int, *, stream: bool, partial_images: int, has_mask: bool
 ) -> None:
-    """Refuse what the API does not have together with SVG and GIF. Raises ApiError."""
+    """Raise ApiError for parameters that the API does not allow with SVG or GIF."""
     if format in FORMATS:
         return
     name = format.upper()
@@ -95,7 +95,7 @@ def _check_transparency(background: Background, format: FileFormat) -> None:
 
 
 def _read_author(fields: Fields, format: FileFormat) -> None:
-    """Check `svg`: {"model", "reasoning": {"effort"}}. It changes nothing, and a notice says so."""
+    """Check `svg`: {"model", "reasoning": {"effort"}}. It has no effect; adds a notice."""
     author = fields.value("svg")
     if author is None:
         return
@@ -130,7 +130,7 @@ def _inner(fields: Fields, sent: Mapping[str, Any], name: str, known: tuple[str,
 
 
 def _read_frames(fields: Fields, format: FileFormat) -> tuple[int, int]:
-    """How many frames a GIF has, and how long each is shown, in ms."""
+    """The number of frames of a GIF, and the delay of each in ms."""
     n_frames = fields.whole_number("frame_count", MIN_FRAMES, MAX_FRAMES)
     duration_ms = fields.whole_number("frame_duration_ms", 1, MAX_FRAME_MS)
     if format != "gif":

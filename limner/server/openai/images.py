@@ -1,4 +1,4 @@
-"""Which uploads an edit or a variation takes, by the rules of the model's era."""
+"""The uploads of an edit or a variation, checked by the rules of the model's generation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMATS = ("image/jpeg", "image/png", "image/webp")
 
 @dataclass(frozen=True)
 class Sources:
-    """The pictures of an edit or a variation, checked; the first is decoded."""
+    """The checked pictures of an edit or a variation; the first is decoded."""
 
     source: Edit | Variation
     original: Size  # of the first picture as it was sent
@@ -37,14 +37,14 @@ class Sources:
 
 @dataclass(frozen=True)
 class Overlays:
-    """What says where the first picture is to be edited; at most one of them."""
+    """Where the first picture is to be edited: a mask or a markup; at most one is allowed."""
 
     mask: RawFile | None = None
     markup: RawFile | None = None
 
     @property
     def are_there(self) -> bool:
-        """Whether either was sent."""
+        """Whether one was sent."""
         return self.mask is not None or self.markup is not None
 
 
@@ -56,11 +56,11 @@ class Decoder(Protocol):
         ...
 
     def edit(self, fit: Size | None) -> Edit:
-        """Decode the picture and the mask that were opened last."""
+        """Decode the last opened picture and mask."""
         ...
 
     def variation(self, fit: Size | None) -> Variation:
-        """Decode the picture that was opened last."""
+        """Decode the last opened picture."""
         ...
 
 
@@ -74,11 +74,10 @@ def read_sources(
     fit: Callable[[Size], Size | None],
     field: str = "image",
 ) -> Sources:
-    """Check uploads and decode what is drawn from; all that can be wrong is an ApiError.
+    """Check uploads and decode those that the engine uses. Raises ApiError.
 
-    `fit` says of the size of the first picture at which size it will be drawn, if that is known:
-    it is decoded no larger, and so are further ones that the engine draws from. Of the rest only
-    the headers are read.
+    `fit` maps the size of the first picture to the size to draw, or None if unknown. Pictures are
+    decoded no larger than that. Of pictures that the engine does not use, only headers are read.
     """
     if overlays.mask and overlays.markup:
         raise f.wrong_value(
@@ -86,7 +85,7 @@ def read_sources(
         )
     if not images:
         raise f.missing(field)
-    is_dalle2 = target.model == "dall-e-2"  # by name; only then its strict rules hold
+    is_dalle2 = target.model == "dall-e-2"  # its strict rules apply only if it is named
     most = 1 if is_dalle2 else MAX_IMAGES
     if len(images) > most:
         raise ApiError(
@@ -106,7 +105,7 @@ def read_sources(
     size = fit(Size(first.width, first.height))
     used = images[1 : target.capabilities.max_images] if is_edit else ()
     others = tuple(_other(decoder, raw, field, size) for raw in used)
-    if len(images) > 1:  # another one is open: the first is drawn from
+    if len(images) > 1:  # another one is open; open the first again to decode it
         _open(decoder, "image", images[0], field, decode_upload.MAX_PIXELS)
     if is_dalle2:
         _check_dalle_picture(first, field, needs_alpha=is_edit and not overlays.are_there)
@@ -125,7 +124,7 @@ def read_sources(
 
 
 def _other(decoder: Decoder, raw: RawFile, field: str, size: Size | None) -> Pixels:
-    """The pixels of a further picture of an edit, no larger than they are drawn at `size`."""
+    """The pixels of a further picture of an edit, no larger than needed for `size`."""
     _open(decoder, "image", raw, field, decode_upload.MAX_PIXELS)
     with refused(field):
         return decoder.variation(size).pixels
@@ -141,7 +140,7 @@ def _check_dalle_file(raw: RawFile, field: str) -> None:
 
 
 def check_file(raw: RawFile, field: str) -> None:
-    """Refuse what is no PNG, JPEG or WebP file, or too large."""
+    """Raise ApiError unless `raw` is a PNG, JPEG or WebP file within the size limit."""
     mime = raw.mime()
     if what := decode_upload.not_a_picture(raw.head()):
         raise ApiError(
@@ -223,7 +222,7 @@ def _open(decoder: Decoder, name: Upload, raw: RawFile, field: str, max_pixels: 
 
 @contextmanager
 def refused(field: str) -> Iterator[None]:
-    """Turn a DataError of the upload `field` into the refusal that clients know."""
+    """Turn a DataError about upload `field` into the ApiError of OpenAI's API."""
     try:
         yield
     except OpaqueMask as error:

@@ -32,7 +32,7 @@ _DEFAULT_MODEL = "omni-moderation-latest"
 
 
 def read(fields: Fields) -> tuple[list[str], str]:
-    """The texts to judge, of at most MAX_CHARS characters together, and the model named."""
+    """The texts to moderate, at most MAX_CHARS characters in all, and the model named."""
     texts, model = _read(fields)
     n_chars = sum(map(len, texts))
     if n_chars > MAX_CHARS:
@@ -59,7 +59,7 @@ def _read(fields: Fields) -> tuple[list[str], str]:
         raise f.wrong_value("input", f"Invalid 'input': expected 1 to {MAX_INPUTS} of them.")
     if all(isinstance(part, str) for part in value):
         return value, model
-    # Parts of one text, as they stand in a chat.
+    # Parts of one text, as in a chat message.
     return [" ".join(_part(part, f"input[{index}]") for index, part in enumerate(value))], model
 
 
@@ -75,7 +75,7 @@ def _part(part: object, name: str) -> str:
 
 
 def answer(model: str, scores: Sequence[Mapping[str, float]], flagged: Sequence[list[str]]) -> Any:
-    """The body for texts that were judged: for each its scores, and the categories flagged."""
+    """The answer: for each text its scores and its flagged categories."""
     results = [
         {
             "flagged": bool(names),

@@ -1,4 +1,4 @@
-"""Which model a request means, and which rules of which era hold for it.
+"""The model of a request, and the rules of its generation.
 
 Three eras answer at one URL. A request that names no model is of the first, DALL·E 2, unless it
 uses a word that only the GPT image models know. Every published name is drawn by the engine of
@@ -36,7 +36,7 @@ PUBLISHED = (
     "gpt-image-2.6-flare",
     "chatgpt-image-latest",
 )
-_FIRST_GPT = ("gpt-image-1", "chatgpt-image-latest")  # and what starts like the first
+_FIRST_GPT = ("gpt-image-1", "chatgpt-image-latest")  # and names that start with the first one
 _GPT_PREFIXES = ("gpt-image-", "chatgpt-image-")
 
 MAX_PROMPT_CHARS: dict[Profile, int] = {"gpt": 32_000, "dalle3": 4_000, "dalle2": 1_000}
@@ -46,7 +46,7 @@ QUALITIES: dict[Profile, tuple[str, ...]] = {
     "dalle3": ("standard", "hd"),
     "dalle2": ("standard", "hd"),
 }
-# Any era's word is taken from any era's client: it says the same thing.
+# The values of all generations are accepted for all models.
 QUALITY: dict[str, Quality] = {
     "low": "low",
     "medium": "medium",
@@ -58,7 +58,7 @@ QUALITY: dict[str, Quality] = {
     "hd": "high",
 }
 
-# Words that only the GPT image models know.
+# Parameters and values that only the GPT image models have.
 _GPT_NAMES = (
     "background",
     "moderation",
@@ -77,48 +77,48 @@ _GPT_QUALITIES = ("low", "medium", "high", "xhigh", "max", "auto")
 
 @dataclass(frozen=True)
 class Target:
-    """What a request is answered by, and after which rules."""
+    """The model that answers a request, and its rules."""
 
     profile: Profile
     engine: str
-    model: str | None  # as the request named it
-    own: bool = False  # one of this server's own names: anything it can draw may be asked for
-    container: Container = "url"  # of its pictures when the request says nothing of it
+    model: str | None  # as named in the request
+    own: bool = False  # one of this server's own names: no limits but the engine's
+    container: Container = "url"  # default if the request has no response_format
     capabilities: Capabilities = field(default=Capabilities())  # of the engine
 
     @property
     def sizes(self) -> SizeRule:
-        """The sizes that the engine draws."""
+        """The sizes that the engine supports."""
         return self.capabilities.sizes
 
     @property
     def is_gpt(self) -> bool:
-        """Whether the rules of the GPT image models hold."""
+        """Whether the rules of the GPT image models apply."""
         return self.profile == "gpt"
 
     @property
     def is_dalle(self) -> bool:
-        """Whether it is a DALL·E name, or no name at all."""
+        """Whether it is a DALL·E name or none."""
         return not (self.own or self.is_gpt)
 
     @property
     def is_newer_gpt(self) -> bool:
-        """Whether it is a GPT image model after the first, which takes any size."""
+        """Whether it is a GPT image model after the first; these accept any size."""
         return self.is_gpt and self.model is not None and not self.model.startswith(_FIRST_GPT)
 
     @property
     def max_prompt_chars(self) -> int:
-        """How long a prompt may be."""
+        """The maximum length of a prompt."""
         return MAX_PROMPT_CHARS["gpt" if self.own else self.profile]
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The models this server answers to: published names, and its own with their engines."""
+    """The accepted model names: published ones, and the server's own with their engines."""
 
     default_engine: str
     own: Mapping[str, str]  # model id → engine
-    is_lenient: bool = False  # what is not known is passed over, with a notice
+    is_lenient: bool = False  # unknown values are ignored, with a notice
     own_container: Container = "url"  # for its own names, and for requests without a model
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # of each engine
     published: Mapping[str, str] = field(default_factory=dict)  # name → engine, not the default one
@@ -128,9 +128,9 @@ class Catalogue:
         return [*self.own, *(name for name in PUBLISHED if name not in self.own)]
 
     def target(self, fields: Fields, *, is_gpt: bool = False) -> Target:
-        """What the request means; an unknown model is refused.
+        """The target of a request. Raises ApiError for an unknown model.
 
-        `is_gpt` if something beside the fields is only known to the GPT image models.
+        `is_gpt`: the request has something outside `fields` that only GPT image models accept.
         """
         target = self._named(fields, is_gpt=is_gpt)
         able = self.capabilities.get(target.engine)
@@ -138,7 +138,7 @@ class Catalogue:
 
     def _named(self, fields: Fields, *, is_gpt: bool) -> Target:
         asked = (fields.text("model") or "").strip()
-        if not asked:  # absent, null, or an empty field
+        if not asked:  # absent, null or empty
             if is_gpt or _has_gpt_signal(fields):
                 return Target("gpt", self.default_engine, None, container="b64_json")
             return Target("dalle2", self.default_engine, None, container=self.own_container)
@@ -169,7 +169,7 @@ class Catalogue:
         return next(name for name, engine in self.own.items() if engine == self.default_engine)
 
     def _find(self, asked: str) -> str | None:
-        """The id that `asked` means: exactly, in another case, or after a provider's prefix."""
+        """The id that matches `asked` exactly, ignoring case, or without a provider's prefix."""
         names = {name.lower(): name for name in reversed(self.ids())}
         for name in (asked.lower(), asked.lower().rpartition("/")[2]):
             if name in names:
@@ -198,7 +198,7 @@ def _has_gpt_signal(fields: Fields) -> bool:
 
 
 def read_quality(fields: Fields, target: Target) -> Quality:
-    """The quality to draw with, from the word of any era."""
+    """The quality, from a value of any generation of models."""
     advertised = tuple(QUALITY) if target.own else QUALITIES[target.profile]
     word = fields.choice("quality", advertised, also=tuple(QUALITY))
     return QUALITY[word] if word else "medium"

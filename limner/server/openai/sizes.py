@@ -1,4 +1,4 @@
-"""Which size a request means, and which sizes each model name allows."""
+"""The size of a request, and the sizes that each model name allows."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ DEFAULT = Size(1024, 1024)
 _DALLE2 = ("256x256", "512x512", "1024x1024")
 _DALLE3 = ("1024x1024", "1792x1024", "1024x1792")
 _GPT = ("1024x1024", "1024x1536", "1536x1024", "auto")
-# Clients send these to every model, such as Open WebUI by default; a small picture costs less.
+# Clients such as Open WebUI send these to every model by default; small pictures are cheap.
 _SMALL = ("256x256", "512x512")
 
 _SIZE = re.compile(r"([1-9]\d{0,4})\s*[xX×*]\s*([1-9]\d{0,4})", re.ASCII)
 _RATIO = re.compile(r"([1-9]\d{0,2})\s*[:/x]\s*([1-9]\d{0,2})", re.ASCII)
-_AREA = 1024 * 1024  # of a picture for which only the shape is given
+_AREA = 1024 * 1024  # area if only the aspect ratio is given
 
 
 def read_size(fields: Fields, target: Target, source: Size | None = None) -> Size:
-    """The size that is asked for by `size`, `width` and `height`, or `aspect_ratio`.
+    """The size given by `size`, `width` and `height`, or `aspect_ratio`.
 
-    Without one it is 1024x1024; with a picture of size `source` to edit it is the nearest shape,
-    or, for names of this server's own, the picture's own size. A size that the model name does not
-    allow is refused, or, for a lenient server, replaced by the nearest one with a notice.
+    The default is 1024x1024; for an edit of a picture of size `source`, the nearest shape or, for
+    this server's own names, the picture's size. Raises ApiError for a size that the model name
+    does not allow; a lenient server uses the nearest one, with a notice.
     """
     text = fields.text("size") or _other_size(fields, target)
     takes_auto = target.own or target.is_gpt
@@ -44,7 +44,7 @@ def read_size(fields: Fields, target: Target, source: Size | None = None) -> Siz
 
 
 def _other_size(fields: Fields, target: Target) -> str | None:
-    """The size as clients of other servers say it."""
+    """The size from the parameters of other servers, or None."""
     width = fields.whole_number("width", 1, 99_999)
     height = fields.whole_number("height", 1, 99_999)
     if width or height:
@@ -68,7 +68,7 @@ def _left_to_server(target: Target, source: Size | None) -> Size:
 
 
 def _nearest(text: str, target: Target) -> Size:
-    """The allowed size nearest to `text`; what is no size at all is an InvalidRequest."""
+    """The allowed size nearest to `text`. Raises InvalidRequest if `text` is no size."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         return Size.parse(text)  # raises
@@ -83,7 +83,7 @@ def _allowed(size: Size, target: Target) -> Size:
 
 
 def _choices(target: Target) -> tuple[str, ...]:
-    """The sizes of a model name that has a list of them; empty if any size may be drawn."""
+    """The list of sizes of a model name; empty if any size is allowed."""
     if target.own or (target.is_gpt and (target.model is None or target.is_newer_gpt)):
         return ()
     if target.is_gpt:
@@ -92,7 +92,7 @@ def _choices(target: Target) -> tuple[str, ...]:
 
 
 def _alike(size: Size, choices: tuple[str, ...]) -> Size:
-    """The one of `choices` whose shape is nearest, then whose area is."""
+    """The one of `choices` with the nearest shape, then the nearest area."""
     sizes = [Size.parse(text) for text in choices if text != "auto"]
     ratio, area = size.width / size.height, size.width * size.height
 
@@ -104,7 +104,7 @@ def _alike(size: Size, choices: tuple[str, ...]) -> Size:
 
 
 def _check(text: str, target: Target) -> None:
-    """Refuse, in the words of each era, what its models do not draw."""
+    """Raise ApiError, in the model's own words, for a size that it does not allow."""
     choices = _choices(target)
     if text in choices or (not choices and not target.is_newer_gpt):
         return
@@ -123,7 +123,7 @@ def _check(text: str, target: Target) -> None:
 
 
 def _gpt_fault(text: str) -> str:
-    """What is wrong with a size by the published rules; empty if nothing is."""
+    """The fault of a size by the published rules; empty if there is none."""
     match = _SIZE.fullmatch(text)
     if match is None or "x" not in text:
         return "Expected WIDTHxHEIGHT, for example '1824x1024'."

@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of each route; bodies are read by `wire`, not by FastAPI."""
+"""The OpenAPI description of each route; bodies are parsed by `openai`, not by FastAPI."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _DRAWING: dict[str, Schema] = {
                 "properties": {"effort": {"type": ["string", "null"]}},
             },
         },
-        "description": "Read and checked; changes nothing, as no language model draws here. "
+        "description": "Checked, but without effect, as no language model draws here. "
         "In a form: svg[model], svg[reasoning][effort].",
     },
     "stream": {"type": ["boolean", "null"], "default": False},
@@ -101,14 +101,14 @@ _DRAWING: dict[str, Schema] = {
 _PARENT: Schema = {
     "type": ["string", "null"],
     "pattern": "^[0-9a-f]{64}$",
-    "description": "SHA-256 of the picture that the one sent was made of; the history tells it as "
-    "the parent. By default that of the file itself. An addition of limner's.",
+    "description": "SHA-256 of the picture that the sent one was made from; the parent in the "
+    "history. By default that of the sent file. An addition of limner's.",
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 _MARKUP: Schema = {
     **_FILE,
-    "description": "A PNG of the size of the picture: what is drawn on it is edited, and where it "
-    "is clear the picture stays. Not together with a mask.",
+    "description": "A PNG of the size of the picture, transparent except where to edit. Not "
+    "together with a mask.",
 }
 
 _TEXT: Schema = {
@@ -181,16 +181,16 @@ def _object(properties: dict[str, Schema], *required: str) -> Schema:
 
 def _errors(*codes: int) -> dict[int | str, Schema]:
     said = {
-        400: "Something in the request is wrong",
+        400: "The request is not valid",
         401: "No key, or a wrong one",
-        403: "The address has ended or is not signed, or the key is not for this",
-        404: "There is no such thing",
+        403: "The address has expired or is not signed, or the key lacks the scope",
+        404: "Not found",
         408: "The body stopped arriving",
-        409: "It is in use; Retry-After says when to come back",
-        416: "The picture has nothing in that range",
-        429: "The queue is full, or the key over a limit; Retry-After says when to come back",
+        409: "It is in use; see Retry-After",
+        416: "The range is beyond the end of the picture",
+        429: "The queue is full, or the key has reached a limit; see Retry-After",
         500: "The server failed",
-        503: "The server is stopping, or its database or store out of reach",
+        503: "The server is stopping, or its database or store is not available",
     }
     return {code: {"description": said[code], "content": _json(ERROR)} for code in codes}
 
@@ -260,14 +260,14 @@ EDITS = _route(
 )
 VARIATIONS = _route(
     "vary",
-    "Draw pictures like another",
+    "Draw variations of a picture",
     _json(_IMAGES),
     *_DRAW_CODES,
     body={"multipart/form-data": {"schema": _object({**_COMMON, "image": _FILE}, "image")}},
 )
 CHECK = _route(
     "check",
-    "Say what a picture file carries of its making, and whether that holds",
+    "Check the label, parameters and signature in a picture file",
     _json({"type": "object"}),
     400,
     401,
@@ -278,7 +278,7 @@ CHECK = _route(
 )
 PICTURE = _route(
     "picture",
-    "Fetch a picture, or with Range a part of it, by the address that an answer gave",
+    "Fetch a picture, or with Range a part of it, by its address in an answer",
     {
         "image/svg+xml" if format == "svg" else f"image/{format}": {"schema": {"type": "string"}}
         for format in FILE_FORMATS
@@ -288,13 +288,13 @@ PICTURE = _route(
     416,
     503,
 )
-PICTURE["responses"] |= {206: {"description": "A part"}, 304: {"description": "As you have it"}}
-JOB = _route("get_job", "How a request stands", _json({"type": "object"}), 401, 404)
+PICTURE["responses"] |= {206: {"description": "A part"}, 304: {"description": "Not modified"}}
+JOB = _route("get_job", "The status of a request", _json({"type": "object"}), 401, 404)
 JOB_CANCEL = _route("cancel_job", "Stop a request", _json({"type": "object"}), 401, 404)
 _CODES = (400, 401, 403, 404, 503)
 HISTORY = _route(
     "list_history",
-    "What was drawn, the latest first: limit (1 to 100), after (an id); q (words of prompts), "
+    "Earlier requests, latest first: limit (1 to 100), after (an id); q (words of prompts), "
     "model, since and until (dates or Unix times), starred (true or false), sha256 and parent (of "
     "files)",
     _json({"type": "object"}),
@@ -316,23 +316,28 @@ KEPT_PICTURE = _route(
     *_CODES,
     500,
 )
-KEPT_PICTURE["responses"] |= {304: {"description": "As you have it"}}
+KEPT_PICTURE["responses"] |= {304: {"description": "Not modified"}}
 KEPT_PICTURE_DELETE = _route(
     "delete_kept_picture",
     "Delete one picture of a request; with its last one, the request",
     _json({"type": "object"}),
     *_CODES,
 )
-STAR = _route("star_picture", "Keep a picture for good", _json({"type": "object"}), *_CODES)
+STAR = _route(
+    "star_picture",
+    "Star a picture, so that it is not deleted by age or size",
+    _json({"type": "object"}),
+    *_CODES,
+)
 UNSTAR = _route(
-    "unstar_picture", "Keep a picture no longer than others", _json({"type": "object"}), *_CODES
+    "unstar_picture", "Remove the star of a picture", _json({"type": "object"}), *_CODES
 )
 SESSION = _route(
-    "get_session", "Whose key it is, and its scopes", _json({"type": "object"}), 401, 403, 503
+    "get_session", "The name of the key, and its scopes", _json({"type": "object"}), 401, 403, 503
 )
 SESSION_BEGIN = _route(
     "begin_session",
-    "Give the page of this server a cookie for a key",
+    "Exchange a key for a session cookie, for the page of this server",
     _json({"type": "object"}),
     400,
     401,
@@ -343,9 +348,7 @@ SESSION_BEGIN = _route(
 )
 SESSION_END = _route("end_session", "End a visit", _json({"type": "object"}), 403, 503)
 _ADMIN = (401, 403, 503)
-ADMIN_JOBS = _route(
-    "admin_jobs", "Requests that are drawn or wait", _json({"type": "object"}), *_ADMIN
-)
+ADMIN_JOBS = _route("admin_jobs", "Running and queued requests", _json({"type": "object"}), *_ADMIN)
 ADMIN_KEYS = _route(
     "admin_keys", "Keys, their scopes and limits", _json({"type": "object"}), *_ADMIN
 )
@@ -368,7 +371,7 @@ ADMIN_SHEET = _route(
 )
 LOOK = _route(
     "look",
-    "Say what a picture shows, and whether it is what was asked for",
+    "Describe what a picture shows, and whether it matches a prompt",
     _json({"type": "object"}),
     *_DRAW_CODES,
     body={
@@ -380,7 +383,7 @@ LOOK = _route(
 )
 RESPONSES = _route(
     "create_response",
-    "Draw or edit a picture as a conversation says (Responses API, tool image_generation)",
+    "Draw or edit a picture from a conversation (Responses API, tool image_generation)",
     {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
     *_DRAW_CODES,
     404,
@@ -403,7 +406,7 @@ RESPONSES = _route(
 )
 CHAT = _route(
     "complete_chat",
-    "Draw or edit a picture as a chat says; it comes as message.images",
+    "Draw or edit a picture from a chat; it is returned as message.images",
     {**_json({"type": "object"}), "text/event-stream": {"schema": {"type": "string"}}},
     *_DRAW_CODES,
     body=_json(
@@ -428,7 +431,7 @@ RESPONSE_DELETE = _route(
 )
 FILES_CREATE = _route(
     "upload_file",
-    "Upload a picture, to name it by file_id",
+    "Upload a picture, to refer to it by file_id",
     _json({"type": "object"}),
     *_DRAW_CODES,
     404,
@@ -438,8 +441,8 @@ FILES_CREATE = _route(
         }
     },
 )
-FILES = _route("list_files", "The files that are kept", _json({"type": "object"}), *_CODES)
-FILE = _route("get_file", "What is known of a file", _json({"type": "object"}), 401, 404, 503)
+FILES = _route("list_files", "The stored files", _json({"type": "object"}), *_CODES)
+FILE = _route("get_file", "The metadata of a file", _json({"type": "object"}), 401, 404, 503)
 FILE_DELETE = _route("delete_file", "Delete a file", _json({"type": "object"}), 401, 404, 503)
 FILE_CONTENT = _route(
     "file_content",
@@ -450,10 +453,10 @@ FILE_CONTENT = _route(
     503,
 )
 MODELS = _route("list_models", "List the models", _json({"type": "object"}), 401)
-MODEL = _route("get_model", "Look a model up", _json({"type": "object"}), 401, 404)
+MODEL = _route("get_model", "Get a model", _json({"type": "object"}), 401, 404)
 MODEL_STOP = _route(
     "stop_model",
-    "Give the memory of a model back",
+    "Unload a model",
     _json({"type": "object"}),
     401,
     403,
@@ -462,7 +465,7 @@ MODEL_STOP = _route(
 )
 MODERATIONS = _route(
     "moderate",
-    "Judge texts as prompts are judged",
+    "Moderate texts in the same way as prompts",
     _json({"type": "object"}),
     400,
     401,
@@ -484,10 +487,10 @@ MODERATIONS = _route(
 )
 METRICS = _route(
     "metrics",
-    "What the server counts, for Prometheus",
+    "Metrics for Prometheus",
     {"text/plain": {"schema": {"type": "string"}}},
     401,
     403,
 )
-HEALTH = _route("health", "Whether the process answers", _json({"type": "object"}))
-READY = _route("ready", "Whether a request would be drawn", _json({"type": "object"}), 503)
+HEALTH = _route("health", "Whether the process is alive", _json({"type": "object"}))
+READY = _route("ready", "Whether the server can draw and store", _json({"type": "object"}), 503)

@@ -1,4 +1,4 @@
-"""/docs: the OpenAPI description as one page of HTML, without a script and without a network."""
+"""/docs: the OpenAPI description as one HTML page without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limner.server.http import scope, urls
 
 Json = Mapping[str, Any]
 
-# The page may load nothing; its style stands in it.
+# The page may load nothing; its style is inline.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 _HEAD = """<!doctype html>
@@ -36,7 +36,7 @@ td:first-child {{ white-space: nowrap }}
 
 
 async def docs(request: Request) -> HTMLResponse:
-    """The description of this server, to be read in a browser."""
+    """The description of this server as HTML."""
     prefix = urls.prefix(request.headers, scope.service(request).settings)
     address = f"{prefix}/openapi.json"
     page = render(request.app.openapi(), address)
@@ -44,7 +44,7 @@ async def docs(request: Request) -> HTMLResponse:
 
 
 def render(description: Json, address: str) -> str:
-    """The page for an OpenAPI description that is found at `address`."""
+    """The HTML page of an OpenAPI description, which links to its `address`."""
     info = description["info"]
     routes = [
         (path, method, route)

@@ -1,6 +1,6 @@
 // The drawing under way, and what came of it.
 import { sourceOf, keyOf } from "./gallery-data.js";
-import { html, useCell, useEffect, useState } from "./html.js";
+import { html, useCell, useEffect, useRef, useState } from "./html.js";
 import { again, dismiss, isBusy, job } from "./job.js";
 import { CloseButton, Trouble } from "./parts.js";
 import { addressOf } from "./router.js";
@@ -18,9 +18,12 @@ function said(now) {
 
 export function Stage() {
   const now = useCell(job);
+  const room = useRef();
+  // Who asks for a drawing from far down in the gallery is shown it.
+  useEffect(() => { room.current?.scrollIntoView({ block: "nearest" }); }, [now?.task]);
   if (!now) return html`<div role="status" class="hidden"></div>`;
   const busy = isBusy();
-  return html`<section class="stage" aria-label=${t("picture")} aria-busy=${busy}>
+  return html`<section ref=${room} class="stage" aria-label=${t("picture")} aria-busy=${busy}>
     <div class="row">
       <p role="status" class="said">${said(now)}</p>
       ${!busy && html`<${CloseButton} onClick=${dismiss} />`}

@@ -140,8 +140,8 @@ const WORDS = {
   changePrompt: ["What should be there", "这里应该是什么"],
   changeHint: ["a yellow hat", "一顶黄帽子"],
   paintHere: [
-    "Paint over what is to change. Unpainted parts stay as they are. Nothing painted: all of it is drawn anew.",
-    "涂抹要修改的部分，未涂抹的保持不变；什么都不涂则整张重画。",
+    "Paint over what is to change. Unpainted parts stay as they are. Nothing painted: clear parts are drawn, or all of it if nothing is clear.",
+    "涂抹要修改的部分，未涂抹的保持不变；什么都不涂时，只画透明部分；没有透明部分则整张重画。",
   ],
   tool: ["Tool", "工具"],
   brush: ["Brush", "画笔"],

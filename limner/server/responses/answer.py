@@ -1,7 +1,7 @@
 """The bodies of the Responses API, and the events of its stream in the order that clients expect.
 
-What is known before anything is drawn is a `Plan`: it is stored, and the answer is made again from
-it and from the history.
+A `Plan` has what is known before drawing. It is stored, so that the answer can be rebuilt from it
+and from the history.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from limner.server.openai.errors import ApiError
 from limner.server.responses import ids
 
 Json = dict[str, Any]
-# What a request that fails is called in the answer; other codes are "server_error".
+# The error codes that appear in the answer; all others become "server_error".
 _CODES = {"moderation_blocked": "image_content_policy_violation"}
 _PASSED_ON = frozenset(["rate_limit_exceeded", "invalid_image_format", "image_too_large"])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An answer as far as it is known before the picture is there. Plain JSON values."""
+    """The parts of an answer that are known before drawing. Plain JSON values."""
 
     request_id: str
     created_at: int  # Unix time
-    echo: Json  # of the request: model, tools, …
+    echo: Json  # repeated from the request: model, tools, …
     item: Json  # of the call: action, prompt, size, …
     message: str
     usage: Json  # empty for an engine that does not count
@@ -35,16 +35,16 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """Of the response."""
+        """The id of the response."""
         return ids.of_request(ids.RESPONSE, self.request_id)
 
     @property
     def call_id(self) -> str:
-        """Of the call that draws."""
+        """The id of the image_generation call."""
         return ids.of_request(ids.CALL, self.request_id)
 
     def stored(self) -> Json:
-        """As it is kept."""
+        """As JSON for storage."""
         return asdict(self)
 
     def response(self, status: str, output: list[Json], error: Json | None = None) -> Json:
@@ -78,7 +78,7 @@ class Plan:
         return body | self.echo
 
     def call(self, status: str, picture: Drawn | None = None) -> Json:
-        """The item of the call, with its picture."""
+        """The output item of the call, with its picture."""
         item: Json = {"id": self.call_id, "type": "image_generation_call", "status": status}
         if picture is None:
             return item | {"result": None}
@@ -86,7 +86,7 @@ class Plan:
         return item | self.item | {"background": background, "result": _base64(picture.data)}
 
     def said(self, status: str, content: list[Json]) -> Json:
-        """The item of the message that says what was drawn."""
+        """The output item of the message that describes the picture."""
         return {
             "id": ids.of_request(ids.MESSAGE, self.request_id),
             "type": "message",
@@ -96,7 +96,7 @@ class Plan:
         }
 
     def text(self, text: str) -> Json:
-        """A part of the message."""
+        """A text part of the message."""
         return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
     def completed(self, picture: Drawn) -> Json:
@@ -109,26 +109,26 @@ class Plan:
 
 
 def from_stored(body: Mapping[str, Any]) -> Plan:
-    """A plan as it was kept."""
+    """Load a stored plan."""
     return Plan(**body)
 
 
 def failure(error: ApiError) -> Json:
-    """Why a response failed, in the codes of the API."""
+    """The `error` of a failed response, with a code of the API."""
     code = error.code or "server_error"
     known = code if code in _PASSED_ON else "server_error"
     return {"code": _CODES.get(code, known), "message": error.message}
 
 
 class Stream:
-    """The events of one response; one thread at a time."""
+    """Makes the events of one response. Not thread-safe."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._n = 0
 
     def begin(self) -> bytes:
-        """The response is there, and its call about to draw."""
+        """The events of a new response whose call starts."""
         plan = self._plan
         started = plan.response("in_progress", [])
         return b"".join(
@@ -144,7 +144,7 @@ class Stream:
         )
 
     def partial(self, picture: Drawn, index: int) -> bytes:
-        """Preview `index`."""
+        """The event of preview `index`."""
         item = self._plan.item
         return self._call(
             "partial_image",
@@ -155,7 +155,7 @@ class Stream:
         )
 
     def completed(self, picture: Drawn) -> bytes:
-        """The picture, the message, and the response as a whole."""
+        """The events of the picture, the message, and the whole response."""
         plan = self._plan
         call = plan.call("completed", picture)
         empty, whole = plan.text(""), plan.text(plan.message)
@@ -179,7 +179,7 @@ class Stream:
         return b"".join(events)
 
     def failed(self, error: ApiError) -> bytes:
-        """The response cannot be completed."""
+        """The event of a failed response."""
         plan = self._plan
         said = plan.response("failed", [plan.call("failed")], failure(error))
         return self._event("response.failed", response=said)
@@ -195,7 +195,7 @@ class Stream:
 
 
 def _usage(images: Json) -> Json:
-    """Tokens of the whole response: those of the picture, as there is no language model."""
+    """Tokens of the whole response: those of the picture only, as there is no language model."""
     n_input, n_output = images.get("input_tokens", 0), images.get("output_tokens", 0)
     return {
         "input_tokens": n_input,

@@ -1,7 +1,7 @@
-"""The body of POST /v1/responses, understood: what to draw, and which pictures it speaks of.
+"""Parsing the body of POST /v1/responses: what to draw, and which pictures it refers to.
 
-There is no language model here: the text of the last user message is the prompt. What is said to a
-language model (instructions, reasoning, temperature, other tools) changes nothing.
+There is no language model: the text of the last user message is the prompt. Parameters for a
+language model (instructions, reasoning, temperature, other tools) have no effect.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_PROMPT_CHARS = 32_000
 _USED = frozenset(
     ["input", "model", "tools", "tool_choice", "stream", "store", "previous_response_id"]
 )
-# Addressed to a language model, or to an account; taken and without effect.
+# For a language model or an account; accepted without effect.
 _ACCEPTED = frozenset(
     [
         "include",
@@ -80,7 +80,7 @@ _PASSED_OVER = frozenset(
 
 @dataclass(frozen=True)
 class Attached:
-    """A picture that a message holds, and what the request calls it."""
+    """A picture in a message, and its name in the request."""
 
     value: Mapping[str, Any]  # has image_url or file_id
     name: str
@@ -88,12 +88,12 @@ class Attached:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture that an earlier answer drew, named by its id or sent whole."""
+    """A picture of an earlier answer, named by its id or sent whole."""
 
     name: str
     id: str | None = None
-    result: str | None = None  # base64, or a token of it
-    prompt: str | None = None  # as the request says it
+    result: str | None = None  # base64, or the token of a long string
+    prompt: str | None = None  # as given in the request
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Body:
     model: str
     prompt: str  # the text of the last user message
     attached: Sequence[Attached]  # to the last user message
-    earlier: Attached | Drawn | None  # the latest other picture that the input speaks of
+    earlier: Attached | Drawn | None  # the latest other picture in the input
     tool: Tool
     previous: str | None  # id of an answer
     is_stream: bool
@@ -116,9 +116,9 @@ Text = Callable[[Any, str], Any]  # (value, name) → value, long strings read
 
 
 def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
-    """Understand a request; all that can be wrong is an ApiError.
+    """Parse a request. Raises ApiError.
 
-    `text_of` gives the text of a string that may have been put aside.
+    `text_of` returns the text of a value that may be the token of a long string.
     """
     fields = Fields(values, is_lenient=is_lenient)
     for name, way_out in _REFUSED.items():
@@ -148,7 +148,7 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
 
 
 class _Conversation:
-    """What the input says, item by item."""
+    """Parses the input, item by item."""
 
     def __init__(self, text_of: Text) -> None:
         self._text_of = text_of
@@ -157,7 +157,7 @@ class _Conversation:
         self._older: list[Attached | Drawn] = []
 
     def read(self, value: Any) -> None:
-        """Understand `input`."""
+        """Parse `input`. Raises ApiError."""
         if value is None:
             raise f.missing("input")
         if isinstance(value, str):
@@ -184,7 +184,7 @@ class _Conversation:
         return self._text
 
     def earlier(self) -> Attached | Drawn | None:
-        """The latest picture beside those of the last user message."""
+        """The latest picture that is not in the last user message."""
         return self._older[-1] if self._older else None
 
     def _read_item(self, item: Mapping[str, Any], name: str) -> None:
@@ -224,7 +224,7 @@ class _Conversation:
             raise f.wrong_type(f"{name}.content", "a string or an array", content)
 
     def _texts(self, content: Sequence[Any], name: str) -> Iterator[str]:
-        """The texts of a message; its pictures are noted."""
+        """Yield the texts of a message, and collect its pictures."""
         for index, part in enumerate(content):
             at = f"{name}[{index}]"
             if not isinstance(part, Mapping):
@@ -255,7 +255,7 @@ class _Conversation:
 
 
 def joined(earlier: str | None, prompt: str) -> str:
-    """The prompt of a follow-up, such as "make it blue", with that of the picture before it."""
+    """The prompt of a follow-up, such as "make it blue", joined to the earlier prompt."""
     if not earlier or earlier == prompt:
         return prompt
     whole = f"{earlier.rstrip(' .,;')}, {prompt}"
@@ -263,7 +263,7 @@ def joined(earlier: str | None, prompt: str) -> str:
 
 
 def with_own_model(body: Body, own: Mapping[str, str]) -> Body:
-    """`body`, whose tool draws with the model of the request if that is this server's own name."""
+    """`body` with its model passed to the tool, if it is one of this server's own names."""
     if body.model not in own or "model" in body.tool.options:
         return body
     options = {**body.tool.options, "model": body.model}

@@ -1,7 +1,7 @@
-"""Chat Completions with pictures: read as a request of the Responses API, answered in its own form.
+"""Chat Completions with pictures, converted to a request of the Responses API.
 
-There is no standard for this. The form is the one that gateways and chat programs share:
-`message.images` with `data:` URLs, and a `content` that is always a text.
+There is no standard for the answer. Gateways and chat programs share this form: `message.images`
+with `data:` URLs, and a `content` that is always a string.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def as_response(values: Mapping[str, Any], text_of: Text) -> tuple[Json, list[str]]:
-    """A request of the Responses API that asks for the same, and what is not used of `values`."""
+    """The equivalent Responses request, and the names in `values` that are not used."""
     messages = values.get("messages")
     if messages is None:
         raise f.missing("messages")
@@ -48,7 +48,7 @@ def as_response(values: Mapping[str, Any], text_of: Text) -> tuple[Json, list[st
 
 @contextmanager
 def naming() -> Iterator[None]:
-    """Name the parts of a request in errors as a chat does."""
+    """Rename parameters in errors to their names in a chat request."""
     try:
         yield
     except ApiError as error:
@@ -76,12 +76,12 @@ def _check_modalities(value: Any) -> None:
 
 
 def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
-    """Each message as an item, so that they have the same places."""
+    """Convert each message to one item, so that indices match."""
     prompt = ""
     was_drawn = False
     for place, message in enumerate(messages):
         if not isinstance(message, Mapping):
-            yield message  # refused where items are read
+            yield message  # refused when items are parsed
             continue
         drawn = _last_picture(message.get("images"))
         if message.get("role") == "assistant" and drawn:
@@ -122,7 +122,7 @@ def _texts(content: Any, text_of: Text, name: str) -> Iterator[str]:
 
 
 def _last_picture(value: Any) -> str | None:
-    """The picture of an answer that the client sends back."""
+    """The last picture in an assistant message that the client sends back."""
     pictures = value if isinstance(value, list) else []
     for picture in reversed(pictures):
         held = picture.get("image_url") if isinstance(picture, Mapping) else None
@@ -133,7 +133,7 @@ def _last_picture(value: Any) -> str | None:
 
 
 class Completion:
-    """The answer to a chat, whole or as the events of a stream."""
+    """Makes the answer to a chat, whole or as stream events."""
 
     def __init__(self, plan: Plan, *, with_usage: bool) -> None:
         """`with_usage`: whether a stream ends with the usage."""
@@ -147,22 +147,22 @@ class Completion:
         return self._object("chat.completion", [choice]) | {"usage": self._usage()}
 
     def begin(self) -> bytes:
-        """The role of who answers."""
+        """The first event, with the role."""
         return self._chunk({"role": "assistant", "content": ""})
 
     def partial(self, picture: Drawn, index: int) -> bytes:
-        """Chats have no previews."""
+        """Nothing: chats have no previews."""
         return b""
 
     def completed(self, picture: Drawn) -> bytes:
-        """Text and picture, and the end."""
+        """The events of the text, the picture, and the end."""
         end = self._chunk({}, "stop")
         if self._with_usage:
             end += _event(self._object("chat.completion.chunk", []) | {"usage": self._usage()})
         return self._chunk(self._said(picture)) + end + DONE
 
     def failed(self, error: ApiError) -> bytes:
-        """The error, and the end."""
+        """The events of the error and the end."""
         return _event(error.body) + DONE
 
     def _said(self, picture: Drawn) -> Json:

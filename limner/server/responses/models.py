@@ -1,6 +1,6 @@
-"""Names of language models that programs send to the Responses API, and lists should show.
+"""Names of language models that programs send to the Responses API; listed by /v1/models.
 
-Any name is taken there: the tool image_generation draws with this server's engine.
+Any name is accepted there: the tool image_generation draws with this server's engine.
 """
 
 from __future__ import annotations

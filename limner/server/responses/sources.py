@@ -1,4 +1,4 @@
-"""Which picture a request means by its ids: an earlier answer, a call, or one that it holds."""
+"""The picture that a request refers to: attached, or of an earlier answer or call by its id."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from limner.storage.db.responses import Responses
 
 @dataclass(frozen=True)
 class Source:
-    """The pictures to edit, as values that `json_pictures.Reader` reads, and what drew the first.
+    """The pictures to edit, as values for `json_pictures.Reader`, and the prompt of the first.
 
-    Each comes with what the request calls it.
+    Each is paired with its name in the request.
     """
 
     pictures: Sequence[tuple[object, str]]
@@ -28,10 +28,10 @@ class Source:
 
 
 async def find(request: Request, body: Body) -> Source | None:
-    """The picture that `body` is about; None: it is drawn from text alone.
+    """The source pictures of `body`; None to draw from text alone.
 
-    What is attached to the last message comes before what the input speaks of, and that before the
-    picture of `previous_response_id`. Raises ApiError for ids that are not there.
+    Order of preference: pictures of the last message, others in the input, then that of
+    `previous_response_id`. Raises ApiError for unknown ids.
     """
     previous = await _previous(request, body.previous) if body.previous else None
     if body.tool.action == "generate":
@@ -54,7 +54,7 @@ async def find(request: Request, body: Body) -> Source | None:
 
 
 async def find_response(request: Request, id: str) -> tuple[Row, dict[str, object]] | None:
-    """The row that answer `id` was drawn as, and its stored body; None if it is not there."""
+    """The history row and stored body of answer `id`, or None."""
     request_id = ids.request_id(ids.RESPONSE, id)
     row = await own_rows.find(request, request_id) if request_id else None
     if row is None:
@@ -73,7 +73,7 @@ async def _previous(request: Request, id: str) -> Drawn | None:
             code="previous_response_not_found",
         )
     row, _ = found
-    has_picture = bool(row["pictures"])  # else it failed, or is being drawn
+    has_picture = bool(row["pictures"])  # else it failed or is not finished
     call_id = ids.of_request(ids.CALL, row["id"])
     return Drawn("previous_response_id", call_id) if has_picture else None
 

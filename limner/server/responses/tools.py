@@ -18,7 +18,7 @@ NAME = "image_generation"
 Action = Literal["generate", "edit", "auto"]
 _ACTIONS = ("generate", "edit", "auto")
 _MASK = "input_image_mask"
-# Handed on to the parameters of the Images API that have the same names.
+# Passed on as parameters of the Images API with the same names.
 _OPTIONS = OWN_NAMES | {
     "background",
     "complexity",
@@ -34,7 +34,7 @@ _OPTIONS = OWN_NAMES | {
     "size",
     "svg",
 }
-# Tools of the API that a language model would call; without one they are passed over.
+# Tools that only a language model could call; ignored.
 _OTHERS = frozenset(
     [
         "apply_patch",
@@ -59,16 +59,16 @@ _OTHERS = frozenset(
 
 @dataclass(frozen=True)
 class Tool:
-    """The tool image_generation as a request configures it."""
+    """The tool image_generation, as configured by a request."""
 
-    at: str  # what the request calls it: tools[0]
+    at: str  # its name in the request: tools[0]
     options: Mapping[str, Any]
     action: Action
     mask: Mapping[str, Any] | None  # has image_url or file_id
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Name its options in errors as the request does."""
+        """Rename parameters in errors to their names in the request."""
         try:
             yield
         except (ApiError, InvalidRequest) as error:
@@ -95,7 +95,7 @@ class Tool:
 
 
 def read(fields: Fields) -> Tool:
-    """The tool to draw with; a request that has it not, or forbids it, is refused."""
+    """The tool to draw with. Raises ApiError if the request lacks or forbids it."""
     value = fields.value("tools")
     if value is not None and not isinstance(value, list):
         raise f.wrong_type("tools", "an array of objects", value)
@@ -149,7 +149,7 @@ def _read(tool: Mapping[str, Any], at: str, fields: Fields) -> Tool:
 
 
 def _check_choice(choice: Any) -> None:
-    """Refuse a choice by which image_generation is not called."""
+    """Raise ApiError for a choice that excludes image_generation."""
     kind = choice.get("type") if isinstance(choice, Mapping) else choice
     if kind in (None, "auto", "required", NAME):
         return

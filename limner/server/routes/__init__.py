@@ -1,1 +1,1 @@
-"""The routes, a file a group."""
+"""The routes, one file for each group."""

@@ -1,4 +1,4 @@
-"""/v1/admin/…: what whoever runs the server wants to see; for keys with the scope admin."""
+"""/v1/admin/…: the state of the server, for keys with the scope admin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_DAYS, _DAYS = 90, 30
 
 
 async def jobs(request: Request) -> Response:
-    """The requests that this server draws or that wait for it, oldest first."""
+    """The running and queued requests of this server, oldest first."""
     serving = scope.service(request)
     data = [
         {
@@ -37,7 +37,7 @@ async def jobs(request: Request) -> Response:
 
 
 async def keys(request: Request) -> Response:
-    """The keys that `limner keys` made, without what could be used as one."""
+    """The keys made by `limner keys`, without their secrets."""
     serving = scope.service(request)
     data = [
         {
@@ -53,7 +53,7 @@ async def keys(request: Request) -> Response:
 
 
 async def usage(request: Request) -> Response:
-    """Pictures by key and day (UTC) that the history still has; `days` back, today included."""
+    """Number of pictures in the history by key and day (UTC), for the last `days` days."""
     serving = scope.service(request)
     text = request.query_params.get("days") or str(_DAYS)
     is_number = text.isascii() and text.isdigit() and len(text) <= 3
@@ -66,7 +66,7 @@ async def usage(request: Request) -> Response:
 
 
 async def training(request: Request) -> Response:
-    """The training runs in LIMNER_HOME, a row a stage, the one that changed last first."""
+    """The training runs in LIMNER_HOME, one row for each stage, latest change first."""
     home = scope.service(request).settings.home
     now_s = time.time()
     data = [
@@ -87,7 +87,7 @@ async def training(request: Request) -> Response:
 
 
 async def sheet(request: Request, run: str, stage: str) -> Response:
-    """The newest page of samples of a stage, a PNG."""
+    """The newest page of samples of a stage, as PNG."""
     home = scope.service(request).settings.home
     path = await run_in_threadpool(training_runs.sheet, home, run, stage)
     if path is None:

@@ -1,4 +1,4 @@
-"""/v1/images/check: what a picture file says of its making, and whether that holds."""
+"""/v1/images/check: the provenance data in a picture file, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from limner.server.routes.images import CLIENT_LEFT, decoded
 
 
 async def check(request: Request) -> Response:
-    """Check the one file of a form; nothing of it is kept."""
+    """Check the one file of a form; nothing is stored."""
     serving = scope.service(request)
     max_bytes = serving.max_upload_bytes
     with bodies.reading(request):
@@ -29,7 +29,7 @@ async def check(request: Request) -> Response:
 
 
 def _checked(parts: Parts, decoder: Decoder) -> dict[str, Any]:
-    parts.fields.check_known(("model",))  # which a path may name
+    parts.fields.check_known(("model",))  # set if the path names one
     if parts.mask or len(parts.images) > 1:
         raise ApiError(
             "Send one file, as 'image': each is checked by itself.",

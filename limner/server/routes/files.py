@@ -1,4 +1,4 @@
-"""/v1/images/files/…: stored pictures, whole or in part, for whoever has their address."""
+"""/v1/images/files/…: stored pictures, whole or by range; their address is the credential."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from limner.storage.blobs.store import Found, Part, Seen
 
 log = logging.getLogger("limner.server")
 
-# One part; a header that is something else is passed over, as HTTP allows.
+# A single range; other Range headers are ignored, as HTTP allows.
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?", re.ASCII | re.I)
-# A picture that may hold markup is shown by itself, and may load and run nothing.
+# A picture with markup opened on its own may load and run nothing.
 _DOCUMENT_POLICY = "default-src 'none'; sandbox"
-_static = StaticFiles()  # of no folder: it knows which headers mean "not modified"
+_static = StaticFiles()  # no folder; used only for its check of "not modified"
 
 
 async def picture(request: Request, name: str) -> Response:
-    """Hand out a picture, or a part of it, unless the client has it."""
+    """Send a picture or a range of it, or 304 if the client has it."""
     serving, query = scope.service(request), request.query_params
     found = await to_thread.run_sync(
         serving.links.find,
@@ -64,20 +64,20 @@ async def picture(request: Request, name: str) -> Response:
     coming = await to_thread.run_sync(
         serving.links.read, path, (start, end), limiter=serving.readers
     )
-    if coming is None:  # deleted in this moment
+    if coming is None:  # deleted just now
         raise errors.not_found(request.method, request.url.path)
     return _Stored(coming, 206 if part else 200, headers, serving.readers)
 
 
 def _part(asked: Headers, told: dict[str, str], seen: Seen) -> Part | None:
-    """The bytes that Range asks for; None is all of them, and none of them an ApiError (416)."""
+    """The range requested; None for the whole file. Raises ApiError (416) for an empty range."""
     match = _RANGE.fullmatch(asked.get("range", ""))
     is_same = asked.get("if-range") in (None, told["etag"], told["last-modified"])
     if not match or not is_same or match.groups() == (None, None):
         return None
     first, last = (None if text is None else int(text) for text in match.groups())
     if first is None:
-        first, last = max(0, seen.n_bytes - (last or 0)), None  # the last so many
+        first, last = max(0, seen.n_bytes - (last or 0)), None  # a suffix range
     if last is not None and last < first:
         return None
     if first >= seen.n_bytes:
@@ -86,7 +86,7 @@ def _part(asked: Headers, told: dict[str, str], seen: Seen) -> Part | None:
 
 
 class _Stored(StreamingResponse):
-    """Bytes on their way from the store, which is closed however that ends."""
+    """Sends bytes from the store, and always closes the stored file."""
 
     def __init__(
         self, found: Found, status: int, headers: dict[str, str], readers: CapacityLimiter
@@ -101,11 +101,11 @@ class _Stored(StreamingResponse):
             yield chunk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them; what cannot be read to its end is cut off."""
+        """Send the bytes; cut the answer off if reading fails."""
         try:
             await super().__call__(scope, receive, send)
         except StoreError as error:
-            # Not raised, it is one line; and an answer that is not completed is cut by uvicorn.
+            # Logged as one line, not raised; uvicorn cuts off an incomplete answer.
             log.error("request %s was cut off: %s", scope["state"]["request_id"], error.message)
         finally:
             self._found.close()

@@ -1,4 +1,4 @@
-"""/v1/images/history: what was drawn, searched and page by page, and its deletion."""
+"""/v1/images/history: list, search and delete earlier requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE = 20
 
 
 async def page(request: Request) -> Response:
-    """The latest requests; `after` an id the ones before it, as in other lists of the API."""
+    """A page of requests, latest first; `after` is the last id of the page before."""
     kept = own_rows.history(request)
     limit = page_size(request.query_params.get("limit"))
     search = queries.search(request.query_params)
@@ -58,7 +58,7 @@ async def delete(request: Request, id: str) -> Response:
 
 
 async def find(request: Request, id: str) -> Row:
-    """Request `id` with its pictures; an ApiError (404) if the key may not see it."""
+    """Request `id` with its pictures. Raises ApiError (404) if the key may not see it."""
     row = await own_rows.find(request, id)
     if row is None:
         raise errors.no_request(id[:100])
@@ -66,7 +66,7 @@ async def find(request: Request, id: str) -> Row:
 
 
 def page_size(text: str | None) -> int:
-    """How many a page has, by the parameter `limit`."""
+    """The page size, from the parameter `limit`. Raises ApiError."""
     if not text:
         return _PAGE
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PAGE):
@@ -91,7 +91,7 @@ def _shown(request: Request, row: Row) -> dict[str, Any]:
 
 
 def shown_pictures(request: Request, row: Row) -> list[dict[str, Any]]:
-    """The pictures of a request that are kept, with fresh addresses."""
+    """The stored pictures of a request, with fresh addresses."""
     serving = scope.service(request)
     base = urls.base(request, serving.settings)
     return [

@@ -1,4 +1,4 @@
-"""/: the page on which people draw; the facts of this server as JSON for programs."""
+"""/: the web page for browsers, and facts about this server as JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from limner.server.routes import page
 
 
 async def home(request: Request) -> Response:
-    """The page for browsers, which ask for HTML; where the API is, for all others."""
+    """The web page if HTML is accepted, else JSON with the address of the API."""
     headers = {"vary": "accept, accept-encoding", "cache-control": "no-cache"}
     if "text/html" not in request.headers.get("accept", "").lower():
         base = urls.base(request, scope.service(request).settings)

@@ -1,4 +1,4 @@
-"""/v1/images/…: from a request's body to pictures, whole or as a stream."""
+"""/v1/images/…: generations, edits and variations, whole or as a stream."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from limner.service.submit import submit
 
 log = logging.getLogger("limner.server")
 
-# How long a stream waits for the engine before its status is fixed: a failure until then is an
-# ordinary error, and after it an event. Below the idle time of common proxies.
+# How long a stream waits for the engine before it sends its status: an earlier failure is an
+# ordinary error, a later one an event. Below the idle timeout of common proxies.
 FIRST_EVENT_S = 10.0
 KEEP_ALIVE_S = 15.0
-MAX_QUICK_CHARS = 1000  # a longer prompt is judged off the loop
+MAX_QUICK_CHARS = 1000  # a longer prompt is moderated in a thread
 PROGRESS_EVERY_S = 1.0
-MAX_BEHIND_BYTES = 4_000_000  # of a stream that its client has not taken; then previews are dropped
-CLIENT_LEFT = 499  # nobody reads it; it stands in the log
+MAX_BEHIND_BYTES = 4_000_000  # not taken by the client of a stream; above it previews are dropped
+CLIENT_LEFT = 499  # only for the log
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ async def edits(request: Request) -> Response:
 
 
 async def variations(request: Request) -> Response:
-    """Draw pictures like another."""
+    """Draw variations of a picture."""
     catalogue = scope.catalogue(request)
 
     def read(parts: Parts, decoder: Decoder) -> Call:
@@ -94,7 +94,7 @@ async def variations(request: Request) -> Response:
 async def _with_pictures(
     request: Request, read: Callable[[Parts, Decoder], Call], *, takes_json: bool
 ) -> Response:
-    """Answer a request with pictures, which `read` understands."""
+    """Answer a request with pictures, which `read` parses."""
     serving = scope.service(request)
     max_bytes = serving.max_upload_bytes
     with bodies.reading(request):
@@ -104,7 +104,7 @@ async def _with_pictures(
 
 
 async def decoded(request: Request, read: Callable[[Decoder], T]) -> T | None:
-    """What `read` understands of a request with pictures; None, at once, if its sender leaves."""
+    """The result of `read` with a decoder; None, at once, if the client disconnects."""
 
     async def work() -> T:
         async with scope.decoders(request).lease() as decoder:
@@ -121,11 +121,11 @@ def _read_and_forget(read: Callable[[Decoder], T], decoder: Decoder) -> T:
 
 
 async def _answer(request: Request, serving: Service, call: Call) -> Response:
-    """Draw what is understood, and send it in the way that was asked for."""
+    """Draw `call` and send the answer, whole or as a stream."""
     drawn_as = getattr(request.state, "drawn_as", None)
     if drawn_as is not None:
         return await replay.answer(request, call, drawn_as)
-    request.state.is_gpt = call.target.is_gpt  # the words of a refusal depend on it
+    request.state.is_gpt = call.target.is_gpt  # selects the words of errors
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     await check_prompt(serving, submission)
     trace, holder = scope.trace(request), scope.holder(request)
@@ -149,7 +149,7 @@ async def check_prompt(serving: Service, submission: Submission) -> None:
 async def _whole(
     request: Request, serving: Service, call: Call, submission: Submission, job: Job
 ) -> Response:
-    """All pictures in one body, or nothing at all if the client leaves before."""
+    """All pictures in one body; an empty answer if the client disconnects before."""
     with job:
         pictures = await unless_left(request, finished(request, serving, call, submission, job))
     if pictures is None:
@@ -163,13 +163,13 @@ async def _whole(
 async def finished(
     request: Request, serving: Service, call: Call, submission: Submission, job: Job
 ) -> tuple[list[Drawn], list[str]]:
-    """The pictures of `job` as files in their order, and what the engine remarked."""
+    """The pictures of `job` as files, in order, and the notices of the engine."""
     drawn: dict[int, Drawn] = {}
     notices = []
     base = urls.base(request, serving.settings) if call.container == "url" else None
     async for event in job.events():
         if isinstance(event, Picture):
-            # Encoded here, and the thread that draws is at the next picture already.
+            # Encoded here while the worker thread draws the next picture.
             drawn[event.index] = await run_in_threadpool(
                 _kept, serving, submission, job, event, base
             )
@@ -179,7 +179,7 @@ async def finished(
 
 
 async def unless_left(request: Request, work: Awaitable[T]) -> T | None:
-    """The result of `work`, or None as soon as the client has gone."""
+    """The result of `work`, or None as soon as the client disconnects."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))
     try:
@@ -204,7 +204,7 @@ def _kept(
     picture: Picture,
     base: str | None = None,
 ) -> Drawn:
-    """A finished picture as a file, or its address below `base` if there is one. Blocks."""
+    """A finished picture as a file, or as an address below `base` if given. Blocks."""
     file = output.keep(serving, submission, job, picture, has_address=base is not None)
     details = file.details or Details()
     if base is None or file.name is None:
@@ -213,7 +213,7 @@ def _kept(
 
 
 def headers_of(call: Call, notices: list[str]) -> dict[str, str]:
-    """What the bodies of the API have no place for: the seed, and what the engine remarked."""
+    """Headers for data that the API's bodies do not have: the seed and the notices."""
     headers = {"x-limner-seed": str(call.request.seed)}
     if call.notices or notices:
         headers["x-limner-notice"] = (
@@ -223,10 +223,10 @@ def headers_of(call: Call, notices: list[str]) -> dict[str, str]:
 
 
 class Events(Protocol):
-    """How a protocol writes a stream down. Each method returns bytes to send."""
+    """The stream format of a protocol. Each method returns bytes to send."""
 
     def begin(self) -> bytes:
-        """What comes before anything is drawn."""
+        """The events before drawing starts."""
         ...
 
     def partial(self, picture: Drawn, index: int) -> bytes:
@@ -238,7 +238,7 @@ class Events(Protocol):
         ...
 
     def failed(self, error: ApiError) -> bytes:
-        """The end of a stream that could not be completed."""
+        """The last event of a failed stream."""
         ...
 
 
@@ -270,8 +270,8 @@ async def stream(
     job: Job,
     shape: Events,
 ) -> Response:
-    """Events as they happen. Begins once the request has a place in the queue that it must wait
-    in, or the engine has said something, be it a failure.
+    """Stream the events of `job`. Returns once the request is queued or the engine has sent an
+    event. Raises a failure that comes before that.
     """
     events = job.events()
     first = asyncio.ensure_future(anext(events, None))
@@ -283,7 +283,7 @@ async def stream(
         gone = leaving.done()
         leaving.cancel()
         if first.done():
-            first.result()  # raises what went wrong before anything was sent
+            first.result()  # raises a failure before anything was sent
     except BaseException as error:
         job.close("failed" if isinstance(error, Exception) else "cancelled")
         raise
@@ -310,7 +310,7 @@ async def _lines(
     first: asyncio.Future[Event | Waiting | None],
     request_id: str,
 ) -> AsyncGenerator[bytes]:
-    """The stream's bytes; however it ends, the job ends with it."""
+    """The stream's bytes. The job always ends with the stream."""
     outbox = Outbox()
     filling = asyncio.ensure_future(
         _fill(outbox, serving, call, submission, job, shape, events, first, request_id)
@@ -336,10 +336,10 @@ async def _fill(
     first: asyncio.Future[Event | Waiting | None],
     request_id: str,
 ) -> None:
-    """Make the stream's bytes of events as they come, so that no pixels wait for the client.
+    """Encode events as they come, so that no pixels are kept for a slow client.
 
-    The job begins no further picture while the client is behind (`Job.next`), and previews are
-    dropped then.
+    While the client is behind, the job starts no further picture (`Job.next`) and previews are
+    dropped.
     """
     n_partial: dict[int, int] = {}
     told_s = time.monotonic()
@@ -369,7 +369,7 @@ async def _fill(
             elif not is_behind and time.monotonic() - told_s >= PROGRESS_EVERY_S:
                 told_s = time.monotonic()
                 outbox.put(answers.comment(f"{event.stage} {event.done}/{event.total}"))
-            event = None  # its pixels are not kept until the next one comes
+            event = None  # frees its pixels before the next event
             event = await anext(events, None)
     except Exception as error:
         job.close("failed")

@@ -1,6 +1,6 @@
-"""/v1/images/jobs: how a request stands that has not been answered yet, and its end.
+"""/v1/images/jobs: the status of a request, and its cancellation.
 
-This server knows its own requests; of all others the history tells.
+The status of this server's own requests is in memory; that of others comes from the history.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def show(request: Request, id: str) -> Response:
 
 
 async def cancel(request: Request, id: str) -> Response:
-    """Stop a request; who waits for it is told. One that has ended stays as it is."""
+    """Cancel a request, which ends its client's answer. No effect if it has ended."""
     status, row = await _find(request, id)
     if status.abort:
         status.abort()
@@ -37,9 +37,9 @@ async def cancel(request: Request, id: str) -> Response:
 
 
 async def _find(request: Request, id: str) -> tuple[Status, Row | None]:
-    """How a request stands, and its row if there is a history."""
+    """The status of a request, and its row if there is a history. Raises ApiError."""
     serving, holder = scope.service(request), scope.holder(request)
-    if not is_id(id):  # nor is it asked for: PostgreSQL refuses some text, such as NUL
+    if not is_id(id):  # not looked up: PostgreSQL refuses some text, such as NUL
         raise errors.no_request(id[:100])
     status, row = serving.jobs.find(id, holder), None
     if serving.history:

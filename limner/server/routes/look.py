@@ -1,4 +1,4 @@
-"""/v1/images/look: what a picture shows, and whether it is what was asked for."""
+"""/v1/images/look: what a picture shows, and whether it matches a prompt."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def look(request: Request) -> Response:
 
 
 def _read(parts: Parts, decoder: Decoder) -> _Asked:
-    """Takes time: decodes."""
+    """Parse and decode. Blocks."""
     fields = parts.fields
     fields.check_known({"asked", "model"})
     asked = fields.text("asked")

@@ -25,7 +25,7 @@ _FORWARDED = ("authorization", "api-key", "x-api-key", "host")
 
 
 class McpEndpoint:
-    """An ASGI application. Its calls go through the whole of `app`, as requests of the same key."""
+    """An ASGI application. Its tools send requests through `app` with the same key."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         self._app, self._settings = app, settings
@@ -33,7 +33,7 @@ class McpEndpoint:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answer while in the block, if the package mcp is installed."""
+        """Serve within the block, if the package mcp is installed."""
         if find_spec("mcp") is None:
             yield
             return
@@ -55,7 +55,7 @@ class McpEndpoint:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check the key, and pass the request on."""
+        """Check the key and forward the request."""
         request = Request(scope, receive)
         serving = scopes.service(request)
         authorization = credentials.authorization(request.headers)

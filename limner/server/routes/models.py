@@ -1,4 +1,4 @@
-"""The small routes: models, moderation, and whether the server is well."""
+"""Small routes: models, moderation, metrics, health and readiness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JSON = "application/json"
 
 
 async def list_models(request: Request) -> Response:
-    """All models that may be named."""
+    """List the models."""
     catalogue = scope.catalogue(request)
     body = answers.models(_ids(catalogue), catalogue)
     body["data"] = [_with_engine(request, item) for item in body["data"]]
@@ -48,7 +48,7 @@ async def stop_model(request: Request, model: str) -> Response:
 
 
 def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
-    """A model of the list; one of this server's own with its engine and its words for styles."""
+    """An entry of the list; the server's own models with their engine and style words."""
     catalogue = scope.catalogue(request)
     item |= _memory(scope.service(request), item["id"])
     name = catalogue.own.get(item["id"])
@@ -77,12 +77,12 @@ def _memory(serving: Service, id: str) -> dict[str, Any]:
 
 
 def _ids(catalogue: Catalogue) -> list[str]:
-    """Models of the Images API, and those of the Responses API."""
+    """Ids of the models of the Images API and of the Responses API."""
     return [*catalogue.ids(), *language_models.NAMES]
 
 
 async def moderate(request: Request) -> Response:
-    """Judge texts as prompts are judged."""
+    """Moderate texts in the same way as prompts."""
     texts, model = moderations.read(await bodies.read_json(request))
     moderator = scope.service(request).moderator
     verdicts = await run_in_threadpool(lambda: [moderator.check(text) for text in texts])
@@ -91,19 +91,19 @@ async def moderate(request: Request) -> Response:
 
 
 async def health() -> Response:
-    """The process answers."""
+    """Always 200: the process is alive."""
     body = {"status": "ok", "version": __version__}
     return Response(answers.dump(body), media_type=_JSON)
 
 
 async def metrics(request: Request) -> Response:
-    """What Prometheus reads."""
+    """Metrics for Prometheus."""
     text = await run_in_threadpool(scope.service(request).metrics.text)
     return Response(text, media_type=MEDIA_TYPE)
 
 
 async def ready(request: Request) -> Response:
-    """Whether a request would be drawn and kept: 200, or 503 with what is in the way."""
+    """200 if a request would be drawn and stored, else 503 with the reasons."""
     serving = scope.service(request)
     state = {name: worker.is_ready for name, worker in serving.workers.items()}
     trouble = await run_in_threadpool(serving.room.trouble)

@@ -1,7 +1,7 @@
-"""The files of the page: plain modules and a style sheet, found under the hash of all of them.
+"""The files of the web page: plain modules and a style sheet, at addresses with a common hash.
 
-The hash stands in their addresses, so browsers may keep them for good, and relative imports
-between modules stay within one version. They are compressed once, when the first one is asked for.
+Because of the hash, browsers may cache them for ever, and relative imports between modules stay
+within one version. All are compressed once, at the first request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from limner.server.http import scope, urls
 from limner.server.openai import errors
 
 ROUTE = "/page/"
-# No inline script and no inline style: whatever a prompt holds, a browser runs none of it.
+# No inline scripts or styles, so that a browser never runs anything from a prompt.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -37,16 +37,16 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True)
 class Files:
-    """All files of the page by their paths, as they are and with gzip."""
+    """All files of the page by path, plain and with gzip."""
 
     plain: dict[str, bytes]
     packed: dict[str, bytes]
-    version: str  # 16 hexadecimal digits, of all files together
+    version: str  # hash of all files, 16 hexadecimal digits
 
 
 @cache
 def files() -> Files:
-    """The files, read once."""
+    """Read the files; cached."""
     plain = dict(sorted(_under(resources.files("limner.server") / "page")))
     digest = hashlib.sha256()
     for path, data in plain.items():
@@ -66,14 +66,14 @@ def _under(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
 
 
 async def file(request: Request, version: str, path: str) -> Response:
-    """One file, to be kept for good; of another version than this server's, not at all."""
+    """One file, cacheable for ever; 404 for another version than this server's."""
     if version != files().version or path not in files().plain or path == INDEX:
         raise errors.not_found(request.method, request.url.path)
     return _respond(request, path, _FOR_GOOD)
 
 
 async def icon(request: Request) -> Response:
-    """What browsers ask for unasked."""
+    """/favicon.ico, which browsers request by default."""
     return _respond(request, ICON, "public, max-age=86400")
 
 
@@ -94,7 +94,7 @@ def _encoded(
 
 
 def index(request: Request, version: str) -> bytes:
-    """The page itself, for the path prefix by which the client calls this server."""
+    """The HTML page, with the client's path prefix."""
     prefix = urls.prefix(request.headers, scope.service(request).settings)
     return _index(prefix, version)
 

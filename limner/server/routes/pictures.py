@@ -1,4 +1,4 @@
-"""/v1/images/history/{id}/pictures/{index}: one kept picture, in the form that is asked for."""
+"""/v1/images/history/{id}/pictures/{index}: one stored picture, converted on request."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ FILE_FORMATS = (*FORMATS, "svg")
 
 _MEDIA_TYPES = {format: f"image/{format}" for format in (*FORMATS, "gif")}
 _MEDIA_TYPES["svg"] = "image/svg+xml"
-# A file of a request never changes. One that was deleted may be seen again for this long.
+# A stored file never changes; a deleted one may stay in caches for this long.
 _CACHE = "private, max-age=86400, immutable"
-# An SVG that is opened alone may do nothing at all.
+# An SVG opened on its own may load and run nothing.
 _POLICY = "default-src 'none'; sandbox"
-# Each holds a picture decoded; drawing goes first.
+# Few at a time: each keeps a decoded picture in memory, and drawing has priority.
 _converting = CapacityLimiter(2)
 
 
 async def file(request: Request, id: str, index: str) -> Response:
-    """The file of a picture, or with `format` or `side` another one made of it."""
+    """The file of a picture, or one converted to `format` or scaled to `side`."""
     row = await _find(request, id, index)
     query = request.query_params
     format = _choice(query.get("format"), FILE_FORMATS, "format") or row["format"]
     if format == "gif" and query.get("side"):
-        format = "png"  # a smaller copy does not move
+        format = "png"  # a smaller copy is not animated
     complexity = _choice(query.get("complexity"), COMPLEXITIES, "complexity") or "medium"
     side = _side(query.get("side"))
     tag = f'"{row["sha256"][:32]}-{format}-{side or 0}-{complexity}"'
@@ -55,7 +55,7 @@ async def file(request: Request, id: str, index: str) -> Response:
 
 
 async def delete(request: Request, id: str, index: str) -> Response:
-    """Delete one picture of a request; with its last one, the request and its prompt."""
+    """Delete one picture of a request; deleting the last one deletes the request."""
     row = await _find(request, id, index)
     run = scope.service(request).database_threads.run
     if not await run(single.delete, own_rows.history(request), id, row["number"]):
@@ -68,12 +68,12 @@ async def delete(request: Request, id: str, index: str) -> Response:
 
 
 async def star(request: Request, id: str, index: str) -> Response:
-    """Keep a picture: its request is not deleted for its age or size."""
+    """Star a picture: its request is exempt from deletion by age or size."""
     return await _star(request, id, index, is_starred=True)
 
 
 async def unstar(request: Request, id: str, index: str) -> Response:
-    """Let a picture go the way of the others."""
+    """Remove the star, so that the usual deletion applies."""
     return await _star(request, id, index, is_starred=False)
 
 
@@ -88,7 +88,7 @@ async def _star(request: Request, id: str, index: str, *, is_starred: bool) -> R
 
 
 async def _find(request: Request, id: str, index: str) -> Row:
-    """The row of a picture that the key of `request` may see."""
+    """The row of a picture. Raises ApiError (404) if the key may not see it."""
     pictures: list[Row] = (await find(request, id))["pictures"]
     for row in pictures:
         if str(row["number"]) == index:
@@ -97,7 +97,7 @@ async def _find(request: Request, id: str, index: str) -> Row:
 
 
 def _made(service: Service, row: Row, format: str, side: int | None, complexity: str) -> bytes:
-    """The file of `row` as it is kept, or converted. Blocks; FileNotFoundError if it is gone."""
+    """The file of `row`, converted if needed. Blocks. Raises FileNotFoundError if it is gone."""
     data = service.kept_picture(row["file"])
     if format == row["format"] and (side is None or format == "svg"):
         return data

@@ -1,4 +1,4 @@
-"""What may stand after the ? of the history: words, model, dates, stars, and the tree of edits."""
+"""Query parameters of the history: words, model, dates, stars, and the tree of edits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAGS = {"true": True, "false": False}
 
 
 def search(query: Mapping[str, str]) -> Search:
-    """The Search that `query` means; empty values count as left out. Raises ApiError (400)."""
+    """Parse `query`; empty values count as absent. Raises ApiError (400)."""
     given = {name: value for name, value in query.items() if value}
     return Search(
         words=_words(given.get("q")),
@@ -43,7 +43,7 @@ def _words(value: str | None) -> tuple[str, ...]:
 
 
 def _moment(value: str | None, name: str, *, is_end: bool = False) -> float | None:
-    """Unix time of a date in UTC (as `until`, its end) or of a whole number of seconds."""
+    """Unix time of a date in UTC (its end if `is_end`) or of whole seconds. Raises ApiError."""
     if value is None:
         return None
     if value.isascii() and value.isdigit() and len(value) <= 11:

@@ -1,4 +1,4 @@
-"""/v1/responses: pictures by the hosted tool image_generation, and the answers that are kept."""
+"""/v1/responses: pictures by the hosted tool image_generation, and stored answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _STATUS = {"running": "in_progress", "done": "completed", "cancelled": "cancelle
 
 
 async def create(request: Request) -> Response:
-    """Draw or edit a picture as the conversation says."""
+    """Draw or edit a picture from a conversation."""
     drawn_as = getattr(request.state, "drawn_as", None)
     with bodies.reading(request):
         max_bytes = scope.service(request).max_upload_bytes
@@ -89,7 +89,7 @@ async def complete_chat(request: Request) -> Response:
 
 
 async def show(request: Request, id: str) -> Response:
-    """An answer that was stored, with its picture."""
+    """A stored answer, with its picture."""
     found = await sources.find_response(request, id)
     if found is None:
         raise _not_found(id)
@@ -119,21 +119,21 @@ def _read(request: Request, pictures: Reader, values: Mapping[str, Any]) -> Body
 
 
 def _text_of(pictures: Reader) -> Text:
-    """Reads strings that were put aside while the body came."""
+    """A function that returns the text of long strings from their tokens."""
     return partial(bodies.short, parsed=pictures.parsed)
 
 
 async def _understood(
     request: Request, body: Body, source: Source | None, pictures: Reader
 ) -> Call | None:
-    """What to draw; None if the client left meanwhile."""
+    """Parse what to draw; None if the client disconnects meanwhile."""
     catalogue = scope.catalogue(request)
     prompt = bodies_of_responses.joined(source.prompt if source else None, body.prompt)
-    # moderation: a word of the GPT image models, whose rules hold if the tool names no model.
+    # `moderation` selects the GPT rules if the tool names no model.
     values = {"moderation": "auto", **body.tool.options, "prompt": prompt, "stream": body.is_stream}
     if source is None:
         _check_no_mask(body)
-        values.pop("input_fidelity", None)  # of edits
+        values.pop("input_fidelity", None)  # only for edits
         with body.tool.naming():
             call = calls.read_generation(Fields(values), catalogue)
         return replace(call, notices=(*body.notices, *call.notices))
@@ -151,7 +151,7 @@ async def _understood(
 
 
 def _files(body: Body, source: Source, pictures: Reader) -> tuple[list[RawFile], RawFile | None]:
-    """The pictures and the mask. Takes time: not on the loop."""
+    """The pictures and the mask. Blocks: not for the event loop."""
     files = [pictures.picture(value, name) for value, name in source.pictures]
     mask = body.tool.mask
     name = f"{body.tool.at}.input_image_mask"
@@ -166,7 +166,7 @@ def _check_no_mask(body: Body) -> None:
 
 @dataclass(frozen=True)
 class Form:
-    """How an answer is written: as the events of a stream, or whole."""
+    """How to format an answer, as stream events or whole."""
 
     events: images.Events
     whole: Callable[[Drawn], dict[str, Any]]
@@ -180,7 +180,7 @@ async def _answer(
     form_of: Callable[[Plan], Form],
 ) -> Response:
     serving, holder = scope.service(request), scope.holder(request)
-    request.state.is_gpt = True  # the words of a refusal
+    request.state.is_gpt = True  # selects the words of errors
     call = replace(call, container="b64_json")
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     await images.check_prompt(serving, submission)
@@ -211,7 +211,7 @@ async def _answer(
 
 
 async def _planned(request: Request, body: Body, call: Call, source: Source | None) -> Plan:
-    """The answer as far as it is known, stored if that is asked for."""
+    """The plan of the answer; stored if the request has `store`."""
     serving = scope.service(request)
     drawing = call.request
     engine = serving.workers[call.target.engine].engine
@@ -246,7 +246,7 @@ def _message(prompt: str, body: Body, source: Source | None) -> str:
 
 
 async def _again(request: Request, body: Body, request_id: str) -> Response:
-    """The answer to a request that was drawn before as `request_id`."""
+    """Rebuild the answer to earlier request `request_id`."""
     found = await sources.find_response(request, ids.of_request(ids.RESPONSE, request_id))
     if found is None:
         raise errors.drawn_elsewhere(request_id)
@@ -270,19 +270,19 @@ async def _again(request: Request, body: Body, request_id: str) -> Response:
 
 
 async def _response(request: Request, row: Row, plan: Plan) -> dict[str, Any]:
-    """The response object as it stands now."""
+    """The response object in its current state."""
     status = _STATUS.get(row["state"], "failed")
     if status == "completed":
         if picture := await _picture(request, row):
             return plan.completed(picture)
-        return plan.response(status, [plan.call(status)])  # the file was deleted by hand
+        return plan.response(status, [plan.call(status)])  # someone deleted the file
     call = plan.call("in_progress" if status == "in_progress" else "failed")
     error = {"code": "server_error", "message": f"The request was {row['state']}."}
     return plan.response(status, [call], error if status == "failed" else None)
 
 
 async def _picture(request: Request, row: Row) -> Drawn | None:
-    """The picture of `row`, if its file is there."""
+    """The picture of `row`, or None if its file is missing."""
     serving = scope.service(request)
 
     def read() -> Drawn | None:

@@ -1,4 +1,4 @@
-"""/sdapi/v1: for the many programs that speak the API of AUTOMATIC1111's web UI."""
+"""/sdapi/v1: the API of AUTOMATIC1111's web UI, which many programs use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def txt2img(request: Request) -> Response:
 
 
 async def img2img(request: Request) -> Response:
-    """Change a picture; without a prompt, draw pictures like it."""
+    """Edit a picture, or without a prompt draw variations of it."""
     serving = scope.service(request)
     with bodies.reading(request):
         max_bytes = serving.max_upload_bytes
@@ -61,12 +61,12 @@ async def img2img(request: Request) -> Response:
 
 
 async def progress(request: Request) -> Response:
-    """How the latest request of this key stands."""
+    """The progress of this key's latest request."""
     return _json(shapes.progress(_latest(request)))
 
 
 async def interrupt(request: Request) -> Response:
-    """Stop the latest request of this key; who waits for it is told."""
+    """Cancel this key's latest request, which ends its client's answer."""
     status = _latest(request)
     if status and status.abort:
         status.abort()
@@ -74,20 +74,20 @@ async def interrupt(request: Request) -> Response:
 
 
 async def set_options(request: Request) -> Response:
-    """Options are taken, and change nothing."""
+    """Accept options; they have no effect."""
     await bodies.read_json(request)
     return _json({})
 
 
 async def show(request: Request) -> Response:
-    """One of the lists that fill menus."""
+    """One of the lists for menus."""
     catalogue = scope.catalogue(request)
     model = next(name for name, one in catalogue.own.items() if one == catalogue.default_engine)
     return _json(shapes.lists(model)[request.url.path.rpartition("/")[2]])
 
 
 async def check_key(request: Request) -> None:
-    """As for the other routes; the password of Basic authentication is a key, too."""
+    """Check the key as other routes do; it may also be the password of Basic authentication."""
     serving = scope.service(request)
     authorization = _authorization(request)
     request.state.holder = await serving.keys.holder(authorization, serving.database_threads)
@@ -106,7 +106,7 @@ def _authorization(request: Request) -> str | None:
 
 
 def _files(pictures: Reader) -> tuple[RawFile, RawFile | None]:
-    """The picture and the mask as files. Takes time."""
+    """The picture and the mask as files. Blocks."""
     sent = pictures.parsed.value
     init = sent.get("init_images")
     if not isinstance(init, list) or not init:
@@ -125,7 +125,7 @@ def _read(
     files: tuple[RawFile, RawFile | None],
     decoder: Decoder,
 ) -> Call:
-    """Takes time: decodes."""
+    """Parse and decode. Blocks."""
     image, mask = files
     catalogue = replace(scope.catalogue(request), is_lenient=True)
     openai_images.check_file(image, "init_images[0]")

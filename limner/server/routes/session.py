@@ -1,4 +1,4 @@
-"""/session: a visit of a person in a browser, who types a key once and gets a cookie for it."""
+"""/session: browser sessions; a person enters a key once and gets a cookie for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRIVATE = {"cache-control": "no-store"}
 
 
 async def begin(request: Request) -> Response:
-    """Check the key of the body, `{"key": …}`, and give a cookie that stands for it."""
+    """Check the key of the body, `{"key": …}`, and set a session cookie."""
     serving = scope.service(request)
     cookies.check_page(request)
     key = (await bodies.read_json(request)).text("key") or ""
@@ -27,12 +27,12 @@ async def begin(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """Whose visit it is, by whatever the request proves it."""
+    """The name and scopes of the request's key, from its cookie or header."""
     return _about(request, scope.holder(request))
 
 
 async def end(request: Request) -> Response:
-    """End the visit and remove the cookie."""
+    """End the session and remove the cookie."""
     serving = scope.service(request)
     if token := cookies.token(request):
         await serving.database_threads.run(serving.sessions.end, token)

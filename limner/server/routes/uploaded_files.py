@@ -1,4 +1,4 @@
-"""/v1/files: pictures that are uploaded once and named by `file_id` afterwards."""
+"""/v1/files: pictures that are uploaded once and then named by `file_id`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 
 
 async def create(request: Request) -> Response:
-    """Keep a picture."""
+    """Store a picture."""
     history = own_rows.history(request)
     serving, holder = scope.service(request), scope.holder(request)
     given = request.headers.get("content-type", "none")
@@ -62,7 +62,7 @@ async def create(request: Request) -> Response:
 
 
 async def page(request: Request) -> Response:
-    """The latest files; `after` an id the ones before it."""
+    """A page of files, latest first; `after` is the last id of the page before."""
     history = own_rows.history(request)
     limit = page_size(request.query_params.get("limit"))
     after = request.query_params.get("after") or None
@@ -84,12 +84,12 @@ async def page(request: Request) -> Response:
 
 
 async def show(request: Request, id: str) -> Response:
-    """What is known of a file."""
+    """The metadata of a file."""
     return _json(_shown(await _find(request, id)))
 
 
 async def content(request: Request, id: str) -> Response:
-    """The file itself."""
+    """The bytes of a file."""
     row = await _find(request, id)
     serving = scope.service(request)
     file = row["pictures"][0]["file"]
@@ -108,7 +108,7 @@ async def delete(request: Request, id: str) -> Response:
 
 
 async def _understood(request: Request, form: Form) -> Upload | None:
-    """The upload that a form describes; None if its sender left."""
+    """The upload in a form; None if the client disconnects."""
     items = dict(form.items)
     raw = items.pop("file", None)
     if raw is None:
@@ -146,7 +146,7 @@ def _bytes(raw: RawFile) -> bytes:
 
 
 def _name(raw: RawFile) -> str:
-    """The name of a file as its sender gave it, without what a database cannot hold."""
+    """The sender's file name, without characters that a database cannot store."""
     kept = [char for char in raw.name if char.isprintable() and not "\ud800" <= char <= "\udfff"]
     return "".join(kept)[:255] or "file"
 

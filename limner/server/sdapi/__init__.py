@@ -1,1 +1,1 @@
-"""The API of AUTOMATIC1111's web UI, as far as plug-ins use it: /sdapi/v1."""
+"""/sdapi/v1: the parts of AUTOMATIC1111's web UI API that plug-ins use."""

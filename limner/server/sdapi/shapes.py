@@ -1,7 +1,7 @@
-"""Requests and answers of /sdapi/v1, in terms of the Images API.
+"""Conversion of /sdapi/v1 requests and answers to and from the Images API.
 
-Samplers, steps, guidance and negative prompts belong to diffusion models. They are taken and
-change nothing. A mask is white where to draw, the other way round than in the Images API.
+Samplers, steps, guidance and negative prompts belong to diffusion models; they are accepted and
+have no effect. A mask is white where to draw; in the Images API it is transparent there.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from limner.service.queue.jobs import Status
 Json = dict[str, Any]
 DEFAULT_PX = 512
 SAMPLERS = ("Euler a", "Euler")
-_WHITE = 128  # from which a mask says "draw here"
+_WHITE = 128  # mask values from this one on mean "draw here"
 
 
 def values_of(sent: Mapping[str, Any]) -> Json:
-    """The parameters of the Images API that ask for the same."""
+    """The equivalent parameters of the Images API. Raises ApiError."""
     fields = Fields(sent)
     batch = fields.whole_number("batch_size", 1, MAX_PICTURES) or 1
     n = batch * (fields.whole_number("n_iter", 1, MAX_PICTURES) or 1)
@@ -53,7 +53,7 @@ def values_of(sent: Mapping[str, Any]) -> Json:
 
 
 def mask_file(mask: Pixels, size: Size, *, is_inverted: bool) -> bytes:
-    """A mask (H, W, 4), white where to draw, as a PNG of `size` that is clear there."""
+    """Convert a mask (H, W, 4), white where to draw, to a PNG of `size`, transparent there."""
     image = Image.fromarray(codec.composite(mask, (0, 0, 0))[..., :3])
     grey = np.asarray(image.convert("L").resize((size.width, size.height)))
     draw = (grey >= _WHITE) != is_inverted
@@ -96,7 +96,7 @@ def answer(sent: Mapping[str, Any], call: Call, drawn: Sequence[Drawn], model: s
 
 
 def progress(status: Status | None) -> Json:
-    """How the latest request stands."""
+    """The body of /progress."""
     share, step, steps = 0.0, 0, 0
     if status and status.progress:
         step, steps = status.progress.done, status.progress.total
@@ -120,7 +120,7 @@ def progress(status: Status | None) -> Json:
 
 
 def lists(model: str) -> dict[str, Any]:
-    """What plug-ins ask for to fill their menus, by the last part of the path."""
+    """The lists that plug-ins request for their menus, by the last part of the path."""
     return {
         "options": {"sd_model_checkpoint": model, "sd_vae": "Automatic", "samples_format": "png"},
         "samplers": [{"name": name, "aliases": [], "options": {}} for name in SAMPLERS],
@@ -163,5 +163,5 @@ def lists(model: str) -> dict[str, Any]:
 
 
 def failure(message: str, code: str | None) -> Json:
-    """An error as plug-ins of this API read it."""
+    """The body of an error in this API."""
     return {"error": code or "error", "detail": message, "body": "", "errors": message}

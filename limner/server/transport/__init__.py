@@ -1,1 +1,1 @@
-"""Connections below HTTP: limits, time-outs, and how their log lines are bounded."""
+"""Connections below HTTP: limits and time-outs."""

@@ -19,13 +19,13 @@ def uvicorn_config(app: ASGIApp, settings: Settings, **options: Any) -> uvicorn.
     connections = Connections(settings)
     return uvicorn.Config(
         app,
-        # uvicorn only calls it, so it may be a class with its first argument given
+        # uvicorn only calls it, so a class with its first argument bound works
         http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections)),
         log_config=None,
-        access_log=False,  # the middleware writes the log, without signatures of addresses
+        access_log=False,  # the middleware logs requests, without signatures of addresses
         ws="none",
         server_header=False,
-        proxy_headers=False,  # the middleware knows which proxies to trust
+        proxy_headers=False,  # the middleware handles trusted proxies
         timeout_keep_alive=IDLE_S,
         **options,
     )

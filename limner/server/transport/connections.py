@@ -1,8 +1,8 @@
-"""All connections of a server: how many there may be, and how long each may wait for its client.
+"""All connections of a server: their number, and how long each may wait for its client.
 
-When there is no room for one more, a connection that only waits for its client is ended: the one
-that has been open for longest, among those of the same address if that has its share. So idle
-connections, however many, keep nobody out. If all are at work, the new one is answered with 503.
+At the limit, a new connection replaces one that only waits for its client: the oldest, or the
+oldest of the same address if that address has reached its own limit. So idle connections block
+nobody. If all connections are busy, the new one is answered with 503.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from limner.settings import Settings
 
 LOOK_S = 1.0
 MAX_LINGERING = 64
-SPARE_FILES = 256  # for what is no connection: pictures, uploads, the database, the weights
+SPARE_FILES = 256  # for pictures, uploads, the database and the weights
 
 
 class Connection(Protocol):
-    """What `Connections` asks of a connection; `protocol.BoundedProtocol` is the one there is."""
+    """A connection, for `Connections`; implemented by `protocol.BoundedProtocol`."""
 
     loop: asyncio.AbstractEventLoop
 
     @property
     def host(self) -> str:
-        """The address of the client; empty at a Unix socket."""
+        """The address of the client; empty for a Unix socket."""
 
     def may_make_room(self, now_s: float) -> bool:
-        """Whether it waits for its client, so that it may be ended to let another connect."""
+        """Whether it only waits for its client, so that it may be closed to admit another."""
 
     def look(self, now_s: float) -> None:
         """End the connection if its client is overdue. Called every LOOK_S seconds."""
 
     def end(self) -> None:
-        """Cut the connection."""
+        """Close the connection at once."""
 
 
 class Connections:
@@ -45,14 +45,14 @@ class Connections:
         self._proxies = Proxies(settings.proxies)
         self._most = min(settings.connections, max(10, _open_files() - SPARE_FILES))
         self._most_per_address = settings.connections_per_address
-        # Dictionaries serve as sets that know which of their members came first.
+        # Dictionaries serve as ordered sets.
         self._open: dict[Connection, None] = {}
         self._by_address: dict[str, dict[Connection, None]] = {}
         self._lingering: set[Connection] = set()
         self._looking: asyncio.TimerHandle | None = None
 
     def admit(self, new: Connection) -> bool:
-        """Count `new` and make room for it; False if there is none."""
+        """Add `new`, closing another connection if needed; False if there is no room."""
         self._keep_looking(new.loop)
         address = subscriber(new.host)
         theirs = self._by_address.get(address, {})
@@ -66,7 +66,7 @@ class Connections:
         return True
 
     def forget(self, connection: Connection) -> None:
-        """Count `connection` no longer."""
+        """Remove `connection`."""
         self._open.pop(connection, None)
         self._lingering.discard(connection)
         address = subscriber(connection.host)
@@ -76,7 +76,7 @@ class Connections:
             self._by_address.pop(address, None)
 
     def may_linger(self, refused: Connection) -> bool:
-        """Whether `refused` may stay until its client has read why: a few at a time may."""
+        """Whether `refused` may stay open until its client read the error; limited in number."""
         if len(self._lingering) >= MAX_LINGERING:
             return False
         self._lingering.add(refused)
@@ -85,7 +85,7 @@ class Connections:
     def _make_room(self, among: dict[Connection, None]) -> bool:
         for connection in among:
             if connection.may_make_room(connection.loop.time()):
-                self.forget(connection)  # now, as its end is only told later
+                self.forget(connection)  # now: the event loop reports its end later
                 connection.end()
                 return True
         return False
@@ -104,7 +104,7 @@ class Connections:
 
 
 def allow_open_files(n_connections: int) -> None:
-    """Let this process open as many files as so many connections need, if the system lets it."""
+    """Raise this process's limit of open files for `n_connections`, if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = n_connections + SPARE_FILES
     if hard != resource.RLIM_INFINITY:

@@ -1,9 +1,9 @@
-"""HTTP on one connection, within bounds that hold before any key is asked for.
+"""HTTP on one connection, with limits that apply before authentication.
 
-uvicorn's protocol on httptools' parser. What it adds: a limit on the head (request line and
-headers), on the number of headers, on the URL, on trailers and on requests sent ahead; what is
-refused is told in the one envelope of errors, and the connection ends. The time-outs are kept by
-`limner/server/transport/connections.py`, which looks at all connections every second.
+Extends uvicorn's protocol on httptools' parser with limits on the head (request line and headers),
+the number of headers, the URL, trailers and pipelined requests. A refused client gets an error in
+the API's JSON form, and the connection is closed. `limner/server/transport/connections.py` enforces
+the time-outs: it checks all connections every second.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ log = logging.getLogger("limner.server.transport.connections")
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
 MAX_URL_BYTES = 8_192
-MAX_SENT_AHEAD = 16  # requests whose heads came before the answer to the first (pipelining)
-MIN_PART_BYTES = 1_024  # of a body that is not complete: less is not handed on yet
-MAX_LINGER_BYTES = 16_000_000  # thrown away after a refusal, so that the client reads it
+MAX_SENT_AHEAD = 16  # pipelined requests: heads received before the first is answered
+MIN_PART_BYTES = 1_024  # smaller parts of an incomplete body are collected first
+MAX_LINGER_BYTES = 16_000_000  # discarded after an error, so that the client reads the error
 
-HEAD_S = 20.0  # from the connection, or the first byte of a request, to the end of its headers
-UNREAD_S = 30.0  # in which the client takes less of an answer than MIN_ANSWER_BYTES_PER_S
+HEAD_S = 20.0  # from connecting, or the first byte of a request, to the end of its headers
+UNREAD_S = 30.0  # for which a client may read an answer more slowly than MIN_ANSWER_BYTES_PER_S
 LINGER_S = 2.0
-SLOW_AFTER_S = 0.1  # then a body that comes too slowly makes room for others
+SLOW_AFTER_S = 0.1  # after this, a connection with a slow body may be closed for others
 MIN_BODY_BYTES_PER_S = 2_000
 MIN_ANSWER_BYTES_PER_S = 1_000
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; `connections` counts it and ends it when it is overdue."""
+    """One connection; `connections` counts it and closes it when it is overdue."""
 
     def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._connections = connections
         self._refusal: errors.ApiError | None = None  # once set, nothing more is parsed
-        self._is_in_head = True  # or between two requests
-        self._n_loose = 0  # bytes since the last byte of a body, or the end of a head or request
+        self._is_in_head = True  # also between two requests
+        self._n_loose = 0  # bytes since the last body byte, or the end of a head or request
         self._n_headers = 0
         self._n_body = 0
         self._n_lingering = 0
-        self._since_s = 0.0  # of the state that it is in
-        self._n_unsent = 0  # bytes of answers, when last looked at
+        self._since_s = 0.0  # start of the current state
+        self._n_unsent = 0  # unsent bytes of answers at the last check
         self._n_taken = 0  # by the client since `_kept_up_s`
-        self._kept_up_s = 0.0  # when the client last had taken as much as it must
+        self._kept_up_s = 0.0  # when the client last read fast enough
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self._feed(memoryview(data))
         except httptools.HttpParserUpgrade:
-            pass  # an upgrade that is not made: the request is answered as it stands
+            pass  # upgrades are ignored: the request is answered as HTTP
         except httptools.HttpParserError:
             self._refuse(self._refusal or errors.not_http())
 
@@ -91,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count_taken()
         super().resume_writing()
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
@@ -108,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._n_headers += 1
         if self._n_headers > MAX_HEADERS:
             self._stop_parsing(errors.too_many_headers(MAX_HEADERS))
-        if self._is_in_head:  # trailers are counted and not kept: nobody reads them
+        if self._is_in_head:  # trailers are counted and discarded
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -125,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if cycle.response_complete or len(cycle.body) + len(body) >= MIN_PART_BYTES:
             super().on_body(body)
-        else:  # to wake the request for each byte of a slow body would cost most of its time
+        else:  # waking the request for each byte of a slow body would be costly
             cycle.body += body
 
     def on_message_complete(self) -> None:
@@ -136,21 +136,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since_s = self.loop.time()
         super().on_response_complete()
 
-    # What `Connections` asks and does.
+    # Called by `Connections`.
 
     @property
     def host(self) -> str:
-        """The address of the client; empty at a Unix socket."""
+        """The address of the client; empty for a Unix socket."""
         return self.client[0] if self.client else ""
 
     @property
     def _is_answering(self) -> bool:
-        """Whether a request whose head is complete is still to be answered."""
+        """Whether a request with a complete head is not answered yet."""
         cycle: RequestResponseCycle | None = self.cycle  # None before the first
         return cycle is not None and not cycle.response_complete
 
     def may_make_room(self, now_s: float) -> bool:
-        """Whether it waits for its client, so that it may be ended to let another connect."""
+        """Whether it only waits for its client, so that it may be closed to admit another."""
         if self._refusal or not self._is_answering:
             return True
         waited_s = now_s - self._since_s
@@ -169,29 +169,29 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._is_in_head and not self._is_answering and waited_s > HEAD_S:
             if self._n_loose:
                 self._refuse(errors.head_stalled(HEAD_S))
-            else:  # nothing was begun, so nothing is answered
+            else:  # no request was begun, so no answer is due
                 self.end()
 
     def _count_taken(self) -> None:
-        """See by how much the bytes that wait to be sent have become less."""
+        """Measure how many bytes of answers the client has read since the last check."""
         n_unsent = self.transport.get_write_buffer_size()
         self._n_taken += max(0, self._n_unsent - n_unsent)
         self._n_unsent = n_unsent
 
     def end(self) -> None:
-        """Cut the connection."""
+        """Close the connection at once."""
         self.transport.abort()
 
-    # How requests are refused.
+    # Refusing requests.
 
     def _feed(self, data: memoryview) -> None:
-        """Parse `data`; of a head no more at a time than it may still have."""
+        """Parse `data`, of a head at most its remaining limit at a time."""
         while data and not self._refusal:
             size = MAX_HEAD_BYTES - self._n_loose if self._is_in_head else len(data)
             part, data = data[:size], data[size:]
             self._n_loose += len(part)
             self.parser.feed_data(part)
-            if self._n_loose >= MAX_HEAD_BYTES:  # it has not ended, or this would be 0
+            if self._n_loose >= MAX_HEAD_BYTES:  # the head has not ended, or this would be 0
                 self._refuse(errors.head_too_large(MAX_HEAD_BYTES))
 
     def _stop_parsing(self, error: errors.ApiError) -> None:
@@ -199,7 +199,7 @@ class BoundedProtocol(HttpToolsProtocol):
         raise ValueError(error.message)  # the parser passes it on as an HttpParserError
 
     def _refuse(self, error: errors.ApiError) -> None:
-        """Answer with `error` unless another answer has begun, and let go of the connection."""
+        """Send `error` unless another answer has begun, and close the connection."""
         log.warning("refused what %s sends: %s", self.host, error.message)
         has_begun = self._is_answering and (self.cycle.response_started or bool(self.pipeline))
         self._refusal = error
@@ -219,7 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _written(error: errors.ApiError) -> bytes:
-    """`error` as an answer on the wire."""
+    """`error` as the bytes of an HTTP answer."""
     body = dump(error.body)
     status = HTTPStatus(error.status)
     headers = {
