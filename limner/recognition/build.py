@@ -27,6 +27,8 @@ from limner.storage import files
 from limner.storage.checkpoints.weights import find
 
 _HERE = Path(__file__).parent
+# Kinds of grammar.json that the planner reads and no caption of a picture says.
+_ONLY_READ = frozenset({"compounds", "parts_of_things", "doings", "tails"})
 _WORD = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
 
 
@@ -80,7 +82,8 @@ def _rows(concepts: dict[str, Concept]) -> list[list[str]]:
 def _captions(concepts: dict[str, Concept]) -> Iterator[str]:
     """The other texts of captions, beside the names."""
     for lang in ("en", "zh"):
-        yield from _texts(grammar(lang))
+        said = grammar(lang).items()
+        yield from _texts({kind: part for kind, part in said if kind not in _ONLY_READ})
         yield from _texts(words.table(lang))
         for tags in splits.synonyms(concepts.values(), lang).values():
             yield from (tag for tag in tags if not splits.is_held_out_synonym(tag, lang))
