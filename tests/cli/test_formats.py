@@ -49,7 +49,7 @@ def test_trace_writes_to_the_standard_output(command: list[str], folder: Path) -
 def test_what_the_standard_output_cannot_take_is_refused(run: Run, folder: Path) -> None:
     done = run("draw", "a fox", "-n", "2", "-o", "-", *CARD)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "takes one picture, and n is 2" in done.stderr
+    assert "Only one picture fits on the standard output, but n is 2" in done.stderr
     done = run("draw", "a fox", "--show", "-o", "-", *CARD)
     assert (done.returncode, done.stdout) == (2, "")
     done = run("draw", "a fox", "-o", "-", "--format", "jpeg", "--background", "transparent", *CARD)
