@@ -40,13 +40,13 @@ async def draw_on(service: Service) -> None:
             submission = _submission(service, row)
             job = _job(service, submission, row, record)
         except (LimnerError, KeyError) as error:  # it stops, or the row is by another limner
-            log.warning("%s cannot be drawn on here: %s", row["id"], error)
+            log.warning("%s cannot be resumed here: %s", row["id"], error)
             await run(record.end, "interrupted")
             continue
         task = asyncio.create_task(_finish(service, submission, job))
         _drawing.add(task)
         task.add_done_callback(_drawing.discard)
-        log.info("%s is drawn on: %d of %d are there", row["id"], job.n_kept, job.request.n)
+        log.info("%s is resumed: %d of %d pictures are there", row["id"], job.n_kept, job.request.n)
 
 
 def _submission(service: Service, row: Row) -> Submission:
@@ -98,9 +98,9 @@ async def _finish(service: Service, submission: Submission, job: Job) -> None:
                     await to_thread.run_sync(output.keep, service, submission, job, event)
     except LimnerError as error:
         level = logging.INFO if job.status.state == "cancelled" else logging.WARNING
-        log.log(level, "%s could not be drawn on: %s", id, error.message)
+        log.log(level, "%s could not be resumed: %s", id, error.message)
     except Exception:  # a mistake of the engine's, or of ours
-        log.exception("%s could not be drawn on", id)
+        log.exception("%s could not be resumed", id)
     finally:
         about = {"limner.key": job.key_name, "limner.outcome": job.status.state}
         job.trace.end(about, is_failed=job.status.state == "failed")

@@ -237,7 +237,7 @@ def test_home_that_is_removed_is_noticed_before_anything_is_answered(tmp_path: P
 def test_picture_without_a_row_is_adopted_at_the_start_and_seen_by_admins_alone(
     tmp_path: Path,
 ) -> None:
-    settings = make_settings(tmp_path)
+    settings = make_settings(tmp_path, label="full")
     with running(settings) as server:
         data = httpx2.get(server.generate().json()["data"][0]["url"]).content
         name = server.service.links.keep(data, "png", "req_1", 0)

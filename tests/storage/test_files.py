@@ -157,4 +157,4 @@ def test_format_follows_the_ending(name: str, format: str) -> None:
 def test_unknown_ending_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(OutputError) as caught:
         files.format_from_path(Path(name))
-    assert caught.value.hint == "use one of .png, .jpg, .jpeg, .webp, .svg"
+    assert caught.value.hint == "use one of .png, .jpg, .jpeg, .webp, .gif, .svg"
