@@ -70,6 +70,7 @@ def _texts(backend: OnnxBackend) -> tuple[np.ndarray, np.ndarray]:
     return tokens, nothing
 
 
+@pytest.mark.slow  # exporting the graphs takes a minute
 def test_drawing_by_the_graphs_is_drawing_by_pytorch(
     bundle: Bundle, backend: OnnxBackend, network: GraphLayouts
 ) -> None:
