@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openai import OpenAI
 
 from limner.engines import registry
 from tests.postgres import postgres, postgres_server
-from tests.s3 import bucket, s3_server
+from tests.s3 import S3Server, bucket, s3_server
 from tests.server.helpers import GatedEngine, Server, make_settings, running
 
 __all__ = ["bucket", "postgres", "postgres_server", "s3_server"]
@@ -46,3 +47,26 @@ def gated(engine: GatedEngine, tmp_path: Path) -> Iterator[Server]:
     with running(make_settings(tmp_path, engine="gated", queue=2)) as server:
         yield server
         engine.let_all_go()
+
+
+@pytest.fixture(scope="module", params=["lenient", "strict"])
+def client(server: Server, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
+    """The openai client, also with every answer compared with its types."""
+    with OpenAI(
+        base_url=f"{server.url}/v1",
+        api_key="none",
+        max_retries=0,
+        _strict_response_validation=request.param == "strict",
+    ) as client:
+        yield client
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A server of its own, for each kind of store."""
+    values = {}
+    if request.param == "bucket":
+        s3_server: S3Server = request.getfixturevalue("s3_server")
+        values = s3_server.settings(request.getfixturevalue("bucket"))
+    with running(make_settings(tmp_path, **values)) as server:
+        yield server

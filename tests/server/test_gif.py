@@ -6,7 +6,6 @@ import base64
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +17,17 @@ from PIL import Image
 import limner
 from limner.cli import main
 from limner.imaging import codec
-from tests.s3 import S3Server
 from tests.server.helpers import (
     EDITS,
     HISTORY,
     GatedEngine,
     Server,
     assert_openai_error,
-    make_settings,
     picture_file,
     running,
 )
 
 ASKED = {"output_format": "gif", "seed": 7}
-
-
-@pytest.fixture(scope="module", params=["lenient", "strict"])
-def client(server: Server, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
-    """The openai client, also with every answer compared with its types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key="none",
-        max_retries=0,
-        _strict_response_validation=request.param == "strict",
-    ) as client:
-        yield client
-
-
-@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
-def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A server of its own, for each kind of store."""
-    values = {}
-    if request.param == "bucket":
-        s3_server: S3Server = request.getfixturevalue("s3_server")
-        values = s3_server.settings(request.getfixturevalue("bucket"))
-    with running(make_settings(tmp_path, **values)) as server:
-        yield server
 
 
 def _look(data: bytes) -> tuple[str | None, tuple[int, int], int, int]:

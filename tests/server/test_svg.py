@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from openai import BadRequestError, OpenAI
 import limner
 from limner.cli import main
 from limner.imaging import codec
-from tests.s3 import S3Server
 from tests.server.helpers import (
     EDITS,
     HISTORY,
@@ -37,29 +35,6 @@ from tests.server.helpers import (
 SVG = "{http://www.w3.org/2000/svg}"
 ASKED = {"output_format": "svg", "seed": 7}
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "reasoning_tokens": 0, "total_tokens": 0}
-
-
-@pytest.fixture(scope="module", params=["lenient", "strict"])
-def client(server: Server, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
-    """The openai client, also with every answer compared with its types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key="none",
-        max_retries=0,
-        _strict_response_validation=request.param == "strict",
-    ) as client:
-        yield client
-
-
-@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
-def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A server of its own, for each kind of store."""
-    values = {}
-    if request.param == "bucket":
-        s3_server: S3Server = request.getfixturevalue("s3_server")
-        values = s3_server.settings(request.getfixturevalue("bucket"))
-    with running(make_settings(tmp_path, **values)) as server:
-        yield server
 
 
 def _document(answer: Any) -> ET.Element:
