@@ -134,12 +134,7 @@ def train_generator(run: Run, report: StepProgress) -> None:
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     prompts = tuple(in_style(prompt, run.data.styles, seed=0, picture=0) for prompt in PROMPTS)
     sheet = SheetOfPrompts(prompts, image_tokenizer, run.preset.sampling["low"])
-    about = {
-        "model": asdict(model),
-        "styles": [asdict(style) for style in run.data.styles],
-        "sampling": run.preset.sampling_table(),
-        "art": run.data.art,
-    }
+    about = _about(run, model)
     _train(
         run,
         "generator",
@@ -147,6 +142,16 @@ def train_generator(run: Run, report: StepProgress) -> None:
         config.loop,
         about,
     )
+
+
+def _about(run: Run, model: TransformerConfig) -> dict[str, Any]:
+    """What a checkpoint of the generator says of itself."""
+    return {
+        "model": asdict(model),
+        "styles": [asdict(style) for style in run.data.styles],
+        "sampling": run.preset.sampling_table(),
+        "art": run.data.art,
+    }
 
 
 def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
@@ -203,12 +208,7 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> No
     )
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
     sheet = SheetOfLayouts(image_tokenizer, run.preset.sampling["medium"])
-    about = {
-        "model": asdict(model),
-        "styles": [asdict(style) for style in run.data.styles],
-        "sampling": run.preset.sampling_table(),
-        "art": run.data.art,
-    }
+    about = _about(run, model)
     _train(
         run,
         "generator",
