@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from limner.cli.evaluate import drawer
+from limner.cli.training.evaluate import drawer
 from limner.settings import load
 from limner.studio import Studio
 from tests.cli.conftest import Run

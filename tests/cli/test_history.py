@@ -16,14 +16,14 @@ from limner.cli import main
 from limner.engines.base import Picture
 from limner.imaging import codec as px
 from limner.request import Format
-from limner.service.history_recovery import Recovery
+from limner.service.recovery.rebuild_rows import Recovery
 from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.names import Names
 from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
-from limner.storage.db.history import Asked, History, Made
 from limner.storage.db.keys import signing_key
-from limner.storage.db.maintenance import Maintenance
+from limner.storage.history.history import Asked, History, Made
+from limner.storage.history.maintenance import Maintenance
 
 
 @pytest.fixture

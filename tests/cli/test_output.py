@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.cli.output import plan, slug
+from limner.cli.drawing.output import plan, slug
 from limner.errors import OutputError
 from limner.request import MAX_SEED, ImageRequest
 

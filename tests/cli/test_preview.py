@@ -5,7 +5,7 @@ import io
 import numpy as np
 from rich.console import Console
 
-from limner.cli.preview import print_picture
+from limner.cli.drawing.preview import print_picture
 
 
 def _printed(pixels: np.ndarray, colour: bool = True, width: int = 8) -> list[str]:

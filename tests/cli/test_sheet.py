@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.cli.sheet_pages import (
+from limner.cli.drawing.sheet_pages import (
     CASES,
     PROMPTS,
     by_code,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from limner.cli import main
 from limner.imaging import codec as px
-from limner.training import checkpoint
+from limner.training.weights import checkpoint
 from tests import tiny
 from tests.cli.conftest import Run
 from tests.training.test_loop import assert_same

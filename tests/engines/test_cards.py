@@ -10,8 +10,8 @@ import pytest
 
 from limner import settings as settings_module
 from limner.engines.base import Picture, Progress
-from limner.engines.cards import Card, Cards, check_name
-from limner.engines.looking import card_for
+from limner.engines.cards.card import Card, Cards, check_name
+from limner.engines.cards.detect import card_for
 from limner.engines.upstream.engine import UpstreamEngine
 from limner.errors import DataError, InvalidRequest, SettingsError, WeightsError
 from limner.options import Options

@@ -16,9 +16,9 @@ from limner.model.planner import Planner
 from limner.planning.layout import Box, Thing
 from limner.storage.checkpoints import weights
 from limner.training import stages
-from limner.training.init_from_weights import begin_run
 from limner.training.presets import TINY
 from limner.training.tasks.planner import torch_score
+from limner.training.weights.init_from_weights import begin_run
 from tests import tiny
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from limner.engines import shelf as shelves
-from limner.engines.shelf import NotWanted, Shelf
+from limner.engines.cards import shelf as shelves
+from limner.engines.cards.shelf import NotWanted, Shelf
 from limner.engines.testcard import CardEngine
 from limner.errors import EngineError
 

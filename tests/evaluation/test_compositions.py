@@ -7,7 +7,9 @@ import pytest
 
 from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
-from limner.evaluation.things.compositions import (
+from limner.evaluation.things.crops.cutting import things_in
+from limner.evaluation.things.crops.naming import Namer
+from limner.evaluation.things.measures.compositions import (
     Answer,
     Question,
     ask,
@@ -15,8 +17,6 @@ from limner.evaluation.things.compositions import (
     figures,
     purpose_of,
 )
-from limner.evaluation.things.cutting import things_in
-from limner.evaluation.things.naming import Namer
 from limner.training.tasks.backbone import SOURCE_PX
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 

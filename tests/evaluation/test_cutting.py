@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limner.evaluation.things.cutting import count_specks, foreground, things_in
+from limner.evaluation.things.crops.cutting import count_specks, foreground, things_in
 from limner.training.tasks.backbone import SOURCE_PX
 
 PX = 128

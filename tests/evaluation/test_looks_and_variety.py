@@ -9,8 +9,8 @@ from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.questions.wordings import LOOKS, Hands
-from limner.evaluation.things import looks
-from limner.evaluation.things.variety import drawn_variety, true_variety
+from limner.evaluation.things.measures import looks
+from limner.evaluation.things.measures.variety import drawn_variety, true_variety
 from limner.imaging import codec as px
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from limner.data.emoji.library import Library
-from limner.evaluation.things.masks import (
+from limner.evaluation.things.crops.naming import Namer
+from limner.evaluation.things.measures.masks import (
     HALVES,
     ask,
     half_of,
     right_things,
 )
-from limner.evaluation.things.naming import Namer
 from limner.request import Edit
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 

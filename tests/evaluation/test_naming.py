@@ -7,7 +7,7 @@ import pytest
 
 from limner.data.emoji.library import Library
 from limner.errors import DataError
-from limner.evaluation.things.naming import Namer
+from limner.evaluation.things.crops.naming import Namer
 from limner.training.tasks.backbone import SOURCE_PX
 from tests.evaluation.stand_ins import KEYS, SilhouetteEye, library_of_artists
 

@@ -10,7 +10,7 @@ from limner import settings
 from limner.data.emoji.library import Library
 from limner.errors import DataError
 from limner.evaluation.samples import TRUE
-from limner.evaluation.things.drawing import draw_all
+from limner.evaluation.things.draw_batches import draw_all
 from limner.evaluation.things.report import ThingsReport
 from limner.evaluation.things.run import PARTS, ThingsConfig, ThingsEvaluation
 from limner.evaluation.things.through_tokenizer import ThroughTokenizer

@@ -35,9 +35,9 @@ from limner.engines.base import (
 from limner.engines.testcard import CardEngine
 from limner.errors import DataError
 from limner.imaging.decode_upload import MAX_JPEG_SCANS, MAX_PIXELS
-from limner.server.bodies import decoders
-from limner.server.bodies.decoders import Decoder
 from limner.server.http import delivery, middleware
+from limner.server.input_pictures import decoders
+from limner.server.input_pictures.decoders import Decoder
 from limner.server.openai import moderations
 from limner.storage.db.keys import KeyStore, Limits
 from tests.hostile import many_scans

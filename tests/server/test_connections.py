@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from limner.server.access.proxies import Proxies, peer, subscriber
 from limner.server.http import middleware
-from limner.server.http.proxies import Proxies, peer, subscriber
 from limner.server.transport import configuration, connections, protocol
 from limner.server.transport.configuration import uvicorn_config
 from limner.service.telemetry.log_floods import OnceAMinute

@@ -208,7 +208,7 @@ def test_picture_whose_row_cannot_be_written_is_not_left(
     own: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from limner.errors import DatabaseError
-    from limner.storage.db.history import History
+    from limner.storage.history.history import History
 
     def fail(*_: Any, **__: Any) -> None:
         raise DatabaseError("it is full")

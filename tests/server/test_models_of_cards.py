@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from limner.engines.cards import Cards
-from limner.engines.looking import card_for
+from limner.engines.cards.card import Cards
+from limner.engines.cards.detect import card_for
 from limner.engines.testcard import CardEngine
 from limner.errors import SettingsError
 from limner.service.context import Service

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from limner.request import ImageRequest
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from limner.service.access.auth import ANYONE
 from limner.service.queue import jobs
 from limner.service.queue.jobs import Job, Jobs, Status
@@ -100,7 +100,7 @@ def test_stopping_a_stream_is_an_event_and_a_finished_job_stays(
 def test_stream_tells_position_and_progress(
     gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(drawing, "PROGRESS_EVERY_S", 0.0)
     _start(gated, "first")
     wait_until(lambda: engine.started)
     _start(gated, "second")

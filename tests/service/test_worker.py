@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from limner.engines.base import Picture
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from tests.server.helpers import (
     GENERATIONS,
     GatedEngine,
@@ -152,8 +152,8 @@ def test_failure_in_the_middle_of_a_stream_is_a_nested_event(
 def test_stream_is_kept_alive_by_comments_alone(
     gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "FIRST_EVENT_S", 0.05)
-    monkeypatch.setattr(images, "KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr(drawing, "FIRST_EVENT_S", 0.05)
+    monkeypatch.setattr(drawing, "KEEP_ALIVE_S", 0.05)
     body = {"prompt": "a cat", "size": "256x256", "stream": True}
     with gated.http.stream("POST", GENERATIONS, json=body) as response:
         lines = response.iter_lines()

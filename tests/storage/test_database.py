@@ -17,7 +17,7 @@ from limner.errors import DatabaseError, MissingExtra
 from limner.storage.blobs.folder import Folder
 from limner.storage.db import database as module
 from limner.storage.db.database import Database, without_password
-from limner.storage.db.history import History
+from limner.storage.history.history import History
 from tests.postgres import PostgresServer
 
 # As a server of the first two steps left it when it was killed while it drew.

@@ -15,10 +15,10 @@ from limner.errors import DatabaseError, StoreError
 from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.names import Names, temporary
 from limner.storage.blobs.store import Store
-from limner.storage.db import single
 from limner.storage.db.clock import CONFIRM_S
 from limner.storage.db.database import FILE, Database
-from limner.storage.db.history import (
+from limner.storage.history import single_picture
+from limner.storage.history.history import (
     FOLDER,
     MAX_RESUMED,
     Asked,
@@ -26,13 +26,13 @@ from limner.storage.db.history import (
     Made,
     Record,
 )
-from limner.storage.db.maintenance import (
+from limner.storage.history.maintenance import (
     LEFT_S,
     SILENT_S,
     Maintenance,
     Retention,
 )
-from limner.storage.db.search import Search
+from limner.storage.history.search import Search
 
 ASKED = Asked("req_1", "", "generation", "nano", "a red fox", 1, {"size": "256x256"})
 MODELS = ["nano"]
@@ -215,9 +215,9 @@ def test_starred_pictures_outlive_age_and_size(kept: Kept) -> None:
         record = kept.begin(history, f"req_{number}", n=2)
         kept.draw(record, 0, n_bytes=60)
         kept.draw(record, 1, n_bytes=60)
-    assert single.star(history, "req_0", 1, is_starred=True)
-    assert not single.star(history, "req_0", 2, is_starred=True)
-    assert not single.star(history, "req_unknown", 0, is_starred=True)
+    assert single_picture.star(history, "req_0", 1, is_starred=True)
+    assert not single_picture.star(history, "req_0", 2, is_starred=True)
+    assert not single_picture.star(history, "req_unknown", 0, is_starred=True)
     assert kept.keeper(history, n_bytes=130).trim() == 2  # what is starred does not count
     assert _ids(history) == ["req_3", "req_0"]
     keeper = kept.keeper(history, days=2)
@@ -236,12 +236,12 @@ def test_one_picture_is_deleted_alone_and_the_last_with_its_request(kept: Kept) 
     names = [kept.draw(record, number) for number in range(2)]
     running = kept.begin(history, "req_2", n=2)
     kept.draw(running, 0)
-    assert not single.delete(history, "req_2", 0)
-    assert not single.delete(history, "req_1", 2)
-    assert single.delete(history, "req_1", 0)
+    assert not single_picture.delete(history, "req_2", 0)
+    assert not single_picture.delete(history, "req_1", 2)
+    assert single_picture.delete(history, "req_1", 0)
     assert names[0] not in kept.files
     assert names[1] in kept.files
-    assert single.delete(history, "req_1", 1)
+    assert single_picture.delete(history, "req_1", 1)
     assert _ids(history) == ["req_2"]
     assert kept.database.read("SELECT * FROM deletions") == []
 

@@ -17,20 +17,20 @@ from limner import settings as settings_module
 from limner.storage.blobs.names import Names
 from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
-from limner.storage.db.history import FOLDER, History
 from limner.storage.db.keys import signing_key
-from limner.storage.db.maintenance import LEFT_S, Maintenance
+from limner.storage.history.history import FOLDER, History
+from limner.storage.history.maintenance import LEFT_S, Maintenance
 from tests.s3 import S3Server
 
 _STORE = """
 import os, random, time
 from limner import settings
 from limner.storage.db.database import Database
-from limner.storage.db.history import FOLDER, Asked, History, Made
+from limner.storage.history.history import FOLDER, Asked, History, Made
 from limner.storage.db.keys import signing_key
 from limner.storage.blobs.names import Names
 from limner.storage.blobs.opening import open_store
-from limner.storage.db.maintenance import Maintenance
+from limner.storage.history.maintenance import Maintenance
 
 loaded = settings.load()
 history = History(Database(loaded.database, loaded.home), open_store(loaded), loaded.home)
