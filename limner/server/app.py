@@ -132,16 +132,16 @@ def _keyed() -> APIRouter:
     """Routes that require a key, if keys are set."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
     add = router.add_api_route
-    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
-    add("/images/generations", once(drawing.generations), **drawing, **describe.GENERATIONS)
-    add("/images/edits", once(drawing.edits), **drawing, **describe.EDITS)
-    add("/images/variations", once(drawing.variations), **drawing, **describe.VARIATIONS)
-    add("/images/look", look.look, **drawing, **describe.LOOK)
-    add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
-    add("/chat/completions", responses.complete_chat, **drawing, **describe.CHAT)
+    posted: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
+    add("/images/generations", once(drawing.generations), **posted, **describe.GENERATIONS)
+    add("/images/edits", once(drawing.edits), **posted, **describe.EDITS)
+    add("/images/variations", once(drawing.variations), **posted, **describe.VARIATIONS)
+    add("/images/look", look.look, **posted, **describe.LOOK)
+    add("/responses", once(responses.create), **posted, **describe.RESPONSES)
+    add("/chat/completions", responses.complete_chat, **posted, **describe.CHAT)
     add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
     add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)
-    add("/files", uploaded_files.create, **drawing, **describe.FILES_CREATE)
+    add("/files", uploaded_files.create, **posted, **describe.FILES_CREATE)
     add("/files", uploaded_files.page, methods=["GET"], **describe.FILES)
     add("/files/{id}", uploaded_files.show, methods=["GET"], **describe.FILE)
     add("/files/{id}", uploaded_files.delete, methods=["DELETE"], **describe.FILE_DELETE)
@@ -177,11 +177,11 @@ def _sdapi() -> APIRouter:
     router = APIRouter(prefix=sdapi.PREFIX, dependencies=[Depends(sdapi.check_key)])
     add = router.add_api_route
     hidden: dict[str, Any] = {"include_in_schema": False}
-    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
-    add("/txt2img", sdapi.txt2img, **drawing)
-    add("/img2img", sdapi.img2img, **drawing)
-    add("/interrupt", sdapi.interrupt, **drawing)
-    add("/options", sdapi.set_options, **drawing)
+    posted: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
+    add("/txt2img", sdapi.txt2img, **posted)
+    add("/img2img", sdapi.img2img, **posted)
+    add("/interrupt", sdapi.interrupt, **posted)
+    add("/options", sdapi.set_options, **posted)
     add("/progress", sdapi.progress, methods=["GET"], **hidden)
     for name in sdapi.LISTS:
         add(f"/{name}", sdapi.show, methods=["GET"], **hidden)

@@ -27,7 +27,6 @@ from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
 from limner.storage.history import maintenance
 from limner.storage.history.history import MAX_RESUMED, Asked, History
-from tests.s3 import S3Server
 from tests.server.helpers import (
     BODY,
     EDITS,
@@ -43,6 +42,7 @@ from tests.server.helpers import (
     wait_until,
 )
 from tests.server.processes import check_whole, serving
+from tests.support.s3 import S3Server
 
 MINE = {"x-limner-resume": "true", "x-client-request-id": "mine"}
 LARGE: dict[str, Any] = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store

@@ -37,7 +37,7 @@ from limner.training.tasks.layouts.tiles import (
     encode_tiles,
 )
 from limner.training.weights.init_from_weights import begin_run
-from tests import tiny
+from tests.support import tiny
 
 assert TINY_LAYOUTS.layouts is not None
 LAYOUTS: LayoutTraining = TINY_LAYOUTS.layouts
