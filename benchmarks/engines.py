@@ -37,9 +37,9 @@ import _machine
 import uvicorn
 
 from limner import settings as settings_module
-from limner.engines import converting
+from limner.engines.cards import converting
 from limner.engines.base import ImageTask
-from limner.engines.cards import Card, Cards
+from limner.engines.cards.card import Card, Cards
 from limner.engines.registry import load
 from limner.errors import MissingExtra
 from limner.imaging import codec
