@@ -37,8 +37,8 @@ import _machine
 import uvicorn
 
 from limner import settings as settings_module
-from limner.engines.cards import converting
 from limner.engines.base import ImageTask
+from limner.engines.cards import converting
 from limner.engines.cards.card import Card, Cards
 from limner.engines.registry import load
 from limner.errors import MissingExtra

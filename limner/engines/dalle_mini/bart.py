@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limner.model.layers import Stack
+
 PAD = 1  # the token of text that is not there
 _HEAD_DIM = 64  # of all public weights; no tensor tells it
 
@@ -117,7 +119,7 @@ class Encoder(nn.Module):
         self.embed_tokens = nn.Embedding(shape.n_vocab, shape.d)
         self.embed_positions = nn.Embedding(shape.n_places, shape.d)
         self.layernorm_embedding = nn.LayerNorm(shape.d)
-        self.layers = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.n_layers))
+        self.layers: Stack[EncoderLayer] = Stack(EncoderLayer(shape) for _ in range(shape.n_layers))
         self.final_ln = nn.LayerNorm(shape.d)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -177,7 +179,7 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(shape.n_vocab, shape.d)
         self.embed_positions = nn.Embedding(shape.n_places, shape.d)
         self.layernorm_embedding = nn.LayerNorm(shape.d)
-        self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.n_layers))
+        self.layers: Stack[DecoderLayer] = Stack(DecoderLayer(shape) for _ in range(shape.n_layers))
         self.final_ln = nn.LayerNorm(shape.d)
         self.lm_head = nn.Linear(shape.d, shape.n_vocab, bias=False)
 

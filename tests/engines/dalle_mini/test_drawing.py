@@ -13,10 +13,10 @@ import torch
 from limner import settings as settings_module
 from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.cards.card import Cards
+from limner.engines.cards.detect import card_for
 from limner.engines.dalle_mini import engine as engine_module
 from limner.engines.dalle_mini.convert import convert
 from limner.engines.dalle_mini.engine import DalleMiniEngine
-from limner.engines.cards.detect import card_for
 from limner.errors import EngineError, Refused, WeightsError
 from limner.request import SIZES, ImageRequest
 from limner.studio import Studio

@@ -26,15 +26,10 @@ MERGES = ["r e", "re d", "Ġ a"]
 def networks(seed: int = 0) -> dict[str, nn.Module]:
     """The three networks by the names of their files."""
     torch.manual_seed(seed)
-    found: dict[str, nn.Module] = {
-        "encoder": Encoder(ENCODER),
-        "decoder": Decoder(DECODER),
-        "detoker": Detokenizer(DETOKENIZER),
-    }
-    detokenizer = found["detoker"]
-    assert isinstance(detokenizer, Detokenizer)
+    encoder, decoder, detokenizer = Encoder(ENCODER), Decoder(DECODER), Detokenizer(DETOKENIZER)
+    decoder.lm_head.weight.data *= 0.25  # else guidance leaves one code of all
     nn.init.constant_(detokenizer.decoder.conv_out.bias, 0.5)  # type: ignore[arg-type]  # has one
-    return found
+    return {"encoder": encoder, "decoder": decoder, "detoker": detokenizer}
 
 
 def write(folder: Path, suffix: str = "_mini") -> Path:
