@@ -14,7 +14,7 @@ from limner.engines.transformer.backends.weights_folder import TURNED
 from limner.errors import WeightsError
 from limner.sampling.cells import Places
 
-_WIDE = ("pixels", "upscale")  # graphs with work for several threads
+_WIDE = ("pixels", "layout_pixels", "upscale")  # graphs with work for several threads
 
 
 class OnnxBackend(GraphBackend):
