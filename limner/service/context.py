@@ -208,9 +208,7 @@ class Service:
 
     async def encode(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """The result of `call`, which makes files of pictures, in one of few threads."""
-        return await to_thread.run_sync(
-            partial(call, *arguments, **named), limiter=self._encoders
-        )
+        return await to_thread.run_sync(partial(call, *arguments, **named), limiter=self._encoders)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""

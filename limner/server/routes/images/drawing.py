@@ -173,9 +173,7 @@ async def finished(
     async for event in job.events():
         if isinstance(event, Picture):
             # Encoded here while the worker thread draws the next picture.
-            drawn[event.index] = await serving.encode(
-                _kept, serving, submission, job, event, base
-            )
+            drawn[event.index] = await serving.encode(_kept, serving, submission, job, event, base)
         elif isinstance(event, Notice):
             notices.append(event.text)
     return [drawn[index] for index in sorted(drawn)], notices
