@@ -1,6 +1,7 @@
 """A prompt without a style gets one by its look, or by seed; one with a style keeps it."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -91,3 +92,17 @@ def test_the_things_of_a_scene_get_the_style_of_the_whole_prompt() -> None:
     named = chosen("a fox and a crow, Noto style", STYLES, 3, 0)
     assert with_style("a fox", named, STYLES) == "a fox, Noto style"
     assert with_style("a crow, Noto style", named, STYLES) == "a crow, Noto style"
+
+
+def test_a_seed_chooses_among_the_styles_in_which_a_thing_is_known() -> None:
+    flat, rare = replace(FLAT, known=("fox", "crow")), replace(RARE, known=("fox",))
+    styles = (NOTO, flat, rare)
+    for things, able in (
+        (["fox"], {flat, rare}),
+        (["fox", "crow"], {flat}),
+        (["whale"], {NOTO, flat}),
+        ([], {NOTO, flat}),
+    ):
+        assert {chosen("a fox", styles, seed, 0, things) for seed in range(40)} == able
+    assert chosen("a fox, Noto style", styles, 3, 0, ["fox"]) == NOTO
+    assert {chosen("a fox, flat", styles, seed, 0, ["fox"]) for seed in range(20)} == {flat}

@@ -8,11 +8,23 @@ import numpy as np
 from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
-from limner.engines.transformer.said import Said, said_of_one
+from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, is_turned
+from limner.engines.transformer.said import Said, name_of, said_of_one
 from limner.planning import plan
+from limner.planning.lists import read_list
 from limner.request import ImageRequest
-from limner.text.styles import OUTLINED, Style, chosen, look_of, named, with_style, without_look
+from limner.text.styles import (
+    FLAT,
+    OUTLINED,
+    Style,
+    chosen,
+    look_of,
+    named,
+    with_style,
+    without_look,
+)
 from limner.text.text_tokenizer import NULL
+from limner.text.turning import may_turn
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
 _MAX_TEXTS = 256  # that are remembered as tokens, and as read
@@ -24,9 +36,10 @@ class Prompts:
     def __init__(self, backend: Backend) -> None:
         self._backend, self._max_text = backend, max_text(backend)
         self._styles = [
-            Style(**{**style, "words": tuple(style["words"])})
+            Style(**style | {name: tuple(style.get(name, ())) for name in ("words", "known")})
             for style in backend.config.get("styles", ())
         ]
+        self._known = frozenset(name for style in self._styles for name in style.known)
         self._is_flat = backend.config.get("art") == "flat"
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
@@ -34,23 +47,50 @@ class Prompts:
         self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
 
     def tokens(self, one: ImageTask) -> Ints:
-        """What is drawn, (1, T); T depends on the prompt alone."""
+        """What is drawn, (1, T), without a colour that is painted; T depends on it alone."""
         if not one.request.prompt:
             return self.nothing
+        said = self.said(one.request)
+        return self._text(self.in_style(said.plain or said.words, one))[0]
+
+    def told_colour(self, one: ImageTask) -> Ints:
+        """The same with its colour, for what takes no paint."""
         return self._text(self.in_style(self.said(one.request).words, one))[0]
+
+    def touch(self, one: ImageTask) -> Touch:
+        """What a seed does to a picture from text, and the colour that is painted on it."""
+        request = one.request
+        if request.source is not None:
+            return UNTOUCHED
+        turned = may_turn(request.prompt) and is_turned(one.seed, one.index)
+        return Touch(turned, self.said(request).colour)
 
     def said(self, request: ImageRequest) -> Said:
         """What is drawn of a request that is no scene; of an edit it is the whole prompt."""
         if request.source is not None:
             return Said(request.prompt)
-        return said_of_one(request.prompt, self.reading(request.prompt))
+        return said_of_one(request.prompt, self.reading(request.prompt), self._known)
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
-        prompt = one.request.prompt
         if self.is_outlined(one.request):
-            words, prompt = without_look(words), without_look(prompt)
-        return with_style(words, chosen(prompt, self._styles, one.seed, one.index), self._styles)
+            words = without_look(words)
+        style = self._style(one, self.said(one.request).things)
+        return with_style(words, style, self._styles)
+
+    def style_of(self, one: ImageTask, words: Sequence[str]) -> str:
+        """What to say after each of several things' words, so that they have the prompt's style."""
+        if self.is_outlined(one.request):
+            return OUTLINED
+        style = self._style(one, [name_of(each, self._known) for each in words])
+        return "" if style is None else style.said_in(" ".join(words))
+
+    def _style(self, one: ImageTask, things: Sequence[str]) -> Style | None:
+        prompt, styles = one.request.prompt, self._styles
+        if self.is_outlined(one.request):  # lines are laid over flat art
+            prompt = without_look(prompt)
+            styles = [style for style in styles if style.look == FLAT] or styles
+        return chosen(prompt, styles, one.seed, one.index, things)
 
     def is_outlined(self, request: ImageRequest) -> bool:
         """Whether a picture from text gets its outlines from the finish."""
@@ -85,6 +125,13 @@ class Prompts:
         """What a prompt says; nothing if the weights have no planner."""
         if not self._can_plan:
             return plan.Reading()
+        said = self._planned(prompt)
+        listed = read_list(prompt, self._planned, self._known)
+        if listed is not None and len(listed.things) > len(said.things):
+            return listed
+        return said
+
+    def _planned(self, prompt: str) -> plan.Reading:
         return plan.read([prompt], self._backend.text_tokenizer, self._backend.score_plan)[0]
 
     def _read(self, prompt: str) -> tuple[Ints, int]:

@@ -6,6 +6,7 @@ the planner; the network is told "a red car", and the blue is painted behind it.
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,11 +15,14 @@ from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
 from limner.planning.plan import Reading
+from limner.text.phrases import bare, one_of
+from limner.text.styles import without_look
 from limner.text.text_tokenizer import normalise
-from limner.text.wording import colour_of_ground
+from limner.text.wording import colour_of_ground, split_colour
 
 Colour = tuple[int, int, int]
 
+_ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
@@ -29,17 +33,36 @@ class Said:
 
     words: str
     ground: Colour | None = None  # None: clear
+    colour: str | None = None  # of colours.NAMES, that the thing may be painted in
+    plain: str = ""  # the words without that colour, as they are then drawn
+    things: tuple[str, ...] = ()  # names of what is shown, bare and without a colour
 
 
-def said_of_one(prompt: str, reading: Reading) -> Said:
-    """The words of the one thing that a prompt names; the whole prompt if it names none or more."""
+def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
+    """The words of the one thing that a prompt names; the whole prompt if it names none or more.
+
+    known: names of things that are drawn as they are: a "red apple" is not painted.
+    """
     if len(reading.things) != 1 or reading.is_scene:
-        return Said(prompt)
+        words = [one_of(thing.words, thing.count) for thing in reading.things] or [prompt]
+        return Said(prompt, things=tuple(name_of(each, known) for each in words))
     ground = painted(reading.ground)
     [thing] = reading.things
     whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
     kept = reading if ground is None else replace(reading, ground="")
-    return Said(plan.phrase(whole, kept), ground)
+    said = Said(plan.phrase(whole, kept), ground, things=(name_of(whole.words, known),))
+    split = split_colour(whole.words)
+    if split is None or bare(whole.words) in known:
+        return said
+    colour, words = split
+    return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
+
+
+def name_of(words: str, known: Container[str] = ()) -> str:
+    """The name of a thing, without article, number, colour and look."""
+    words = bare(without_look(normalise(words)).strip(_ENDS))
+    split = None if words in known else split_colour(words)
+    return words if split is None else bare(split[1])
 
 
 def painted(ground: str) -> Colour | None:
