@@ -57,18 +57,17 @@ def chosen(
 ) -> Style | None:
     """The style that a prompt is to be drawn in: the one that it names, or see `in_style`.
 
-    things: names of what it shows. Styles in which all of these are known are chosen among before
-    the default ones.
+    things: names of what it shows. A seed may also choose a style in which all of these are known.
     """
     if (said := named(prompt, styles)) is not None:
         return said
     look = look_of(prompt)
     matching = [style for style in styles if look and style.look == look]
     able = matching or styles
-    known = [style for style in able if things and set(things) <= set(style.known)]
     # Of the styles with a look the default ones are known best.
     default = [style for style in able if style.is_default] or matching
-    return _one_of(known or default, seed, picture)
+    known = [style for style in able if things and set(things) <= set(style.known)]
+    return _one_of(list(dict.fromkeys([*default, *known])), seed, picture)
 
 
 def with_style(prompt: str, style: Style | None, styles: Sequence[Style]) -> str:

@@ -94,15 +94,16 @@ def test_the_things_of_a_scene_get_the_style_of_the_whole_prompt() -> None:
     assert with_style("a crow, Noto style", named, STYLES) == "a crow, Noto style"
 
 
-def test_a_seed_chooses_among_the_styles_in_which_a_thing_is_known() -> None:
-    flat, rare = replace(FLAT, known=("fox", "crow")), replace(RARE, known=("fox",))
-    styles = (NOTO, flat, rare)
+def test_a_seed_chooses_among_the_default_styles_and_those_in_which_a_thing_is_known() -> None:
+    flat, rare = replace(FLAT, is_default=False), replace(RARE, known=("fox", "crow"))
+    styles = (NOTO, replace(flat, known=("fox",)), rare)
     for things, able in (
-        (["fox"], {flat, rare}),
-        (["fox", "crow"], {flat}),
-        (["whale"], {NOTO, flat}),
-        ([], {NOTO, flat}),
+        (["fox"], {"noto", "flat fluent", "streamline"}),
+        (["fox", "crow"], {"noto", "streamline"}),
+        (["whale"], {"noto"}),
+        ([], {"noto"}),
     ):
-        assert {chosen("a fox", styles, seed, 0, things) for seed in range(40)} == able
+        found = [chosen("a fox", styles, seed, 0, things) for seed in range(60)]
+        assert {style.words[0] for style in found if style} == able
     assert chosen("a fox, Noto style", styles, 3, 0, ["fox"]) == NOTO
-    assert {chosen("a fox, flat", styles, seed, 0, ["fox"]) for seed in range(20)} == {flat}
+    assert {chosen("a fox, flat", styles, seed, 0, ["fox"]) for seed in range(20)} == {styles[1]}

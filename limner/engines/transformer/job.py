@@ -75,7 +75,7 @@ class Job:
 
     def takes_paint(self, backend: Backend) -> bool:
         """Whether what is drawn of its first window can be had in the colour that was asked for."""
-        if self.touch.colour is None:
+        if not self.touch.is_wanted:
             return True
         drawn = backend.pixels(self.codes[self.windows[0].positions][None])[0]
         return not self.touch.is_missed(drawn)

@@ -1,6 +1,7 @@
 """Prompts as the network reads them: what they name, in a style, as tokens."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -8,8 +9,8 @@ import numpy as np
 from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
-from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, is_turned
-from limner.engines.transformer.said import Said, name_of, said_of_one
+from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
+from limner.engines.transformer.said import Said, name_of, said_of_one, without_colour
 from limner.planning import plan
 from limner.planning.lists import read_list
 from limner.request import ImageRequest
@@ -58,18 +59,25 @@ class Prompts:
         return self._text(self.in_style(self.said(one.request).words, one))[0]
 
     def touch(self, one: ImageTask) -> Touch:
-        """What a seed does to a picture from text, and the colour that is painted on it."""
+        """What a seed does to flat art from text, and the colour that is painted on it."""
         request = one.request
-        if request.source is not None:
+        if request.source is not None or not self._is_flat:
             return UNTOUCHED
-        turned = may_turn(request.prompt) and is_turned(one.seed, one.index)
-        return Touch(turned, self.said(request).colour)
+        said = self.said(request)
+        return touch_by_seed(
+            one.seed,
+            one.index,
+            may_turn=may_turn(request.prompt),
+            asked=said.colour,
+            is_free=all(map(comes_in_any_colour, said.things)),
+        )
 
     def said(self, request: ImageRequest) -> Said:
         """What is drawn of a request that is no scene; of an edit it is the whole prompt."""
         if request.source is not None:
             return Said(request.prompt)
-        return said_of_one(request.prompt, self.reading(request.prompt), self._known)
+        said = said_of_one(request.prompt, self.reading(request.prompt), self._known)
+        return said if self._is_flat else replace(said, colour=None, plain="")
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
@@ -77,6 +85,10 @@ class Prompts:
             words = without_look(words)
         style = self._style(one, self.said(one.request).things)
         return with_style(words, style, self._styles)
+
+    def without_colour(self, phrase: str) -> tuple[str | None, str]:
+        """The colour that a thing of a scene is painted in, and what is then drawn."""
+        return without_colour(phrase, self._known) if self._is_flat else (None, phrase)
 
     def style_of(self, one: ImageTask, words: Sequence[str]) -> str:
         """What to say after each of several things' words, so that they have the prompt's style."""

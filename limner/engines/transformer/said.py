@@ -51,18 +51,22 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Sa
     whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
     kept = reading if ground is None else replace(reading, ground="")
     said = Said(plan.phrase(whole, kept), ground, things=(name_of(whole.words, known),))
-    split = split_colour(whole.words)
-    if split is None or bare(whole.words) in known:
+    colour, words = without_colour(whole.words, known)
+    if colour is None:
         return said
-    colour, words = split
     return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
+
+
+def without_colour(words: str, known: Container[str] = ()) -> tuple[str | None, str]:
+    """The colour that a thing is painted in, and the words that it is then drawn by."""
+    split = None if bare(words) in known else split_colour(words)
+    return (None, words) if split is None else split
 
 
 def name_of(words: str, known: Container[str] = ()) -> str:
     """The name of a thing, without article, number, colour and look."""
-    words = bare(without_look(normalise(words)).strip(_ENDS))
-    split = None if words in known else split_colour(words)
-    return words if split is None else bare(split[1])
+    words = without_look(normalise(words)).strip(_ENDS)
+    return bare(without_colour(words, known)[1])
 
 
 def painted(ground: str) -> Colour | None:

@@ -1,7 +1,8 @@
 """What is done to a decoded picture before it is enlarged: turned about, and painted.
 
-The weights draw a thing one way round whatever the seed, and best in its own colour. So a seed
-turns it, and a colour that a prompt says of it is painted (`data.colours.recolour`).
+The weights draw a thing one way round whatever the seed, and best in its own colour. So the seed
+turns it, and a colour is painted (`data.colours.recolour`): the prompt's, or the seed's where a
+thing comes in any colour.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.data.colours import Tint, recolour, tint_of
+from limner.text.any_colour import COLOURS
 
 Array = NDArray[np.float32]
 
@@ -20,6 +22,7 @@ class Touch:
 
     is_turned: bool = False
     colour: str | None = None  # one of colours.NAMES
+    is_asked: bool = True  # whether the prompt says the colour; else the seed chose it
 
     def on(self, small: Array) -> Array:
         """The picture (4, h, w), premultiplied in [0, 1], in its colour if it takes paint."""
@@ -29,9 +32,14 @@ class Touch:
             small = np.stack([*np.moveaxis(painted[..., :3], -1, 0) / np.float32(255), small[3]])
         return np.ascontiguousarray(small[..., ::-1]) if self.is_turned else small
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the prompt says a colour."""
+        return self.colour is not None and self.is_asked
+
     def is_missed(self, small: Array) -> bool:
-        """Whether the picture takes no paint: its colours are many, or none is its own."""
-        return self.colour is not None and _paintable(small, self.colour) is None
+        """Whether the colour that was asked for cannot be painted: the picture has many colours."""
+        return self.is_wanted and _paintable(small, str(self.colour)) is None
 
 
 UNTOUCHED = Touch()
@@ -43,12 +51,23 @@ def _paintable(small: Array, colour: str) -> Tint | None:
     return tint if tint.natural == colour or tint.can_change else None
 
 
-def is_turned(seed: int, picture: int) -> bool:
-    """Whether a seed turns a picture about: every second one."""
+def touch_by_seed(
+    seed: int, picture: int, *, may_turn: bool, asked: str | None, is_free: bool
+) -> Touch:
+    """What a seed does to a picture: it turns every second one that may be turned.
+
+    asked: the colour that its prompt says. Where it says none and the thing comes in any colour
+    (is_free), every second picture keeps its own, and others get one by chance.
+    """
     # Bit 125 separates this stream from those of `sampling.uniforms`, `canvas.kept`,
     # `styles.in_style` and `plan.lay_out`.
     key = (seed & (2**64 - 1)) | ((picture & (2**32 - 1)) << 64) | (1 << 125)
-    return bool(np.random.Generator(np.random.Philox(key=key)).random() < 0.5)
+    turn, keep, which = np.random.Generator(np.random.Philox(key=key)).random(3)
+    is_turned = may_turn and bool(turn < 0.5)
+    if asked is not None:
+        return Touch(is_turned, asked)
+    colour = COLOURS[int(which * len(COLOURS))] if is_free and keep < 0.5 else None
+    return Touch(is_turned, colour, is_asked=False)
 
 
 def _whole(small: Array) -> NDArray[np.uint8]:
