@@ -14,6 +14,7 @@ from limner.engines.transformer.said import Said, name_of, said_of_one, without_
 from limner.planning import plan
 from limner.planning.lists import read_list
 from limner.request import ImageRequest
+from limner.text.any_colour import comes_in_any_colour
 from limner.text.styles import (
     FLAT,
     OUTLINED,
