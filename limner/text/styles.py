@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 OUTLINED = "outlined"  # the look that the finish of flat art gives
-FLAT = "flat"
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _ADJECTIVE = re.compile(r"(?P<article>(?:\ban?\s+)?)\boutlined\s+(?P<letter>\w)", re.IGNORECASE)
@@ -32,10 +31,7 @@ class Style:
     words: tuple[str, ...]  # lower-case; a prompt with one of these names this style
     is_default: bool  # whether a seed may choose it
     look: str = ""  # one of looks.json, which a prompt may ask for; "" if it has none of them
-    share: float = 1.0  # of the styles that a seed may choose among: how often, relative
-    # Names of things that the weights draw right in this style, bare and in lower case. A seed may
-    # choose it for these, default or not.
-    known: tuple[str, ...] = ()
+    share: float = 1.0  # of the default styles: how often a seed chooses it, relative
 
     def said_in(self, prompt: str) -> str:
         """The style in the language of a prompt."""
@@ -52,22 +48,15 @@ def in_style(prompt: str, styles: Sequence[Style], seed: int, picture: int) -> s
     return with_style(prompt, chosen(prompt, styles, seed, picture), styles)
 
 
-def chosen(
-    prompt: str, styles: Sequence[Style], seed: int, picture: int, things: Sequence[str] = ()
-) -> Style | None:
-    """The style that a prompt is to be drawn in: the one that it names, or see `in_style`.
-
-    things: names of what it shows. A seed may also choose a style in which all of these are known.
-    """
+def chosen(prompt: str, styles: Sequence[Style], seed: int, picture: int) -> Style | None:
+    """The style that a prompt is to be drawn in: the one that it names, or see `in_style`."""
     if (said := named(prompt, styles)) is not None:
         return said
     look = look_of(prompt)
-    matching = [style for style in styles if look and style.look == look]
-    able = matching or styles
+    able = [style for style in styles if look and style.look == look]
     # Of the styles with a look the default ones are known best.
-    default = [style for style in able if style.is_default] or matching
-    known = [style for style in able if things and set(things) <= set(style.known)]
-    return _one_of(list(dict.fromkeys([*default, *known])), seed, picture)
+    able = [style for style in able if style.is_default] or able
+    return _one_of(able or [style for style in styles if style.is_default], seed, picture)
 
 
 def with_style(prompt: str, style: Style | None, styles: Sequence[Style]) -> str:

@@ -45,11 +45,11 @@ def test_a_colour_is_painted_unless_the_thing_is_known_with_it(
     prompt: str, thing: str, colour: str | None, plain: str, name: str
 ) -> None:
     said = said_of_one(prompt, Reading((Named(thing),)), frozenset({"green book"}))
-    assert (said.colour, said.plain, said.things) == (colour, plain, (name,))
+    assert (said.colour, said.plain, said.name) == (colour, plain, name)
 
 
 def test_a_prompt_with_no_thing_or_several_is_drawn_as_it_is() -> None:
-    assert said_of_one("summer vibes", Reading()) == Said("summer vibes", things=("summer vibes",))
+    assert said_of_one("summer vibes", Reading()) == Said("summer vibes", name="summer vibes")
     two = Reading((Named("a cat"), Named("a dog")))
-    assert said_of_one("a cat and a dog", two) == Said("a cat and a dog", things=("cat", "dog"))
-    assert said_of_one("two cats", Reading((Named("two cats", 2),))).things == ("cat",)
+    assert said_of_one("a cat and a dog", two).words == "a cat and a dog"
+    assert said_of_one("two cats", Reading((Named("two cats", 2),))).words == "two cats"

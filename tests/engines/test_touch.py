@@ -5,7 +5,6 @@ import pytest
 from numpy.typing import NDArray
 
 from limner.engines.transformer.pixels.touch import Touch, touch_by_seed
-from limner.text.any_colour import COLOURS
 
 
 def _square(*rgb: float) -> NDArray[np.float32]:
@@ -15,6 +14,7 @@ def _square(*rgb: float) -> NDArray[np.float32]:
     return small
 
 
+OWN = ("red", "green", "blue")
 RED, GREY = _square(0.87, 0.18, 0.27), _square(0.5, 0.5, 0.5)
 
 
@@ -40,15 +40,15 @@ def test_what_has_the_colour_or_takes_none_is_left() -> None:
 
 
 def test_a_seed_turns_every_second_picture_and_colours_what_is_free() -> None:
-    found = [touch_by_seed(seed, 0, may_turn=True, asked=None, is_free=True) for seed in range(400)]
+    found = [touch_by_seed(seed, 0, may_turn=True, asked=None, own=OWN) for seed in range(400)]
     assert found == [
-        touch_by_seed(seed, 0, may_turn=True, asked=None, is_free=True) for seed in range(400)
+        touch_by_seed(seed, 0, may_turn=True, asked=None, own=OWN) for seed in range(400)
     ]
     assert 150 < sum(touch.is_turned for touch in found) < 250
     assert 150 < sum(touch.colour is None for touch in found) < 250
-    assert {touch.colour for touch in found} == {None, *COLOURS}
+    assert {touch.colour for touch in found} == {None, *OWN}
     for seed in range(20):
-        asked = touch_by_seed(seed, 0, may_turn=False, asked="black", is_free=True)
+        asked = touch_by_seed(seed, 0, may_turn=False, asked="black", own=OWN)
         assert asked == Touch(colour="black")
-        fixed = touch_by_seed(seed, 0, may_turn=False, asked=None, is_free=False)
+        fixed = touch_by_seed(seed, 0, may_turn=False, asked=None)
         assert (fixed.is_turned, fixed.colour) == (False, None)

@@ -1,7 +1,6 @@
 """A prompt without a style gets one by its look, or by seed; one with a style keeps it."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -92,18 +91,3 @@ def test_the_things_of_a_scene_get_the_style_of_the_whole_prompt() -> None:
     named = chosen("a fox and a crow, Noto style", STYLES, 3, 0)
     assert with_style("a fox", named, STYLES) == "a fox, Noto style"
     assert with_style("a crow, Noto style", named, STYLES) == "a crow, Noto style"
-
-
-def test_a_seed_chooses_among_the_default_styles_and_those_in_which_a_thing_is_known() -> None:
-    flat, rare = replace(FLAT, is_default=False), replace(RARE, known=("fox", "crow"))
-    styles = (NOTO, replace(flat, known=("fox",)), rare)
-    for things, able in (
-        (["fox"], {"noto", "flat fluent", "streamline"}),
-        (["fox", "crow"], {"noto", "streamline"}),
-        (["whale"], {"noto"}),
-        ([], {"noto"}),
-    ):
-        found = [chosen("a fox", styles, seed, 0, things) for seed in range(60)]
-        assert {style.words[0] for style in found if style} == able
-    assert chosen("a fox, Noto style", styles, 3, 0, ["fox"]) == NOTO
-    assert {chosen("a fox, flat", styles, seed, 0, ["fox"]) for seed in range(20)} == {styles[1]}

@@ -10,13 +10,12 @@ from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
-from limner.engines.transformer.said import Said, name_of, said_of_one, without_colour
+from limner.engines.transformer.said import Said, said_of_one, without_colour
 from limner.planning import plan
 from limner.planning.lists import read_list
 from limner.request import ImageRequest
-from limner.text.any_colour import comes_in_any_colour
+from limner.text.own_colours import own_colours
 from limner.text.styles import (
-    FLAT,
     OUTLINED,
     Style,
     chosen,
@@ -25,6 +24,7 @@ from limner.text.styles import (
     with_style,
     without_look,
 )
+from limner.text.taught import TaughtNames
 from limner.text.text_tokenizer import NULL
 from limner.text.turning import may_turn
 
@@ -38,10 +38,10 @@ class Prompts:
     def __init__(self, backend: Backend) -> None:
         self._backend, self._max_text = backend, max_text(backend)
         self._styles = [
-            Style(**style | {name: tuple(style.get(name, ())) for name in ("words", "known")})
+            Style(**{**style, "words": tuple(style["words"])})
             for style in backend.config.get("styles", ())
         ]
-        self._known = frozenset(name for style in self._styles for name in style.known)
+        self._known = TaughtNames()
         self._is_flat = backend.config.get("art") == "flat"
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
@@ -70,7 +70,7 @@ class Prompts:
             one.index,
             may_turn=may_turn(request.prompt),
             asked=said.colour,
-            is_free=all(map(comes_in_any_colour, said.things)),
+            own=own_colours(said.name),
         )
 
     def said(self, request: ImageRequest) -> Said:
@@ -84,26 +84,24 @@ class Prompts:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
         if self.is_outlined(one.request):
             words = without_look(words)
-        style = self._style(one, self.said(one.request).things)
-        return with_style(words, style, self._styles)
+        return with_style(words, self._style(one), self._styles)
 
     def without_colour(self, phrase: str) -> tuple[str | None, str]:
         """The colour that a thing of a scene is painted in, and what is then drawn."""
         return without_colour(phrase, self._known) if self._is_flat else (None, phrase)
 
-    def style_of(self, one: ImageTask, words: Sequence[str]) -> str:
-        """What to say after each of several things' words, so that they have the prompt's style."""
+    def style_of(self, one: ImageTask, words: str) -> str:
+        """What to say after a thing's words, so that it has the style of the whole prompt."""
         if self.is_outlined(one.request):
             return OUTLINED
-        style = self._style(one, [name_of(each, self._known) for each in words])
-        return "" if style is None else style.said_in(" ".join(words))
+        style = self._style(one)
+        return "" if style is None else style.said_in(words)
 
-    def _style(self, one: ImageTask, things: Sequence[str]) -> Style | None:
+    def _style(self, one: ImageTask) -> Style | None:
         prompt, styles = one.request.prompt, self._styles
-        if self.is_outlined(one.request):  # lines are laid over flat art
+        if self.is_outlined(one.request):
             prompt = without_look(prompt)
-            styles = [style for style in styles if style.look == FLAT] or styles
-        return chosen(prompt, styles, one.seed, one.index, things)
+        return chosen(prompt, styles, one.seed, one.index)
 
     def is_outlined(self, request: ImageRequest) -> bool:
         """Whether a picture from text gets its outlines from the finish."""

@@ -15,7 +15,7 @@ from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
 from limner.planning.plan import Reading
-from limner.text.phrases import bare, one_of
+from limner.text.phrases import bare
 from limner.text.styles import without_look
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, split_colour
@@ -35,7 +35,7 @@ class Said:
     ground: Colour | None = None  # None: clear
     colour: str | None = None  # of colours.NAMES, that the thing may be painted in
     plain: str = ""  # the words without that colour, as they are then drawn
-    things: tuple[str, ...] = ()  # names of what is shown, bare and without a colour
+    name: str = ""  # of the one thing, bare and without a colour
 
 
 def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
@@ -44,13 +44,12 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Sa
     known: names of things that are drawn as they are: a "red apple" is not painted.
     """
     if len(reading.things) != 1 or reading.is_scene:
-        words = [one_of(thing.words, thing.count) for thing in reading.things] or [prompt]
-        return Said(prompt, things=tuple(name_of(each, known) for each in words))
+        return Said(prompt, name=name_of(prompt, known))
     ground = painted(reading.ground)
     [thing] = reading.things
     whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
     kept = reading if ground is None else replace(reading, ground="")
-    said = Said(plan.phrase(whole, kept), ground, things=(name_of(whole.words, known),))
+    said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
     colour, words = without_colour(whole.words, known)
     if colour is None:
         return said
@@ -59,8 +58,8 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Sa
 
 def without_colour(words: str, known: Container[str] = ()) -> tuple[str | None, str]:
     """The colour that a thing is painted in, and the words that it is then drawn by."""
-    split = None if bare(words) in known else split_colour(words)
-    return (None, words) if split is None else split
+    split = split_colour(words)
+    return (None, words) if split is None or bare(words) in known else split
 
 
 def name_of(words: str, known: Container[str] = ()) -> str:

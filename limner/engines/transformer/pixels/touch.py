@@ -2,16 +2,16 @@
 
 The weights draw a thing one way round whatever the seed, and best in its own colour. So the seed
 turns it, and a colour is painted (`data.colours.recolour`): the prompt's, or the seed's where a
-thing comes in any colour.
+thing comes in several.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limner.data.colours import Tint, recolour, tint_of
-from limner.text.any_colour import COLOURS
 
 Array = NDArray[np.float32]
 
@@ -52,12 +52,12 @@ def _paintable(small: Array, colour: str) -> Tint | None:
 
 
 def touch_by_seed(
-    seed: int, picture: int, *, may_turn: bool, asked: str | None, is_free: bool
+    seed: int, picture: int, *, may_turn: bool, asked: str | None, own: Sequence[str] = ()
 ) -> Touch:
     """What a seed does to a picture: it turns every second one that may be turned.
 
-    asked: the colour that its prompt says. Where it says none and the thing comes in any colour
-    (is_free), every second picture keeps its own, and others get one by chance.
+    asked: the colour that its prompt says. Where it says none, every second picture gets one of
+    those that the thing comes in (own), if it comes in several.
     """
     # Bit 125 separates this stream from those of `sampling.uniforms`, `canvas.kept`,
     # `styles.in_style` and `plan.lay_out`.
@@ -66,7 +66,7 @@ def touch_by_seed(
     is_turned = may_turn and bool(turn < 0.5)
     if asked is not None:
         return Touch(is_turned, asked)
-    colour = COLOURS[int(which * len(COLOURS))] if is_free and keep < 0.5 else None
+    colour = own[int(which * len(own))] if own and keep < 0.5 else None
     return Touch(is_turned, colour, is_asked=False)
 
 

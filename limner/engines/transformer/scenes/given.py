@@ -82,8 +82,10 @@ class BoxDrawer:
     def _parts(self, one: ImageTask) -> list[_Part]:
         """The things of a picture in painting order."""
         boxes = given_boxes(one.request)
-        style = self._prompts.style_of(one, [box.words for box in boxes])
-        return [_part(one, box, style, number) for number, box in enumerate(boxes, start=1)]
+        return [
+            _part(one, box, self._prompts.style_of(one, box.words), number)
+            for number, box in enumerate(boxes, start=1)
+        ]
 
     def _laid_out(
         self, one: ImageTask, parts: list[_Part], drawn: dict[ImageTask, Picture]
