@@ -24,6 +24,7 @@ Colour = tuple[int, int, int]
 
 _ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
+_SIZE = re.compile(r"^(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+|[大小]的?)")
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
 
@@ -56,16 +57,28 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Sa
     return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
 
 
-def without_colour(words: str, known: Container[str] = ()) -> tuple[str | None, str]:
-    """The colour that a thing is painted in, and the words that it is then drawn by."""
+def without_colour(words: str, known: Container[str]) -> tuple[str | None, str]:
+    """The colour that a thing is painted in, and the words that it is then drawn by.
+
+    None and the same words if no colour is said at their head, if the thing is known with it ("red
+    apple"), or if it is not known without it: what is drawn badly takes no paint.
+    """
     split = split_colour(words)
-    return (None, words) if split is None or bare(words) in known else split
+    if split is None or _known_name(words, known) or not _known_name(split[1], known):
+        return None, words
+    return split
+
+
+def _known_name(words: str, known: Container[str]) -> str:
+    """The known name in the words for a thing, up to a comma, without article and size; or ""."""
+    name = bare(_STOPS.split(words)[0])
+    return next((each for each in (name, _SIZE.sub("", name)) if each in known), "")
 
 
 def name_of(words: str, known: Container[str] = ()) -> str:
-    """The name of a thing, without article, number, colour and look."""
+    """The name of a thing, without article, size, colour and look; "" if it is not known."""
     words = without_look(normalise(words)).strip(_ENDS)
-    return bare(without_colour(words, known)[1])
+    return _known_name(without_colour(words, known)[1], known)
 
 
 def painted(ground: str) -> Colour | None:
