@@ -72,6 +72,6 @@ def touch_by_seed(
 
 def _whole(small: Array) -> NDArray[np.uint8]:
     """(4, h, w) in [0, 1] as premultiplied uint8 (h, w, 4)."""
-    whole = np.rint(np.moveaxis(small, 0, -1).clip(0, 1) * 255).astype(np.uint8)
+    whole: NDArray[np.uint8] = np.rint(np.moveaxis(small, 0, -1).clip(0, 1) * 255).astype(np.uint8)
     whole[..., :3] = np.minimum(whole[..., :3], whole[..., 3:])
     return whole
