@@ -24,7 +24,7 @@ unexport PROMPT OUT SEED
 ARGS ?=
 
 CI_SUITES := tests/agent tests/compat/test_clients.py tests/docs tests/page tests/service \
-	tests/storage $(addprefix tests/server/test_,browser.py faults.py power_cut.py shared.py)
+	tests/storage tests/server/access/test_browser.py tests/server/failures
 
 BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.once import once
+from tests.support.once import once
 
 # Each worker of pytest-xdist has a core; networks as small as those of the tests are slower on more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -60,6 +60,6 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of exported weights, tiny and random; read-only, since all tests share it."""
-    from tests import tiny  # torch, which most tests do without
+    from tests.support import tiny
 
     return once(tmp_path_factory, "tiny", tiny.write)
