@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests.support.once import once
 
-# Each worker of pytest-xdist has a core; networks as small as those of the tests are slower on more.
+# Each worker of pytest-xdist has a core; small networks are slower on several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The machine may be busy with a training run, so an example has no deadline of its own; in CI
