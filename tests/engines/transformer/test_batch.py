@@ -107,6 +107,7 @@ def test_same_bytes_alone_and_in_any_batch(
         _check_same(drawn, engine, most)
 
 
+@pytest.mark.slow
 def test_same_bytes_with_the_weights_that_ship() -> None:
     alone = _alone(TransformerEngine.load(find("nano"), threads=1), _wanted("low", 9))
     assert _check_same(alone, TransformerEngine.load(find("nano"), threads=2), 8) >= 4
