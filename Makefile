@@ -23,8 +23,9 @@ unexport PROMPT OUT SEED
 # More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
-CI_SUITES := tests/agent tests/compat/test_clients.py tests/docs tests/page tests/service \
-	tests/storage tests/server/access/test_browser.py tests/server/failures
+CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py tests/docs \
+	tests/engines/networks tests/page tests/server/access tests/server/failures tests/service \
+	tests/storage tests/training
 
 BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
