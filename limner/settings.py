@@ -233,6 +233,10 @@ class Settings:
             "how long an unused one of them stays in memory; 0 means for ever",
         ),
     )
+    openvino_model: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of OpenVINO IR that engine openvino draws with"),
+    )
     upstream_url: tuple[str, ...] = field(
         default=(),
         metadata=_about(SERVICES, "services that engine upstream draws with, the first one first"),

@@ -80,6 +80,13 @@ BUILT_IN = {
             "dalle_mini",
             _built,
         ),
+        EngineInfo(
+            "openvino",
+            "latent diffusion on the CPU, from OpenVINO IR in LIMNER_OPENVINO_MODEL",
+            "limner.engines.openvino.engine",
+            "openvino",
+            _built,
+        ),
     )
 }
 

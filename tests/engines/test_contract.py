@@ -90,6 +90,10 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "dalle_mini": lambda request: load(
         "dalle_mini", _of_weights(request.getfixturevalue("tiny_dalle_mini"))
     ),
+    "openvino": lambda request: load(
+        "openvino",
+        settings.load({"openvino_model": str(request.getfixturevalue("tiny_ir")), "threads": 1}),
+    ),
 }
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)

@@ -10,6 +10,7 @@ from pathlib import Path
 from limner.engines.base import Capabilities
 from limner.engines.cards.card import Card, check_name
 from limner.engines.cards.converting import is_dalle_mini
+from limner.engines.openvino import folder as ir_folder
 from limner.engines.registry import engines
 from limner.errors import DataError
 from limner.options import Options
@@ -79,6 +80,9 @@ def _of_folder(name: str, source: str) -> Card:
             f"{source} holds the files of DALL·E mini as they are published",
             hint=f"`limner models convert {source} FOLDER` makes a folder of weights of them",
         )
+    if ir_folder.is_ir(folder):
+        n_bytes, found = ir_folder.read(folder).n_bytes, {"openvino_model": str(folder)}
+        return Card(name, "openvino", str(folder), n_bytes, "", Capabilities(), 1, found)
     if not (folder / weights.MANIFEST).is_file():
         raise DataError(
             f"{source} holds no weights that limner knows",
