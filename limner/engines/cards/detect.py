@@ -12,6 +12,7 @@ from limner.engines.cards.card import Card, check_name
 from limner.engines.cards.converting import is_dalle_mini
 from limner.engines.openvino import folder as ir_folder
 from limner.engines.registry import engines
+from limner.engines.sdcpp import files as sdcpp_files
 from limner.errors import DataError
 from limner.options import Options
 from limner.settings import EARLIER_ENGINES, Settings, checked
@@ -43,7 +44,7 @@ def card_for(
         # What it can do depends on the dialect alone: no key is needed to see it.
         looked_at = replace(card, key_variable="", apart=apart)
     else:
-        card = _of_folder(name, source)
+        card = _of_path(name, source)
         looked_at = replace(card, apart=apart)
     with closing(looked_at.build(settings)) as engine:
         able, n_lanes = engine.capabilities, engine.max_concurrency
@@ -68,12 +69,15 @@ def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str
     return Card(name, "upstream", url, 0, "", Capabilities(), 1, found, key_variable)
 
 
-def _of_folder(name: str, source: str) -> Card:
+def _of_path(name: str, source: str) -> Card:
     folder = Path(source).expanduser().absolute()
+    if folder.is_file():
+        n_bytes, given = sdcpp_files.check(folder).stat().st_size, {"sdcpp_model": str(folder)}
+        return Card(name, "sdcpp", str(folder), n_bytes, "", Capabilities(), 1, given)
     if not folder.is_dir():
         raise DataError(
-            f"{source} is neither a folder nor an address",
-            hint="give a folder of limner weights, or an address that begins with https://",
+            f"{source} is neither a folder nor a file nor an address",
+            hint="give a folder or a file with a model, or an address that begins with https://",
         )
     if is_dalle_mini(folder):
         raise DataError(

@@ -1,8 +1,9 @@
 """Draws with OpenVINO GenAI from a folder of OpenVINO IR, on the CPU.
 
 One picture at a time: its noise is our own, so the seed decides. OpenVINO calls back after each
-step; there progress is told, a preview decoded, and a cancelled picture stopped. An exception in
-that callback would end the process, so none leaves it.
+step, in a thread of its own, which it does not wait for: there progress is told, a preview decoded,
+and a cancelled picture stopped, and steps that are drawn faster are not told. An exception in that
+callback would end the process, so none leaves it.
 """
 
 from __future__ import annotations
@@ -84,22 +85,20 @@ class OpenVinoEngine(Engine):
         request, source = task.request, SourcePicture.of(task.request)
         kind = "text" if source is None else "inpaint" if source.has_mask else "image"
         pipeline = self._pipelines[kind]
+        asked, pictures = self._asked(task, source), _pictures(source)
+        n_steps = max(1, int(asked["num_inference_steps"] * asked.get("strength", 1)))
+        if asked["guidance_scale"] <= 1 and asked.pop("negative_prompt", None):
+            emit(Notice("A negative prompt has no effect without guidance, which is above 1"))
         failed: list[Exception] = []
-        n_steps = 0
 
         def on_step(step: int, total: int, latents: Any) -> bool:
-            nonlocal n_steps
             try:
-                n_steps = total
-                self._tell(task, pipeline, source, emit, (step + 1, total), latents)
+                self._tell(task, pipeline, source, emit, (min(step + 1, n_steps), n_steps), latents)
                 stop.check()
             except Exception as error:
                 failed.append(error)
             return bool(failed)
 
-        asked, pictures = self._asked(task, source), _pictures(source)
-        if asked["guidance_scale"] <= 1 and asked.pop("negative_prompt", None):
-            emit(Notice("A negative prompt has no effect without guidance, which is above 1"))
         try:
             drawn = pipeline.generate(request.prompt, *pictures, callback=on_step, **asked)
         except RuntimeError as error:

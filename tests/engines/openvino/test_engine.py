@@ -91,7 +91,8 @@ def test_a_picture_is_the_same_after_others_and_with_previews(engine: Any) -> No
 def test_previews_are_of_the_size_that_is_drawn(engine: Any) -> None:
     events = engine.generate(replace(REQUEST, previews=2, options={"steps": 4}))
     previews = [event for event in events if isinstance(event, Preview)]
-    assert [preview.done for preview in previews] == [1, 3]
+    # Steps that are drawn while one is decoded are not told, so the second one may be missing.
+    assert [preview.done for preview in previews] in ([1], [1, 3])
     assert all(preview.pixels.shape == (256, 256, 4) for preview in previews)
 
 
