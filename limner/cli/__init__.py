@@ -24,6 +24,7 @@ from limner.cli.keys import keys
 from limner.cli.look import look
 from limner.cli.mcp import mcp
 from limner.cli.models import models
+from limner.cli.ray import ray
 from limner.cli.serve import serve
 from limner.cli.settings import settings
 from limner.cli.sheet import sheet
@@ -59,6 +60,7 @@ app.add_command(look)
 app.add_command(mcp)
 app.add_command(models)
 app.add_command(pack)
+app.add_command(ray)
 app.add_command(serve)
 app.add_command(settings)
 app.add_command(sheet)

@@ -52,6 +52,13 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
     type=click.Choice(["auto", "float32", "bfloat16"]),
 )
 @click.option("--threads", default=0, show_default=True, type=click.IntRange(0), help="0: all.")
+@click.option(
+    "--ray",
+    "n_workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Share each step among N workers of a Ray cluster: LIMNER_RAY_ADDRESS, or this machine.",
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def train(
     stage: str,
@@ -66,6 +73,7 @@ def train(
     device: str,
     precision: str,
     threads: int,
+    n_workers: int | None,
     home: Path | None,
 ) -> None:
     """Train a STAGE, or all of them in order, and print the run's folder.
@@ -78,6 +86,30 @@ def train(
         torch.set_num_threads(threads)
     place = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
+    parts = STAGES if stage == "all" else (stage,)
+    if n_workers is not None:
+        if minutes is not None:
+            raise SettingsError(
+                "--minutes and --ray cannot be used together", hint="give the number of --steps"
+            )
+        with _workers(n_workers, threads) as train_by_workers:
+            for part in parts:
+                click.echo(f"training the {part} with {n_workers} workers", err=True)
+                folder = run_folder(place, name).absolute()
+                train_by_workers(
+                    part,
+                    folder,
+                    place.absolute() / "data",
+                    chosen,
+                    data,
+                    steps=steps,
+                    device=device,
+                    precision=precision,
+                    seed=seed,
+                    rate=rate,
+                )
+        click.echo(folder)
+        return
     opened = datasets.open_set(data, place / "data", chosen.set)
     run = stages.Run(
         run_folder(place, name),
@@ -89,7 +121,7 @@ def train(
         seed=seed,
         rate=rate,
     )
-    for part in STAGES if stage == "all" else (stage,):
+    for part in parts:
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():
             ends_at = None if minutes is None else time.monotonic() + 60 * minutes
@@ -187,6 +219,26 @@ def _training():  # type: ignore[no-untyped-def]
             hint="pip install 'limner[train]'",
         ) from error
     return torch, stages, presets, datasets
+
+
+@contextmanager
+def _workers(n: int, threads: int) -> Iterator[Callable[..., None]]:
+    """A function that trains a stage with `n` workers: (stage, *fields of Order)."""
+    from limner.engines.registry import missing_extra
+
+    try:
+        from limner.engines.ray import cluster
+        from limner.training import ray_workers
+    except ImportError as error:
+        raise missing_extra("limner train --ray", "ray-train", error) from error
+    threads = threads or 1
+    address = settings.load().ray_address
+
+    def train_by_workers(stage: str, *fields: Any, **more: Any) -> None:
+        ray_workers.train(stage, ray_workers.Order(*fields, **more, threads=threads), n)
+
+    with cluster.connected(address) if address else cluster.here(n * threads):
+        yield train_by_workers
 
 
 def _check_device(torch: Any, device: str) -> None:

@@ -54,6 +54,11 @@ def _upstream(module: Any, settings: Settings) -> Engine:
     return engine
 
 
+def _ray(module: Any, settings: Settings) -> Engine:
+    engine: Engine = module.build(settings)
+    return engine
+
+
 BUILT_IN = {
     info.name: info
     for info in (
@@ -77,6 +82,13 @@ BUILT_IN = {
             "limner.engines.upstream.engine",
             None,
             _upstream,
+        ),
+        EngineInfo(
+            "ray",
+            "a pool of replicas on the Ray cluster at LIMNER_RAY_ADDRESS",
+            "limner.engines.ray.engine",
+            "ray",
+            _ray,
         ),
     )
 }
@@ -121,14 +133,22 @@ def load(name: str, settings: Settings) -> Engine:
     try:
         module = importlib.import_module(info.module)
     except ImportError as error:
-        if (error.name or "").startswith("limner"):
-            raise  # our own mistake, not a package that could be installed
-        wanted = f"limner[{info.extra}]" if info.extra else error.name or info.module
-        raise MissingExtra(
-            f"Engine {name} needs {error.name or error}, which is not installed",
-            hint=f"pip install '{wanted}'",
-        ) from error
+        raise missing_extra(f"Engine {name}", info.extra, error) from error
     return info.build(module, settings)
+
+
+def missing_extra(what: str, extra: str | None, error: ImportError) -> MissingExtra:
+    """What is said when `what` could not be imported, as limner[extra] is not installed.
+
+    Raises `error` if a module of limner itself is missing: that is our own mistake.
+    """
+    if (error.name or "").startswith("limner"):
+        raise error
+    wanted = f"limner[{extra}]" if extra else error.name or str(error)
+    return MissingExtra(
+        f"{what} needs {error.name or error}, which is not installed",
+        hint=f"pip install '{wanted}'",
+    )
 
 
 def _load_installed(info: EngineInfo, settings: Settings) -> Engine:
