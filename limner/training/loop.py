@@ -38,10 +38,10 @@ from torch import Tensor, nn
 
 from limner.errors import LimnerError, WeightsError
 from limner.storage.files import wrap_os_errors
-from limner.training import checkpoint
 from limner.training.muon import Muon
 from limner.training.plot import plot_log
-from limner.training.workers import Workers, merged
+from limner.training.weights import checkpoint
+from limner.training.workers.group import Workers, merged
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from limner.engines.base import Capabilities, Engine
-from limner.engines.cards import Card, Cards
+from limner.engines.cards.card import Card, Cards
 from limner.engines.registry import engine_info, load
 from limner.errors import SettingsError
 from limner.settings import Settings

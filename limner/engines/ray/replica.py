@@ -21,10 +21,10 @@ import limner
 from limner.engines.apart.child import told
 from limner.engines.apart.parent import About
 from limner.engines.base import Engine, ImageTask, Picture, Progress
-from limner.engines.cards import Card
-from limner.engines.on_first_use import OnFirstUse
+from limner.engines.cards.card import Card
+from limner.engines.cards.on_first_use import OnFirstUse
+from limner.engines.cards.shelf import Shelf
 from limner.engines.ray.models import n_within
-from limner.engines.shelf import Shelf
 from limner.errors import LimnerError
 from limner.request import ImageRequest, Size
 from limner.settings import Settings

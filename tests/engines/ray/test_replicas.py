@@ -12,8 +12,8 @@ import pytest
 
 from limner.cli import main
 from limner.engines.base import ImageTask, Picture, Progress
-from limner.engines.cards import Cards
-from limner.engines.looking import card_for
+from limner.engines.cards.card import Cards
+from limner.engines.cards.detect import card_for
 from limner.engines.testcard import CardEngine
 from limner.errors import DataError, EngineError, LimnerError, Refused, SettingsError
 from limner.request import SIZES, ImageRequest
