@@ -309,6 +309,12 @@ class Settings:
         default="",
         metadata=_about(MODEL, "model of the pool that is asked for; empty: its first one"),
     )
+    ray_requests: int = field(
+        default=0,
+        metadata=_about(
+            COUNT, "pictures that are drawn there at the same time; 0: one for each replica"
+        ),
+    )
     host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
     port: int = field(
         default=8000,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from limner.engines.base import (
@@ -29,7 +30,7 @@ from limner.settings import Settings
 log = logging.getLogger("limner.engines")
 
 ATTEMPTS = 5  # for one picture, of which each ends with the loss of its replica
-_PAUSES_S = (0.0, 0.5, 1.0, 2.0)  # before the next attempt
+_PAUSES_S = (0.0, 0.5, 1.0, 2.0)  # before each attempt; the last one before all others
 _POLL_S = 0.25
 
 
@@ -38,7 +39,7 @@ class RayEngine(Engine):
 
     name = "ray"
 
-    def __init__(self, address: str, pool_name: str, model: str = "") -> None:
+    def __init__(self, address: str, pool_name: str, model: str = "", n_lanes: int = 0) -> None:
         """Joins the cluster; raises what `cluster.connect`, `pool.members` and the model raise."""
         self._address, self._pool = address, pool_name
         self._probes: set[str] = set()
@@ -60,7 +61,7 @@ class RayEngine(Engine):
             handle = handle.options(multiplexed_model_id=self._asked_model)
         self._draw = handle.draw
         self.model, self.capabilities = about.model, about.capabilities
-        self.max_concurrency = members.n_most
+        self.max_concurrency = n_lanes or members.n_most
 
     def draw(
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
@@ -80,7 +81,7 @@ class RayEngine(Engine):
         """The events of one picture, drawn as often as its replica is lost."""
         most = ATTEMPTS if self.capabilities.repeatable else 1
         for attempt in range(most):
-            if not _waited(_PAUSES_S[min(attempt, len(_PAUSES_S)) - 1], task, cancel):
+            if not _waited(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)], task, cancel):
                 return
             try:
                 yield from self._by_one(task, cancel)
@@ -98,13 +99,14 @@ class RayEngine(Engine):
     def _by_one(self, task: ImageTask, cancel: CancelToken) -> Iterator[Event]:
         """The events of one attempt. Raises Lost."""
         response = self._draw.remote(self._asked_model, task)
-        for kind, value in messages(response, lambda: cancel.is_cancelled(task)):
-            if kind == "begin":
-                self._compare(value)
-            elif kind == "event":
-                yield self._own(value)
-            elif kind == "error":
-                raise value
+        with closing(messages(response, lambda: cancel.is_cancelled(task))) as told:
+            for kind, value in told:
+                if kind == "begin":
+                    self._compare(value)
+                elif kind == "event":
+                    yield self._own(value)
+                elif kind == "error":
+                    raise value
 
     def _own(self, event: Event) -> Event:
         """`event` with the name of this model, and pixels that may be written to."""
@@ -128,7 +130,9 @@ class RayEngine(Engine):
 
 def build(settings: Settings) -> RayEngine:
     """The engine that the settings describe."""
-    return RayEngine(settings.ray_address, settings.ray_pool, settings.ray_model)
+    return RayEngine(
+        settings.ray_address, settings.ray_pool, settings.ray_model, settings.ray_requests
+    )
 
 
 def _waited(seconds: float, task: ImageTask, cancel: CancelToken) -> bool:

@@ -6,10 +6,12 @@ many replicas as there are pictures under way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -21,6 +23,8 @@ from limner.engines.ray.models import for_replicas
 from limner.engines.ray.replica import Members, Replica
 from limner.errors import DataError, EngineError, LimnerError
 from limner.settings import Settings
+
+log = logging.getLogger("limner.engines")
 
 DEPLOYMENT = "replicas"
 ANSWER_S = 600.0  # for a replica to load a model, on a busy cluster
@@ -55,9 +59,11 @@ def deploy(name: str, cards: Sequence[Card], shape: Shape, settings: Settings) -
     For a process that is connected. Raises EngineError if its replicas cannot be started, and what
     a model says is wrong; then the pool is removed.
     """
-    options: dict[str, Any] = {"num_cpus": shape.n_cpus, "num_gpus": shape.n_gpus}
-    if settings.memory:
-        options["memory"] = settings.memory * 1_000_000
+    options = {
+        "num_cpus": shape.n_cpus,
+        "num_gpus": shape.n_gpus,
+        "memory": settings.memory * 1_000_000,
+    }
     scaling = {
         "min_replicas": shape.n_min,
         "max_replicas": shape.n_max,
@@ -74,6 +80,14 @@ def deploy(name: str, cards: Sequence[Card], shape: Shape, settings: Settings) -
         autoscaling_config=scaling,
         graceful_shutdown_timeout_s=_STOP_S,
     )
+    if not _fits(options):
+        log.warning(
+            "no machine of the cluster has what a replica takes (%g CPUs, %g GPUs, %d MB of "
+            "memory); waiting for one",
+            shape.n_cpus,
+            shape.n_gpus,
+            settings.memory,
+        )
     serve.start(proxy_location="Disabled")
     try:
         application = made.bind(tuple(cards), for_replicas(settings, shape.n_cpus), shape.n_max)
@@ -139,6 +153,16 @@ def no_pool(name: str) -> DataError:
     names = ", ".join(status())
     hint = f"pools are {names}" if names else "`limner ray deploy` starts one"
     return DataError(f"The cluster has no pool {name!r}", hint=hint)
+
+
+def _fits(options: Mapping[str, Any]) -> bool:
+    """Whether a machine of the cluster has enough for a replica, taken or not."""
+    wanted = {"CPU": options["num_cpus"], "GPU": options["num_gpus"], "memory": options["memory"]}
+    return any(
+        all(node["Resources"].get(name, 0) >= n for name, n in wanted.items())
+        for node in ray.nodes()
+        if node["Alive"]
+    )
 
 
 def _value(state: Any) -> str:

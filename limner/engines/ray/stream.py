@@ -5,11 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import RayServeException, ReplicaUnavailableError
 
 from limner.errors import EngineError, LimnerError
 
@@ -21,7 +21,7 @@ class Lost(Exception):
     """The replica is gone, and with it what it drew."""
 
 
-def messages(response: Any, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, Any]]:
+def messages(response: Any, is_stopped: Callable[[], bool]) -> Generator[tuple[str, Any]]:
     """The messages of `response`, a stream of Ray Serve, up to its end or until `is_stopped`.
 
     A stream that is not read to its end is cancelled. Raises Lost if its replica is lost, and
@@ -68,7 +68,7 @@ def _as_error(error: BaseException) -> Exception:
         return error
     said = (str(error).strip() or repr(error)).splitlines()[0]
     is_own = isinstance(error, RayTaskError | TaskCancelledError)
-    if isinstance(error, RayError) and not is_own:
+    if isinstance(error, RayError | ReplicaUnavailableError) and not is_own:
         return Lost(f"{type(error).__name__}: {said}")
     if isinstance(error, RayServeException):
         return EngineError(
