@@ -15,6 +15,10 @@ from limner import settings as settings_module
 from limner.settings import Settings
 from tests.engines.test_registry import install
 
+# On Linux, Ray replaces 127.0.0.1 by the address of the network, unless it is told to stay on this
+# machine, by a variable that it reads when it is imported.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
 STEADY = """
 import os, time
 from pathlib import Path

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +193,7 @@ def test_the_command_line(
     steady: RayEngine,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("LIMNER_RAY_ADDRESS", cluster.address)
     deploy = ("ray", "deploy", "testcard", "--pool", "cards", "--cpus", "0.3", "--replicas")
@@ -199,9 +203,10 @@ def test_the_command_line(
     assert main(["ray", "status"]) == 0
     table = capsys.readouterr().out
     assert {line.split()[0] for line in table.splitlines()} == {"cards", "steady"}
-    draw = ("draw", "a fox", "--engine", "ray", "--size", "256x256", "-o", "-")
+    draw = ("draw", "a fox", "--engine", "ray", "--size", "256x256", "-o", str(tmp_path / "a.png"))
     monkeypatch.setenv("LIMNER_RAY_POOL", "cards")
     assert main(draw) == 0
+    assert (tmp_path / "a.png").stat().st_size
     assert main(["ray", "rm", "cards"]) == 0
     assert main(["ray", "rm", "cards"]) == 5
     assert "pools are steady" in capsys.readouterr().err
@@ -215,6 +220,33 @@ def test_an_address_that_does_not_answer() -> None:
             RayEngine(address, "limner")
     assert address in caught.value.message
     assert caught.value.hint
+
+
+@pytest.fixture
+def of_another_version(cluster: LocalCluster, steady: RayEngine) -> Iterator[None]:
+    """The cluster says of itself that it runs another Ray."""
+    from ray._private.worker import global_worker
+
+    key, space = b"CLUSTER_METADATA", b"cluster"
+    kept = global_worker.gcs_client.internal_kv_get(key, space)
+    told = json.dumps(json.loads(kept) | {"ray_version": "2.0.0"}).encode()
+    global_worker.gcs_client.internal_kv_put(key, told, True, space)
+    yield
+    global_worker.gcs_client.internal_kv_put(key, kept, True, space)
+
+
+def test_a_cluster_of_another_version(
+    cluster: LocalCluster, of_another_version: None, tmp_path: Path
+) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-m", "limner", "ray", "status", "--address", cluster.address],
+        capture_output=True,
+        text=True,
+    )
+    assert asked.returncode == 6, asked.stderr
+    assert "is of another version" in asked.stderr
+    assert "2.0.0" in asked.stderr
+    assert "hint: install the same Python" in asked.stderr
 
 
 def test_one_process_is_in_one_cluster(cluster: LocalCluster, steady: RayEngine) -> None:
