@@ -27,7 +27,11 @@ pytest.importorskip("ray.train", reason="needs limner[ray]")
 from limner.engines.ray import cluster
 from limner.training.workers import on_ray
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # it warns of its own parts
+]
 
 N_STEPS = 12
 STAGE = "image-tokenizer"
