@@ -92,22 +92,23 @@ def train(
             raise SettingsError(
                 "--minutes and --ray cannot be used together", hint="give the number of --steps"
             )
-        with _workers(n_workers, threads) as train_by_workers:
+        folder = run_folder(place, name).absolute()
+        with _workers(n_workers, threads or 1) as on_ray:
+            order = on_ray.Order(
+                folder,
+                place.absolute() / "data",
+                chosen,
+                data,
+                steps=steps,
+                device=device,
+                precision=precision,
+                seed=seed,
+                rate=rate,
+                threads=threads or 1,
+            )
             for part in parts:
                 click.echo(f"training the {part} with {n_workers} workers", err=True)
-                folder = run_folder(place, name).absolute()
-                train_by_workers(
-                    part,
-                    folder,
-                    place.absolute() / "data",
-                    chosen,
-                    data,
-                    steps=steps,
-                    device=device,
-                    precision=precision,
-                    seed=seed,
-                    rate=rate,
-                )
+                on_ray.train(part, order, n_workers)
         click.echo(folder)
         return
     opened = datasets.open_set(data, place / "data", chosen.set)
@@ -222,8 +223,8 @@ def _training():  # type: ignore[no-untyped-def]
 
 
 @contextmanager
-def _workers(n: int, threads: int) -> Iterator[Callable[..., None]]:
-    """A function that trains a stage with `n` workers: (stage, *fields of Order)."""
+def _workers(n: int, threads: int) -> Iterator[Any]:
+    """The module that trains with workers, in a cluster that has room for `n` with `threads`."""
     from limner.engines.registry import missing_extra
 
     try:
@@ -231,14 +232,9 @@ def _workers(n: int, threads: int) -> Iterator[Callable[..., None]]:
         from limner.training.workers import on_ray
     except ImportError as error:
         raise missing_extra("limner train --ray", "ray-train", error) from error
-    threads = threads or 1
     address = settings.load().ray_address
-
-    def train_by_workers(stage: str, *fields: Any, **more: Any) -> None:
-        on_ray.train(stage, on_ray.Order(*fields, **more, threads=threads), n)
-
     with cluster.connected(address) if address else cluster.here(n * threads):
-        yield train_by_workers
+        yield on_ray
 
 
 def _check_device(torch: Any, device: str) -> None:

@@ -78,7 +78,7 @@ def test_figures_of_parts_are_means_and_pictures_a_sum() -> None:
 
 def test_every_part_is_taken_by_one_worker() -> None:
     for n in (1, 2, 3):
-        taken = []
+        taken: list[int] = []
         for rank in range(n):
             one = Workers()
             one.rank, one.n = rank, n
