@@ -20,6 +20,7 @@ CONNECT_S = 5.0
 
 _lock = threading.Lock()
 _users: dict[str, int] = {}  # of the one address that this process is connected to
+_joined: set[str] = set()  # where it was not connected before
 
 
 def connect(address: str) -> None:
@@ -42,16 +43,18 @@ def connect(address: str) -> None:
             )
         if not ray.is_initialized():
             _join(address)
+            _joined.add(address)
         _users[address] = _users.get(address, 0) + 1
 
 
 def leave(address: str) -> None:
-    """Take back one `connect`; the last one ends the connection."""
+    """Take back one `connect`; the last one ends the connection, if `connect` made it."""
     with _lock:
         left = _users.pop(address, 0) - 1
         if left > 0:
             _users[address] = left
-        elif left == 0:
+        elif address in _joined:
+            _joined.remove(address)
             ray.shutdown()
 
 

@@ -104,8 +104,7 @@ def deploy(name: str, cards: Sequence[Card], shape: Shape, settings: Settings) -
 
 def about(name: str, model: str) -> About:
     """What a model of the pool `name` can do; a replica loads it. Raises what is wrong with it."""
-    handle = handle_of(name).options(multiplexed_model_id=model)
-    found = handle.about.remote(model).result(timeout_s=ANSWER_S)
+    found = _answer(name, handle_of(name).about.remote(model))
     if isinstance(found, About):
         return found
     raise found
@@ -113,7 +112,7 @@ def about(name: str, model: str) -> About:
 
 def members(name: str) -> Members:
     """What the pool `name` is made of. Raises EngineError if it is of another version."""
-    found = Members(*handle_of(name).members.remote().result(timeout_s=ANSWER_S))
+    found = Members(*_answer(name, handle_of(name).members.remote()))
     if found.version != limner.__version__:
         raise EngineError(
             f"The pool {name} runs limner {found.version}, and this is {limner.__version__}",
@@ -154,6 +153,17 @@ def no_pool(name: str) -> DataError:
     names = ", ".join(status())
     hint = f"pools are {names}" if names else "`limner ray deploy` starts one"
     return DataError(f"The cluster has no pool {name!r}", hint=hint)
+
+
+def _answer(name: str, response: Any) -> Any:
+    """What a replica answers. Raises EngineError if none does."""
+    try:
+        return response.result(timeout_s=ANSWER_S)
+    except (TimeoutError, RayError, RayServeException) as error:
+        raise EngineError(
+            f"The pool {name} does not answer: {type(error).__name__}",
+            hint="`limner ray status` says how it stands",
+        ) from error
 
 
 def _fits(options: Mapping[str, Any]) -> bool:

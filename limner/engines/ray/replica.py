@@ -104,6 +104,7 @@ class Replica:
 
     def _draw(self, card: Card, task: ImageTask, cancel: _Cancel, send: Send) -> None:
         engine = OnFirstUse(card, self._shelf, self._settings)
+        self._shelf.sweep()
         try:
             if card.name not in self._probes:
                 send("event", Progress(1, _N_STEPS, "loading"))
