@@ -44,7 +44,7 @@ def here() -> Iterator[None]:
     """A cluster of this machine, whose workers find limner."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-        with cluster.here(2):
+        with cluster.here(3):
             yield
 
 
@@ -112,7 +112,7 @@ def _workers() -> list[int]:
 
 def test_what_a_worker_refuses_is_said_once(here: None, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be divided among 3 workers"):
-        on_ray.train(STAGE, _order(tmp_path / "three", threads=0), 3)
+        on_ray.train(STAGE, _order(tmp_path / "three"), 3)
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
