@@ -3,8 +3,8 @@
     python benchmarks/load.py --json load.json    # about five minutes
     python benchmarks/load.py --quick             # twenty seconds: does it run?
 
-Bare: the engine in this process draws full batches of several sizes on one lane and on all its
-lanes, and other threads make PNG files of them, as in the server. The best is measured once more
+Bare: the engine in this process draws full batches of several sizes on one thread and on all its
+threads, and other threads make PNG files of them, as in the server. The best is measured once more
 after the loads, and the better of the two stands.
 
 Closed: so many clients ask for a picture, read it, and ask again. Open: requests come at random
@@ -78,21 +78,23 @@ class Caller:
 
 
 def bare_rates(flags: Row, body: Row, seconds: float) -> list[Row]:
-    """Pictures a second of the engine alone, by size of batch and lanes."""
+    """Pictures a second of the engine alone, by size of batch and threads."""
     from limner.studio import Studio
 
     rows, max_concurrency = [], Studio(settings.load(flags)).engine().max_concurrency
     for batch in BATCHES:
-        for lanes in (1, 0):
-            _say(f"bare engine, batches of {batch}, {lanes or 'all'} lanes")
-            rate = bare_rate(flags, body, seconds, batch, lanes)
-            at_once = batch * (lanes or max_concurrency)
-            rows.append({"batch": batch, "lanes": lanes, "at_once": at_once, "per_second": rate})
+        for threads in (1, 0):
+            _say(f"bare engine, batches of {batch}, {threads or 'all'} threads")
+            rate = bare_rate(flags, body, seconds, batch, threads)
+            at_once = batch * (threads or max_concurrency)
+            rows.append(
+                {"batch": batch, "threads": threads, "at_once": at_once, "per_second": rate}
+            )
     return rows
 
 
-def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> float:
-    """Pictures a second of the engine alone, in batches of so many on so many lanes; 0 is all."""
+def bare_rate(flags: Row, body: Row, seconds: float, batch: int, threads: int) -> float:
+    """Pictures a second of the engine alone, in batches of so many on so many threads; 0 is all."""
     from limner.engines.base import ImageTask, Picture
     from limner.imaging import codec
     from limner.request import ImageRequest, Size
@@ -110,7 +112,7 @@ def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> 
         codec.encode(picture.pixels, "png", picture.text())
         ends.append(time.perf_counter())
 
-    def lane(until: float) -> None:
+    def work_until(until: float) -> None:
         while time.perf_counter() < until:
             seeds = [random.randrange(2**31) for _ in range(most)]
             requests = [ImageRequest(PROMPTS[0], 1, size, body["quality"], seed) for seed in seeds]
@@ -118,11 +120,11 @@ def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> 
                 if isinstance(event, Picture):
                     encoders.submit(encode, event)
 
-    lane(time.perf_counter())  # the graphs are loaded
+    work_until(time.perf_counter())  # the graphs are loaded
     with ThreadPoolExecutor() as encoders:
         ends.clear()
         start = time.perf_counter()
-        _at_once([partial(lane, start + seconds)] * (lanes or engine.max_concurrency))
+        _at_once([partial(work_until, start + seconds)] * (threads or engine.max_concurrency))
     return len(ends) / (max(ends) - start)
 
 
@@ -264,7 +266,7 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
     _say("fairness")
     figures["fair"] = fairness(flags, body, 2 * options.seconds)
     _say("bare engine again")
-    again = bare_rate(flags, body, options.seconds, best["batch"], best["lanes"])
+    again = bare_rate(flags, body, options.seconds, best["batch"], best["threads"])
     return figures | {"bare_per_second": max(best["per_second"], again)}
 
 
@@ -274,8 +276,8 @@ def print_tables(figures: Row) -> None:
     print(f"\n{figures['size']}, {figures['quality']}; bare engine: {bare:.1f} pictures a second")
     print("\n| bare engine, pictures/s | " + " | ".join(map(str, BATCHES)) + " |")
     print("|---|" + "---:|" * len(BATCHES))
-    for lanes, name in ((1, "one lane"), (0, "all lanes")):
-        rates = [row["per_second"] for row in figures["bare"] if row["lanes"] == lanes]
+    for threads, name in ((1, "one thread"), (0, "all threads")):
+        rates = [row["per_second"] for row in figures["bare"] if row["threads"] == threads]
         print(f"| {name} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |")
     print("\n| load | pictures/s | of bare, as many at a time | of its best | p50 | p95 | p99 | |")
     print("|---|---:|---:|---:|---:|---:|---:|---|")

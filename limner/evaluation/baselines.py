@@ -138,8 +138,8 @@ class TrainingIndex:
         alike = [
             float(self.features[a] @ self.features[b])
             for rows in rows_from_concept.values()
-            for place, a in enumerate(rows)
-            for b in rows[:place]
+            for i, a in enumerate(rows)
+            for b in rows[:i]
             if entries[a].drawing.artist != entries[b].drawing.artist
         ]
         return float(np.quantile(alike, 0.99)) if alike else 1.0

@@ -286,11 +286,11 @@ def _match_row(
     hard: dict[int, NDArray[np.float32]],
 ) -> MatchRow:
     """One source of one split: how often the true caption is the one the judge likes best."""
-    asked = [place for place, row in enumerate(rows) if row in hard]
+    asked = [i for i, row in enumerate(rows) if row in hard]
     hard_first: NDArray[np.bool_] = np.zeros(0, bool)
     if asked:
-        true = (seen[asked] * captions.vectors[[rows[place] for place in asked]]).sum(1)
-        nearly = np.stack([hard[rows[place]] @ seen[place] for place in asked])
+        true = (seen[asked] * captions.vectors[[rows[i] for i in asked]]).sum(1)
+        nearly = np.stack([hard[rows[i]] @ seen[i] for i in asked])
         hard_first = statistics.is_first(true, nearly)
     of_all = estimate(captions.are_first(seen, rows))
     return MatchRow(split, source, lang, captions.n_choices, of_all, estimate(hard_first))

@@ -114,8 +114,8 @@ def write_nearest_sheet(
         pictures, rows = answers.pictures[source, "en"], answers.rows[source, "en"]
         true = answers.pictures[TRUE, ""]
         nearest = memory.nearest(pictures)
-        for place in np.argsort(-nearest.similarity)[:per_split]:
-            original = library.picture(int(nearest.index[place]), SOURCE_PX)
-            tiles += [true[rows[place]], pictures[place], original]
+        for i in np.argsort(-nearest.similarity)[:per_split]:
+            original = library.picture(int(nearest.index[i]), SOURCE_PX)
+            tiles += [true[rows[i]], pictures[i], original]
     if tiles:
         write_sheet(np.stack(tiles), output, columns=12)

@@ -35,10 +35,10 @@ def steps_until(
 
 
 def _begun_with(folder: Path) -> int | None:
-    place = folder / "checkpoint"
-    if not weights.exists(place):
+    path = folder / "checkpoint"
+    if not weights.exists(path):
         return None
-    loop = weights.read(place, verify=False).config.get("loop")
+    loop = weights.read(path, verify=False).config.get("loop")
     return None if loop is None else int(loop["steps"])
 
 

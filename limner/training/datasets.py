@@ -178,8 +178,8 @@ class LibrarySet:
             return render_scene(specs[index], self.library, px)
 
         content = "\n".join(spec.to_json() for spec in specs)
-        place = kept / f"codes-{name}.npy"
-        codes = encoded(picture, len(specs), tokenizer, place, report, content)
+        path = kept / f"codes-{name}.npy"
+        codes = encoded(picture, len(specs), tokenizer, path, report, content)
         split = "train" if name == "train" else self.tested
         return SceneExamples(specs, codes, weights, self.library, split)
 
@@ -224,8 +224,8 @@ class SourceSet:
     ) -> tuple[Examples, Examples]:
         """See `TrainingSet`."""
         content = self._content()
-        place = kept / "codes-train.npy"
-        train = encoded(self.picture, self.n_pictures, tokenizer, place, report, content)
+        path = kept / "codes-train.npy"
+        train = encoded(self.picture, self.n_pictures, tokenizer, path, report, content)
         tested = encoded(self.held_out, self.n_held_out, tokenizer, None, report)
         return (
             SourceExamples(_Part(self.source, self._train), train),

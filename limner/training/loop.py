@@ -143,7 +143,7 @@ class Loop:
         self.task, self.config, self.folder, self.about = task, config, folder, about or {}
         self.model = task.model.to(config.device)
         self.optimizers = optimizers(self.model, config)
-        self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
+        self.ema = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
         self.step = 0
         self.stop_asked = False
         with wrap_os_errors(folder):
@@ -168,7 +168,7 @@ class Loop:
                 f"The training run in {self.folder} is of a model of another shape",
                 hint="use the preset and depth it was started with, or another name for the run",
             ) from error
-        self.average = {name: value.clone() for name, value in state["average"].items()}
+        self.ema = {name: value.clone() for name, value in state["ema"].items()}
         self.step = state["step"]
         return True
 
@@ -176,7 +176,7 @@ class Loop:
         """Write the whole state, or leave the previous one untouched."""
         state = {
             "model": self.model.state_dict(),
-            "average": self.average,
+            "ema": self.ema,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "about": self.about,
@@ -252,13 +252,13 @@ class Loop:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self._update_average()
+        self._update_ema()
         return figures
 
     def report(self) -> dict[str, float]:
         """The task's held-out figures, taken with the averaged weights."""
         current = {name: p.clone() for name, p in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
+        self.model.load_state_dict(self.ema)
         self.model.eval()
         with torch.no_grad():
             figures = self.task.report(self.model, self.folder, self.step)
@@ -273,14 +273,14 @@ class Loop:
                 group["lr"] = group["peak_lr"] * share
 
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def _update_ema(self) -> None:
         # The early average follows closely, so that a short run does not report its first weights.
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
+                self.ema[name].lerp_(value, 1 - decay)
             else:
-                self.average[name].copy_(value)
+                self.ema[name].copy_(value)
 
     def _log(self, figures: dict[str, float]) -> None:
         row = {"step": self.step, **{name: round(value, 6) for name, value in figures.items()}}

@@ -167,10 +167,9 @@ def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
     model = replace(model, attention=begun["about"]["model"]["attention"])
     if begun["about"]["model"].get("layouts") and "optimizers" not in begun:
         names = Generator(model).state_dict()
-        kept = {name: begun["average"][name] for name in names}
+        kept = {name: begun["ema"][name] for name in names}
         about = begun["about"] | {"model": asdict(model)}
-        state = {"model": kept, "average": kept, "step": 0, "about": about}
-        checkpoint.save(folder / "checkpoint", state, {})
+        checkpoint.save(folder / "checkpoint", checkpoint.of_weights(kept, about), {})
     return model
 
 
@@ -317,7 +316,7 @@ def load_image_tokenizer(folder: Path) -> ImageTokenizer:
     """What the second stage made, averaged weights; WeightsError if it has not run."""
     state = _load(folder, "image-tokenizer")
     model = ImageTokenizer(ImageTokenizerConfig(**_tuples(state["about"]["model"])))
-    model.load_state_dict(state["average"])
+    model.load_state_dict(state["ema"])
     return model.eval()
 
 
@@ -348,10 +347,10 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     bundle.image_tokenizer.load_state_dict(image.state_dict())
     kind = LayoutGenerator if config.transformer.layouts else Generator
     generator: Generator | LayoutGenerator = kind(config.transformer)
-    generator.load_state_dict(generated["average"])
+    generator.load_state_dict(generated["ema"])
     bundle.transformer.load_state_dict(generator.transformer.state_dict())
     passes = upscalers(config.upscaler)
-    passes.load_state_dict(enlarged["average"])
+    passes.load_state_dict(enlarged["ema"])
     bundle.upscalers.load_state_dict(passes.state_dict())
     return bundle.eval(), text
 
@@ -362,7 +361,7 @@ def load_planner(folder: Path) -> Planner | None:
     if state is None:
         return None
     planner = Planner(PlannerConfig(**state["about"]["model"]))
-    planner.load_state_dict(state["average"])
+    planner.load_state_dict(state["ema"])
     return planner.eval()
 
 

@@ -76,11 +76,11 @@ def train(
     _check_device(torch, device)
     if threads:
         torch.set_num_threads(threads)
-    place = settings.load({"home": home}).home
+    home = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
-    opened = datasets.open_set(data, place / "data", chosen.set)
+    opened = datasets.open_set(data, home / "data", chosen.set)
     run = stages.Run(
-        run_folder(place, name),
+        run_folder(home, name),
         chosen,
         opened,
         steps=steps,

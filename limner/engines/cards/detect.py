@@ -44,13 +44,13 @@ def card_for(
         card = _of_folder(name, source)
         looked_at = replace(card, apart=apart)
     with closing(looked_at.build(settings)) as engine:
-        able, n_lanes = engine.capabilities, engine.max_concurrency
+        able, max_concurrency = engine.capabilities, engine.max_concurrency
         options = able.read_options(dict(defaults or {}), card.engine)
     return replace(
         card,
         licence=licence,
         capabilities=able,
-        max_concurrency=n_lanes,
+        max_concurrency=max_concurrency,
         defaults=Options(options),
         apart=apart,
     )

@@ -205,7 +205,7 @@ def _maybe_colour(rng: np.random.Generator, *taken: str | None) -> str:
 def _coloured(rng: np.random.Generator, pool: list[Entry]) -> list[SceneSpec]:
     entry = _pick(rng, pool)
     others = [name for name in colours.NAMES if name != entry.tint.natural]
-    chosen = [others[int(place)] for place in rng.permutation(len(others))[:3]]
+    chosen = [others[int(index)] for index in rng.permutation(len(others))[:3]]
     if entry.tint.natural is not None:
         chosen[0] = entry.tint.natural
     background = _maybe_colour(rng, *chosen)

@@ -210,9 +210,9 @@ class Redrawing:
         seen = self.judge.embed_pictures(_small(pictures))
         variety = estimate([])
         if second:
-            places = [rows.index(row) for row in second]
+            indices = [rows.index(row) for row in second]
             others = self._features(np.stack(list(second.values())))
-            variety = estimate(1 - (features[places] * others).sum(1))
+            variety = estimate(1 - (features[indices] * others).sum(1))
         return VariationRow(
             source,
             captions.n_choices,

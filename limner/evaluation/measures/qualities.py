@@ -37,8 +37,8 @@ def quality_rows(
         took: dict[Quality, list[float]] = {quality: [] for quality in seen}
         for quality in seen:
             draw(ImageRequest("a red apple", size=SIZES[0], quality=quality, seed=seed))  # warm
-        for place, question in enumerate(asked):
-            progress(f"qualities {split}", place, len(asked))
+        for index, question in enumerate(asked):
+            progress(f"qualities {split}", index, len(asked))
             for quality in seen:
                 prompt = question.prompts.get("en", question.caption)
                 drawn = draw(

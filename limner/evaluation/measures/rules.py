@@ -139,7 +139,7 @@ def _put_together(boxes: list[Box]) -> list[Box]:
         joined = _around(boxes[i], boxes[j])
         if _side(joined) > _OBJECT_SIDE * SOURCE_PX:
             break
-        boxes = [box for place, box in enumerate(boxes) if place not in (i, j)] + [joined]
+        boxes = [box for k, box in enumerate(boxes) if k not in (i, j)] + [joined]
     return boxes
 
 
@@ -288,7 +288,7 @@ _SHADES = {
 
 
 def nearest_colours(lab: Floats) -> NDArray[np.intp]:
-    """The place in colours.NAMES of the nearest colour of each Lab value (N, 3)."""
+    """The index in colours.NAMES of the nearest colour of each Lab value (N, 3)."""
     shades = lab_of(np.array([shade for name in colours.NAMES for shade in _SHADES[name]]))
     owners = np.repeat(np.arange(len(colours.NAMES)), [len(_SHADES[n]) for n in colours.NAMES])
     # The square of the distance without |lab|^2, which is the same for every shade.

@@ -197,7 +197,7 @@ def seam(
     so that colour which nobody sees does not count.
     """
     found = np.zeros(len(pictures))
-    for place, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+    for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
         across, beside = [], []
         for values, hidden in ((picture, mask), (picture.swapaxes(0, 1), mask.T)):
             steps = np.abs(np.diff(values.astype(np.float64), axis=1)).mean(-1)
@@ -210,7 +210,7 @@ def seam(
             beside.append(steps[near & ~is_edge])
         edge, rest = np.concatenate(across), np.concatenate(beside)
         if len(edge) and len(rest):
-            found[place] = edge.mean() - rest.mean()
+            found[index] = edge.mean() - rest.mean()
     return found
 
 

@@ -83,7 +83,7 @@ def _question(
     hard = [describe(other, library) for other in nearly(spec, library)]
     true = describe(spec, library)
     different = sorted({text for text in hard if text != true})
-    chosen = [different[int(place)] for place in rng.permutation(len(different))[:N_HARD]]
+    chosen = [different[int(index)] for index in rng.permutation(len(different))[:N_HARD]]
     enough = tuple(chosen) if len(chosen) == N_HARD else ()
     return Question(spec, prompts, true, enough, int(rng.integers(2**31)))
 
@@ -94,9 +94,9 @@ def nearly(spec: SceneSpec, library: Library) -> list[SceneSpec]:
     They are for captions only: who stands where is not worked out anew.
     """
     found = [replace(spec, background=name) for name in _other_backgrounds(spec)]
-    for place, item in enumerate(spec.objects):
+    for index, item in enumerate(spec.objects):
         for changed in _changed_items(item, library):
-            objects = (*spec.objects[:place], changed, *spec.objects[place + 1 :])
+            objects = (*spec.objects[:index], changed, *spec.objects[index + 1 :])
             found.append(replace(spec, objects=objects))
     if len(spec.objects) == 2 and spec.relation != "none":
         found += [replace(spec, relation=other) for other in _COUNTERPART[spec.relation]]

@@ -19,7 +19,7 @@ from limner.errors import DataError
 from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.statistics import Estimate, estimate
-from limner.evaluation.questions.wordings import LOOKS, Hands
+from limner.evaluation.questions.wordings import LOOKS, ArtistClassifier
 from limner.evaluation.samples import REBUILT, TRUE
 from limner.evaluation.things.crops.cutting import count_specks, things_in
 from limner.evaluation.things.crops.naming import Namer
@@ -170,9 +170,9 @@ class ThingsEvaluation:
         ]
         wanted = [one for question in questions for one in question.requests(config.quality)]
         asked = {question.entries["flat"].concept.key for question in questions}
-        hands = Hands(self.memory, self.library, self.backbone, asked)
+        classifier = ArtistClassifier(self.memory, self.library, self.backbone, asked)
         for source, pictures in self._sources(true, wanted, "looks").items():
-            report.looks[source] = looks.check(pictures, hands)
+            report.looks[source] = looks.check(pictures, classifier)
 
     def _edges(self, report: ThingsReport) -> None:
         config = self.config

@@ -168,7 +168,7 @@ async def _answer(request: Request, sent: Mapping[str, Any], call: Call) -> Resp
     engine = serving.worker(submission).engine
     await drawing.check_prompt(serving, submission)
     trace = scope.trace(request)
-    with trace.during("admission"):
+    with trace.during("submission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     with job:

@@ -54,7 +54,7 @@ async def create(request: Request) -> Response:
             form.close()
     if upload is None:
         return Response(status_code=drawing.CLIENT_LEFT)
-    ticket = await serving.limiter.admitted(holder, 0)
+    ticket = await serving.limiter.acquire_async(holder, 0)
     try:
         id, run = scope.request_id(request), serving.database_threads.run
         row = await run(uploads.add, serving, history, upload, holder, id)

@@ -110,8 +110,8 @@ class GeneratorTask:
             rows = wanted == kind
             members = members if len(members) else kinds[1 - kind]  # only one kind is there
             sums = np.cumsum(self.examples.weights[members])
-            places = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
-            chosen[rows] = members[np.minimum(places, len(members) - 1)]
+            indices = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
+            chosen[rows] = members[np.minimum(indices, len(members) - 1)]
         # "A left of B" beside "B left of A": only the order of the words tells them apart.
         for i in range(0, int(self.config.batch * self.config.paired) - 1, 2):
             partner = self.examples.partners[chosen[i]]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from limner.errors import WeightsError
 from limner.storage.checkpoints import quantised, weights
@@ -28,7 +29,8 @@ def save(folder: Path, state: dict[str, Any], config: dict[str, Any]) -> None:
 def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
     """The saved state, or None if there is none. Raises WeightsError if it is damaged.
 
-    The state of a packed run (see `pack`) has no "optimizers".
+    Keys: "model" and "ema" (weights and their exponential moving average, by name), "step",
+    "about", and "optimizers", which a packed run (see `pack`) has not.
     """
     if not weights.exists(folder):
         return None
@@ -47,13 +49,22 @@ def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
             f"The training run in {folder} cannot be taken up: {error}",
             hint="remove that folder to start the run anew",
         ) from error
-    return _unpacked(state, device) if "packed" in state else state
+    if "packed" in state:
+        return _unpacked(state, device)
+    if "average" in state:  # the earlier name of "ema"
+        state["ema"] = state.pop("average")
+    return state
+
+
+def of_weights(weights_by_name: dict[str, Tensor], about: dict[str, Any]) -> dict[str, Any]:
+    """The state of a run that starts from given weights, at step 0 and without optimizers."""
+    return {"model": weights_by_name, "ema": weights_by_name, "step": 0, "about": about}
 
 
 def _unpacked(state: dict[str, Any], device: str) -> dict[str, Any]:
     arrays = quantised.unpack({n: value.cpu().numpy() for n, value in state["packed"].items()})
-    average = {
+    ema = {
         name: torch.from_numpy(array.reshape(state["shapes"][name])).to(device)
         for name, array in arrays.items()
     } | state["kept"]
-    return {"model": average, "average": average, "step": 0, "about": state["about"]}
+    return of_weights(ema, state["about"])

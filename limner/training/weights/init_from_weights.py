@@ -126,5 +126,4 @@ def _of(stage: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _save(folder: Path, model: dict[str, Tensor], about: dict[str, Any]) -> None:
-    state = {"model": model, "average": model, "step": 0, "about": about}
-    checkpoint.save(folder / "checkpoint", state, {})
+    checkpoint.save(folder / "checkpoint", checkpoint.of_weights(model, about), {})

@@ -51,13 +51,13 @@ def _pack_stage(folder: Path, output: Path) -> bool:
 
 
 def _light(state: dict[str, Any]) -> dict[str, Any]:
-    average = {name: value.numpy() for name, value in state["average"].items()}
-    floats = {n: a.astype(np.float32) for n, a in average.items() if a.dtype.kind == "f"}
+    ema = {name: value.numpy() for name, value in state["ema"].items()}
+    floats = {n: a.astype(np.float32) for n, a in ema.items() if a.dtype.kind == "f"}
     flat = {name: a.reshape(len(a), -1) if a.ndim > 2 else a for name, a in floats.items()}
     return {
         "packed": _tensors(quantised.pack(flat)),
         "shapes": {name: list(array.shape) for name, array in floats.items()},
-        "kept": _tensors({n: a for n, a in average.items() if n not in floats}),
+        "kept": _tensors({n: a for n, a in ema.items() if n not in floats}),
         "about": state["about"],
     }
 

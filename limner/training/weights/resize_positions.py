@@ -33,9 +33,9 @@ def on_grid(
 ) -> tuple[dict[str, Tensor], TransformerConfig]:
     """A transformer's tensors for a picture of grid × grid cells, and its new shape.
 
-    What it knows of places is interpolated between the old cells; rotary distances stay in cells,
-    and blocks of scattered attention are those of the new length. On the shipped weights, from
-    8 × 8 to 12 × 12, the loss a code starts where it was (docs/experiments.md).
+    What it knows of positions is interpolated between the old cells; rotary distances stay in
+    cells, and blocks of scattered attention are those of the new length. On the shipped weights,
+    from 8 × 8 to 12 × 12, the loss a code starts where it was (docs/experiments.md).
     """
     new = replace(old, grid=grid)
     found = dict(tensors)
@@ -46,7 +46,7 @@ def on_grid(
 
 
 def _interpolated(rows: Tensor, old: int, new: int) -> Tensor:
-    """Rows (old * old + rest, D) of places as rows (new * new + rest, D)."""
+    """Rows (old * old + rest, D) of positions as rows (new * new + rest, D)."""
     square = rows[: old * old].T.reshape(1, -1, old, old)
     finer = F.interpolate(square, size=(new, new), mode="bilinear", align_corners=False)
     return torch.cat([finer[0].flatten(1).T, rows[old * old :]])

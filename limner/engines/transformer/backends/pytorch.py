@@ -16,7 +16,7 @@ from limner.errors import EngineError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import Transformer
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
 
 class TorchNetwork(GraphNetwork):
@@ -34,7 +34,7 @@ class TorchNetwork(GraphNetwork):
         self.device = next(transformer.parameters()).device
 
     def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
+        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Positions
     ) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
@@ -62,7 +62,7 @@ class TorchBackend(GraphBackend):
         }
 
     def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
+        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Positions
     ) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
@@ -101,17 +101,17 @@ def _device(name: str) -> torch.device:
 
 @torch.no_grad()
 def _run(
-    module: nn.Module, device: torch.device, inputs: Mapping[str, Array | Places]
+    module: nn.Module, device: torch.device, inputs: Mapping[str, Array | Positions]
 ) -> list[Array]:
     outputs = module(**{name: _tensors(value, device) for name, value in inputs.items()})
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return [_array(output) for output in outputs]
 
 
-def _tensors(value: Array | Places, device: torch.device) -> Tensor | list[Tensor]:
-    """An input on the device; of places, each of their fields."""
-    if isinstance(value, Places):
-        return [_tensor(getattr(value, field.name), device) for field in fields(Places)]
+def _tensors(value: Array | Positions, device: torch.device) -> Tensor | list[Tensor]:
+    """An input on the device; of positions, each of their fields."""
+    if isinstance(value, Positions):
+        return [_tensor(getattr(value, field.name), device) for field in fields(Positions)]
     return _tensor(value, device)
 
 

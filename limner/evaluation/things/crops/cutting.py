@@ -114,8 +114,8 @@ def _joined(masks: list[Bools]) -> list[Bools]:
         part = masks.pop(0)
         box = box_of(part)
         near = [
-            (gap, place)
-            for place, mask in enumerate(masks)
+            (gap, index)
+            for index, mask in enumerate(masks)
             if (gap := _gap(box, box_of(mask))) <= _NEAR * part.shape[0]
             and _side(box) <= _PART * _side(box_of(mask))
         ]

@@ -106,10 +106,10 @@ def _views(picture: Pixels) -> list[Pixels]:
 
 def _discriminants(features: Floats, owners: NDArray[np.str_]) -> Floats:
     """The map (D, D) after which differences within a thing have unit covariance."""
-    names, place, counts = np.unique(owners, return_inverse=True, return_counts=True)
+    names, owner, counts = np.unique(owners, return_inverse=True, return_counts=True)
     sums = np.zeros((len(names), features.shape[1]))
-    np.add.at(sums, place, features.astype(np.float64))
-    apart = features - (sums / counts[:, None])[place]
+    np.add.at(sums, owner, features.astype(np.float64))
+    apart = features - (sums / counts[:, None])[owner]
     within = apart.T @ apart / max(1, len(owners) - len(names))
     within += _RIDGE * np.trace(within) / len(within) * np.eye(len(within))
     values, vectors = np.linalg.eigh(within)

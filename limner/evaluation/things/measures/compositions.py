@@ -144,7 +144,7 @@ def purpose_of(spec: SceneSpec) -> str:
 
 
 def _pick(rng: np.random.Generator, entries: list[Entry], n: int) -> list[Entry]:
-    return [entries[int(place)] for place in rng.permutation(len(entries))[:n]]
+    return [entries[int(index)] for index in rng.permutation(len(entries))[:n]]
 
 
 def _item(
@@ -232,12 +232,12 @@ def check(
     named = Counter(names[int(best)] for best in scores.argmax(1)) if len(things) else Counter()
     found = sum((wanted & named).values())
     chosen = _assigned([names.index(item.concept) for item in asked], scores)
-    said = [(item.colour, place) for item, place in zip(asked, chosen, strict=True) if item.colour]
+    said = [(item.colour, index) for item, index in zip(asked, chosen, strict=True) if item.colour]
     return Answer(
         found,
         len(asked),
         len(things) == len(asked),
-        tuple(place is not None and _is_colour(things[place], name) for name, place in said),
+        tuple(index is not None and _is_colour(things[index], name) for name, index in said),
         _place(question.spec.relation, [None if i is None else things[i] for i in chosen]),
         sum((named - wanted).values()),
     )
@@ -248,9 +248,9 @@ def _assigned(columns: list[int], scores: Floats) -> list[int | None]:
     chosen: list[int | None] = [None] * len(columns)
     left = scores[:, columns].astype(np.float64)
     for _ in range(min(left.shape)):
-        thing, place = np.unravel_index(int(left.argmax()), left.shape)
-        chosen[int(place)] = int(thing)
-        left[thing], left[:, place] = -np.inf, -np.inf
+        thing, asked = np.unravel_index(int(left.argmax()), left.shape)
+        chosen[int(asked)] = int(thing)
+        left[thing], left[:, asked] = -np.inf, -np.inf
     return chosen
 
 

@@ -36,7 +36,7 @@ async def look(request: Request) -> Response:
             sent = await drawing.decoded(request, lambda decoder: _read(parts, decoder))
     if sent is None:
         return Response(status_code=drawing.CLIENT_LEFT)
-    ticket = await serving.limiter.admitted(holder, 0)
+    ticket = await serving.limiter.acquire_async(holder, 0)
     try:
         found = await serving.look(sent.pixels, sent.asked)
     finally:
