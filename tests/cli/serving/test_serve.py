@@ -66,6 +66,26 @@ def test_serves_until_it_is_stopped(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("history/holiday.jpg", "nothing says that limner put them there"),
+        ("pictures/2019/holiday.jpg", "nothing says that limner put them there"),
+        ("place", "belong to another database"),  # limner's own store, its database lost
+    ],
+)
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, reason: str
+) -> None:
+    home = tmp_path / "home"
+    (home / name).parent.mkdir(parents=True)
+    (home / name).write_text("0123456789abcdef")
+    monkeypatch.setenv("LIMNER_HOME", str(home))
+    before = {path: path.stat().st_mode for path in (home, *home.rglob("*"))}
+    assert reason in _refused("--engine", "testcard", "--port", "0")
+    assert {path: path.stat().st_mode for path in (home, *home.rglob("*"))} == before
+
+
 def test_answers_are_not_held_back() -> None:
     with _started("--engine", "testcard", "--port", "0") as process:
         assert process.stderr
