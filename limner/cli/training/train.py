@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.errors import MissingExtra, SettingsError
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
@@ -72,6 +73,7 @@ def train(
 
     Repeat the command to continue an interrupted run from its last checkpoint.
     """
+    _refuse_of_other_stages(stage)
     torch, stages, presets, datasets = _training()
     _check_device(torch, device)
     if threads:
@@ -97,6 +99,14 @@ def train(
     click.echo(run.folder)
 
 
+def _refuse_of_other_stages(stage: str) -> None:
+    if stage == "text-tokenizer":
+        names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision")
+        unused.refuse(names, "on the text tokenizer, which is counted, not trained by steps")
+    elif stage not in ("generator", "all"):
+        unused.refuse(("depth",), f"on the {stage}; it is for the generator")
+
+
 @click.command()
 @click.argument("run")
 @click.option(
@@ -115,6 +125,11 @@ def begin(
     model on your pictures. Other stages are trained from scratch. A --px above that of the weights
     gives drawings more cells; train further for finer details.
     """
+    if parts and "generator" not in parts:
+        unused.refuse(("layouts",), "without the generator", "add --stage generator")
+        if "image-tokenizer" not in parts:
+            needed = "without the image tokenizer and the generator"
+            unused.refuse(("px",), needed, "add --stage image-tokenizer and --stage generator")
     _training()
     from limner.storage.checkpoints import weights
     from limner.training.weights.init_from_weights import begin_run

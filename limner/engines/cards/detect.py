@@ -36,7 +36,7 @@ def card_for(
     check_name(name)
     if name in engines() or name in EARLIER_ENGINES:
         raise DataError(f"{name} is the name of an engine", hint="take another name")
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         card = _of_service(name, source, dialect, model, key_variable)
         # What it can do depends on the dialect alone: no key is needed to see it.
         looked_at = replace(card, key_variable="", apart=apart)
@@ -54,6 +54,11 @@ def card_for(
         defaults=Options(options),
         apart=apart,
     )
+
+
+def is_address(source: str) -> bool:
+    """Whether `source` is the address of a service, and not a folder."""
+    return source.startswith(("http://", "https://"))
 
 
 def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str) -> Card:

@@ -51,6 +51,24 @@ def test_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nano, nano-96" in said
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["train", "text-tokenizer", "--rate", "0.5"], "--rate has no effect on the text"),
+        (["train", "text-tokenizer", "--steps", "9"], "--steps has no effect on the text"),
+        (["train", "upscaler", "--depth", "2"], "--depth has no effect on the upscaler"),
+        (["begin", "mine", "--stage", "upscaler", "--layouts"], "--layouts has no effect"),
+        (["begin", "mine", "--stage", "planner", "--px", "96"], "--px has no effect"),
+    ],
+)
+def test_option_without_effect_is_refused(
+    capsys: pytest.CaptureFixture[str], line: list[str], said: str
+) -> None:
+    code, text = refused(capsys, *line)
+    assert code == 2
+    assert said in text
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "x" * 200])
 def test_name_that_is_no_name_of_a_run(capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, said = refused(capsys, "train", "upscaler", *SHAPES, "--name", name)
