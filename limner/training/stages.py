@@ -164,8 +164,20 @@ def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
     if begun is None:
         return model
     # Weights with boxes see every cell; a run that has lost its boxes keeps that.
-    model = replace(model, attention=begun["about"]["model"]["attention"])
+    attention = begun["about"]["model"]["attention"]
+    if attention != model.attention:
+        print(
+            f"note: the run goes on with the {attention} attention that its weights have, not with "
+            f"the preset's {model.attention} one",
+            file=sys.stderr,
+        )
+        model = replace(model, attention=attention)
     if begun["about"]["model"].get("layouts") and "optimizers" not in begun:
+        print(
+            "note: captions do not say where things stand, so the weights lose their boxes; "
+            "limner begin --layouts adds boxes again after training",
+            file=sys.stderr,
+        )
         names = Generator(model).state_dict()
         kept = {name: begun["ema"][name] for name in names}
         about = begun["about"] | {"model": asdict(model)}

@@ -73,7 +73,6 @@ def train(
 
     Repeat the command to continue an interrupted run from its last checkpoint.
     """
-    _refuse_of_other_stages(stage)
     torch, stages, presets, datasets = _training()
     _check_device(torch, device)
     if threads:
@@ -91,6 +90,7 @@ def train(
         seed=seed,
         rate=rate,
     )
+    _note_of_other_stages(stage)
     for part in STAGES if stage == "all" else (stage,):
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():
@@ -99,12 +99,13 @@ def train(
     click.echo(run.folder)
 
 
-def _refuse_of_other_stages(stage: str) -> None:
+def _note_of_other_stages(stage: str) -> None:
+    """Name the options without effect: scripts give the same ones to every stage."""
     if stage == "text-tokenizer":
         names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision")
-        unused.refuse(names, "on the text tokenizer, which is counted, not trained by steps")
+        unused.note(names, "on the text tokenizer")
     elif stage not in ("generator", "all"):
-        unused.refuse(("depth",), f"on the {stage}; it is for the generator")
+        unused.note(("depth",), f"on the {stage}; it is for the generator")
 
 
 @click.command()

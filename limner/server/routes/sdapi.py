@@ -178,7 +178,8 @@ async def _answer(request: Request, sent: Mapping[str, Any], call: Call) -> Resp
         return Response(status_code=drawing.CLIENT_LEFT)
     drawn, notices = found
     body = answers.dump(shapes.answer(sent, call, drawn, engine.model))
-    headers = drawing.headers_of(call, notices)
+    ignored = shapes.unused(sent)
+    headers = drawing.headers_of(call, [*notices, *([ignored] if ignored else [])])
     return WholeDelivery(body, media_type=_JSON, headers=headers, ticket=job.ticket)
 
 

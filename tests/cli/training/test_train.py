@@ -54,9 +54,6 @@ def test_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (["train", "text-tokenizer", "--rate", "0.5"], "--rate has no effect on the text"),
-        (["train", "text-tokenizer", "--steps", "9"], "--steps has no effect on the text"),
-        (["train", "upscaler", "--depth", "2"], "--depth has no effect on the upscaler"),
         (["begin", "mine", "--stage", "upscaler", "--layouts"], "--layouts has no effect"),
         (["begin", "mine", "--stage", "planner", "--px", "96"], "--px has no effect"),
     ],
@@ -67,6 +64,16 @@ def test_option_without_effect_is_refused(
     code, text = refused(capsys, *line)
     assert code == 2
     assert said in text
+
+
+def test_option_without_effect_on_a_stage_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("train", "text-tokenizer", *SHAPES, "--rate", "0.5", "--device", "cpu")
+    assert main(line) == 0
+    said = capsys.readouterr().err
+    for flag in ("--rate", "--device"):
+        assert f"note: {flag} has no effect on the text tokenizer" in said
+    assert main(("train", "upscaler", *SHAPES, "--depth", "2")) == 3
+    assert "note: --depth has no effect on the upscaler" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "x" * 200])
