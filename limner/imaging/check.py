@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from xml.etree import ElementTree
 
 from limner.errors import DataError
-from limner.imaging import containers, label
+from limner.imaging import containers, label, named_file
 from limner.imaging.c2pa_signature import Signature, read_signature
 
 State = Literal["holds", "broken", "foreign", "absent"]
@@ -74,17 +74,8 @@ class Report:
 
 
 def check_file(path: str | Path) -> Report:
-    """`check` the file at `path`. Raises DataError with its name, also if it does not exist."""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with NUL
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise DataError(f"Cannot read {path}: {reason}") from error
-    try:
-        return check(data)
-    except DataError as error:
-        raise DataError(f"{path}: {error.message}", hint=error.hint) from error
+    """`check` the file at `path`. Raises DataError with its name."""
+    return named_file.read(path, check, MAX_FILE_BYTES + 1)
 
 
 def check(data: bytes) -> Report:

@@ -74,15 +74,7 @@ async def page(request: Request) -> Response:
     rows = await run(history.page, limit + 1, before, only, uploads=True)
     now_s = time.time()
     shown = [_shown(row) for row in rows[:limit] if uploads.is_whole(row, now_s)]
-    return _json(
-        {
-            "object": "list",
-            "data": shown,
-            "first_id": shown[0]["id"] if shown else None,
-            "last_id": shown[-1]["id"] if shown else None,
-            "has_more": len(rows) > limit,
-        }
-    )
+    return _json(answers.page(shown, has_more=len(rows) > limit))
 
 
 async def show(request: Request, id: str) -> Response:

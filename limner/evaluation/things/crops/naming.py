@@ -7,7 +7,6 @@ at least two of the judge's artists drew. Features are those of EfficientNet-Lit
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from limner.data.emoji.library import Library
 from limner.errors import DataError
 from limner.evaluation.baselines import unit
 from limner.evaluation.judge.judge import GROUND
+from limner.evaluation.kept_features import kept
 from limner.progress import StageProgress
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
@@ -75,24 +75,19 @@ class Namer:
     def _features(
         self, pictures: list[Pixels], folder: Path | None, progress: StageProgress
     ) -> Floats:
-        """Unit features of pictures; read from `folder` if they were looked at before."""
+        """Unit features of pictures (N, n_pooled), kept in `folder`."""
         content = hashlib.sha256(b"".join(picture.tobytes() for picture in pictures))
-        path = None if folder is None else folder / f"names-{content.hexdigest()[:12]}.npy"
-        if path is not None and path.exists():
-            kept: Floats = np.load(path)
-            return kept
-        made = []
-        for start in range(0, len(pictures), _CHUNK):
-            progress("the judge's drawings", start, len(pictures))
-            part = np.stack(pictures[start : start + _CHUNK])
-            made.append(unit(pooled_features(self._backbone, part, GROUND)))
-        features = np.concatenate(made)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part_path = path.with_suffix(f".{os.getpid()}.npy")
-            np.save(part_path, features)
-            os.replace(part_path, path)
-        return features
+        path = folder and folder / f"names-{content.hexdigest()[:12]}.npy"
+
+        def compute() -> Floats:
+            made = []
+            for start in range(0, len(pictures), _CHUNK):
+                progress("the judge's drawings", start, len(pictures))
+                part = np.stack(pictures[start : start + _CHUNK])
+                made.append(unit(pooled_features(self._backbone, part, GROUND)))
+            return np.concatenate(made)
+
+        return kept(path, (len(pictures), self._backbone.n_pooled), compute)
 
 
 def _views(picture: Pixels) -> list[Pixels]:
