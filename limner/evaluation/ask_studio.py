@@ -1,4 +1,4 @@
-"""A studio's engine as the functions that an evaluation asks: prompts, and whole requests."""
+"""The functions by which an evaluation asks a studio's engine: for prompts, and for requests."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,6 @@
-"""The quality dial: what low, medium and high cost, and what they are worth.
+"""Time and accuracy of the qualities low, medium and high.
 
-All qualities answer the same questions by turns, so that whatever else the machine does slows all
-of them alike.
+They answer the same questions in turns, so that other load on the machine slows all of them alike.
 """
 
 from typing import get_args

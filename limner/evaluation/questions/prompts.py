@@ -1,4 +1,4 @@
-"""What evaluation asks for: scenes of a split, their prompts, and captions that are nearly true."""
+"""The questions of a split: scenes, their prompts, and captions that are nearly true."""
 
 from dataclasses import dataclass, replace
 
@@ -49,9 +49,9 @@ class Question:
 def ask(
     library: Library, split: str, n: int, seed: int = 0, languages: tuple[str, ...] = ("en", "zh")
 ) -> list[Question]:
-    """n questions of a split, no two of which show the same; the same seed asks the same.
+    """n different questions of a split; the same seed gives the same questions.
 
-    The first of many are those of few. A small library may give less than n.
+    A larger n begins with those of a smaller n. A small library may have fewer than n.
     """
     rng = np.random.default_rng([seed, *splits.CODES[split].encode()])
     questions: dict[str, Question] = {}
@@ -91,7 +91,7 @@ def _question(
 def nearly(spec: SceneSpec, library: Library) -> list[SceneSpec]:
     """Scenes that differ from a scene in one colour, count, size, relation or the background.
 
-    They are for captions only: who stands where is not worked out anew.
+    They are for captions only: positions of objects are not computed again.
     """
     found = [replace(spec, background=name) for name in _other_backgrounds(spec)]
     for index, item in enumerate(spec.objects):
@@ -110,7 +110,7 @@ def nearly(spec: SceneSpec, library: Library) -> list[SceneSpec]:
 
 
 def _other_backgrounds(spec: SceneSpec) -> list[str]:
-    """Only where a background is said: on nothing, any other would be as easily seen through."""
+    """Other backgrounds of a scene that has one; none for a transparent scene."""
     if spec.background == "transparent":
         return []
     return [name for name in colours.NAMES if name != spec.background]

@@ -49,7 +49,7 @@ _RIDGE = 1.0  # of the features' mean variance; of 200 true drawings 0.70 are to
 
 @dataclass(frozen=True)
 class WordQuestion:
-    """A thing, words beside it, and what they should do."""
+    """A thing, words about its look, and what they should change."""
 
     rule: str  # of WORD_RULES
     asked: str  # an artist, a look, a background
@@ -65,8 +65,7 @@ class ArtistClassifier:
     def __init__(
         self, memory: TrainingIndex, library: Library, backbone: Backbone, without: set[str]
     ) -> None:
-        """`without` are keys of concepts whose drawings are not looked at.
-
+        """without: keys of concepts whose drawings are left out.
         Raises DataError if fewer than two artists are left.
         """
         entries = [library.entries[index] for index in memory.members]
@@ -81,7 +80,7 @@ class ArtistClassifier:
         self._backbone = backbone
         features = memory.features[known].astype(np.float64)
         owners = np.array([self.artists.index(names[row]) for row in np.flatnonzero(known)])
-        # Each artist counts alike, whoever drew more.
+        # Every artist has the same weight, whatever the number of drawings.
         weights = 1 / np.bincount(owners)[owners] / len(self.artists)
         self._mean = weights @ features
         x = features - self._mean

@@ -1,4 +1,4 @@
-"""Whether "outlined", "flat" and "3D" beside a thing give three different looks."""
+"""Whether the words "outlined", "flat" and "3D" give three different looks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
