@@ -263,7 +263,7 @@ def test_pickle_in_place_of_a_state_is_not_run(tmp_path: Path) -> None:
 
     contents = {"state.pt": pickle.dumps(Evil(), protocol=2)}
     weights.write(tmp_path / "checkpoint", {"kind": checkpoint.KIND}, contents=contents)
-    with pytest.raises(WeightsError, match="cannot be taken up"):
+    with pytest.raises(WeightsError, match="cannot be resumed"):
         checkpoint.load(tmp_path / "checkpoint")
     assert not (tmp_path / "touched").exists()
 

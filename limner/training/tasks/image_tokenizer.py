@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class ImageTokenizerTraining:
-    """What the stage needs beside the pictures."""
+    """The settings of the stage."""
 
     model: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000, lr=2e-3, ema=0.998))

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: a checkpoint folder that holds one more file."""
+"""The state of a training run on disk: a checkpoint folder with a file `state.pt`."""
 
 import io
 import pickle
@@ -16,7 +16,7 @@ KIND = "training-run"
 
 
 def save(folder: Path, state: dict[str, Any], config: dict[str, Any]) -> None:
-    """Write state and config as `folder`, replacing what was there only once all is on disk.
+    """Write state and config as `folder`; an earlier checkpoint is replaced when all is on disk.
 
     Raises OutputError, for example on a full disk; the previous checkpoint is then still whole.
     """
@@ -46,7 +46,7 @@ def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
         )
     except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"The training run in {folder} cannot be taken up: {error}",
+            f"The training run in {folder} cannot be resumed: {error}",
             hint="remove that folder to start the run anew",
         ) from error
     if "packed" in state:

@@ -25,7 +25,7 @@ from limner.training.tasks.layouts.sheet import SheetOfLayouts
 
 @dataclass(frozen=True)
 class LayoutTraining:
-    """What the stage needs beside the examples."""
+    """The settings of the stage."""
 
     model: TransformerConfig = field(default_factory=lambda: TransformerConfig(layouts=True))
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000))
@@ -46,8 +46,8 @@ class LayoutTraining:
     code_dropout: float = 0.1  # share of known codes that are wrong
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that it sees
-    # Whether what says where a box is stays as it is: a thing is then drawn in every box as it is
-    # drawn alone, also after a training on things alone.
+    # Whether the embeddings of box positions are frozen: after training on single things, a thing
+    # is then still drawn in every box as it is drawn alone.
     fixed_boxes: bool = False
     n_held_out: int = 48
 
@@ -63,7 +63,7 @@ class LayoutGenerator(nn.Module):
 
 @dataclass
 class Batch:
-    """Pictures, cut to what a step reads and asks."""
+    """A batch of pictures: the cells that a step reads, and those it predicts."""
 
     texts: Tensor  # (N, T)
     which: Tensor  # (B, M)
@@ -77,7 +77,7 @@ class Batch:
 
 
 class LayoutTask:
-    """Predict cells from those before them, the layout and what is said of it."""
+    """Predicts cells from earlier cells, the layout and its texts."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class LayoutTask:
         return losses
 
     def _contrast(self, examples: list[Example], rng: np.random.Generator) -> Tensor:
-        """Captions and pictures, each by some of its cells, find each other."""
+        """The contrastive loss between captions and pictures, each by some of its cells."""
         transformer = self.model.transformer
         device = next(transformer.parameters()).device
         captions, _ = self._tokens([example.described.caption for example in examples])
@@ -152,7 +152,7 @@ class LayoutTask:
         return loss
 
     def batch(self, examples: list[Example], rng: np.random.Generator, n_paired: int = 0) -> Batch:
-        """A batch of a training step; the first n_paired keep what they are told."""
+        """A batch of a training step; the first n_paired pictures keep their texts."""
         config, n_cells = self.config, len(examples[0].codes)
         parallel_prob, nothing, share = rng.random(3)
         is_parallel = bool(parallel_prob < config.parallel_prob)
@@ -229,7 +229,7 @@ class LayoutTask:
     def _told(
         self, examples: list[Example], told: NDArray[np.bool_], with_caption: NDArray[np.bool_]
     ) -> tuple[Ints, Ints, Ints]:
-        """Every different text once, and the tokens of them that each picture is told."""
+        """Every different text once, and which of their tokens each picture has."""
         rows: dict[str | None, int] = {}
         said: list[list[tuple[int, int]]] = []  # of each picture: (row of a text, owner)
         for example, is_told, has_caption in zip(examples, told, with_caption, strict=True):
