@@ -1,26 +1,26 @@
-"""The server under load: pictures a second, how long who waits, who gets how much, memory.
+"""The server under load: pictures a second, waiting times, fairness, memory.
 
     python benchmarks/load.py --json load.json    # about five minutes
     python benchmarks/load.py --quick             # twenty seconds: does it run?
 
 Bare: the engine in this process draws full batches of several sizes on one thread and on all its
-threads, and other threads make PNG files of them, as in the server. The best is measured once more
-after the loads, and the better of the two stands.
+threads, and other threads encode them as PNG, as in the server. The best rate is measured again
+after the loads; the better of the two counts.
 
-Closed: so many clients ask for a picture, read it, and ask again. Open: requests come at random
-(Poisson), at a share of the bare rate, whether or not the ones before are answered. A wait is from
-the request to the last byte of the answer. The clients are threads of this process and share the
-cores with the server, so that a server on its own machine is faster.
+Closed: a number of clients each request a picture, read it, and repeat. Open: requests arrive at
+random (Poisson) at a share of the bare rate, independent of answers. A wait is from the request to
+the last byte of the answer. The clients are threads of this process and use the same cores, so a
+server on a machine of its own is faster.
 
 Fair: four keys with as many clients each, while a fifth floods with requests for ten pictures; the
-figure is Jain's index of what the four got, 1 if all got the same.
+figure is Jain's index of the pictures of the four, 1 if all got the same.
 
-Full: twice as many requests at once as may wait. Long: memory of the server's process, from a tenth
-of the requests to all of them.
+Full: twice as many requests at once as the queue holds. Long: memory of the server's process after
+a tenth of the requests and after all.
 
-Aims: at least 90 % of what the bare engine draws with as many pictures at a time (one client never
-has more than one under way, so no server can fill a batch for it), and at best at least 90 % of its
-best rate; Jain's index at least 0.95; no error but 429, and none of these while the queue has room.
+Aims: at least 90 % of the bare rate with as many pictures at a time (a client has one request at a
+time, so few clients cannot fill a batch), and at most load at least 90 % of the best bare rate;
+Jain's index at least 0.95; no error but 429, and no 429 while the queue has room.
 """
 
 import argparse
@@ -52,7 +52,7 @@ Row = dict[str, Any]
 
 
 class Caller:
-    """A client with one connection; notes what it was answered, and after how long."""
+    """A client with one connection; records statuses and waiting times."""
 
     def __init__(self, host: str, key: str = "") -> None:
         self.waits: list[float] = []
@@ -137,7 +137,7 @@ def _at_once(work: list[Callable[[], object]]) -> None:
 
 
 def closed(host: str, body: Row, n_clients: int, seconds: float) -> Row:
-    """So many clients that ask again when they are answered."""
+    """Clients that send the next request when the last one is answered."""
     callers = [Caller(host) for _ in range(n_clients)]
     start = time.perf_counter()
 
@@ -176,7 +176,7 @@ def _summary(callers: list[Caller], seconds: float) -> Row:
 
 
 def fairness(flags: Row, body: Row, seconds: float) -> Row:
-    """What equal keys get while another floods."""
+    """The pictures of equal keys while another key floods."""
     keys = {name: f"sk-{name}" for name in (*KEYS, "flood")}
     with serving(flags | {"queue": 4 * QUEUE, "api_keys": ",".join(keys.values())}) as host:
         callers = {name: [Caller(host, key) for _ in range(4)] for name, key in keys.items()}
@@ -204,7 +204,7 @@ def fairness(flags: Row, body: Row, seconds: float) -> Row:
 
 
 def full(host: str, body: Row) -> dict[int, int]:
-    """How many answers of each status twice as many requests get as may wait."""
+    """The number of answers by status for twice as many requests as the queue holds."""
     callers = [Caller(host) for _ in range(2 * QUEUE)]
     _at_once([partial(caller.ask, body) for caller in callers])
     return dict(sum((caller.statuses for caller in callers), Counter()))
@@ -234,7 +234,7 @@ def _resident_mb(host: str) -> float:
 
 
 def _bare_with(figures: Row, n_clients: int) -> float:
-    """The best that the bare engine does with so many pictures at a time."""
+    """The best bare rate with so many pictures at a time."""
     rows = figures["bare"]
     if n_clients >= max(row["at_once"] for row in rows):
         return float(figures["bare_per_second"])
@@ -271,7 +271,7 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
 
 
 def print_tables(figures: Row) -> None:
-    """The figures as people read them."""
+    """Print the figures as tables."""
     bare = figures["bare_per_second"]
     print(f"\n{figures['size']}, {figures['quality']}; bare engine: {bare:.1f} pictures a second")
     print("\n| bare engine, pictures/s | " + " | ".join(map(str, BATCHES)) + " |")
