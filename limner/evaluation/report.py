@@ -124,7 +124,7 @@ class TokenizerRow:
 
 
 @dataclass
-class Report:
+class EvaluationReport:
     """All figures of one evaluation."""
 
     engine: str

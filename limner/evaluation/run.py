@@ -28,8 +28,8 @@ from limner.evaluation.questions.wordings import word_rows
 from limner.evaluation.report import (
     CopyRow,
     DistanceRow,
+    EvaluationReport,
     MatchRow,
-    Report,
     RuleRow,
     TokenizerRow,
 )
@@ -96,10 +96,10 @@ class Evaluation:
         self.distance = distance or ("the judge's", judge.backbone)
         self.ask = ask
 
-    def run(self) -> Report:
+    def run(self) -> EvaluationReport:
         """Ask, draw, judge."""
         started = time.monotonic()
-        report = Report(engine=self.name, judge=self.judge.digest, n=self.config.n)
+        report = EvaluationReport(engine=self.name, judge=self.judge.digest, n=self.config.n)
         if self.config.splits:
             self._splits(report)
         if self.rebuild is not None:
@@ -118,7 +118,7 @@ class Evaluation:
             lambda done, total: self.progress("training drawings", done, total),
         )
 
-    def _splits(self, report: Report) -> None:
+    def _splits(self, report: EvaluationReport) -> None:
         """The questions of the held-out splits."""
         self.progress("baselines", 0, 1)
         retrieval = Retrieval(self.library, self.judge.sentences, self.config.n_retrieval_scenes)
@@ -134,7 +134,7 @@ class Evaluation:
         if self.config.sheet is not None:
             write_nearest_sheet(drawn, self.memory, self.library, self.name, self.config.sheet)
 
-    def _parts(self, report: Report) -> None:
+    def _parts(self, report: EvaluationReport) -> None:
         """What is measured beside the splits."""
         config, parts = self.config, self.config.parts
         if "words" in parts:
@@ -305,7 +305,7 @@ def main(
     progress: StageProgress = lambda stage, done, total: None,
     name: str = "limner",
     ask: Ask | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Evaluate an engine on the art under `data`.
 
     run: a training run whose image tokenizer is measured too. Distances use EfficientNet-Lite 2,

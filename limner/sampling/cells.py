@@ -9,9 +9,8 @@ of a table for side × side cells. A box of side × side cells has exactly that 
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-from limner.arrays import Floats, Ints
+from limner.arrays import Floats, Floats32, Ints
 from limner.planning.layout import (
     GROUND,
     Box,
@@ -19,8 +18,6 @@ from limner.planning.layout import (
     owner,
 )
 from limner.sampling.sampling import spread_order
-
-Floats32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from limner.evaluation.questions.wordings import (
     ask_words,
     word_rows,
 )
-from limner.evaluation.report import Report
+from limner.evaluation.report import EvaluationReport
 from limner.evaluation.samples import TRUE, Scores
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
@@ -104,5 +104,5 @@ def test_words_that_act_are_seen_to_act(
     assert by_source["painter", "zh"]["transparent"].mean == 1  # what is empty is clear
     assert by_source["painter", "en"]["style"].mean == by_source[TRUE, ""]["style"].mean == 1
     assert by_source[f"painter, {WITHOUT}", "en"]["style"].mean < 0.6
-    text = Report("painter", "0" * 64, N, words=rows).markdown()
+    text = EvaluationReport("painter", "0" * 64, N, words=rows).markdown()
     assert "| style | outlined | flat | 3D | background | transparent |" in text

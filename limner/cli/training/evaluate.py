@@ -20,7 +20,7 @@ from limner.studio import Studio
 
 if TYPE_CHECKING:
     from limner.evaluation.judge.judge import Judge
-    from limner.evaluation.report import Report
+    from limner.evaluation.report import EvaluationReport
     from limner.evaluation.things.report import ThingsReport
     from limner.settings import Settings
 
@@ -204,14 +204,14 @@ class _Asked:
 
 def _with_judge(
     studio: Studio, asked: _Asked, config: Any, name: str, progress: _Progress, stage: Any
-) -> Report:
+) -> EvaluationReport:
     """Evaluate splits and parts."""
     from limner.evaluation.ask_studio import asker, drawer
 
     draw, loaded = drawer(studio, asked.quality), studio.settings
     judge = _judge(loaded, asked.data, progress)
     trained = None if asked.run is None else run_folder(loaded.home, asked.run)
-    report: Report = stage.main(
+    report: EvaluationReport = stage.main(
         draw, asked.data, judge, config, trained, progress, name, asker(studio)
     )
     return report

@@ -248,7 +248,7 @@ def _by_artist(drawings: Iterable[Drawing]) -> dict[str, list[Drawing]]:
 
 Skipped = list[tuple[str, str]]
 Selection = list[tuple[_Set, list[int]]]
-Seen = tuple[_Set, int, _Facts]
+_Candidate = tuple[_Set, int, _Facts]
 
 
 def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[Selection, Skipped]:
@@ -284,8 +284,8 @@ def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Ski
 
 
 def _without_duplicates(
-    seen: Sequence[Seen], concepts: Mapping[str, Concept]
-) -> tuple[list[Seen], Skipped]:
+    seen: Sequence[_Candidate], concepts: Mapping[str, Concept]
+) -> tuple[list[_Candidate], Skipped]:
     """Drop duplicates; prefers an emoji to a named idea, and training art to the judge's."""
 
     def rank(index: int) -> tuple[bool, bool, int]:

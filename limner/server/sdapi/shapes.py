@@ -21,12 +21,11 @@ from limner.arrays import Pixels
 from limner.imaging import codec
 from limner.request import MAX_PICTURES, Size
 from limner.server.openai import fields as f
-from limner.server.openai.answers import Drawn
+from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.fields import Fields
 from limner.service.queue.jobs import Status
 
-Json = dict[str, Any]
 DEFAULT_PX = 512
 SAMPLERS = ("Euler a", "Euler")
 _USED = frozenset(
