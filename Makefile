@@ -23,11 +23,15 @@ unexport PROMPT OUT SEED
 # More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
+CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py tests/docs \
+	tests/engines/networks tests/page tests/server/access tests/server/failures tests/service \
+	tests/storage tests/training
+
 BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help draw serve test test-all compat docs check format bench clean
+.PHONY: help draw serve test test-ci test-all compat docs check format bench clean
 
 help:  ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -39,8 +43,13 @@ draw: .venv/.base  ## draw one picture offline: PROMPT="a red apple" OUT=apple.p
 serve: .venv/.base  ## answer the OpenAI Images API at 127.0.0.1:8000: ARGS="--port 9000" (optional)
 	@$(BIN)/limner serve $(ARGS)
 
+# A worker takes whole files, so that what the tests of a file share is made once.
 test: .venv/.dev  ## run the tests, the slow ones left out
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --durations=25 $(ARGS)
+
+# What they need and how long each takes: docs/testing.md.
+test-ci: .venv/.dev  ## run the slow tests that CI runs
+	$(BIN)/pytest -q -n 2 --dist loadfile --durations=25 -m slow $(CI_SUITES)
 
 # Those of PostgreSQL need Debian's package (apt-get install postgresql) and are skipped without.
 test-all: .venv/.dev  ## run all tests, the slow ones included

@@ -33,9 +33,7 @@ class TorchNetwork(GraphNetwork):
         self.shape = shape_of(vars(transformer.config), tables)
         self.device = next(transformer.parameters()).device
 
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Positions
-    ) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
 
@@ -61,9 +59,7 @@ class TorchBackend(GraphBackend):
             name: module.eval().to(self.device) for name, module in _modules(weights).items()
         }
 
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Positions
-    ) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
 

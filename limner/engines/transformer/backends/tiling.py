@@ -11,11 +11,11 @@ import numpy as np
 from limner.arrays import Floats32
 
 # Pixels that go through at once: the second pass of a square picture. Smaller bands are slower.
-MOST_PX = 384**2
+_MOST_PX = 384**2
 
 
 def in_bands(
-    enlarge: Callable[[Floats32], Floats32], pictures: Floats32, reach: int, most_px: int = MOST_PX
+    enlarge: Callable[[Floats32], Floats32], pictures: Floats32, reach: int, most_px: int = _MOST_PX
 ) -> Floats32:
     """What `enlarge` makes of pictures (B, C, H, W) of any sides, at most `most_px` at a time.
 
