@@ -64,6 +64,18 @@ def fill(host: str, n: int) -> None:
     connection.close()
 
 
+def count_bytes(host: str) -> Row:
+    """The bytes of all files of the page, and of their bodies with gzip."""
+    files = page_files.files()
+    plain, packed = ([*map(len, of.values())] for of in (files.plain, files.packed))
+    connection = http.client.HTTPConnection(host)
+    for encoding, counts in (("identity", plain), ("gzip", packed)):
+        connection.request("GET", "/", headers={"accept": "text/html", "accept-encoding": encoding})
+        counts.append(len(connection.getresponse().read()))
+    connection.close()
+    return {"bytes": sum(plain), "bytes_gzip": sum(packed), "n_files": len(plain)}
+
+
 def time_opening(browser: Any, url: str, turns: int) -> Row:
     """How long the page takes to be seen and to be ready, in seconds."""
     rows = []
@@ -112,18 +124,13 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
     """All figures."""
     from playwright.sync_api import sync_playwright
 
-    files = page_files.files()
-    figures: Row = {
-        "bytes": sum(map(len, files.plain.values())),
-        "bytes_gzip": sum(map(len, files.packed.values())),
-        "n_files": len(files.plain),
-        "turns": options.turns,
-    }
+    figures: Row = {"turns": options.turns}
     with serving({**flags, "engine": "testcard"}) as host, sync_playwright() as playwright:
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         figures["chromium"] = browser.version
         url = f"http://{host}/"
+        figures |= count_bytes(host)
         figures |= time_opening(browser, url, options.turns)
         fill(host, options.pictures)
         figures |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import TYPE_CHECKING
 
@@ -72,3 +73,17 @@ def picture(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
+
+
+def drop(page: Page, data: bytes, name: str, kind: str = "image/png") -> None:
+    """Let a file fall onto the page."""
+    page.evaluate(
+        """([data, name, kind]) => {
+          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], name, {type: kind}));
+          document.body.dispatchEvent(
+            new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        [base64.b64encode(data).decode(), name, kind],
+    )
