@@ -208,6 +208,7 @@ def _open() -> APIRouter:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Service = app.state.service
+    page.files()  # so that the first visitor does not wait for it
     serving.open()
     for worker in serving.workers.values():
         worker.start()

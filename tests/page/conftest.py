@@ -54,7 +54,7 @@ def opening(browser: Browser) -> Iterator[Opening]:
     contexts = []
 
     def open_page(address: str, *, is_watched: bool = True, **options: Any) -> Page:
-        values: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", "accept_downloads": True}
+        values: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", "reduced_motion": "reduce"}
         context = browser.new_context(**(values | options))
         contexts.append(context)
         page = context.new_page()

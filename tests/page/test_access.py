@@ -167,7 +167,6 @@ def test_axe_finds_nothing_while_it_draws_or_fails(
     draw(page)
     engine.gate.release(2)
     expect(page.locator("img.preview")).to_be_visible()
-    page.wait_for_timeout(600)  # the preview fades in
     assert violations(page) == []
     engine.cannot_draw = "a red apple"
     engine.let_all_go()
@@ -247,8 +246,9 @@ def test_hostile_prompts_never_become_html(site: Server, opening: Opening) -> No
     window = open_first(page)
     expect(window.get_by_role("heading", name="<script>")).to_be_visible()
     page.keyboard.press("Escape")
-    page.get_by_role("searchbox").fill(HOSTILE)
-    page.wait_for_timeout(500)
+    with page.expect_response(lambda response: "q=" in response.url):
+        page.get_by_role("searchbox").fill(HOSTILE)
+    expect(tiles(page)).to_have_count(1)
     draw(page, "gore " + HOSTILE)  # refused, and the refusal is shown
     expect(page.get_by_role("alert").first).to_be_visible()
     assert page.evaluate("window.broken") is None

@@ -2,7 +2,7 @@
 
 The document is drawn from what is in it, without a second request. The script is the modules of
 `limner/server/page/` joined; its address holds a hash of all files, so browsers keep it for ever.
-All is joined and compressed once, at the first request.
+All is joined and compressed once.
 """
 
 from __future__ import annotations
