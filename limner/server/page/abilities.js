@@ -30,7 +30,7 @@ export function numberTrouble(n, { format } = options.value) {
 
 export function groundTrouble(background, { format } = options.value) {
   if (background !== "transparent") return "";
-  if (modelNow() && !can("transparent")) return "cannotClear";
+  if (modelNow() && !can("transparent")) return "cannotGround";
   return format === "jpeg" ? "jpegGround" : "";
 }
 
