@@ -64,11 +64,11 @@ function Desk({ source }) {
     try {
       const file = isWider ? await widened(image, pads, size)
         : source.file || await rasterOf(source.item);
-      const transparent = can("mask") ? await maskFile(canvas, pads, size) : null;
+      const maskPng = can("mask") ? await maskFile(canvas, pads, size) : null;
       const body = { ...bodyOf(text, `${canvas.width}x${canvas.height}`),
         parent: source.item?.sha256 };
       edit(body, new File([file], isWider ? "picture.png" : source.file?.name || "picture.png",
-        { type: file.type }), transparent);
+        { type: file.type }), maskPng);
     } catch (failure) {
       toast(failure.message || t("unreachable"), { isError: true });
     }
