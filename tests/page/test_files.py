@@ -127,6 +127,7 @@ def test_mark_is_drawn_into_the_picture(site: Server, opening: Opening) -> None:
     row: Any = history(site)[0]
     assert row["parameters"]["mark"] is True
     window = open_first(page)
+    expect(window.get_by_text("AI", exact=True)).to_have_count(0)  # a test card is not by AI
     window.get_by_role("button", name="Other seed").click()
     expect(tiles(page)).to_have_count(2)
     again: Any = history(site)[0]

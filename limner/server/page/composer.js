@@ -20,6 +20,7 @@ export function Composer() {
   const box = useRef();
   useLayoutEffect(() => { // as high as its text
     box.current.style.height = "auto";
+    if (!text) return; // to measure takes a layout, for which the first picture of the page waits
     box.current.style.height = `${box.current.scrollHeight + 2}px`;
   }, [text]);
   const busy = isBusy();

@@ -5,6 +5,7 @@ import { all, keyOf, remove, sourceOf, star } from "./gallery-data.js";
 import { html, useCell, useEffect, useState } from "./html.js";
 import { useItem } from "./item.js";
 import { altOf, Look } from "./look.js";
+import { models } from "./options.js";
 import { CloseButton, Dialog, IconButton, Loading, Trouble } from "./parts.js";
 import { addressOf, home, route } from "./router.js";
 import { dateOf, t } from "./words.js";
@@ -61,7 +62,7 @@ function Picture({ item }) {
           ${!item.src && html`<${IconButton} name="star" filled=${item.starred}
             aria-pressed=${Boolean(item.starred)} label=${t(item.starred ? "unstar" : "star")}
             onClick=${() => star(item)} />`}
-          <span class="mark" title=${t("aiNote")}>${t("aiMark")}</span>
+          ${isByAi(item) && html`<span class="mark" title=${t("aiNote")}>${t("aiMark")}</span>`}
           <${IconButton} name="trash" label=${t("remove")} onClick=${() => takeAway(item)} />
         </span>
         <${IconButton} name="right" label=${t("next")} disabled=${!neighbour(item, 1)}
@@ -76,6 +77,10 @@ function Picture({ item }) {
       <${Facts} item=${item} />
     </div>`;
 }
+
+// A test card is not; what is not known is.
+const isByAi = ({ model }) =>
+  models.value.find(({ id }) => id === model)?.capabilities.ai !== false;
 
 function Facts({ item }) {
   const { parameters } = item;

@@ -43,8 +43,8 @@ function Found({ found }) {
   ].filter(([, text]) => text);
   return html`<section class="look" role="status" aria-label=${t("lookTitle")}>
     <h3>${t("lookTitle")}</h3>
-    <p>${altOf(found)}${found.good_enough !== null && html`.
-      ${t(found.good_enough ? "fits" : "fitsNot")}`}</p>
+    <p>${altOf(found)}</p>
+    ${found.good_enough !== null && html`<p>${t(found.good_enough ? "fits" : "fitsNot")}</p>`}
     <dl class="facts">${rows.map(([name, text]) => html`
       <div key=${name}><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>
   </section>`;

@@ -177,7 +177,7 @@ const WORDS = {
   box: ["Box", "方框"],
   brushSize: ["Brush size", "画笔大小"],
   invert: ["Invert", "反选"],
-  clear: ["Clear the mask", "清除蒙版"],
+  clear: ["Clear", "清除"],
   canvas: [
     "Mask. Arrow keys move, Space paints.",
     "蒙版。方向键移动，空格键涂抹。",
