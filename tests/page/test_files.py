@@ -57,7 +57,7 @@ def test_picture_is_drawn_as_the_chosen_file(site: Server, opening: Opening, for
         assert b"<script" not in data
     elif format != "JPEG":
         assert picture(data).format == format.upper()
-        assert getattr(picture(data), "n_frames", 1) == (3 if format == "GIF" else 1)
+        assert (getattr(picture(data), "n_frames", 1) > 1) == (format == "GIF")
 
 
 def test_files_that_do_not_fit_the_other_options_are_greyed(
@@ -145,6 +145,7 @@ def test_downloads_carry_the_label_and_bring_their_settings_back(
         window = open_first(page)
         saved = [_save(page, window, format) for format in ("PNG", "WebP", "SVG")]
         page.keyboard.press("Escape")
+        _fold(page)
         for name, data in saved:
             suffix = name.rpartition(".")[2]
             assert name == f"a-pear-梨-x-b-amp-{2**60 + 1}.{suffix}"
@@ -183,7 +184,7 @@ def _check_recall(page: Page, data: bytes, suffix: str, level: str) -> None:
         expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))
         for name in ("Landscape", "Best", {"webp": "WebP"}.get(suffix, suffix.upper())):
             expect(page.get_by_role("radio", name=name, exact=True)).to_be_checked()
-        page.get_by_role("button", name="Reset options").dispatch_event("click")
+        page.get_by_role("button", name="Reset options").click()
         expect(page.get_by_label("Seed")).to_have_value("")
 
 
