@@ -32,7 +32,7 @@ from typing import Any
 import _command
 from api import post, serving
 
-from limner.server.routes import page as page_files
+from limner.server.routes.page import assets
 
 PER_REQUEST = 10
 SETTLE_MS = 2000  # until a new window has loaded its own pages
@@ -75,7 +75,7 @@ def fill(host: str, n: int) -> None:
 
 def count_bytes(host: str) -> Row:
     """The bytes of all files of the page, and of their bodies with gzip."""
-    files = page_files.files()
+    files = assets.files()
     plain, packed = ([*map(len, of.values())] for of in (files.plain, files.packed))
     connection = http.client.HTTPConnection(host)
     for encoding, counts in (("identity", plain), ("gzip", packed)):

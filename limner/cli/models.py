@@ -10,11 +10,11 @@ from urllib.parse import quote
 import click
 
 from limner import settings
-from limner.cli.drawing import given_options
-from limner.cli.running_server import ask
+from limner.cli.drawing.options import given_options
+from limner.cli.serving.running_server import ask
 from limner.cli.table import print_table
 from limner.engines.base import Capabilities
-from limner.engines.cards import Cards
+from limner.engines.cards.card import Cards
 from limner.engines.registry import engines
 from limner.errors import WeightsError
 from limner.options import OptionSpec
@@ -102,7 +102,7 @@ def add(
     A folder is checked and loaded once; a service is asked nothing. A running server has the model
     after its next start.
     """
-    from limner.engines.looking import card_for  # numpy, which --help does not need
+    from limner.engines.cards.detect import card_for  # numpy, which --help does not need
 
     loaded = settings.load()
     card = card_for(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from limner.server.routes import page as page_files
+from limner.server.routes.page import assets
 from limner.storage.db.keys import KeyStore
 from tests.page.conftest import PHONE, WIDE, Opening
 from tests.page.steps import draw, drawn, open_first, option, prompt, tiles
@@ -216,7 +216,7 @@ def test_chinese(filled: Server, opening: Opening) -> None:
 
 
 def test_every_word_is_there_in_both_languages(site: Server, opening: Opening) -> None:
-    sources = page_files.sources()
+    sources = assets.sources()
     words = dict(re.findall(r"^  (\w+): (\[.*?\]),$", sources.pop("words.js"), re.M | re.S))
     assert len(words) > 150
     for name, both in words.items():
@@ -290,7 +290,7 @@ def test_policy_allows_nothing_inline(site: Server, opening: Opening) -> None:
 
 
 def test_files_are_few_bytes_kept_for_good_and_of_one_version(site: Server) -> None:
-    files = page_files.files()
+    files = assets.files()
     response = site.http.get("/", headers={"accept": "text/html"})
     html = response.text
     n_bytes = sum(map(len, files.packed.values())) + len(gzip.compress(response.content))
@@ -307,7 +307,7 @@ def test_files_are_few_bytes_kept_for_good_and_of_one_version(site: Server) -> N
     for path in (
         "0000/page.js",
         f"{files.version}/index.html",
-        f"{files.version}/../routes/page.py",
+        f"{files.version}/../routes/page/assets.py",
     ):
         assert site.http.get(f"/page/{path}").status_code == 404
     assert site.http.get("/favicon.ico").headers["content-type"] == "image/svg+xml"

@@ -12,7 +12,6 @@ from playwright.sync_api import Locator, Page, expect
 from limner.engines.base import Capabilities
 from limner.imaging import label
 from limner.imaging.check import check
-from tests import exiftool
 from tests.page.conftest import Opening
 from tests.page.steps import (
     draw,
@@ -27,6 +26,7 @@ from tests.page.steps import (
     tiles,
 )
 from tests.server.helpers import Server, make_settings, picture_file, running, wait_until
+from tests.support import exiftool
 
 WORDS = 'a "pear" 梨 {x} \\ <b>&amp; / ../../'
 
