@@ -34,8 +34,12 @@ def say(page: Page, text: str) -> None:
 
 def drawn(page: Page, text: str = "a red apple", n: int = 1) -> None:
     """Draw, and wait for the end and the gallery."""
+    gallery = page.get_by_role("region", name="Gallery")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(gallery.get_by_text("Loading …")).to_have_count(0)
     before = tiles(page).count()
     draw(page, text)
+    say(page, "Done" if n == 1 else f"{n} pictures done")
     expect(tiles(page)).to_have_count(before + n)
 
 
