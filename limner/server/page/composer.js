@@ -48,7 +48,8 @@ function Limits() {
 function Fold() {
   const now = useCell(options);
   const summary = [now.n, sizeOf(now).replace("x", "×"), t(now.quality),
-    now.format !== "png" && FORMATS[now.format], now.style, now.seed && `${t("seed")} ${now.seed}`].filter(Boolean).join(" · ");
+    now.format !== "png" && FORMATS[now.format], now.style,
+    now.seed && `${t("seed")} ${now.seed}`].filter(Boolean).join(" · ");
   return html`<details class="fold">
     <summary><span>${t("options")}</span><span class="faint">${summary}</span></summary>
     <div class="fields"><${Fields} now=${now} /></div>

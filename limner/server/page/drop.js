@@ -20,7 +20,8 @@ export async function take(file) {
     const own = await readOwn(file);
     if (own) {
       const size = `${image.naturalWidth}x${image.naturalHeight}`;
-      const format = file.type.slice("image/".length).replace("+xml", "");
+      const kind = file.type.slice("image/".length).replace("+xml", "");
+      const format = kind === "svg" && own.index ? "png" : kind; // SVG is drawn alone
       recall({ ...own, size, format, parameters: { size, ...own.parameters, n: own.index + 1 } });
       URL.revokeObjectURL(url);
       home();
