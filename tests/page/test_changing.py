@@ -214,7 +214,7 @@ def test_picture_that_loads_or_cannot_be_loaded_is_told(site: Server, opening: O
     page = opening(site.url)
     page.goto("about:blank")
     held: list[Route] = []
-    page.route("**/pictures/0", held.append)
+    page.route("**/pictures/0", lambda route: held.append(route))
     [row] = history(site)
     page.goto(f"{site.url}/#/edit/{row['id']}/0")
     window = page.get_by_role("dialog", name="Change a picture")
