@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from limner.engines import registry
+from tests.server.conftest import engine
 from tests.server.helpers import HISTORY, GatedEngine, Server, make_settings, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+__all__ = ["engine"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE = {"width": 1280, "height": 860}
@@ -96,18 +98,6 @@ def site(shared_site: Server) -> Iterator[Server]:
     while rows := shared_site.http.get(HISTORY).json()["data"]:
         for row in rows:
             shared_site.http.delete(f"{HISTORY}/{row['id']}").raise_for_status()
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
-    """An engine that draws when told to, known to limner as "gated"."""
-    engine = GatedEngine()
-    info = registry.EngineInfo(
-        "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
-    )
-    monkeypatch.setitem(registry.BUILT_IN, "gated", info)
-    yield engine
-    engine.let_all_go()
 
 
 @pytest.fixture

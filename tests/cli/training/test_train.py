@@ -186,6 +186,7 @@ def train(name: str, home: Path, steps: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow  # test_loop.py does the same in its own process
 def test_terminated_and_run_again_is_uninterrupted(command: list[str], tmp_path: Path) -> None:
     whole = train("whole", tmp_path, steps=60)
     parts = train("parts", tmp_path, steps=60)

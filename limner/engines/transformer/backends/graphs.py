@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from limner.arrays import Bools, Floats, Ints
 from limner.engines.transformer.backend import Pictures
-from limner.engines.transformer.backends.tiling import MOST_PX, in_bands
+from limner.engines.transformer.backends.tiling import in_bands
 from limner.engines.transformer.backends.weights_folder import Weights
 from limner.planning.layout import Layout
 from limner.planning.plan import Scores
@@ -21,8 +21,6 @@ from limner.sampling.cells import Places
 from limner.sampling.decoding import Shape
 from limner.sampling.layout_decoding import LayoutShape
 from limner.text.text_tokenizer import TextTokenizer
-
-_FACTOR = 4  # of one pass of the upscalers
 
 Array = NDArray[Any]
 EncodedText = tuple[Array, Array]
@@ -35,13 +33,8 @@ class GraphNetwork(ABC):
     shape: Shape
 
     @abstractmethod
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
-    ) -> list[Array]:
-        """All outputs of a graph; several threads may ask at the same time.
-
-        keeps_memory: whether a runtime that keeps a run's memory for the next one may do so.
-        """
+    def run(self, graph: str, **inputs: Array | Places) -> list[Array]:
+        """All outputs of a graph; several threads may ask at the same time."""
 
     def encode_prompt(self, text: Ints) -> EncodedText:
         """Texts (R, T) as the decoder sees them."""
@@ -160,21 +153,15 @@ class GraphBackend(GraphNetwork):
         return self.run("pixels", codes=codes)[0]
 
     def enlarged(self, pictures: Pictures, n_passes: int) -> Pictures:
-        """Pictures (B, 4, H, W) of any sides after `n_passes` of the upscalers.
-
-        What pictures of several bands need is not kept. Those of one band are some 7 % faster if
-        it is.
-        """
+        """Pictures (B, 4, H, W) of any sides after `n_passes` of the upscalers."""
         n_layers = self.config["model"]["upscaler"]["n_layers"]
-        rows, columns = pictures.shape[2:]
-        is_large = rows * columns * _FACTOR ** (2 * (n_passes - 1)) > MOST_PX
         for i in range(n_passes):
-            enlarge = partial(self._enlarged_once, f"upscale{i + 1}", is_large)
+            enlarge = partial(self._enlarged_once, f"upscale{i + 1}")
             pictures = in_bands(enlarge, pictures, reach=n_layers[i] + 2)  # a pixel a convolution
         return pictures
 
-    def _enlarged_once(self, graph: str, is_large: bool, pictures: Pictures) -> Pictures:
-        return self.run(graph, keeps_memory=not is_large, pictures=pictures)[0]
+    def _enlarged_once(self, graph: str, pictures: Pictures) -> Pictures:
+        return self.run(graph, pictures=pictures)[0]
 
     def score_plan(self, tokens: Ints) -> Scores:
         """What the planner says of tokens (B, T)."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 # Pixels that go through at once: the second pass of a square picture. Smaller bands are slower.
-MOST_PX = 384**2
+_MOST_PX = 384**2
 
 
 def in_bands(
-    enlarge: Callable[[Array], Array], pictures: Array, reach: int, most_px: int = MOST_PX
+    enlarge: Callable[[Array], Array], pictures: Array, reach: int, most_px: int = _MOST_PX
 ) -> Array:
     """What `enlarge` makes of pictures (B, C, H, W) of any sides, at most `most_px` at a time.
 
