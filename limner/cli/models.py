@@ -128,6 +128,22 @@ def add(
 
 
 @models.command()
+@click.argument("source")
+@click.argument("folder")
+def convert(source: str, folder: str) -> None:
+    """Make, once, of the files in SOURCE the new FOLDER, which can be added as a model.
+
+    SOURCE holds the public files of DALL·E mini or mega (.pt).
+    """
+    from limner.engines.cards.converting import (
+        convert as converted,
+    )  # numpy, which --help does not need
+
+    converted(source, folder)
+    click.echo(f"{folder} is made; `limner models add NAME {folder}` adds it", err=True)
+
+
+@models.command()
 @click.argument("name")
 def rm(name: str) -> None:
     """Forget the model NAME and its aliases; its files stay where they are."""

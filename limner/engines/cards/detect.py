@@ -9,6 +9,7 @@ from pathlib import Path
 
 from limner.engines.base import Capabilities
 from limner.engines.cards.card import Card, check_name
+from limner.engines.cards.converting import is_dalle_mini
 from limner.engines.registry import engines
 from limner.errors import DataError
 from limner.options import Options
@@ -78,12 +79,19 @@ def _of_folder(name: str, source: str) -> Card:
             f"{source} is neither a folder nor an address",
             hint="give a folder of limner weights, or an address that begins with https://",
         )
+    if is_dalle_mini(folder):
+        raise DataError(
+            f"{source} holds the files of DALL·E mini as they are published",
+            hint=f"`limner models convert {source} FOLDER` makes a folder of weights of them",
+        )
     if not (folder / weights.MANIFEST).is_file():
         raise DataError(
             f"{source} holds no weights that limner knows",
             hint="a folder of limner weights has manifest.json; `limner export` writes one",
         )
-    n_bytes = weights.read(folder).n_bytes
-    return Card(
-        name, "transformer", str(folder), n_bytes, "", Capabilities(), 1, {"weights": str(folder)}
-    )
+    checkpoint = weights.read(folder)
+    engine = "transformer"
+    n_bytes = checkpoint.n_bytes
+    if checkpoint.kind == "dalle_mini":
+        engine, n_bytes = checkpoint.kind, 4 * int(checkpoint.config["n_parameters"])
+    return Card(name, engine, str(folder), n_bytes, "", Capabilities(), 1, {"weights": str(folder)})

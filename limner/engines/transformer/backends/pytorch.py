@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from limner.engines import cores
+from limner.engines.devices import torch_device
 from limner.engines.transformer.backends import modules, weights_folder
 from limner.engines.transformer.backends.graphs import Array, GraphBackend, GraphNetwork, shape_of
 from limner.engines.transformer.backends.weights_folder import PLANNER, Weights
-from limner.errors import EngineError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import Transformer
@@ -48,7 +48,7 @@ class TorchBackend(GraphBackend):
         this process may use. Raises WeightsError if the folder is missing, damaged, or of another
         kind, EngineError if the device is not there.
         """
-        self.device = _device(device)
+        self.device = torch_device(device)
         weights = weights_folder.read(folder)
         super().__init__(weights, threads or cores.usable())
         torch.set_num_threads(self.threads)
@@ -82,17 +82,6 @@ def _modules(weights: Weights) -> dict[str, nn.Module]:
         )
         graphs["planner"] = modules.PlannerGraph(planner)
     return graphs
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise EngineError(
-            f"Device cuda was asked for, and PyTorch {torch.__version__} finds none",
-            hint="install a driver and a build of PyTorch with CUDA, or set LIMNER_DEVICE=cpu",
-        )
-    return torch.device(name)
 
 
 @torch.no_grad()
