@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
 from limner import settings as settings_module
 from limner.cli.table import print_table
-from limner.engines.registry import missing_extra
 from limner.errors import SettingsError
 from limner.settings import Settings
 
@@ -115,12 +115,12 @@ def _loaded(address: str | None, pool: str | None, **more: str | None) -> Settin
     return settings_module.load({"ray_address": address, "ray_pool": pool} | more)
 
 
-def _ray_parts():  # type: ignore[no-untyped-def]
+def _ray_parts() -> tuple[Any, Any]:
     """The modules that need Ray. Raises MissingExtra."""
-    try:
-        from limner.engines.ray import cluster, pool
-    except ImportError as error:
-        raise missing_extra("limner ray", "ray", error) from error
+    from limner.engines.registry import imported
+
+    names = ("limner.engines.ray.cluster", "limner.engines.ray.pool")
+    cluster, pool = (imported(name, "limner ray", "ray") for name in names)
     return cluster, pool
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.errors import MissingExtra, SettingsError
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
@@ -84,7 +85,7 @@ def train(
     _check_device(torch, device)
     if threads:
         torch.set_num_threads(threads)
-    place = settings.load({"home": home}).home
+    home = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
     parts = STAGES if stage == "all" else (stage,)
     if n_workers is not None:
@@ -92,11 +93,11 @@ def train(
             raise SettingsError(
                 "--minutes and --ray cannot be used together", hint="give the number of --steps"
             )
-        folder = run_folder(place, name).absolute()
+        folder = run_folder(home, name).absolute()
         with _workers(n_workers, threads or 1) as on_ray:
             order = on_ray.Order(
                 folder,
-                place.absolute() / "data",
+                home.absolute() / "data",
                 chosen,
                 data,
                 steps=steps,
@@ -111,9 +112,9 @@ def train(
                 on_ray.train(part, order, n_workers)
         click.echo(folder)
         return
-    opened = datasets.open_set(data, place / "data", chosen.set)
+    opened = datasets.open_set(data, home / "data", chosen.set)
     run = stages.Run(
-        run_folder(place, name),
+        run_folder(home, name),
         chosen,
         opened,
         steps=steps,
@@ -122,12 +123,22 @@ def train(
         seed=seed,
         rate=rate,
     )
+    _note_of_other_stages(stage)
     for part in parts:
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():
             ends_at = None if minutes is None else time.monotonic() + 60 * minutes
             stages.STAGES[part](replace(run, ends_at=ends_at), report)
     click.echo(run.folder)
+
+
+def _note_of_other_stages(stage: str) -> None:
+    """Name the options without effect: scripts give the same ones to every stage."""
+    if stage == "text-tokenizer":
+        names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision")
+        unused.note(names, "on the text tokenizer")
+    elif stage not in ("generator", "all"):
+        unused.note(("depth",), f"on the {stage}; it is for the generator")
 
 
 @click.command()
@@ -148,6 +159,11 @@ def begin(
     model on your pictures. Other stages are trained from scratch. A --px above that of the weights
     gives drawings more cells; train further for finer details.
     """
+    if parts and "generator" not in parts:
+        unused.refuse(("layouts",), "without the generator", "add --stage generator")
+        if "image-tokenizer" not in parts:
+            needed = "without the image tokenizer and the generator"
+            unused.refuse(("px",), needed, "add --stage image-tokenizer and --stage generator")
     _training()
     from limner.storage.checkpoints import weights
     from limner.training.weights.init_from_weights import begin_run
@@ -225,13 +241,10 @@ def _training():  # type: ignore[no-untyped-def]
 @contextmanager
 def _workers(n: int, threads: int) -> Iterator[Any]:
     """The module that trains with workers, in a cluster that has room for `n` with `threads`."""
-    from limner.engines.registry import missing_extra
+    from limner.engines.registry import imported
 
-    try:
-        from limner.engines.ray import cluster
-        from limner.training.workers import on_ray
-    except ImportError as error:
-        raise missing_extra("limner train --ray", "ray-train", error) from error
+    names = ("limner.engines.ray.cluster", "limner.training.workers.on_ray")
+    cluster, on_ray = (imported(name, "limner train --ray", "ray-train") for name in names)
     address = settings.load().ray_address
     with cluster.connected(address) if address else cluster.here(n * threads):
         yield on_ray

@@ -61,8 +61,8 @@ def _alone(folder: Path, shapes_set: LibrarySet, parts: int) -> Path:
 
 
 def _furthest(one: Path, other: Path) -> float:
-    """The largest difference between two runs' averaged weights."""
-    first, second = state(one)["average"], state(other)["average"]
+    """The largest difference between two runs' EMA weights."""
+    first, second = state(one)["ema"], state(other)["ema"]
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
