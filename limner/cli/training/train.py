@@ -88,6 +88,7 @@ def train(
     home = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
     parts = STAGES if stage == "all" else (stage,)
+    _note_of_other_stages(stage)
     if n_workers is not None:
         if minutes is not None:
             raise SettingsError(
@@ -123,7 +124,6 @@ def train(
         seed=seed,
         rate=rate,
     )
-    _note_of_other_stages(stage)
     for part in parts:
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():

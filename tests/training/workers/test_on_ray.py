@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from limner.cli import main
 from limner.errors import SettingsError
 from limner.training import stages
 from limner.training.datasets import LibrarySet
@@ -115,23 +115,19 @@ def test_what_a_worker_refuses_is_said_once(here: None, tmp_path: Path) -> None:
         on_ray.train(STAGE, _order(tmp_path / "three"), 3)
 
 
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train = (
-        "train",
-        "planner",
-        "--preset",
-        "tiny",
-        "--data",
-        "shapes",
-        "--steps",
-        "4",
-        "--ray",
-        "2",
-    )
-    assert main([*train, "--minutes", "1"]) == 2
-    assert main(["train", "text-tokenizer", *train[2:]]) == 0
-    assert main(train) == 0
+def test_the_command_line(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "limner", "train", *words, "--preset", "tiny"]
+        about = ["--data", "shapes", "--steps", "4", "--ray", "2"]
+        return subprocess.run([*command, *about], capture_output=True, text=True)
+
+    refused = run("planner", "--minutes", "1")
+    assert refused.returncode == 2
+    assert "hint: give the number of --steps" in refused.stderr
     folder = tmp_path / "limner-home" / "training" / "mine"
-    assert capsys.readouterr().out.split() == [str(folder)] * 2
+    for stage in ("text-tokenizer", "planner"):
+        done = run(stage)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [str(folder)]
     config = json.loads((folder / "planner" / "checkpoint" / "config.json").read_text())
     assert (config["loop"]["parts"], config["loop"]["steps"]) == (2, 4)
