@@ -89,7 +89,7 @@ def train(
     chosen = presets.preset(preset, depth)
     parts = STAGES if stage == "all" else (stage,)
     _note_of_other_stages(stage)
-    if n_workers is not None:
+    if n_workers is not None and stage != "text-tokenizer":
         if minutes is not None:
             raise SettingsError(
                 "--minutes and --ray cannot be used together", hint="give the number of --steps"
@@ -135,7 +135,7 @@ def train(
 def _note_of_other_stages(stage: str) -> None:
     """Name the options without effect: scripts give the same ones to every stage."""
     if stage == "text-tokenizer":
-        names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision")
+        names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision", "n_workers")
         unused.note(names, "on the text tokenizer")
     elif stage not in ("generator", "all"):
         unused.note(("depth",), f"on the {stage}; it is for the generator")
