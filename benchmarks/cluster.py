@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -24,8 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import _machine
-import ray
-from ray.cluster_utils import Cluster
+
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else Ray leaves loopback; read at import
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+try:
+    import ray
+    from ray.cluster_utils import Cluster
+except ImportError:
+    print("skipped: needs limner[ray]")
+    sys.exit(0)
 
 from limner import settings as settings_module
 from limner.engines.base import Engine, ImageTask
@@ -46,7 +54,6 @@ OBJECT_STORE_BYTES = 200_000_000
 def main() -> None:
     arguments = _arguments()
     figures: dict[str, Any] = _machine.about(1, "ray")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as home:
         loaded = settings_module.load(
             {"home": home, "weights": arguments.weights, "threads": 1, "engine": "ray"}, environ={}
