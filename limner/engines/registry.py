@@ -96,6 +96,13 @@ BUILT_IN = {
             _built,
             apart=True,
         ),
+        EngineInfo(
+            "ray",
+            "a pool of replicas on the Ray cluster at LIMNER_RAY_ADDRESS",
+            "limner.engines.ray.engine",
+            "ray",
+            _built,
+        ),
     )
 }
 

@@ -79,6 +79,7 @@ class Service:
             raise _one_name_twice(self.workers, cards)
         self.cards = cards
         self.aliases = studio.cards.aliases()  # other names of cards
+        store_id.check(settings)
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
         self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)

@@ -29,7 +29,7 @@ from limner.text.text_tokenizer import NULL
 from limner.text.turning import may_turn
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
-_MAX_TEXTS = 256  # that are remembered as tokens, and as read
+_MAX_TEXTS = 256  # kept in the cache, as tokens and encoded
 
 
 class Prompts:

@@ -132,7 +132,7 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     await check_prompt(serving, submission)
     trace, holder = scope.trace(request), scope.holder(request)
-    with trace.during("admission"):
+    with trace.during("submission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     if call.stream:
