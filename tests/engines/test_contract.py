@@ -117,7 +117,7 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
         settings.load({"openvino_model": str(request.getfixturevalue("tiny_ir")), "threads": 1}),
     ),
 }
-SLOW = {"ray"}  # a cluster takes seconds to start
+SLOW = {"openvino", "ray"}  # a model, or a cluster, takes seconds to make
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)
 

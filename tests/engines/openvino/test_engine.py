@@ -20,7 +20,7 @@ from limner.request import SIZES, Edit, ImageRequest, Size
 from limner.studio import Studio
 from tests.engines.cancelled import Cancelled
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the model takes 10 s to make
 
 REQUEST = ImageRequest("a red fox", size=SIZES[0], seed=42)
 
