@@ -66,7 +66,8 @@ def convert(source: Path, folder: Path) -> None:
         ) from error
     temporary = files.temporary_beside(folder)
     try:
-        with files.wrap_os_errors(folder):
+        with files.wrap_os_errors(folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tracer, about sides that are checked
             temporary.mkdir(parents=True)
             _write(pipeline, source, temporary)
             temporary.rename(folder)
@@ -152,8 +153,7 @@ def _network(
 ) -> None:
     """Record a network on `example`, give its inputs `shapes`, and write it into `folder`."""
     log.info("converting %s", folder.name)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer, about sides that are checked
+    with torch.no_grad():
         model = openvino.convert_model(
             network.eval(),
             example_input=tuple(example.values()),

@@ -58,7 +58,7 @@ def test_it_draws_what_diffusers_draws(engine: Any, tiny_ir: Path) -> None:
     assert drawn.std() > 10
     difference = np.abs(np.rint(found * 255) - drawn)
     print("differs by", difference.mean(), "at most", difference.max())
-    assert difference.mean() < 1  # weights of 16 bits against 32
+    assert difference.mean() < 4  # weights of 16 bits against 32; another picture differs by 40
 
 
 def test_steps_are_those_of_the_quality_unless_asked_for(engine: Any) -> None:

@@ -37,7 +37,11 @@ def pipeline(folder: Path, **scheduler: Any) -> Path:
         tokenizer=_tokenizer(),
         unet=unet.eval(),
         scheduler=diffusers.EulerDiscreteScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", **scheduler
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            **scheduler,
         ),
         safety_checker=None,
         feature_extractor=None,
