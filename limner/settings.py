@@ -101,12 +101,26 @@ def _read_services(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _read_service(value: Any) -> str:
+    found = _read_services(value)
+    if len(found) > 1:
+        raise ValueError
+    return found[0] if found else ""
+
+
 def _read_header_keys(value: Any) -> tuple[str, ...]:
     """Keys that can stand in a header: ASCII without spaces."""
     found = _read_list(value)
     if not all(key.isascii() and key.isprintable() and " " not in key for key in found):
         raise ValueError
     return found
+
+
+def _read_header_key(value: Any) -> str:
+    found = _read_header_keys(value)
+    if len(found) > 1:
+        raise ValueError
+    return found[0] if found else ""
 
 
 def _read_database(value: Any) -> str:
@@ -174,6 +188,12 @@ SERVICES = Kind(
 HEADER_KEYS = Kind(
     _read_header_keys, "keys of ASCII characters, separated by commas", is_secret=True
 )
+SERVICE = Kind(
+    _read_service,
+    "empty, or an address such as https://api.openai.com/v1 without a key in it",
+    hides_wrong=True,
+)
+HEADER_KEY = Kind(_read_header_key, "empty, or a key of ASCII characters", is_secret=True)
 STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix", hides_wrong=True)
 CREDENTIALS = Kind(_read_credentials, "empty, or a key id, a colon and its secret", is_secret=True)
 
@@ -275,6 +295,21 @@ class Settings:
     upstream_replay: str = field(
         default="",
         metadata=_about(ANY_FOLDER, "folder with such answers, which are given; nothing is asked"),
+    )
+    planner_url: str = field(
+        default="",
+        metadata=_about(
+            SERVICE, "chat server that plans for /v1/responses and chats; empty: none plans"
+        ),
+    )
+    planner_key: str = field(default="", repr=False, metadata=_about(HEADER_KEY, "its key"))
+    planner_model: str = field(
+        default="",
+        metadata=_about(MODEL, "model that it is asked for; empty: the one that the client names"),
+    )
+    planner_s: int = field(
+        default=60,
+        metadata=_about(_whole_number(1, 3600), "seconds that it may take for one answer"),
     )
     host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
     port: int = field(

@@ -25,7 +25,7 @@ from limner.engines.cards import Cards
 from limner.engines.on_first_use import OnFirstUse
 from limner.engines.registry import BUILT_IN, load
 from limner.engines.shelf import Shelf
-from limner.errors import EngineError
+from limner.errors import EngineError, InvalidRequest
 from limner.imaging.label import LabelPolicy, label_of
 from limner.imaging.label_policy import policy_of
 from limner.options import Options, Value
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.recognition.finding import Found
     from limner.recognition.look import Look, Looker
 
     # A file, its bytes, straight RGBA (H, W, 4), or a picture that was drawn.
@@ -99,7 +100,7 @@ class Studio:
         whether it can be loaded is settled before this returns, so an error comes at the call
         and not at the first event.
         """
-        loaded = self.engine(engine)
+        loaded = self._refining(self.engine(engine), refine=request.refine)
         loaded.check(request)
         return _events(loaded, request.with_seed(), self.labels)
 
@@ -114,7 +115,9 @@ class Studio:
 
         Every one that is not cancelled is drawn, or this fails.
         """
-        return _together(self.engine(engine), tasks, cancel, self.labels)
+        refine = any(task.request.refine for task in tasks)
+        drawing = self._refining(self.engine(engine), refine=refine)
+        return _together(drawing, tasks, cancel, self.labels)
 
     def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
         """`request`, for which no size was asked, at the size that the engine draws it.
@@ -131,6 +134,22 @@ class Studio:
         events = self.draw(request, engine=engine)
         pictures = [event for event in events if isinstance(event, Picture)]
         return sorted(pictures, key=lambda picture: picture.index)
+
+    def _refining(self, engine: Engine, *, refine: bool) -> Engine:
+        """`engine`, or one that draws pictures again if they are to be refined."""
+        if not refine:
+            return engine
+        from limner.recognition.refining import Refining  # NumPy
+
+        return Refining(engine, self.look)
+
+    def find(self, pixels: NDArray[np.uint8], words: str) -> Found:
+        """Find what `words` name in a picture (H, W, 4); see `recognition.finding.Found`.
+
+        Raises InvalidRequest if it is not found, and WeightsError if the bundled model is not
+        there.
+        """
+        return self._looker().find(pixels, words)
 
     def look(self, pixels: NDArray[np.uint8], asked: str | None = None) -> Look:
         """Look at a picture (H, W, 4) of straight RGBA, which `asked` may describe.
@@ -221,6 +240,7 @@ def generate(
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
     mark: bool = False,
+    refine: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
@@ -229,6 +249,8 @@ def generate(
     drawings for each picture, by default as many as the quality says, the one with the best score
     is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
     engine declares (`limner models NAME` lists them). With `mark`, files show "AI" in a corner.
+    With `refine`, each picture is looked at and drawn again if it is not what was asked for, three
+    times at most, and the best is kept.
     Wrong values raise InvalidRequest, other failures the LimnerError that says what is the matter.
     """
     request = ImageRequest(
@@ -242,6 +264,7 @@ def generate(
         retry_below=retry_below,
         options=Options(options),
         mark=mark,
+        refine=refine,
     )
     return _drawn(request, engine)
 
@@ -260,15 +283,17 @@ def edit(
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
     mark: bool = False,
+    where: str | None = None,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
 
     `mask` is a picture of the same size, or an array (H, W) of its alpha: where it is 0 is drawn,
     and all else stays as it is. Without one, the clear pixels of `image` are drawn; if there are
-    none, all of it is drawn anew in its old layout. Without a `size` it keeps its own. A picture
-    that cannot be read is a DataError.
+    none, all of it is drawn anew in its old layout. Instead of a mask, `where` names the thing to
+    draw anew ("the apple"); InvalidRequest says what is seen if it is not found. Without a `size`
+    it keeps its own. A picture that cannot be read is a DataError.
     """
-    source = edit_of(image, mask)
+    source = edit_of(image, mask, where)
     request = ImageRequest(
         prompt,
         n,
@@ -328,12 +353,23 @@ def look(image: Source, asked: str | None = None) -> Look:
     return _studio(settings_module.load()).look(_pixels(image), asked)
 
 
-def edit_of(image: Source, mask: Source | None = None) -> Edit:
-    """An Edit of pictures in any form that `edit` takes."""
+def edit_of(image: Source, mask: Source | None = None, where: str | None = None) -> Edit:
+    """An Edit of pictures in any form that `edit` takes, with a mask or what it names by words."""
+    if where is not None:
+        return _edit_where(_pixels(image), mask, where)
     alpha = None if mask is None else _pixels(mask)
     if alpha is not None and getattr(alpha, "shape", ())[2:] == (4,):
         alpha = alpha[..., 3]
     return Edit(_pixels(image), alpha)
+
+
+def _edit_where(pixels: NDArray[np.uint8], mask: Source | None, where: str) -> Edit:
+    if mask is not None:
+        raise InvalidRequest(
+            "A mask was given, and words for one too", param="where", hint="give one of them"
+        )
+    found = _studio(settings_module.load()).find(pixels, where)
+    return Edit(pixels, (~found.mask).astype("uint8") * 255)
 
 
 def variation_of(image: Source) -> Variation:
