@@ -6,6 +6,7 @@ import base64
 import io
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tests.server.helpers import EDITS, HISTORY, Server, assert_openai_error, open_picture
@@ -54,17 +55,38 @@ def test_only_pictures_from_text_are_refined(server: Server) -> None:
 
 
 def test_words_are_a_mask_in_forms_and_json(server: Server) -> None:
-    files = {"image": ("a.png", two_things())}
-    form = server.edit(files, where="the red circle", size="256x256", response_format="b64_json")
+    """The card shows the mask, so it is the same as with the mask that the words stand for."""
+    found = server.service.studio.find(pixels_of(two_things()), "the red circle")
+    assert found.mask[125, 65]
+    assert not found.mask[125, 190]
+    mask = np.full((256, 256, 4), 255, np.uint8)
+    mask[found.mask] = 0
+    how = {"size": "256x256", "response_format": "b64_json", "seed": "7"}
+    files = {"image": ("a.png", two_things()), "mask": ("mask.png", file_of(mask))}
+    masked = server.edit(files, **how)
+    by_words = server.edit({"image": files["image"]}, where="the red circle", **how)
     url = "data:image/png;base64," + base64.b64encode(two_things()).decode()
-    body = {"image": url, "prompt": "a hat", "where": "the red circle", "size": "256x256"}
-    json = server.http.post(EDITS, json=body | {"model": "gpt-image-1"})
-    for answer in (form, json):
-        assert answer.status_code == 200, answer.text
-        drawn = np.array(open_picture(answer.json()["data"][0]["b64_json"]))
-        before = np.array(Image.open(io.BytesIO(two_things())))
-        assert np.array_equal(drawn[80:171, 146:237], before[80:171, 146:237])
-        assert not np.array_equal(drawn[80:171, 20:111], before[80:171, 20:111])
+    body = {"image": url, "prompt": "a hat", "where": "the red circle", "seed": 7}
+    json = server.http.post(EDITS, json=body | {"model": "gpt-image-1", "size": "256x256"})
+    pictures = [
+        pixels_of(base64.b64decode(answer.json()["data"][0]["b64_json"]))
+        for answer in (masked, by_words, json, server.edit({"image": files["image"]}, **how))
+    ]
+    assert np.array_equal(pictures[0], pictures[1])
+    assert np.array_equal(pictures[0], pictures[2])
+    assert not np.array_equal(pictures[0], pictures[3])
+
+
+def pixels_of(data: bytes) -> NDArray[np.uint8]:
+    """The pixels of a file."""
+    return np.array(open_picture(base64.b64encode(data).decode()).convert("RGBA"))
+
+
+def file_of(pixels: NDArray[np.uint8]) -> bytes:
+    """Pixels as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_thing_that_is_not_there_is_refused(server: Server) -> None:

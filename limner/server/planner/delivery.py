@@ -142,16 +142,16 @@ class _Planned:
     async def _run(self) -> bool:
         """Fill the answer and keep it."""
         serving, holder = scope.service(self._request), scope.holder(self._request)
+        planning = Planning(self._request, self._body, self._reader, self._planner)
+        await planning.check()
         ticket = await serving.limiter.admitted(holder, 0)
         ticket.release()  # each picture counts by itself while it is drawn
         self._request.state.headers = serving.limiter.headers(holder)
-        planning = Planning(self._request, self._body, self._reader, self._planner, ticket)
-        await planning.check()
         self._planning = planning
         record = await self._begun()
         state = "failed"
         try:
-            await planning.run(self._shape.planned, self._say, self._draw)
+            await planning.run(self._shape.planned, ticket, self._say, self._draw)
             state = "done"
         except (asyncio.CancelledError, ClientLeft):
             state = "cancelled"

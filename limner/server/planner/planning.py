@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 
 from limner.arrays import Pixels
 from limner.errors import DataError, InvalidRequest, LimnerError
@@ -68,12 +69,9 @@ class _Order:
 class Planning:
     """Plans one answer. `pictures` are those drawn so far, by their request ids."""
 
-    def __init__(
-        self, request: Request, body: Body, reader: Reader, planner: ChatServer, ticket: Ticket
-    ) -> None:
-        """`ticket` counts the request while the planner is asked."""
+    def __init__(self, request: Request, body: Body, reader: Reader, planner: ChatServer) -> None:
         self._request, self._body, self._reader = request, body, reader
-        self._planner, self._ticket = planner, ticket
+        self._planner = planner
         self._album = Album()
         self.pictures: dict[str, DrawnPicture] = {}
         self.seeds: list[int | None] = []
@@ -82,21 +80,30 @@ class Planning:
 
     async def check(self) -> None:
         """Raise what is wrong with the request before anything is asked or drawn."""
-        body, serving = self._body, scope.service(self._request)
-        with body.tool.naming():
-            await drawing.understood(self._request, body, None, self._reader, "a cat")
-        strictness = "low" if body.tool.options.get("moderation") == "low" else "auto"
-        for said in body.said:
-            serving.check_text(said.text, strictness)
+        body = self._body
+        await drawing.understood(self._request, body, None, self._reader, "a cat")
+        if sum(len(said.text) for said in body.said) <= images.MAX_QUICK_CHARS:
+            self._moderate()
+        else:
+            await run_in_threadpool(self._moderate)
 
-    async def run(self, planned: PlannedAnswer, say: Say, draw: DrawIt) -> None:
-        """Fill `planned`. Raises LimnerError, or ClientLeft."""
+    def _moderate(self) -> None:
+        """Raise ContentRefused for a text that the moderation hook flags."""
+        is_low = self._body.tool.options.get("moderation") == "low"
+        for said in self._body.said:
+            scope.service(self._request).check_text(said.text, "low" if is_low else "auto")
+
+    async def run(self, planned: PlannedAnswer, ticket: Ticket, say: Say, draw: DrawIt) -> None:
+        """Fill `planned`. `ticket` counts the request while the planner is asked.
+
+        Raises LimnerError, or ClientLeft.
+        """
         told = await self._before() + self._album.told(self._body.said)
         planned.messages = album.latest(told)
         messages = [self._system(), *planned.messages]
         tools = functions.tools(self._body.tool.action)
         for turn in range(MAX_ROUNDS):
-            with self._ticket.held():
+            with ticket.held():
                 reply = await self._planner.ask(
                     self._body.model, messages, tools, may_call=turn + 1 < MAX_ROUNDS
                 )
