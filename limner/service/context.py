@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
-from limner.engines.cards import Card
+from limner.engines.cards.card import Card
 from limner.errors import LimnerError, SettingsError
 from limner.recognition.finding import Found
 from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
-from limner.service.disk_space import Room
 from limner.service.errors import ContentRefused, Stage
-from limner.service.history_recovery import Recovery
-from limner.service.links import Links
 from limner.service.moderation import safety
 from limner.service.moderation.word_list import (
     ALWAYS,
@@ -27,25 +25,33 @@ from limner.service.moderation.word_list import (
     Verdict,
     WordList,
 )
+from limner.service.pictures.disk_space import Room
+from limner.service.pictures.links import Links
 from limner.service.queue.jobs import Jobs
 from limner.service.queue.worker import Worker
+from limner.service.recovery.rebuild_rows import Recovery
 from limner.service.submission import Strictness, Submission
 from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
 from limner.service.threads import Threads
 from limner.settings import Settings
 from limner.storage.blobs.opening import open_store
-from limner.storage.db import history, store_id
+from limner.storage.db import store_id
 from limner.storage.db.claims import Claims
 from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
-from limner.storage.db.maintenance import Maintenance, Retention
 from limner.storage.db.sessions import Sessions
+from limner.storage.history import history
+from limner.storage.history.maintenance import Maintenance, Retention
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_ENCODED_AT_ONCE = 4  # pictures and previews
 _MAINTENANCE_S = 60.0  # for one statement over many rows
 _TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
 
@@ -62,6 +68,8 @@ class Service:
         self.settings = settings
         self.studio = studio = Studio(settings)
         self._looking = CapacityLimiter(1)  # a look takes a core; pictures are drawn meanwhile
+        # Files are made on cores, and each at work holds its pixels several times.
+        self._encoders = CapacityLimiter(MAX_ENCODED_AT_ONCE)
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
         cards = studio.cards.all()
@@ -72,6 +80,7 @@ class Service:
             raise _one_name_twice(self.workers, cards)
         self.cards = cards
         self.aliases = studio.cards.aliases()  # other names of cards
+        store_id.check(settings)
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
         self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
@@ -202,6 +211,10 @@ class Service:
     async def find(self, pixels: Pixels, words: str) -> Found:
         """Find what `words` name in a picture; see `Studio.find`."""
         return await to_thread.run_sync(self.studio.find, pixels, words, limiter=self._looking)
+
+    async def encode(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """The result of `call`, which makes files of pictures, in one of few threads."""
+        return await to_thread.run_sync(partial(call, *arguments, **named), limiter=self._encoders)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""

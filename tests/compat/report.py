@@ -25,7 +25,7 @@ Programs written for the OpenAI Images API, tried with limner.
 - **Checked**: every picture is fetched or unpacked and decoded. Size, format and number are compared with the request, and refusals with the code or words that users see.
 - **Replayed**: programs that cannot be installed here. Their requests were recorded and are sent again; the answers are checked against what the programs read.
 
-`make compat` writes this page. The cases are in `tests/compat/cases.py`, the versions in `tests/compat/clients.toml`, the programs in `tests/compat/clients/`. The quick ones are part of `make test`, all of them of `make test-all`.
+`make compat` writes this page. The cases are in `tests/compat/cases.py`, the versions in `tests/compat/clients.toml`, the programs in `tests/compat/clients/`. `make test` runs the quick ones against test cards, `make test-all` and CI all of them against the model.
 """  # noqa: E501  (a paragraph is a line, as in every document)
 
 _TAIL = """
@@ -34,10 +34,10 @@ _TAIL = """
 | protocol | tried with | not tried |
 |---|---|---|
 | MCP, stdio and streamable HTTP | the client of the package `mcp` 2.3 (`tests/agent/`) | Claude Desktop, Claude Code, Cursor, VS Code, Codex |
-| `/sdapi/v1` | requests in the form of SillyTavern and Open WebUI (`tests/server/test_sdapi.py`) | the programs themselves |
-| Chat Completions with pictures | openai-python 3 (`tests/server/test_chat.py`) | LibreChat, Open WebUI |
-| Planner: a chat server with function tools | a scripted chat server (`tests/server/test_planner.py`), openai-python 3 and openai-agents in front of limner | Ollama, llama.cpp, vLLM, LM Studio, OpenAI as planners |
-| `refine`, `where`: additions of limner | HTTP and the client of `mcp` 2.3 (`tests/server/test_refine.py`, `tests/agent/`) | other clients, which pass them as extra fields |
+| `/sdapi/v1` | requests in the form of SillyTavern and Open WebUI (`tests/server/other_apis/test_sdapi.py`) | the programs themselves |
+| Chat Completions with pictures | openai-python 3 (`tests/server/other_apis/test_chat.py`) | LibreChat, Open WebUI |
+| Planner: a chat server with function tools | a scripted chat server (`tests/server/other_apis/test_planner.py`), openai-python 3 and openai-agents in front of limner | Ollama, llama.cpp, vLLM, LM Studio, OpenAI as planners |
+| `refine`, `where`: additions of limner | HTTP and the client of `mcp` 2.3 (`tests/server/other_apis/test_refine.py`, `tests/agent/`) | other clients, which pass them as extra fields |
 """  # noqa: E501
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.chat_server import calls, chat_server, says
 from tests.compat import environments, trial
+from tests.support.chat_server import calls, chat_server, says
 
 EXAMPLES = environments.ROOT / "examples"
 AGENTS = ["openai-agents==0.24.0"]

@@ -23,21 +23,21 @@ from limner.planning.layout import (
 from limner.sampling.layout_decoding import CAPTION, NOBODY
 from limner.training import stages
 from limner.training.datasets import LibrarySet, SetConfig
-from limner.training.init_from_weights import begin_run
 from limner.training.loop import Loop, LoopConfig, step_rng
 from limner.training.muon import Muon, orthogonal
 from limner.training.precision import chosen
 from limner.training.presets import TINY, TINY_LAYOUTS
 from limner.training.tasks.image_tokenizer import to_tensor
-from limner.training.tasks.layout_examples import TileExamples
-from limner.training.tasks.layout_generator import LayoutTask, LayoutTraining
-from limner.training.tasks.tiles import (
+from limner.training.tasks.layouts.examples import TileExamples
+from limner.training.tasks.layouts.generator import LayoutTask, LayoutTraining
+from limner.training.tasks.layouts.tiles import (
     CLEAR,
     Bank,
     choose_tiles,
     encode_tiles,
 )
-from tests import tiny
+from limner.training.weights.init_from_weights import begin_run
+from tests.support import tiny
 
 assert TINY_LAYOUTS.layouts is not None
 LAYOUTS: LayoutTraining = TINY_LAYOUTS.layouts
@@ -241,12 +241,16 @@ def test_a_run_of_layouts_begins_from_weights_goes_on_and_is_exported(
 
 
 def test_a_run_with_boxes_learns_captions_without_them_and_takes_them_again(
-    tiny_weights: Path, tmp_path: Path
+    tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = LibrarySet(_shapes(), SetConfig(n_scenes=8, n_captions=8, n_held_out=2))
     folder = begin_run(tiny_weights, tmp_path / "run", layouts=True)
     for steps in (1, 2):  # the second goes on
         stages.train_generator(stages.Run(folder, TINY, data, steps=steps, rate=1e-9), _quiet)
+        said = capsys.readouterr().err
+        assert ("lose their boxes" in said) == (steps == 1)
+        kept = "goes on with the dense attention that its weights have"
+        assert (kept in said) == (TINY.generator.model.attention != "dense")
     bundle, _ = stages.load_bundle(folder)
     assert not bundle.config.transformer.layouts
     begun, _ = stages.load_bundle(begin_run(tiny_weights, tmp_path / "plain"))

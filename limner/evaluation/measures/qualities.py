@@ -1,7 +1,6 @@
-"""The quality dial: what low, medium and high cost, and what they are worth.
+"""Time and accuracy of the qualities low, medium and high.
 
-All qualities answer the same questions by turns, so that whatever else the machine does slows all
-of them alike.
+They answer the same questions in turns, so that other load on the machine slows all of them alike.
 """
 
 from typing import get_args
@@ -12,8 +11,8 @@ from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.evaluation.judge.judge import Judge
 from limner.evaluation.measures.edits import Ask
-from limner.evaluation.measures.metrics import estimate
 from limner.evaluation.measures.r_precision import N_POOL, Captions
+from limner.evaluation.measures.statistics import estimate
 from limner.evaluation.questions.prompts import ask
 from limner.evaluation.report import QualityRow
 from limner.imaging import codec
@@ -37,8 +36,8 @@ def quality_rows(
         took: dict[Quality, list[float]] = {quality: [] for quality in seen}
         for quality in seen:
             draw(ImageRequest("a red apple", size=SIZES[0], quality=quality, seed=seed))  # warm
-        for place, question in enumerate(asked):
-            progress(f"qualities {split}", place, len(asked))
+        for index, question in enumerate(asked):
+            progress(f"qualities {split}", index, len(asked))
             for quality in seen:
                 prompt = question.prompts.get("en", question.caption)
                 drawn = draw(

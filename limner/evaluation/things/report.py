@@ -1,12 +1,12 @@
-"""The figures about single things, as tables for people and as JSON for programs."""
+"""The report about single things: tables in Markdown, and JSON."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from limner.evaluation.measures.metrics import Estimate
-from limner.evaluation.things.compositions import CompositionFigures
-from limner.evaluation.things.looks import LookFigures
+from limner.evaluation.measures.statistics import Estimate
+from limner.evaluation.things.measures.compositions import CompositionFigures
+from limner.evaluation.things.measures.looks import LookFigures
 from limner.evaluation.things.shares import Share
 
 _COMPOSITIONS = """\
@@ -32,7 +32,7 @@ two artists' drawings of one thing are."""
 
 @dataclass
 class ThingsReport:
-    """Everything by the source of the pictures: true, through the tokenizer, drawn."""
+    """Figures by the source of the pictures: true, through the tokenizer, drawn."""
 
     engine: str
     judge: str  # SHA-256 of what names the things

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, suppress
 
 from fastapi import Request, Response
 
-from limner.server.bodies.json_pictures import Reader
 from limner.server.http import scope
 from limner.server.http.delivery import Delivery, Outbox, WholeDelivery
+from limner.server.input_pictures.json_pictures import Reader
 from limner.server.openai import answers
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
@@ -19,11 +19,11 @@ from limner.server.planner.chat_server import ChatServer
 from limner.server.planner.planning import ClientLeft, Planning, seed_header
 from limner.server.planner.shapes import Json, Shape
 from limner.server.responses.body import Body
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from limner.service.queue.jobs import Job
 from limner.service.submission import Submission
-from limner.storage.db.history import ANSWER, Asked, Record
 from limner.storage.db.responses import Responses
+from limner.storage.history.history import ANSWER, Asked, Record
 
 
 async def answer(
@@ -59,11 +59,11 @@ class _Planned:
         """The answer in one body."""
         work = self._run()
         try:
-            is_done = await images.unless_left(self._request, work)
+            is_done = await drawing.unless_left(self._request, work)
         except ClientLeft:
             is_done = None
         if is_done is None or self._planning is None:
-            return Response(status_code=images.CLIENT_LEFT)
+            return Response(status_code=drawing.CLIENT_LEFT)
         planning = self._planning
         body = answers.dump(self._shape.whole(planning.pictures))
         return WholeDelivery(
@@ -75,16 +75,16 @@ class _Planned:
         outbox = self._outbox = Outbox()
         working = asyncio.ensure_future(self._run_within(held))
         filled = asyncio.ensure_future(outbox.filled())
-        leaving = asyncio.ensure_future(images.left(self._request))
+        leaving = asyncio.ensure_future(drawing.left(self._request))
         try:
             await asyncio.wait(
                 {working, filled, leaving},
-                timeout=images.FIRST_EVENT_S,
+                timeout=drawing.FIRST_EVENT_S,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if leaving.done():
                 working.cancel()
-                return Response(status_code=images.CLIENT_LEFT)
+                return Response(status_code=drawing.CLIENT_LEFT)
             if working.done() and not filled.done():
                 working.result()  # raises what came before anything was sent
         except asyncio.CancelledError:
@@ -105,7 +105,7 @@ class _Planned:
         """The stream's bytes."""
         working.add_done_callback(lambda _: outbox.complete())
         try:
-            async for chunk in outbox.chunks(answers.KEEP_ALIVE, images.KEEP_ALIVE_S):
+            async for chunk in outbox.chunks(answers.KEEP_ALIVE, drawing.KEEP_ALIVE_S):
                 yield chunk
             yield self._end(working)
         finally:
@@ -127,7 +127,7 @@ class _Planned:
         if not isinstance(error, Exception):
             raise error
         id = scope.request_id(self._request)
-        return self._shape.failed(images.as_api_error(error, id, is_gpt=True), pictures)
+        return self._shape.failed(drawing.as_api_error(error, id, is_gpt=True), pictures)
 
     def _headers(self, notices: list[str]) -> dict[str, str]:
         said = "; ".join([*self._body.notices, *notices])
@@ -190,7 +190,7 @@ class _Planned:
     async def _draw(self, place: int, call: Call, submission: Submission, job: Job) -> Drawn:
         serving = scope.service(self._request)
         if self._outbox is None:
-            [picture], notices = await images.finished(
+            [picture], notices = await drawing.finished(
                 self._request, serving, call, submission, job
             )
             if self._planning is not None:
@@ -199,7 +199,7 @@ class _Planned:
         self._begin(self._outbox)
         self._outbox.put(self._shape.call_begins(place))
         events = _CallEvents(self._shape, place)
-        await images.put_events(self._outbox, serving, submission, job, events, job.events())
+        await drawing.put_events(self._outbox, serving, submission, job, events, job.events())
         assert events.picture is not None  # a job that ends without a failure has drawn
         return events.picture
 

@@ -19,10 +19,10 @@ from starlette.concurrency import run_in_threadpool
 from limner.arrays import Pixels
 from limner.errors import DataError, InvalidRequest, LimnerError
 from limner.imaging import decode_upload
-from limner.server.bodies.decoders import Decoder
-from limner.server.bodies.json_pictures import Reader
 from limner.server.http import scope
-from limner.server.http.uploads import RawFile
+from limner.server.input_pictures.decoders import Decoder
+from limner.server.input_pictures.json_pictures import Reader
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import images as openai_images
 from limner.server.openai.answers import Drawn as DrawnPicture
 from limner.server.openai.calls import Call
@@ -32,10 +32,10 @@ from limner.server.planner.album import Album
 from limner.server.planner.chat_server import ChatServer, ToolCall
 from limner.server.planner.functions import Asked
 from limner.server.planner.planned import PlannedAnswer
-from limner.server.responses import drawing, ids, sources
+from limner.server.responses import ids, ordering, sources
 from limner.server.responses.body import Attached, Body, Drawn
 from limner.server.responses.sources import Source
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from limner.service.access.rate_limits import Ticket
 from limner.service.errors import PlannerFailed
 from limner.service.queue.jobs import Job
@@ -81,8 +81,8 @@ class Planning:
     async def check(self) -> None:
         """Raise what is wrong with the request before anything is asked or drawn."""
         body = self._body
-        await drawing.understood(self._request, body, None, self._reader, "a cat")
-        if sum(len(said.text) for said in body.said) <= images.MAX_QUICK_CHARS:
+        await ordering.understood(self._request, body, None, self._reader, "a cat")
+        if sum(len(said.text) for said in body.said) <= drawing.MAX_QUICK_CHARS:
             self._moderate()
         else:
             await run_in_threadpool(self._moderate)
@@ -162,23 +162,23 @@ class Planning:
         if asked.kind == "edit_image":
             source = await self._source(self._album.find(asked.picture))
         more = {"where": asked.where} if asked.where else {}
-        call = await drawing.understood(
+        call = await ordering.understood(
             self._request, self._body, source, self._reader, asked.prompt, is_whole=True, **more
         )
         if call is None:
             raise ClientLeft
         serving, holder = scope.service(self._request), scope.holder(self._request)
         submission = call.submission()
-        await images.check_prompt(serving, submission)
+        await drawing.check_prompt(serving, submission)
         id = planned.next_request_id()
         with self._body.tool.naming():
             job = await submit(serving, submission, holder, id, scope.trace(self._request))
         return _Order(id, call, submission, job)
 
     async def _drawn(self, order: _Order, planned: PlannedAnswer, draw: DrawIt) -> Json:
-        call, about = order.call, drawing.about(order.call)
+        call, about = order.call, ordering.about(order.call)
         with order.job:
-            place = planned.draw(order.id, about, drawing.usage(self._request, call))
+            place = planned.draw(order.id, about, ordering.usage(self._request, call))
             picture = await draw(place, call, order.submission, order.job)
         self.pictures[order.id] = picture
         self.seeds.append(call.request.seed)
@@ -199,7 +199,7 @@ class Planning:
                 decoder.open("image", raw.file, decode_upload.MAX_PIXELS)
                 return decoder.variation(None).pixels
 
-        pixels = await images.decoded(self._request, read)
+        pixels = await drawing.decoded(self._request, read)
         if pixels is None:
             raise ClientLeft
         seen = (await scope.service(self._request).look(pixels, asked.asked)).to_dict()

@@ -1,7 +1,8 @@
 """Parsing the body of POST /v1/responses: what to draw, and which pictures it refers to.
 
-There is no language model: the text of the last user message is the prompt. Parameters for a
-language model (instructions, reasoning, temperature, other tools) have no effect.
+Without a planner there is no language model: the text of the last user message is the prompt.
+Parameters for a language model (instructions, reasoning, temperature, other tools) have no effect;
+a notice names them. A planner is told the instructions.
 """
 
 from __future__ import annotations
@@ -21,27 +22,32 @@ MAX_PROMPT_CHARS = 32_000
 _USED = frozenset(
     ["input", "model", "tools", "tool_choice", "stream", "store", "previous_response_id"]
 )
-# For a language model or an account; accepted without effect.
-_ACCEPTED = frozenset(
+# For a language model: without effect, with a notice.
+_UNUSED = frozenset(
     [
         "include",
         "instructions",
         "max_output_tokens",
         "max_tool_calls",
-        "metadata",
-        "parallel_tool_calls",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
         "reasoning",
-        "safety_identifier",
-        "service_tier",
         "stream_options",
         "temperature",
         "text",
         "top_logprobs",
         "top_p",
         "truncation",
+    ]
+)
+# About the account and the call, not about the picture.
+_ACCEPTED = frozenset(
+    [
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
         "user",
     ]
 )
@@ -126,7 +132,9 @@ class Body:
 Text = Callable[[Any, str], Any]  # (value, name) → value, long strings read
 
 
-def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
+def read(
+    values: Mapping[str, Any], text_of: Text, *, is_lenient: bool, has_planner: bool = False
+) -> Body:
     """Parse a request. Raises ApiError.
 
     `text_of` returns the text of a value that may be the token of a long string.
@@ -135,7 +143,8 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
     for name, way_out in _REFUSED.items():
         if fields.given(name) and values[name] is not False:
             raise f.wrong_value(name, f"'{name}' is not supported by this server. {way_out}")
-    fields.check_known(_USED | _ACCEPTED | _REFUSED.keys())
+    used = _USED | {"instructions"} if has_planner else _USED
+    fields.check_known(used | _ACCEPTED | _REFUSED.keys(), _UNUSED - used)
     model = fields.text("model")
     if model is None:
         raise f.missing("model")
@@ -143,6 +152,8 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
     conversation = _Conversation(text_of)
     conversation.read(values.get("input"))
     tool = tools.read(fields)
+    if has_planner and tool.is_forced and fields.given("instructions"):
+        fields.notice("Not used: instructions")
     echo = {name: text_of(values[name], name) for name in _ECHOED if values.get(name) is not None}
     return Body(
         model,

@@ -80,7 +80,7 @@ def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
     """Convert each message to one item, so that indices match."""
     prompt = ""
     was_drawn = False
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         if not isinstance(message, Mapping):
             yield message  # refused when items are parsed
             continue
@@ -94,7 +94,7 @@ def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
             continue
         item = _as_message(message)
         if message.get("role") == "user":
-            text = " ".join(texts_of(item["content"], text_of, f"messages[{place}].content"))
+            text = " ".join(texts_of(item["content"], text_of, f"messages[{index}].content"))
             prompt = joined(prompt, text) if was_drawn else text
         yield item
 

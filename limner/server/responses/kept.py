@@ -9,7 +9,8 @@ from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from limner.server.http import own_rows, scope
+from limner.server.access import own_rows
+from limner.server.http import scope
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn
 from limner.server.planner import planned
@@ -18,7 +19,7 @@ from limner.server.planner.shapes import ResponsesShape
 from limner.server.replay import REPLAYED
 from limner.server.responses import answer
 from limner.server.responses.answer import Plan
-from limner.service import output
+from limner.service.pictures import output
 from limner.storage.db.database import Row
 
 Json = dict[str, Any]

@@ -8,7 +8,8 @@ from typing import Any
 
 from fastapi import Request
 
-from limner.server.http import own_rows, scope
+from limner.server.access import own_rows
+from limner.server.http import scope
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.responses import ids

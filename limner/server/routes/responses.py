@@ -12,10 +12,12 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner.server.bodies.json_pictures import Reader
-from limner.server.http import bodies, own_rows, scope
+from limner.server.access import own_rows
+from limner.server.bodies import read_body
+from limner.server.http import scope
 from limner.server.http.delivery import WholeDelivery
-from limner.server.http.resume import client_id, is_resumed
+from limner.server.http.job_headers import client_id, is_resumed
+from limner.server.input_pictures.json_pictures import Reader
 from limner.server.openai import answers, errors
 from limner.server.openai import fields as f
 from limner.server.openai.answers import Drawn
@@ -24,12 +26,12 @@ from limner.server.openai.errors import ApiError
 from limner.server.planner import delivery, planned
 from limner.server.planner.chat_server import ChatServer
 from limner.server.planner.shapes import ChatShape, ResponsesShape
-from limner.server.responses import answer, chat, drawing, ids, kept, sources
+from limner.server.responses import answer, chat, ids, kept, ordering, sources
 from limner.server.responses import body as bodies_of_responses
 from limner.server.responses.answer import Plan
 from limner.server.responses.body import Body, Text
 from limner.server.responses.sources import Source
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from limner.service.submit import submit
 from limner.storage.db.responses import Responses
 from limner.text import followups
@@ -41,7 +43,7 @@ async def create(request: Request) -> Response:
     """Draw or edit a picture from a conversation."""
     drawn_as = getattr(request.state, "drawn_as", None)
     async with AsyncExitStack() as held:
-        with bodies.reading(request):
+        with read_body.reading(request):
             pictures = await held.enter_async_context(_pictures(request))
             body = _read(request, pictures, pictures.parsed.value)
             planner = _planner(request, body)
@@ -57,7 +59,7 @@ async def create(request: Request) -> Response:
             shape = ResponsesShape(planned.begin(request, body))
             return await delivery.answer(request, body, pictures, planner, shape, held.pop_all())
     if call is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
 
     def form(plan: Plan) -> Form:
         return Form(answer.PlanEvents(plan), plan.completed)
@@ -68,7 +70,7 @@ async def create(request: Request) -> Response:
 async def complete_chat(request: Request) -> Response:
     """The same for Chat Completions."""
     async with AsyncExitStack() as held:
-        with bodies.reading(request), chat.naming():
+        with read_body.reading(request), chat.naming():
             pictures = await held.enter_async_context(_pictures(request))
             sent = pictures.parsed.value
             values, unused = chat.as_response(sent, _text_of(pictures))
@@ -89,7 +91,7 @@ async def complete_chat(request: Request) -> Response:
                     request, body, pictures, planner, shape, held.pop_all()
                 )
     if call is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
 
     def form(plan: Plan) -> Form:
         completion = chat.Completion(plan, with_usage=with_usage)
@@ -99,7 +101,7 @@ async def complete_chat(request: Request) -> Response:
 
 
 def _pictures(request: Request) -> AbstractAsyncContextManager[Reader]:
-    return bodies.read_json_pictures(request, scope.service(request).max_upload_bytes)
+    return read_body.read_json_pictures(request, scope.service(request).max_upload_bytes)
 
 
 async def show(request: Request, id: str) -> Response:
@@ -130,13 +132,18 @@ async def delete(request: Request, id: str) -> Response:
 
 def _read(request: Request, pictures: Reader, values: Mapping[str, Any]) -> Body:
     catalogue = scope.catalogue(request)
-    body = bodies_of_responses.read(values, _text_of(pictures), is_lenient=catalogue.is_lenient)
+    body = bodies_of_responses.read(
+        values,
+        _text_of(pictures),
+        is_lenient=catalogue.is_lenient,
+        has_planner=request.app.state.planner is not None,
+    )
     return bodies_of_responses.with_own_model(body, catalogue.own)
 
 
 def _text_of(pictures: Reader) -> Text:
     """A function that returns the text of long strings from their tokens."""
-    return partial(bodies.short, parsed=pictures.parsed)
+    return partial(read_body.short, parsed=pictures.parsed)
 
 
 def _planner(request: Request, body: Body) -> ChatServer | None:
@@ -150,10 +157,10 @@ async def _understood(
 ) -> Call | None:
     """What to draw by rule: the last message, joined with the prompt of what it follows."""
     if source is None:
-        drawing.check_no_mask(body)
+        ordering.check_no_mask(body)
     prompt = bodies_of_responses.joined(source.prompt if source else None, body.prompt)
     is_whole = followups.changes_subject(body.prompt)
-    call = await drawing.understood(request, body, source, pictures, prompt, is_whole=is_whole)
+    call = await ordering.understood(request, body, source, pictures, prompt, is_whole=is_whole)
     return call and replace(call, notices=(*body.notices, *call.notices))
 
 
@@ -161,7 +168,7 @@ async def _understood(
 class Form:
     """How to format an answer, as stream events or whole."""
 
-    events: images.Events
+    events: drawing.Events
     whole: Callable[[Drawn], dict[str, Any]]
 
 
@@ -175,9 +182,9 @@ async def _answer(
     serving, holder = scope.service(request), scope.holder(request)
     request.state.is_gpt = True  # selects the words of errors
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    await images.check_prompt(serving, submission)
+    await drawing.check_prompt(serving, submission)
     trace = scope.trace(request)
-    with body.tool.naming(), trace.during("admission"):
+    with body.tool.naming(), trace.during("submission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     try:
@@ -187,17 +194,17 @@ async def _answer(
         raise
     form = form_of(plan)
     if body.is_stream:
-        return await images.stream(request, serving, call, submission, job, form.events)
+        return await drawing.stream(request, serving, call, submission, job, form.events)
     with job:
-        finished = images.finished(request, serving, call, submission, job)
-        found = await images.unless_left(request, finished)
+        finished = drawing.finished(request, serving, call, submission, job)
+        found = await drawing.unless_left(request, finished)
     if found is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
     [picture], notices = found
     return WholeDelivery(
         answers.dump(form.whole(picture)),
         media_type=_JSON,
-        headers=images.headers_of(call, notices),
+        headers=drawing.headers_of(call, notices),
         ticket=job.ticket,
     )
 
@@ -209,9 +216,9 @@ async def _planned(request: Request, body: Body, call: Call, source: Source | No
         scope.request_id(request),
         int(time.time()),
         {"model": body.model, "previous_response_id": body.previous, **body.echo},
-        drawing.about(call),
+        ordering.about(call),
         _message(call.request.prompt, body, source),
-        dict(drawing.usage(request, call)),
+        dict(ordering.usage(request, call)),
         body.is_stored and serving.history is not None,
     )
     if plan.is_stored:
