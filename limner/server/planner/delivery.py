@@ -144,7 +144,7 @@ class _Planned:
         serving, holder = scope.service(self._request), scope.holder(self._request)
         planning = Planning(self._request, self._body, self._reader, self._planner)
         await planning.check()
-        ticket = await serving.limiter.admitted(holder, 0)
+        ticket = await serving.limiter.acquire_async(holder, 0)
         ticket.release()  # each picture counts by itself while it is drawn
         self._request.state.headers = serving.limiter.headers(holder)
         self._planning = planning
