@@ -123,6 +123,7 @@ class Looker:
             alt, alt_zh = advice.alt(seen, subject)
             return Look(None, None, None, seen, (), (), (), alt, alt_zh)
         match = float(self.embed([said or asked])[0] @ vector)
+        found: tuple[Check, ...]
         if not said:  # only another colour
             colour = checks.colour(asked, subject.pixels)
             found = (colour,) if colour else ()

@@ -64,7 +64,7 @@ def _colour(words: str, things: Sequence[Thing]) -> Check | None:
     """The colour of the first copy that is not in it, or of the first."""
     found = [check for thing in things if (check := checks.colour(words, thing.pixels))]
     failed = [check for check in found if check.is_failed]
-    return (failed or found or [None])[0]
+    return next(iter(failed or found), None)
 
 
 def _places(reading: Reading, said: Sequence[str], things: Sequence[Thing | None]) -> list[Check]:
