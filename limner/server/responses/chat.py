@@ -135,7 +135,8 @@ class About:
 
     def whole(self, content: str, images: list[Json], usage: Mapping[str, Any]) -> Json:
         """The body of an answer; `usage` is that of the pictures."""
-        message = {"role": "assistant", "refusal": None, "annotations": [], "content": content}
+        message: Json = {"role": "assistant", "refusal": None, "annotations": []}
+        message["content"] = content
         message |= {"images": images} if images else {}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         return self._object("chat.completion", [choice]) | {"usage": _usage(usage)}

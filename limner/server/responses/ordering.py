@@ -58,10 +58,10 @@ async def understood(
             name = origin.pictures[0][1]
             return calls.read_edit(Fields(values), files, mask, catalogue, decoder, name)
 
-    call = await drawing.decoded(request, read)
-    if call is None:
+    edit = await drawing.decoded(request, read)
+    if edit is None:
         return None
-    call = await drawing.with_mask(scope.service(request), call)
+    call = await drawing.with_mask(scope.service(request), edit)
     source = call.request.source
     if is_whole and isinstance(source, Edit) and source.given_mask is None:
         whole = replace(source, mask=None, is_own_mask=False, is_whole=True)

@@ -159,7 +159,7 @@ def _is_forced(choice: Any) -> bool:
     if kind == "allowed_tools" and isinstance(allowed, list):
         kinds = [tool.get("type") for tool in allowed if isinstance(tool, Mapping)]
         if NAME in kinds:
-            return choice.get("mode") == "required"
+            return bool(choice.get("mode") == "required")
     raise ApiError(
         f"Invalid 'tool_choice': this server can only call '{NAME}'. Use \"auto\", \"required\" "
         f'or {{"type": "{NAME}"}}.',

@@ -202,8 +202,8 @@ def test_stream_has_every_item_in_order(server: Server, script: ChatScript) -> N
         "response.completed",
     ]
     assert [item.type for item in whole.output] == ["message", "image_generation_call", "message"]
-    done = [event.item for event in events if event.type == "response.output_item.done"]
-    assert [item.id for item in done] == [item.id for item in whole.output]
+    done = [event.item.id for event in events if event.type == "response.output_item.done"]  # type: ignore[union-attr]
+    assert done == [item.id for item in whole.output]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "image_generation"}])
