@@ -21,7 +21,7 @@ from limner.engines.base import (
     Progress,
 )
 from limner.errors import InvalidRequest
-from limner.imaging.label import LabelPolicy, label_of
+from limner.imaging.provenance.label import LabelPolicy, label_of
 from limner.recognition.advice import Advice
 from limner.recognition.checks import Check
 from limner.recognition.look import Look

@@ -16,8 +16,8 @@ from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
 from limner.server.planner.chat_server import ChatServer
-from limner.server.planner.planning import ClientLeft, Planning, seed_header
 from limner.server.planner.planned import Json
+from limner.server.planner.planning import ClientLeft, Planning, seed_header
 from limner.server.planner.shapes import Shape
 from limner.server.responses.body import Body
 from limner.server.routes.images import drawing
