@@ -24,7 +24,7 @@ from limner.text.styles import (
     with_style,
     without_look,
 )
-from limner.text.taught import TaughtNames
+from limner.text.taught import TaughtNames, TaughtThings
 from limner.text.text_tokenizer import NULL
 from limner.text.turning import may_turn
 
@@ -137,7 +137,7 @@ class Prompts:
         if not self._can_plan:
             return plan.Reading()
         said = self._planned(prompt)
-        listed = read_list(prompt, self._planned, self._known)
+        listed = read_list(prompt, self._planned, TaughtThings())
         if listed is not None and len(listed.things) > len(said.things):
             return listed
         return said
