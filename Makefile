@@ -1,7 +1,7 @@
 # The few verbs of the house; people and CI call the same ones. `make` alone lists them.
 #
 # Everything is installed into .venv by Python's own venv and pip. The stamps .venv/.base,
-# .venv/.docs, .venv/.dev and .venv/.bench say what is in it: a verb reinstalls only after pyproject.toml
+# .venv/.docs and .venv/.dev say what is in it: a verb reinstalls only after pyproject.toml
 # has changed, and so needs the network only once.
 
 PYTHON ?= python3
@@ -73,7 +73,7 @@ format: .venv/.dev  ## lay the code out and make the safe lint repairs
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: .venv/.bench  ## run every benchmark and print its table
+bench: .venv/.dev  ## run every benchmark and print its table
 	$(if $(BENCHMARKS),,$(error no benchmarks/*.py here))
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
 
@@ -98,15 +98,10 @@ clean:  ## remove .venv, caches and built packages (never a picture)
 .venv/.dev: pyproject.toml | .venv/.made
 	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
 	@$(PIP_INSTALL) torch==2.13.0
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,c2pa,mcp,docs,dev]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
 	@touch .venv/.base .venv/.docs $@
 
 .venv/.docs: pyproject.toml | .venv/.made
 	@echo "installing limner and the tools of the documentation into .venv" >&2
 	@$(PIP_INSTALL) --editable '.[docs]'
 	@touch .venv/.base $@
-
-.venv/.bench: pyproject.toml .venv/.dev
-	@echo "installing the peers of the benchmarks into .venv" >&2
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
-	@touch $@

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.cli.drawing.options import given_options
 from limner.cli.serving.running_server import ask
 from limner.cli.table import print_table
@@ -102,8 +103,14 @@ def add(
     A folder is checked and loaded once; a service is asked nothing. A running server has the model
     after its next start.
     """
-    from limner.engines.cards.detect import card_for  # numpy, which --help does not need
+    from limner.engines.cards.detect import (  # numpy, which --help does not need
+        card_for,
+        is_address,
+    )
 
+    if not is_address(source):
+        names = ("dialect", "model", "key_variable")
+        unused.refuse(names, f"on the folder {source}; it is for a service")
     loaded = settings.load()
     card = card_for(
         name,
@@ -118,6 +125,22 @@ def add(
     )
     Cards(loaded.home).add(card, replace=replace)
     click.echo(f"{card.name}: drawn by {card.engine}, {_megabytes(card.n_bytes)}", err=True)
+
+
+@models.command()
+@click.argument("source")
+@click.argument("folder")
+def convert(source: str, folder: str) -> None:
+    """Make, once, of the files in SOURCE the new FOLDER, which can be added as a model.
+
+    SOURCE holds the public files of DALL·E mini or mega (.pt).
+    """
+    from limner.engines.cards.converting import (
+        convert as converted,
+    )  # numpy, which --help does not need
+
+    converted(source, folder)
+    click.echo(f"{folder} is made; `limner models add NAME {folder}` adds it", err=True)
 
 
 @models.command()

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from limner.engines.base import (
     Preview,
     Progress,
 )
-from limner.engines.registry import BUILT_IN
+from limner.engines.dalle_mini.convert import convert
+from limner.engines.registry import BUILT_IN, load
 from limner.engines.testcard import CardEngine
 from limner.engines.transformer.engine import TransformerEngine
 from limner.engines.upstream.engine import Upstream, UpstreamEngine
@@ -37,8 +39,10 @@ from limner.request import (
     Size,
     Variation,
 )
+from limner.settings import Settings
 from tests.docs.blocks import blocks
 from tests.engines.cancelled import Cancelled
+from tests.engines.dalle_mini import tiny as dalle_mini
 from tests.server.helpers import make_settings, running
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
@@ -64,6 +68,17 @@ def limner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{server.url}/v1"
 
 
+@pytest.fixture(scope="session")
+def tiny_dalle_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights of a tiny DALL·E mini."""
+    base = tmp_path_factory.mktemp("dalle-mini")
+    return convert(dalle_mini.write(base / "source"), base / "weights").path
+
+
+def _of_weights(folder: Path) -> Settings:
+    return settings.load({"weights": str(folder), "threads": 1, "device": "cpu"})
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
     "transformer": lambda request: TransformerEngine.load(
@@ -72,6 +87,9 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "sketch": lambda _: _sketch(),
     "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),
+    "dalle_mini": lambda request: load(
+        "dalle_mini", _of_weights(request.getfixturevalue("tiny_dalle_mini"))
+    ),
 }
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.errors import MissingExtra, SettingsError
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
@@ -76,11 +77,11 @@ def train(
     _check_device(torch, device)
     if threads:
         torch.set_num_threads(threads)
-    place = settings.load({"home": home}).home
+    home = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
-    opened = datasets.open_set(data, place / "data", chosen.set)
+    opened = datasets.open_set(data, home / "data", chosen.set)
     run = stages.Run(
-        run_folder(place, name),
+        run_folder(home, name),
         chosen,
         opened,
         steps=steps,
@@ -89,12 +90,22 @@ def train(
         seed=seed,
         rate=rate,
     )
+    _note_of_other_stages(stage)
     for part in STAGES if stage == "all" else (stage,):
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():
             ends_at = None if minutes is None else time.monotonic() + 60 * minutes
             stages.STAGES[part](replace(run, ends_at=ends_at), report)
     click.echo(run.folder)
+
+
+def _note_of_other_stages(stage: str) -> None:
+    """Name the options without effect: scripts give the same ones to every stage."""
+    if stage == "text-tokenizer":
+        names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision")
+        unused.note(names, "on the text tokenizer")
+    elif stage not in ("generator", "all"):
+        unused.note(("depth",), f"on the {stage}; it is for the generator")
 
 
 @click.command()
@@ -115,6 +126,11 @@ def begin(
     model on your pictures. Other stages are trained from scratch. A --px above that of the weights
     gives drawings more cells; train further for finer details.
     """
+    if parts and "generator" not in parts:
+        unused.refuse(("layouts",), "without the generator", "add --stage generator")
+        if "image-tokenizer" not in parts:
+            needed = "without the image tokenizer and the generator"
+            unused.refuse(("px",), needed, "add --stage image-tokenizer and --stage generator")
     _training()
     from limner.storage.checkpoints import weights
     from limner.training.weights.init_from_weights import begin_run

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from limner.engines.base import Capabilities
 from limner.engines.cards.card import Card, check_name
+from limner.engines.cards.converting import is_dalle_mini
 from limner.engines.registry import engines
 from limner.errors import DataError
 from limner.options import Options
@@ -36,7 +37,7 @@ def card_for(
     check_name(name)
     if name in engines() or name in EARLIER_ENGINES:
         raise DataError(f"{name} is the name of an engine", hint="take another name")
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         card = _of_service(name, source, dialect, model, key_variable)
         # What it can do depends on the dialect alone: no key is needed to see it.
         looked_at = replace(card, key_variable="", apart=apart)
@@ -44,16 +45,21 @@ def card_for(
         card = _of_folder(name, source)
         looked_at = replace(card, apart=apart)
     with closing(looked_at.build(settings)) as engine:
-        able, n_lanes = engine.capabilities, engine.max_concurrency
+        able, max_concurrency = engine.capabilities, engine.max_concurrency
         options = able.read_options(dict(defaults or {}), card.engine)
     return replace(
         card,
         licence=licence,
         capabilities=able,
-        max_concurrency=n_lanes,
+        max_concurrency=max_concurrency,
         defaults=Options(options),
         apart=apart,
     )
+
+
+def is_address(source: str) -> bool:
+    """Whether `source` is the address of a service, and not a folder."""
+    return source.startswith(("http://", "https://"))
 
 
 def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str) -> Card:
@@ -73,12 +79,19 @@ def _of_folder(name: str, source: str) -> Card:
             f"{source} is neither a folder nor an address",
             hint="give a folder of limner weights, or an address that begins with https://",
         )
+    if is_dalle_mini(folder):
+        raise DataError(
+            f"{source} holds the files of DALL·E mini as they are published",
+            hint=f"`limner models convert {source} FOLDER` makes a folder of weights of them",
+        )
     if not (folder / weights.MANIFEST).is_file():
         raise DataError(
             f"{source} holds no weights that limner knows",
             hint="a folder of limner weights has manifest.json; `limner export` writes one",
         )
-    n_bytes = weights.read(folder).n_bytes
-    return Card(
-        name, "transformer", str(folder), n_bytes, "", Capabilities(), 1, {"weights": str(folder)}
-    )
+    checkpoint = weights.read(folder)
+    engine = "transformer"
+    n_bytes = checkpoint.n_bytes
+    if checkpoint.kind == "dalle_mini":
+        engine, n_bytes = checkpoint.kind, 4 * int(checkpoint.config["n_parameters"])
+    return Card(name, engine, str(folder), n_bytes, "", Capabilities(), 1, {"weights": str(folder)})
