@@ -26,8 +26,8 @@ from limner.engines.cards.on_first_use import OnFirstUse
 from limner.engines.cards.shelf import Shelf
 from limner.engines.registry import BUILT_IN, load
 from limner.errors import EngineError
-from limner.imaging.label import LabelPolicy, label_of
-from limner.imaging.label_policy import policy_of
+from limner.imaging.provenance.label import LabelPolicy, label_of
+from limner.imaging.provenance.label_policy import policy_of
 from limner.options import Options, Value
 from limner.request import (
     SIZES,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from limner.imaging.check import Provenance
+    from limner.imaging.provenance.check import Provenance
 
 _LABELS = {
     "holds": "limner's; it matches this picture, and neither was changed",
@@ -30,7 +30,7 @@ def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None
     invalid. A label that holds is no proof, as anybody can write one; a missing label does not mean
     that no AI was used.
     """
-    from limner.imaging.check import check_file  # slow to import; not needed for --help
+    from limner.imaging.provenance.check import check_file  # slow to import; not needed for --help
 
     is_broken = False
     for file in files:

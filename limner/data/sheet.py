@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from limner.imaging import codec
-from limner.imaging.label import Label
+from limner.imaging.provenance.label import Label
 from limner.storage import files
 
 _PAGE = (240, 240, 242)

@@ -3,6 +3,10 @@
 A stage provides its model and a function from (step, generator) to losses. All randomness of a step
 is keyed by (seed, step), so on a CPU a run that was interrupted and resumed has the same states,
 bit for bit, as one that was not.
+
+A step may be made of parts, batches whose gradients are averaged; to a stage, each part is a step.
+Workers share the parts of a step, and all take the same step. The parts do not depend on the number
+of workers, so neither do the weights, except for the order of a sum.
 """
 
 import json
@@ -37,6 +41,7 @@ from limner.storage.files import wrap_os_errors
 from limner.training.muon import Muon
 from limner.training.plot import plot_log
 from limner.training.weights import checkpoint
+from limner.training.workers.group import Workers, merged
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class LoopConfig:
     """How long and how fast; the same fields for every stage."""
 
     steps: int = 1000
+    parts: int = 1  # batches of a step
     lr: float = 1e-3  # peak rate of AdamW
     muon_lr: float = 0.0  # peak rate of Muon on hidden matrices; 0 gives them to AdamW too
     warmup: int = 100  # steps of linear rise
@@ -137,10 +143,16 @@ class Loop:
     """A training run in a folder: `checkpoint/`, `log.jsonl`, `log.png` and contact sheets."""
 
     def __init__(
-        self, task: Task, config: LoopConfig, folder: Path, about: dict[str, Any] | None = None
+        self,
+        task: Task,
+        config: LoopConfig,
+        folder: Path,
+        about: dict[str, Any] | None = None,
+        workers: Workers = Workers(),  # noqa: B008  has no state
     ) -> None:
         """about: data for readers of the checkpoint, such as the model's shape."""
         self.task, self.config, self.folder, self.about = task, config, folder, about or {}
+        self.workers = workers
         self.model = task.model.to(config.device)
         self.optimizers = optimizers(self.model, config)
         self.ema = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
@@ -173,7 +185,9 @@ class Loop:
         return True
 
     def save(self) -> None:
-        """Write the whole state, or leave the previous one untouched."""
+        """Write the whole state, or leave the previous one untouched. The first worker does."""
+        if not self.workers.is_first:
+            return
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema,
@@ -222,13 +236,13 @@ class Loop:
                 show(f"loss {means['loss']:.4f}")
                 rows, clock = [], now
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:
-                self._log(self.report())
+                self._report()
                 clock = time.monotonic()
             if time.monotonic() - saved_at > self.config.save_every_s:
                 self.save()
                 saved_at = time.monotonic()
         if self.step < last and not self.stop_asked:
-            self._log(self.report())
+            self._report()
             print(f"out of time at step {self.step} of {self.config.steps}", file=sys.stderr)
 
     def train_step(self) -> dict[str, float]:
@@ -236,17 +250,15 @@ class Loop:
 
         Raises LimnerError, before any weight is changed, if the loss is not finite.
         """
-        torch.manual_seed((self.config.seed << 32) + self.step)  # dropout and the like
         self._set_rates()
-        with autocast(self.config):
-            losses = self.task.losses(self.step, step_rng(self.config.seed, self.step))
-        figures = {name: float(value.detach()) for name, value in losses.items()}
+        parts = [self._part(part) for part in self.workers.share(self.config.parts)]
+        figures = merged([part for some in self.workers.gathered(parts) for part in some])
         if not math.isfinite(figures["loss"]):
             raise LimnerError(
                 f"Training has diverged: the loss of step {self.step} is {figures['loss']}",
                 hint=f"the last checkpoint in {self.folder} is whole; go on with a lower rate",
             )
-        losses["loss"].backward()
+        self.workers.add_gradients(self.model)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -254,6 +266,15 @@ class Loop:
         self.step += 1
         self._update_ema()
         return figures
+
+    def _part(self, part: int) -> dict[str, float]:
+        """Add the gradients of a part of the step; returns its losses as numbers."""
+        step = self.step * self.config.parts + part
+        torch.manual_seed((self.config.seed << 32) + step)  # dropout and the like
+        with autocast(self.config):
+            losses = self.task.losses(step, step_rng(self.config.seed, step))
+        (losses["loss"] / self.config.parts).backward()
+        return {name: float(value.detach()) for name, value in losses.items()}
 
     def report(self) -> dict[str, float]:
         """The task's held-out figures, with the EMA weights."""
@@ -265,6 +286,10 @@ class Loop:
         self.model.train()
         self.model.load_state_dict(current)
         return figures
+
+    def _report(self) -> None:
+        if self.workers.is_first:
+            self._log(self.report())
 
     def _set_rates(self) -> None:
         share = learning_rate(self.config, self.step)
@@ -283,6 +308,8 @@ class Loop:
                 self.ema[name].copy_(value)
 
     def _log(self, figures: dict[str, float]) -> None:
+        if not self.workers.is_first:
+            return
         row = {"step": self.step, **{name: round(value, 6) for name, value in figures.items()}}
         plot = self.folder / "log.png"
         with wrap_os_errors(self.folder / "log.jsonl"):

@@ -8,10 +8,10 @@ import fcntl
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,15 +33,21 @@ from limner.training.datasets import LibrarySet, TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
 from limner.training.tasks import text_tokenizer
-from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
-from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.generator import (
+    Generator,
+    GeneratorTask,
+    GeneratorTraining,
+    SheetOfPrompts,
+)
+from limner.training.tasks.image_tokenizer import ImageTokenizerTask, ImageTokenizerTraining
 from limner.training.tasks.layouts.examples import TileExamples
 from limner.training.tasks.layouts.generator import LayoutGenerator, LayoutTask, LayoutTraining
 from limner.training.tasks.layouts.sheet import SheetOfLayouts
 from limner.training.tasks.layouts.tiles import choose_tiles, encode_tiles
-from limner.training.tasks.planner import PlannerTask
-from limner.training.tasks.upscaler import UpscalerTask, make_pairs
+from limner.training.tasks.planner import PlannerTask, PlannerTraining
+from limner.training.tasks.upscaler import UpscalerTask, UpscalerTraining, make_pairs
 from limner.training.weights import checkpoint
+from limner.training.workers.group import Workers
 
 PROMPTS = (
     *("a red apple", "苹果", "a dog", "狗", "cat face", "猫", "a rocket", "火箭"),
@@ -51,6 +57,7 @@ PROMPTS = (
     *("a green car", "a cat next to a dog", "a star above a house", "绿色背景上的一只狗"),
     *("一个蓝色的苹果", "三只猫"),
 )
+_BATCHES = ("batch", "single_batch")  # names of what is parted in a step of parts
 _TOKENIZER_PICTURES = 12_000  # kept in memory, 16 KB each at 64 px
 
 
@@ -67,6 +74,8 @@ class Run:
     seed: int = 0
     rate: float = 1.0  # of the preset's learning rates
     ends_at: float | None = None  # of time.monotonic(): when a stage must be over
+    parts: int = 1  # of each step, if the stage begins; one that goes on keeps what it has
+    workers: Workers = Workers()  # noqa: RUF009  has no state
 
     def loop(self, config: LoopConfig) -> LoopConfig:
         """The loop's config with the options of the run."""
@@ -78,6 +87,7 @@ class Run:
             device=self.device,
             precision=self.precision,
             seed=self.seed,
+            parts=self.parts,
         )
 
     def part(self, stage: str) -> Path:
@@ -109,7 +119,7 @@ def train_image_tokenizer(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "image-tokenizer",
-        lambda loop: ImageTokenizerTask(replace(config, loop=loop), pictures, held_out),
+        lambda loop: ImageTokenizerTask(_of_part(config, loop), pictures, held_out),
         config.loop,
         {"model": asdict(config.model)},
     )
@@ -139,7 +149,7 @@ def train_generator(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "generator",
-        lambda loop: GeneratorTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        lambda loop: GeneratorTask(_of_part(config, loop), train, held_out, tokenizer, sheet),
         config.loop,
         about,
     )
@@ -225,7 +235,7 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> No
     _train(
         run,
         "generator",
-        lambda loop: LayoutTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        lambda loop: LayoutTask(_of_part(config, loop), train, held_out, tokenizer, sheet),
         config.loop,
         about,
     )
@@ -242,7 +252,7 @@ def train_upscaler(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "upscaler",
-        lambda loop: UpscalerTask(replace(config, loop=loop), pairs, held_out),
+        lambda loop: UpscalerTask(_of_part(config, loop), pairs, held_out),
         config.loop,
         {"model": asdict(config.model)},
     )
@@ -257,7 +267,7 @@ def train_planner(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "planner",
-        lambda loop: PlannerTask(replace(config, loop=loop), nouns, tokenizer),
+        lambda loop: PlannerTask(_of_part(config, loop), nouns, tokenizer),
         config.loop,
         {"model": asdict(model)},
     )
@@ -280,28 +290,71 @@ def _train(
     about: dict[str, Any],
 ) -> None:
     ends_at = math.inf if run.ends_at is None else run.ends_at
-    config, why = precision.chosen(config, _precision_before(run.part(stage)))
-    print(why, file=sys.stderr)
+    before = _loop_before(run.part(stage))
+    config = replace(config, parts=int(before.get("parts", 1)) if before else config.parts)
+    # Of several workers each may be of another speed, and the first one decides.
+    config, why = run.workers.agreed(precision.chosen(config, before.get("precision")))
+    if run.workers.n > config.parts:
+        raise SettingsError(
+            f"A step of the run in {run.folder} has {config.parts} parts, and there are "
+            f"{run.workers.n} workers to share them",
+            hint=f"take at most {config.parts} workers, or another name for the run",
+        )
+    if run.workers.is_first:
+        print(why, file=sys.stderr)
     if run.ends_at is not None and run.steps is None:
         config = replace(config, steps=steps_until(make, config, run.part(stage), run.ends_at))
-    with _alone(run.part(stage)):
+    with nullcontext() if run.workers.is_guarded else alone(run.part(stage)):
         # The initial weights depend on the seed only, not on what this process did before.
         torch.manual_seed(config.seed)
-        loop = Loop(make(config), config, run.part(stage), about)
+        loop = Loop(make(config), config, run.part(stage), about, run.workers)
         loop.resume()
+        if len(set(run.workers.gathered(loop.step))) > 1:
+            raise SettingsError(
+                f"The workers see different checkpoints in {run.part(stage)}",
+                hint="LIMNER_HOME must be one folder that all machines of the cluster share",
+            )
         loop.run(ends_at=ends_at)
 
 
-def _precision_before(folder: Path) -> str | None:
-    """The precision that a stage was trained in so far; None if it starts."""
+Training = TypeVar(
+    "Training",
+    ImageTokenizerTraining,
+    GeneratorTraining,
+    LayoutTraining,
+    UpscalerTraining,
+    PlannerTraining,
+)
+
+
+def _of_part(config: Training, loop: LoopConfig) -> Training:
+    """The configuration of a task for which each part of a step is a step.
+
+    Raises SettingsError if a batch cannot be divided into so many parts.
+    """
+    n = loop.parts
+    batches = {name: getattr(config, name) for name in _BATCHES if hasattr(config, name)}
+    for name, batch in batches.items():
+        if batch % n:
+            raise SettingsError(
+                f"A {name} of {batch} cannot be divided among {n} workers",
+                hint=f"take a number of workers that divides {batch}",
+            )
+    smaller = {name: batch // n for name, batch in batches.items()}
+    found: Training = replace(config, loop=replace(loop, steps=loop.steps * n), **smaller)
+    return found
+
+
+def _loop_before(folder: Path) -> dict[str, Any]:
+    """How a stage that goes on was trained; empty if it begins."""
     if not weights.exists(folder / "checkpoint"):
-        return None
-    loop = weights.read(folder / "checkpoint").config.get("loop", {})
-    return str(loop["precision"]) if "precision" in loop else None
+        return {}
+    found: dict[str, Any] = weights.read(folder / "checkpoint").config.get("loop", {})
+    return found
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Lock the stage's folder; SettingsError if another process trains it."""
     with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from limner.errors import OutputError
-from limner.imaging.containers import MEDIA_TYPES, raster_of
+from limner.imaging.provenance.containers import MEDIA_TYPES, raster_of
 
 if TYPE_CHECKING:
     from limner.arrays import Pixels

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from limner.arrays import Bools, Floats, Pixels
 from limner.evaluation.measures.rules import lab_of
-from limner.evaluation.things.crops.areas import label_areas
+from limner.evaluation.things.crops.connected_areas import label_areas
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
 

@@ -15,8 +15,9 @@ from typing import Any, Literal, cast
 from xml.etree import ElementTree
 
 from limner.errors import DataError
-from limner.imaging import containers, label, named_file
-from limner.imaging.c2pa_signature import Signature, read_signature
+from limner.imaging import named_file
+from limner.imaging.provenance import containers, label
+from limner.imaging.provenance.c2pa_signature import Signature, read_signature
 
 State = Literal["holds", "broken", "foreign", "absent"]
 
