@@ -1,15 +1,15 @@
-"""What each way to an engine costs over the bare engine: milliseconds a picture, in one run.
+"""The overhead of each way to an engine over the engine alone: milliseconds a picture.
 
     nice -n 5 python benchmarks/engines.py --json engines.json          # about 2 minutes
 
-Every engine draws the same pictures by every way, turn about, so that all ways share the machine's
-mood. Told is the median over the pictures of the difference to the bare engine's `draw`, and that
-median's share of the bare time. The ways:
+Every engine draws the same pictures by every way, in turns, so that other load slows all alike. The
+figure is the median, over the pictures, of the difference to the engine's own `draw`, and its share
+of the time of `draw`. The ways:
 
-    studio      Studio.draw, the door of the command line and of Python
-    card        the same, of a model that is a card and is in memory
-    apart       the same, in a process of its own
-    upstream    another limner on loopback, asked by the engine `upstream`; its bare time is that
+    studio      Studio.draw, which the command line and Python use
+    card        the same, with a model that is a card and is in memory
+    apart       the same, with the engine in a process of its own
+    upstream    another limner on loopback, through the engine `upstream`; its own time is that
                 of the same request by urllib, answered and decoded
 
 The engines of other models draw with tiny random ones, made on the spot: what the door costs does

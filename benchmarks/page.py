@@ -3,17 +3,16 @@
     python benchmarks/page.py --json page.json   # about two minutes
     python benchmarks/page.py --quick            # few pictures, one turn: does it run?
 
-A `limner serve` of its own with test cards, and Debian's Chromium without a window on the same
-machine. Each turn opens the page in a fresh context, which has nothing in its cache. That is a new
-window, in which Chromium loads pages of its own (its address bar) for about a second: the page is
-opened once these are done, as people open it in a window that is there. The first turn, in which
-the browser itself warms up, does not count. For comparison, a document with one word and no script
-is opened in the same way: no page can be faster in this browser on this machine. Times are from
-the start of the navigation, medians and the largest. "Ready" is when the models are known and the
+A `limner serve` with test cards, and Debian's Chromium without a window, on the same machine. Each
+turn opens the page in a new context with an empty cache. That is a new window, in which Chromium
+loads pages of its own (its address bar) for about a second; the page is opened after that, as in a
+window that is already open. The first turn is not counted. For comparison, a document with one word
+and no script is opened in the same way: no page can be faster in this browser on this machine.
+Times are medians and maxima from the start of the navigation. "Ready": the models are known and the
 first pictures of the gallery are listed.
 
-Tasks: of 50 ms and more, as the browser reports them, from the opening of the page until one has
-scrolled through all pictures and back.
+Tasks: those of 50 ms and more, as the browser reports them, while the page opens and is scrolled
+through all pictures and back.
 
 Aims: below 60 kB with gzip, first paint below 100 ms, ready below 300 ms, no task of 100 ms.
 """
@@ -184,7 +183,7 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
 
 
 def print_tables(figures: Row) -> None:
-    """The figures as people read them."""
+    """Print the figures as tables."""
     n = figures["n_pictures"]
     print(f"\n{figures['n_files']} files, {figures['bytes'] / 1e3:.1f} kB, with gzip ", end="")
     print(f"{figures['bytes_gzip'] / 1e3:.1f} kB (aim: below 60)")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.cli.drawing.options import given_options
 from limner.cli.serving.running_server import ask
 from limner.cli.table import print_table
@@ -102,8 +103,14 @@ def add(
     A folder is checked and loaded once; a service is asked nothing. A running server has the model
     after its next start.
     """
-    from limner.engines.cards.detect import card_for  # numpy, which --help does not need
+    from limner.engines.cards.detect import (  # numpy, which --help does not need
+        card_for,
+        is_address,
+    )
 
+    if not is_address(source):
+        names = ("dialect", "model", "key_variable")
+        unused.refuse(names, f"on the folder {source}; it is for a service")
     loaded = settings.load()
     card = card_for(
         name,

@@ -80,6 +80,13 @@ BUILT_IN = {
             "dalle_mini",
             _built,
         ),
+        EngineInfo(
+            "ray",
+            "a pool of replicas on the Ray cluster at LIMNER_RAY_ADDRESS",
+            "limner.engines.ray.engine",
+            "ray",
+            _built,
+        ),
     )
 }
 

@@ -1,7 +1,7 @@
 """From the model's scores to codes: order of the cells, guidance, temperature, top-p, the draw.
 
 NumPy only, and shared by every engine. All randomness is a table of numbers keyed by (seed,
-picture, candidate): the random number of a cell depends on its place in the picture, not on its
+picture, candidate): the random number of a cell depends on its position in the picture, not on its
 place in a batch, the number of cells drawn at once, or other pictures.
 """
 

@@ -43,6 +43,7 @@ from limner.settings import Settings
 from tests.docs.blocks import blocks
 from tests.engines.cancelled import Cancelled
 from tests.engines.dalle_mini import tiny as dalle_mini
+from tests.engines.ray import local
 from tests.server.helpers import make_settings, running
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
@@ -68,6 +69,26 @@ def limner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{server.url}/v1"
 
 
+def _ray(address: str) -> Engine:
+    from limner.engines.ray.engine import RayEngine
+
+    return RayEngine(address, "contract")
+
+
+@pytest.fixture(scope="session")
+def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster with a pool that draws test cards."""
+    with local.cluster(tmp_path_factory.mktemp("ray")) as made:
+        from limner.engines.ray import cluster, pool
+        from limner.engines.ray.models import chosen
+
+        loaded = made.settings(tmp_path_factory.mktemp("home"))
+        with cluster.connected(made.address):
+            cards = chosen(["testcard"], loaded)
+            pool.deploy("contract", cards, pool.Shape(n_cpus=0.5), loaded)
+            yield made.address
+
+
 @pytest.fixture(scope="session")
 def tiny_dalle_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights of a tiny DALL·E mini."""
@@ -87,15 +108,20 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "sketch": lambda _: _sketch(),
     "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),
+    "ray": lambda request: _ray(request.getfixturevalue("ray_address")),
     "dalle_mini": lambda request: load(
         "dalle_mini", _of_weights(request.getfixturevalue("tiny_dalle_mini"))
     ),
 }
+SLOW = {"ray"}  # a cluster takes seconds to start
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ENGINES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine = ENGINES[request.param](request)
     yield engine
@@ -211,7 +237,7 @@ def test_an_engine_that_counts_counts_more_of_more(engine: Engine) -> None:
     assert engine.count_tokens("a red fox") > engine.count_tokens("")
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", PARAMS)
 def test_closing_twice_is_as_closing_once(name: str, request: pytest.FixtureRequest) -> None:
     engine = ENGINES[name](request)
     assert len(_pictures(list(engine.generate(dataclasses.replace(REQUEST, n=1))))) == 1

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from limner.engines.base import Capabilities
-from limner.imaging import label
-from limner.imaging.check import check
+from limner.imaging.provenance import label
+from limner.imaging.provenance.check import check
 from tests.page.conftest import Opening
 from tests.page.steps import (
     draw,

@@ -234,8 +234,8 @@ def test_what_the_model_sees_is_said_and_becomes_the_alternative_text(
     site.generate(prompt="a red apple")
     [row] = history(site)
     data = site.http.get(f"{HISTORY}/{row['id']}/pictures/0").content
-    form = {"files": {"image": data}, "data": {"asked": "a red apple"}}
-    found = site.http.post("/v1/images/look", **form).json()
+    asked = {"asked": "a red apple"}
+    found = site.http.post("/v1/images/look", files={"image": data}, data=asked).json()
     page = opening(site.url)
     window = open_first(page)
     window.get_by_role("button", name="What does the model see?").click()

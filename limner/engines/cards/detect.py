@@ -16,6 +16,8 @@ from limner.options import Options
 from limner.settings import EARLIER_ENGINES, Settings, checked
 from limner.storage.checkpoints import weights
 
+_RAY = "ray:"
+
 
 def card_for(
     name: str,
@@ -31,30 +33,37 @@ def card_for(
 ) -> Card:
     """The card of the model at `source`, which is loaded once to see what it can do.
 
-    A service is not asked anything. Raises DataError for a source or a name that will not do, and
-    what the engine says is wrong.
+    A service is not asked anything; a pool of a Ray cluster is. Raises DataError for a source or a
+    name that will not do, and what the engine says is wrong.
     """
     check_name(name)
     if name in engines() or name in EARLIER_ENGINES:
         raise DataError(f"{name} is the name of an engine", hint="take another name")
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         card = _of_service(name, source, dialect, model, key_variable)
         # What it can do depends on the dialect alone: no key is needed to see it.
         looked_at = replace(card, key_variable="", apart=apart)
+    elif source.startswith(_RAY):
+        card = looked_at = _of_pool(name, source, settings)
     else:
         card = _of_folder(name, source)
         looked_at = replace(card, apart=apart)
     with closing(looked_at.build(settings)) as engine:
-        able, n_lanes = engine.capabilities, engine.max_concurrency
+        able, max_concurrency = engine.capabilities, engine.max_concurrency
         options = able.read_options(dict(defaults or {}), card.engine)
     return replace(
         card,
         licence=licence,
         capabilities=able,
-        max_concurrency=n_lanes,
+        max_concurrency=max_concurrency,
         defaults=Options(options),
         apart=apart,
     )
+
+
+def is_address(source: str) -> bool:
+    """Whether `source` is the address of a service, and not a folder."""
+    return source.startswith(("http://", "https://"))
 
 
 def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str) -> Card:
@@ -67,12 +76,23 @@ def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str
     return Card(name, "upstream", url, 0, "", Capabilities(), 1, found, key_variable)
 
 
+def _of_pool(name: str, source: str, settings: Settings) -> Card:
+    """ray:MODEL of the pool of the settings, or ray:POOL/MODEL."""
+    pool, slash, model = source.removeprefix(_RAY).rpartition("/")
+    found = {
+        "ray_pool": checked("ray_pool", pool if slash else settings.ray_pool),
+        "ray_model": checked("ray_model", model),
+    }
+    return Card(name, "ray", source, 0, "", Capabilities(), 1, found)
+
+
 def _of_folder(name: str, source: str) -> Card:
     folder = Path(source).expanduser().absolute()
     if not folder.is_dir():
         raise DataError(
             f"{source} is neither a folder nor an address",
-            hint="give a folder of limner weights, or an address that begins with https://",
+            hint="give a folder of limner weights, an address that begins with https://, or "
+            "ray:MODEL",
         )
     if is_dalle_mini(folder):
         raise DataError(

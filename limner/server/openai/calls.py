@@ -38,9 +38,12 @@ from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 
 # Additions of limner that change what is drawn.
-OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
+OWN_NAMES = frozenset(
+    ["seed", "best_of", "retry_below", "mark", "refine", "width", "height", "aspect_ratio"]
+)
 # Sent by clients of other servers. They are options of engines that declare them
-# (`_read_options`); else they have no effect, and a notice says so.
+# (`_read_options`); else they have no effect, and a notice says so. The last two are meant for a
+# client library or a proxy that passes them on by mistake.
 UNUSED_NAMES = frozenset(
     [
         "negative_prompt",
@@ -55,10 +58,10 @@ UNUSED_NAMES = frozenset(
         "metadata",
         "engine",
         "deployment_id",
+        "timeout",
+        "request_timeout",
     ]
 )
-# Meant for a client library or a proxy that passes them on by mistake.
-_IGNORED_NAMES = frozenset(["timeout", "request_timeout"])
 # Names of options on other servers, and their names here.
 _ALIASES = {
     "num_inference_steps": "steps",
@@ -67,7 +70,7 @@ _ALIASES = {
     "true_cfg_scale": "guidance",
     "sampler": "scheduler",
 }
-EXTRAS = OWN_NAMES | UNUSED_NAMES | _IGNORED_NAMES
+EXTRAS = OWN_NAMES | UNUSED_NAMES
 _COMMON = frozenset(
     [
         "prompt",
@@ -90,13 +93,12 @@ _COMMON = frozenset(
         "svg",
     ]
 )
-_GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES | _IGNORED_NAMES
-_EDIT_NAMES = _COMMON | {"input_fidelity", "parent"} | OWN_NAMES | _IGNORED_NAMES
-_VARIATION_NAMES = (
-    frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES | _IGNORED_NAMES
-)
+_GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES
+_EDIT_NAMES = _COMMON | {"input_fidelity", "parent", "where"} | OWN_NAMES
+_VARIATION_NAMES = frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES
 
 
+MAX_WHERE_CHARS = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -114,6 +116,7 @@ class Call:
     identifier: str | None = None  # the client's end user; echoed, never stored
     notices: tuple[str, ...] = ()  # about ignored parts of the request
     parent: str | None = None  # SHA-256 of the file of the source picture
+    where: str | None = None  # words for the thing to draw anew, which become its mask
 
     @property
     def kind(self) -> str:
@@ -177,7 +180,9 @@ def read_edit(
     if sources.n_images > max_images:
         fields.notice(unused_images(sources.n_images - max_images, max_images))
     parent = _read_parent(fields) or images[0].sha256()
-    return replace(_read_rest(fields, target, prompt, n, options, sources), parent=parent)
+    where = _read_where(fields, overlays)
+    call = _read_rest(fields, target, prompt, n, options, sources)
+    return replace(call, parent=parent, where=where)
 
 
 def read_variation(
@@ -261,6 +266,7 @@ def _read_rest(
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
     size = read_size(fields, target, sources.original if sources else None)
+    _notice_unused(fields, is_svg=asked.format == "svg", stream=stream)
     source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
@@ -288,12 +294,37 @@ def _read_rest(
     )
 
 
+def _notice_unused(fields: Fields, *, is_svg: bool, stream: bool) -> None:
+    """Name the parameters that are accepted and change nothing in this request."""
+    unused = [name for name in ("style", "input_fidelity") if fields.given(name)]
+    if fields.given("complexity") and not is_svg:
+        unused.append("complexity (it is for output_format svg)")
+    if fields.given("partial_images") and not stream:
+        unused.append("partial_images (it is for stream true)")
+    if unused:
+        fields.notice(f"Not used: {', '.join(unused)}")
+
+
 def _read_parent(fields: Fields) -> str | None:
     """The digest of the picture that the sent one was derived from, if `parent` is given."""
     parent = fields.text("parent")
     if parent is not None and not _SHA256.fullmatch(parent):
         raise f.wrong_value("parent", "'parent' is not a SHA-256 of 64 hexadecimal digits")
     return parent
+
+
+def _read_where(fields: Fields, overlays: Overlays) -> str | None:
+    """The words for the thing to draw anew."""
+    where = fields.text("where") or None
+    if where is None:
+        return None
+    if overlays.are_there:
+        raise f.wrong_value(
+            "where", "'where' cannot be combined with 'mask' or 'markup': send one of them."
+        )
+    if len(where) > MAX_WHERE_CHARS:
+        raise f.wrong_value("where", f"'where' has more than {MAX_WHERE_CHARS} characters")
+    return where
 
 
 def _read_seed(fields: Fields) -> int | None:
@@ -303,8 +334,8 @@ def _read_seed(fields: Fields) -> int | None:
 
 
 def _read_own(fields: Fields) -> dict[str, Any]:
-    """limner's own fields (choice among candidates, visible mark) for an ImageRequest."""
-    names = ("best_of", "retry_below", "mark")
+    """limner's own fields (choice among candidates, visible mark, …) for an ImageRequest."""
+    names = ("best_of", "retry_below", "mark", "refine")
     given = {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -39,6 +39,7 @@ from limner.storage.reserve import Reserve
 
 FOLDER = HISTORY
 UPLOAD = "upload"  # the kind of a row whose picture was sent, and not drawn
+ANSWER = "answer"  # the kind of a row without pictures: a planner's answer, drawn by other rows
 MAX_RESUMED = 5
 _FILES_AT_ONCE = 500
 ALL = Search()
@@ -54,7 +55,7 @@ class Asked:
 
     id: str
     key_name: str  # empty: drawn without a key
-    kind: str  # generation, edit, variation, or UPLOAD
+    kind: str  # generation, edit, variation, UPLOAD or ANSWER
     model: str
     prompt: str
     n: int
@@ -95,9 +96,9 @@ class History:
         """
         self.database, self.store, self.clock = database, store, clock
         self._late: deque[list[Any]] = deque(maxlen=10_000)  # ends to be written
+        self.store_id = store_id.claim(database, store, recovering=recovering)
         # Of this process: another one of the same home may live on when it dies.
         self.server = f"{store_id.server_id(home)}-{secrets.token_hex(4)}"
-        self.place = store_id.claim(database, store, recovering=recovering)
         self.reserve = Reserve(home)
 
     # Written by the server, in this order.
@@ -117,7 +118,7 @@ class History:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
             [
                 asked.id,
-                self.place,
+                self.store_id,
                 self.server,
                 asked.key_name,
                 now_s,
@@ -207,12 +208,12 @@ class History:
     ) -> list[Row]:
         """The latest `n` requests with their pictures, or the `n` before request `before`.
 
-        Only those that `search` asks for, and of `key_name`, if one is given. With `uploads`, files
-        that were sent instead.
+        Only those that `search` asks for, and of `key_name`, if one is given; none of kind ANSWER.
+        With `uploads`, files that were sent instead.
         """
         conditions, values = search.conditions()
-        conditions.append(f"kind {'=' if uploads else '<>'} ?")
-        values.append(UPLOAD)
+        conditions.append("kind = ?" if uploads else "kind NOT IN (?, ?)")
+        values += [UPLOAD] if uploads else [UPLOAD, ANSWER]
         if before is not None:
             # Two of the same moment are told apart by their ids, so that no page loses one.
             conditions.append("(created_s, id) < (SELECT created_s, id FROM requests WHERE id = ?)")
@@ -274,7 +275,7 @@ class History:
     def finish_deletions(self) -> None:
         """Delete the files of this store whose rows are gone."""
         while rows := self.database.read(
-            "SELECT file FROM deletions WHERE place = ? LIMIT ?", [self.place, _FILES_AT_ONCE]
+            "SELECT file FROM deletions WHERE place = ? LIMIT ?", [self.store_id, _FILES_AT_ONCE]
         ):
             files = [row["file"] for row in rows]
             self.store.delete(f"{FOLDER}/{file}" for file in files)
@@ -305,7 +306,7 @@ class History:
             "UPDATE requests SET state = 'running', server = ? "
             "WHERE state = 'interrupted' AND place = ? AND resume IS NOT NULL AND n_resumed < ? "
             f"AND model IN ({marks}) RETURNING id, created_s",
-            [self.server, self.place, MAX_RESUMED, *models],
+            [self.server, self.store_id, MAX_RESUMED, *models],
         )
         taken.sort(key=lambda row: row["created_s"])
         rows = [row for row in (self.find(row["id"]) for row in taken) if row]

@@ -135,10 +135,29 @@ def test_folder_of_somebody_else_is_refused_and_left_as_it_is(
         os.utime(path, (1, 1))
     monkeypatch.setenv(setting, str(root))
     monkeypatch.setenv("LIMNER_HISTORY", history)
+    before = _tree(root)
     said = refused("--engine", "testcard", "--port", "0")
     assert f"error: {root / folder} has files" in said
     assert f"hint: set {setting} to" in said
     assert all(path.read_bytes() == b"not ours" for path in paths)
+    assert _tree(root) == before
+
+
+def test_home_that_lost_its_database_is_refused_and_left_as_it_is(
+    tmp_path: Path, refused: Refused
+) -> None:
+    home = tmp_path / "limner-home"
+    home.mkdir()
+    (home / "place").write_text("0123456789abcdef")
+    before = _tree(home)
+    said = refused("--engine", "testcard", "--port", "0")
+    assert "belong to another database" in said
+    assert _tree(home) == before
+
+
+def _tree(root: Path) -> dict[Path, int]:
+    """Everything in a folder, with its mode."""
+    return {path: path.stat().st_mode for path in (root, *root.rglob("*"))}
 
 
 @pytest.mark.parametrize("folder", ["history", "pictures"])

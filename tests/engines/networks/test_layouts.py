@@ -109,14 +109,14 @@ def test_squares_are_drawn_by_the_same_weights(bundle: Bundle, backend: OnnxBack
 def test_pictures_are_embedded_by_some_of_their_cells(
     bundle: Bundle, network: GraphLayouts
 ) -> None:
-    places = cells.places(LAYOUT, network.shape.side)
+    positions = cells.positions(LAYOUT, network.shape.side)
     some = np.array([[5, 9, 20, 60]])
     codes = np.random.default_rng(3).integers(0, 1000, (1, 4, 2))
-    found = network.embed_cells(codes, places.take(some))
+    found = network.embed_cells(codes, positions.take(some))
     assert isinstance(bundle.transformer, LayoutTransformer)
     with torch.no_grad():
         wanted = bundle.transformer.embed_cells(
-            torch.from_numpy(codes), Elements.of(places.take(some))
+            torch.from_numpy(codes), Elements.of(positions.take(some))
         )
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)

@@ -16,6 +16,7 @@ def _square(*rgb: float) -> NDArray[np.float32]:
 
 OWN = ("red", "green", "blue")
 RED, GREY = _square(0.87, 0.18, 0.27), _square(0.5, 0.5, 0.5)
+MANY = RED + _square(0.2, 0.6, 0.9)[:, :, ::-1]
 
 
 def test_a_turned_picture_is_its_mirror_image() -> None:
@@ -24,19 +25,22 @@ def test_a_turned_picture_is_its_mirror_image() -> None:
 
 
 @pytest.mark.parametrize(("colour", "channel"), [("green", 1), ("blue", 2)])
-def test_paint_changes_the_colour_and_no_outline(colour: str, channel: int) -> None:
-    painted = Touch(colour=colour).on(RED)
-    assert np.array_equal(painted[3], RED[3])
+@pytest.mark.parametrize("drawn", [RED, GREY], ids=["red", "grey"])
+def test_paint_changes_the_colour_and_no_outline(
+    drawn: NDArray[np.float32], colour: str, channel: int
+) -> None:
+    painted = Touch(colour=colour).on(drawn)
+    assert np.array_equal(painted[3], drawn[3])
     assert painted[:3, 16, 8].argmax() == channel
-    assert not Touch(colour=colour).is_missed(RED)
+    assert not Touch(colour=colour).is_missed(drawn)
 
 
 def test_what_has_the_colour_or_takes_none_is_left() -> None:
     assert np.array_equal(Touch(colour="red").on(RED), RED)
-    assert np.array_equal(Touch(colour="blue").on(GREY), GREY)
-    assert Touch(colour="blue").is_missed(GREY)
-    assert not Touch(colour="grey").is_missed(GREY)
-    assert not Touch(colour="blue", is_asked=False).is_missed(GREY)
+    assert np.array_equal(Touch(colour="grey").on(GREY), GREY)
+    assert np.array_equal(Touch(colour="green").on(MANY), MANY)
+    assert Touch(colour="green").is_missed(MANY)
+    assert not Touch(colour="green", is_asked=False).is_missed(MANY)
 
 
 def test_a_seed_turns_every_second_picture_and_colours_what_is_free() -> None:

@@ -17,7 +17,7 @@ from limner.engines.transformer.backends.tiling import in_bands
 from limner.engines.transformer.backends.weights_folder import Weights
 from limner.planning.layout import Layout
 from limner.planning.plan import Scores
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 from limner.sampling.decoding import Shape
 from limner.sampling.layout_decoding import LayoutShape
 from limner.text.text_tokenizer import TextTokenizer
@@ -33,7 +33,7 @@ class GraphNetwork(ABC):
     shape: Shape
 
     @abstractmethod
-    def run(self, graph: str, **inputs: Array | Places) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph; several threads may ask at the same time."""
 
     def encode_prompt(self, text: Ints) -> EncodedText:
@@ -46,8 +46,8 @@ class GraphNetwork(ABC):
         memory: EncodedText,
         cache: Floats,
         known: Ints,
-        known_places: Ints,
-        places: Ints,
+        known_positions: Ints,
+        positions: Ints,
         masks: Bools,
     ) -> tuple[Array, Floats, Floats]:
         """Read cells and look at the next ones."""
@@ -57,8 +57,8 @@ class GraphNetwork(ABC):
             mask=memory[1],
             cache=cache,
             known=known,
-            known_places=known_places,
-            places=places,
+            known_places=known_positions,
+            places=positions,
             masks=masks,
         )
         return hidden, scores, fresh
@@ -89,8 +89,8 @@ class GraphLayouts:
         cache: Floats,
         seen: Ints,
         codes: Ints,
-        known: Places,
-        asked: Places,
+        known: Positions,
+        asked: Positions,
     ) -> tuple[Array, Floats, Floats]:
         """Read cells and look at the next ones."""
         hidden, scores, fresh = self._network.run(
@@ -114,9 +114,9 @@ class GraphLayouts:
         rows = codes.reshape(len(codes), layout.rows, layout.columns, -1)
         return self._network.run("layout_pixels", codes=rows)[0]
 
-    def embed_cells(self, codes: Ints, places: Places) -> Floats:
+    def embed_cells(self, codes: Ints, positions: Positions) -> Floats:
         """Unit vectors (B, E) of pictures of which cells (B, n, n_groups) are given."""
-        embedding: Floats = self._network.run("layout_image", codes=codes, places=places)[0]
+        embedding: Floats = self._network.run("layout_image", codes=codes, places=positions)[0]
         return embedding
 
 

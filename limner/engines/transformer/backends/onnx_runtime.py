@@ -12,7 +12,7 @@ from limner.engines.transformer.backends import weights_folder
 from limner.engines.transformer.backends.graphs import Array, GraphBackend
 from limner.engines.transformer.backends.weights_folder import TURNED
 from limner.errors import WeightsError
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
 _WIDE = ("pixels", "layout_pixels", "upscale")  # graphs with work for several threads
 
@@ -32,7 +32,7 @@ class OnnxBackend(GraphBackend):
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._loading = threading.Lock()
 
-    def run(self, graph: str, **inputs: Array | Places) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph; several threads may ask at the same time."""
         if graph not in self._sessions:
             with self._loading:
@@ -76,12 +76,12 @@ class OnnxBackend(GraphBackend):
         return self._turned[name]
 
 
-def _by_name(inputs: dict[str, Array | Places]) -> dict[str, Array]:
-    """A graph's inputs by their names: those of places are its fields after its own."""
+def _by_name(inputs: dict[str, Array | Positions]) -> dict[str, Array]:
+    """A graph's inputs by their names: those of positions are its fields after its own."""
     named: dict[str, Array] = {}
     for name, value in inputs.items():
-        if isinstance(value, Places):
-            named |= {f"{name}_{f.name}": getattr(value, f.name) for f in fields(Places)}
+        if isinstance(value, Positions):
+            named |= {f"{name}_{f.name}": getattr(value, f.name) for f in fields(Positions)}
         else:
             named[name] = value
     return named

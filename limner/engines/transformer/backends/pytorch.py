@@ -16,7 +16,7 @@ from limner.engines.transformer.backends.weights_folder import PLANNER, Weights
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import Transformer
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
 
 class TorchNetwork(GraphNetwork):
@@ -33,7 +33,7 @@ class TorchNetwork(GraphNetwork):
         self.shape = shape_of(vars(transformer.config), tables)
         self.device = next(transformer.parameters()).device
 
-    def run(self, graph: str, **inputs: Array | Places) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
 
@@ -59,7 +59,7 @@ class TorchBackend(GraphBackend):
             name: module.eval().to(self.device) for name, module in _modules(weights).items()
         }
 
-    def run(self, graph: str, **inputs: Array | Places) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
 
@@ -86,17 +86,17 @@ def _modules(weights: Weights) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def _run(
-    module: nn.Module, device: torch.device, inputs: Mapping[str, Array | Places]
+    module: nn.Module, device: torch.device, inputs: Mapping[str, Array | Positions]
 ) -> list[Array]:
     outputs = module(**{name: _tensors(value, device) for name, value in inputs.items()})
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return [_array(output) for output in outputs]
 
 
-def _tensors(value: Array | Places, device: torch.device) -> Tensor | list[Tensor]:
-    """An input on the device; of places, each of their fields."""
-    if isinstance(value, Places):
-        return [_tensor(getattr(value, field.name), device) for field in fields(Places)]
+def _tensors(value: Array | Positions, device: torch.device) -> Tensor | list[Tensor]:
+    """An input on the device; of positions, each of their fields."""
+    if isinstance(value, Positions):
+        return [_tensor(getattr(value, field.name), device) for field in fields(Positions)]
     return _tensor(value, device)
 
 

@@ -1,7 +1,7 @@
 """What is done to a decoded picture before it is enlarged: turned about, and painted.
 
 The weights draw a thing one way round whatever the seed, and best in its own colour. So the seed
-turns it, and a colour is painted (`data.colours.recolour`): the prompt's, or the seed's where a
+turns it, and a colour is painted (`data/colours.py`): the prompt's, or the seed's where a
 thing comes in several.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.colours import Tint, recolour, tint_of
+from limner.data.colours import Tint, colour_grey, is_greyish, recolour, tint_of
 
 Array = NDArray[np.float32]
 
@@ -28,7 +28,8 @@ class Touch:
         """The picture (4, h, w), premultiplied in [0, 1], in its colour if it takes paint."""
         tint = None if self.colour is None else _paintable(small, self.colour)
         if tint is not None and self.colour != tint.natural:
-            painted = recolour(_whole(small), tint, str(self.colour))
+            paint = colour_grey if is_greyish(tint) else recolour
+            painted = paint(_whole(small), tint, str(self.colour))
             small = np.stack([*np.moveaxis(painted[..., :3], -1, 0) / np.float32(255), small[3]])
         return np.ascontiguousarray(small[..., ::-1]) if self.is_turned else small
 
@@ -48,7 +49,8 @@ UNTOUCHED = Touch()
 def _paintable(small: Array, colour: str) -> Tint | None:
     """The tint of a picture if it has a colour, or takes it by paint."""
     tint = tint_of(_whole(small))
-    return tint if tint.natural == colour or tint.can_change else None
+    able = tint.natural == colour or tint.can_change or is_greyish(tint)
+    return tint if able else None
 
 
 def touch_by_seed(

@@ -133,15 +133,15 @@ class SceneDrawer:
     def _scores(self, scene: Scene, codes: Ints) -> Floats:
         """How well candidates (n, n_cells, n_groups) match: the mean score of their things."""
         layout = scene.layout
-        every, owners = cells.places(layout, self._layouts.shape.side), np.array(owner(layout))
+        every, owners = cells.positions(layout, self._layouts.shape.side), np.array(owner(layout))
         total = np.zeros(len(codes), np.float32)
         for index, thing in enumerate(layout.things):
             own = np.flatnonzero(owners == index)
             if not len(own):  # wholly hidden
                 continue
-            places = every.take(np.repeat((own + cells.n_owners(layout))[None], len(codes), 0))
+            positions = every.take(np.repeat((own + cells.n_owners(layout))[None], len(codes), 0))
             wanted = self._backend.embed_text(self._prompts.together([thing.phrase]))[0]
-            total += self._layouts.embed_cells(codes[:, own], places) @ wanted
+            total += self._layouts.embed_cells(codes[:, own], positions) @ wanted
         mean: Floats = total / len(layout.things)
         return mean
 
