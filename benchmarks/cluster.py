@@ -48,8 +48,7 @@ from limner.settings import Settings
 PROMPT = "a red fox in the snow"
 SIZES = ("256x256", "1024x1024")
 _OF_RAY = (b"ray::", b"site-packages/ray/")  # in the command lines of its processes
-OBJECT_STORE_BYTES = 200_000_000
-"""Of each node."""
+OBJECT_STORE_BYTES = 200_000_000  # of each node
 
 
 def main() -> None:
