@@ -17,6 +17,8 @@ from tests.engines.test_registry import install
 # On Linux, Ray replaces 127.0.0.1 by the address of the network, unless it is told to stay on this
 # machine, by a variable that it reads when it is imported.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+# As limner.engines.ray sets it, which tests import after Ray.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 
 STEADY = """
 import os, time
