@@ -40,8 +40,20 @@ Box = Annotated[
         min_length=4,
         max_length=4,
         description="What may change: left, top, right, bottom as shares of the picture, 0 to 1. "
-        "Without it all is drawn anew in its layout. Words cannot say where.",
+        "Without it and without `where` all is drawn anew in its layout.",
     ),
+]
+Where = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        description="Instead of a box: the thing in the picture to draw anew, such as 'the apple' "
+        "or 'the left cat'. If it is not found, the answer says what is seen.",
+    ),
+]
+Refine = Annotated[
+    bool,
+    Field(description="Look at each picture and draw it again if it is not good, three times"),
 ]
 
 _INSTRUCTIONS = (
@@ -80,11 +92,12 @@ def build(connect: Connect) -> MCPServer[Any]:
         seed: Seed = None,
         background: Literal["auto", "transparent", "opaque"] = "auto",
         best_of: Annotated[int | None, Field(ge=1, le=16)] = None,
+        refine: Refine = False,
         inline: Shown = "small",
     ) -> list[ContentBlock]:
         """Draw pictures from a prompt. The answer says where they are and what is seen."""
         how = {"size": size, "quality": quality, "n": n, "seed": seed}
-        how |= {"background": background, "best_of": best_of}
+        how |= {"background": background, "best_of": best_of, "refine": refine or None}
         report = context.report_progress
         return await run(context, lambda tools: tools.generate(prompt, inline, report, **how))
 
@@ -94,12 +107,13 @@ def build(connect: Connect) -> MCPServer[Any]:
         prompt: str,
         context: Context[Any, Any],
         box: Box = None,
+        where: Where = None,
         seed: Seed = None,
         quality: Quality = "medium",
         inline: Shown = "small",
     ) -> list[ContentBlock]:
-        """Change a picture: draw what the prompt says in a box of it, or all of it anew."""
-        how = {"seed": seed, "quality": quality}
+        """Change a picture: draw the prompt in a box, in place of a thing, or all anew."""
+        how = {"seed": seed, "quality": quality, "where": where}
         report = context.report_progress
         return await run(
             context, lambda tools: tools.edit(picture, prompt, box, inline, report, **how)
