@@ -17,6 +17,7 @@ from limner.planning import plan
 from limner.planning.plan import Reading
 from limner.text.phrases import bare
 from limner.text.styles import without_look
+from limner.text.synonyms import as_taught
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, split_colour
 
@@ -42,13 +43,15 @@ class Said:
 def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
     """The words of the one thing that a prompt names; the whole prompt if it names none or more.
 
-    known: names of things that are drawn as they are: a "red apple" is not painted.
+    known: names that the weights were taught; none for weights of other captions. Things are called
+    by them ("a car" by "an automobile"), and a "red apple" is drawn as it is, not painted.
     """
     if len(reading.things) != 1 or reading.is_scene:
         return Said(prompt, name=name_of(prompt, known))
     ground = painted(reading.ground)
     [thing] = reading.things
-    whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
+    words = _with_neighbours(normalise(prompt), reading)
+    whole = replace(thing, words=as_taught(words) if known else words)
     kept = reading if ground is None else replace(reading, ground="")
     said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
     colour, words = without_colour(whole.words, known)
