@@ -24,13 +24,8 @@ from limner.engines.base import (
 from limner.engines.cards.card import Cards
 from limner.engines.cards.on_first_use import OnFirstUse
 from limner.engines.cards.shelf import Shelf
-<<<<<<< HEAD
 from limner.engines.registry import BUILT_IN
-from limner.errors import EngineError
-=======
-from limner.engines.registry import BUILT_IN, load
 from limner.errors import EngineError, InvalidRequest
->>>>>>> main
 from limner.imaging.provenance.label import LabelPolicy, label_of
 from limner.imaging.provenance.label_policy import policy_of
 from limner.options import Options, Value
