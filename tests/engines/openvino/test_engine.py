@@ -39,6 +39,7 @@ def _drawn(engine: Any, request: ImageRequest) -> Any:
     return picture.pixels
 
 
+@pytest.mark.filterwarnings("ignore")  # what diffusers says of its own future
 def test_it_draws_what_diffusers_draws(engine: Any, tiny_ir: Path) -> None:
     """The same noise through the pipeline that the IR was made of gives the same picture."""
     import diffusers

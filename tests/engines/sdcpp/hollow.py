@@ -50,5 +50,5 @@ def _networks() -> dict[str, torch.nn.Module]:
                 down_block_types=("DownEncoderBlock2D",) * 4,
                 up_block_types=("UpDecoderBlock2D",) * 4,
             ),
-            "te.": text,
+            "te.text_model.": text,  # its own names lack this in transformers 5
         }  # fmt: skip
