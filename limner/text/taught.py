@@ -1,4 +1,4 @@
-"""Names of things that the shipped weights were taught, bare and in lower case."""
+"""Names of things that the weights were taught, bare and in lower case."""
 
 import json
 from functools import cache
@@ -13,6 +13,41 @@ class TaughtNames:
 
     def __contains__(self, name: object) -> bool:
         return name in _names()
+
+
+class TaughtThings:
+    """Also says yes to the last word of a name, which is a thing too: "tree" in "palm tree"."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in _names() or name in _heads()
+
+
+@cache
+def _heads() -> frozenset[str]:
+    """Last words of English names, and what Chinese names of up to five characters end with."""
+    english = (name.rpartition(" ")[2] for name in _names() if name.isascii())
+    chinese = (name for name in _names() if not name.isascii() and len(name) <= 5)
+    ends = (name[start:] for name in chinese for start in range(1, len(name)))
+    return frozenset((*english, *ends)) - _NO_THINGS
+
+
+# Ends of names that are no things: of faces, signs and the like.
+_NO_THINGS = frozenset(
+    (
+        "face",
+        "eyes",
+        "out",
+        "up",
+        "down",
+        "sign",
+        "mark",
+        "button",
+        "left",
+        "right",
+        "style",
+        "portrait",
+    )
+)
 
 
 @cache

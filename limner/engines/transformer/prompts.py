@@ -1,7 +1,6 @@
 """Prompts as the network reads them: what they name, in a style, as tokens."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,7 +23,8 @@ from limner.text.styles import (
     with_style,
     without_look,
 )
-from limner.text.taught import TaughtNames
+from limner.text.synonyms import as_taught
+from limner.text.taught import TaughtNames, TaughtThings
 from limner.text.text_tokenizer import NULL
 from limner.text.turning import may_turn
 
@@ -77,14 +77,18 @@ class Prompts:
         """What is drawn of a request that is no scene; of an edit it is the whole prompt."""
         if request.source is not None:
             return Said(request.prompt)
-        said = said_of_one(request.prompt, self.reading(request.prompt), self._known)
-        return said if self._is_flat else replace(said, colour=None, plain="")
+        reading = self.reading(request.prompt)
+        return said_of_one(request.prompt, reading, self._known if self._is_flat else ())
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
         if self.is_outlined(one.request):
             words = without_look(words)
         return with_style(words, self._style(one), self._styles)
+
+    def as_taught(self, phrase: str) -> str:
+        """The words for a thing of a scene, with a name that the weights were taught."""
+        return as_taught(phrase) if self._is_flat else phrase
 
     def without_colour(self, phrase: str) -> tuple[str | None, str]:
         """The colour that a thing of a scene is painted in, and what is then drawn."""
@@ -137,7 +141,7 @@ class Prompts:
         if not self._can_plan:
             return plan.Reading()
         said = self._planned(prompt)
-        listed = read_list(prompt, self._planned, self._known)
+        listed = read_list(prompt, self._planned, TaughtThings())
         if listed is not None and len(listed.things) > len(said.things):
             return listed
         return said

@@ -17,8 +17,9 @@ from limner.planning import plan
 from limner.planning.plan import Reading
 from limner.text.phrases import bare
 from limner.text.styles import without_look
+from limner.text.synonyms import as_taught
 from limner.text.text_tokenizer import normalise
-from limner.text.wording import colour_of_ground, split_colour
+from limner.text.wording import colour_of_ground, names_colour, split_colour
 
 Colour = tuple[int, int, int]
 
@@ -36,19 +37,21 @@ class Said:
     ground: Colour | None = None  # None: clear
     colour: str | None = None  # of colours.NAMES, that the thing may be painted in
     plain: str = ""  # the words without that colour, as they are then drawn
-    name: str = ""  # of the one thing, bare and without a colour
+    name: str = ""  # of the one thing, bare; "" if it is not known, or has a colour
 
 
 def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
     """The words of the one thing that a prompt names; the whole prompt if it names none or more.
 
-    known: names of things that are drawn as they are: a "red apple" is not painted.
+    known: names that the weights were taught; none for weights of other captions. Things are called
+    by them ("a car" by "an automobile"), and a "red apple" is drawn as it is, not painted.
     """
     if len(reading.things) != 1 or reading.is_scene:
         return Said(prompt, name=name_of(prompt, known))
     ground = painted(reading.ground)
     [thing] = reading.things
-    whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
+    words = _with_neighbours(normalise(prompt), reading)
+    whole = replace(thing, words=as_taught(words) if known else words)
     kept = reading if ground is None else replace(reading, ground="")
     said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
     colour, words = without_colour(whole.words, known)
@@ -76,9 +79,11 @@ def _known_name(words: str, known: Container[str]) -> str:
 
 
 def name_of(words: str, known: Container[str] = ()) -> str:
-    """The name of a thing, without article, size, colour and look; "" if it is not known."""
+    """The name of a thing, without article, size and look; "" if it is not known, or if a colour is
+    said of it.
+    """
     words = without_look(normalise(words)).strip(_ENDS)
-    return _known_name(without_colour(words, known)[1], known)
+    return "" if names_colour(words) else _known_name(words, known)
 
 
 def painted(ground: str) -> Colour | None:

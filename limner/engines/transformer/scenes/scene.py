@@ -63,7 +63,7 @@ def scene_of(reading: plan.Reading, one: ImageTask, prompts: Prompts) -> Scene |
     columns, rows, box = _canvas(one.request.size, _SIDE if n_things <= 4 else _CROWDED_SIDE)
     # The phrases name no ground, as it is painted.
     layout = plan.lay_out(replace(reading, ground=""), columns, rows, one.seed, one.index)
-    told = [thing.phrase for thing in layout.things]
+    told = [prompts.as_taught(thing.phrase) for thing in layout.things]
     plain = [prompts.without_colour(phrase) for phrase in told]
     things = tuple(
         Thing(prompts.in_style(phrase, one), _of_known_size(thing.box, columns, rows))
