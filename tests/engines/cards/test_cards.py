@@ -20,8 +20,6 @@ from limner.settings import Settings
 from limner.studio import Studio
 from tests.engines.upstream.faulty import drawn, faulty, picture, refuses
 
-pytestmark = pytest.mark.timeout(900)  # the first one exports; the machine may be busy
-
 REQUEST = ImageRequest("a red fox", size=SIZES[0], seed=42)
 
 
