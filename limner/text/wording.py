@@ -56,6 +56,15 @@ def split_colour(words: str) -> tuple[str, str] | None:
     return _name_of(match["colour"], "en"), f"{article} {phrase}".lstrip()
 
 
+def names_colour(words: str) -> bool:
+    """Whether words name a colour anywhere, one of the eleven or another ("golden", 银)."""
+    english = set(re.findall(r"[a-z]+", words.lower()))
+    others = _table()["others"]
+    if english & {*others["en"], *(part for name in _colours("en") for part in name.split())}:
+        return True
+    return any(sign in words for sign in (*others["zh"], *_colours("zh")))
+
+
 def colour_of_ground(ground: str) -> str | None:
     """The colour that the words of a ground name, or that stands for its scenery."""
     table = _table()
