@@ -30,6 +30,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ from limner.studio import Studio
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests make the tiny models
 
-ENGINES = ("testcard", "transformer", "dalle_mini")
+ENGINES = ("testcard", "transformer", "dalle_mini", "openvino")
 WAYS = ("studio", "card", "apart")
 
 Draw = Callable[[ImageRequest], object]
@@ -89,6 +90,13 @@ def _settings_for(name: str, settings: Settings) -> Settings:
 
         converting.convert(str(tiny_dalle_mini.write(folder / "source")), str(folder / "weights"))
         return replace(settings, weights=str(folder / "weights"), device="cpu")
+    if name == "openvino":
+        for package in ("openvino_genai", "diffusers"):
+            if find_spec(package) is None:
+                raise MissingExtra("", hint="pip install 'limner[openvino,diffusion]'")
+        from tests.engines.openvino import tiny as tiny_openvino
+
+        return replace(settings, openvino_model=str(tiny_openvino.ir(folder)))
     return settings
 
 
@@ -103,7 +111,7 @@ def _ways_of(name: str, settings: Settings) -> Iterator[dict[str, Draw]]:
         "",
         bare.capabilities,
         bare.max_concurrency,
-        {"weights": settings.weights},
+        {"weights": settings.weights, "openvino_model": settings.openvino_model},
     )
     Cards(settings.home).add(card, replace=True)
     studios = {way: Studio(replace(settings, engine=name, apart=way == "apart")) for way in WAYS}

@@ -185,7 +185,7 @@ TEXT = Kind(_read_text, "some text")
 MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
 ENGINE = Kind(_read_engine, "some text")
 PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
-PEM = Kind(_read_optional_path, "empty, or the path of a file")
+PEM = ANY_PATH = Kind(_read_optional_path, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -273,6 +273,18 @@ class Settings:
             _whole_number(0, 525_600),
             "how long an unused one of them stays in memory; 0 means for ever",
         ),
+    )
+    openvino_model: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of OpenVINO IR that engine openvino draws with"),
+    )
+    sdcpp_model: str = field(
+        default="",
+        metadata=_about(ANY_PATH, "GGUF or safetensors file that engine sdcpp draws with"),
+    )
+    sdcpp_parts: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(LIST, "files that it needs beside it, such as vae=PATH,t5xxl=PATH"),
     )
     upstream_url: tuple[str, ...] = field(
         default=(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
-from limner.engines.apart.parent import ApartEngine
+from limner.engines.apart.parent import load
 from limner.engines.base import (
     NEVER,
     CancelToken,
@@ -24,7 +24,7 @@ from limner.engines.base import (
 from limner.engines.cards.card import Cards
 from limner.engines.cards.on_first_use import OnFirstUse
 from limner.engines.cards.shelf import Shelf
-from limner.engines.registry import BUILT_IN, load
+from limner.engines.registry import BUILT_IN
 from limner.errors import EngineError, InvalidRequest
 from limner.imaging.provenance.label import LabelPolicy, label_of
 from limner.imaging.provenance.label_policy import policy_of
@@ -79,10 +79,9 @@ class Studio:
 
     def _made(self, name: str) -> Engine:
         card = None if name in BUILT_IN else self.cards.find(name)
-        if card is None and self.settings.apart and name == self.settings.engine:
-            return ApartEngine(name, self.settings)
         if card is None:
-            return load(name, self.settings)
+            apart = self.settings.apart and name == self.settings.engine
+            return load(name, self.settings, apart=apart)
         return OnFirstUse(card, self.shelf, self.settings)
 
     def close(self) -> None:

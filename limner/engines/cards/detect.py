@@ -10,7 +10,9 @@ from pathlib import Path
 from limner.engines.base import Capabilities
 from limner.engines.cards.card import Card, check_name
 from limner.engines.cards.converting import is_dalle_mini
+from limner.engines.openvino import folder as ir_folder
 from limner.engines.registry import engines
+from limner.engines.sdcpp import files as sdcpp_files
 from limner.errors import DataError
 from limner.options import Options
 from limner.settings import EARLIER_ENGINES, Settings, checked
@@ -46,7 +48,7 @@ def card_for(
     elif source.startswith(_RAY):
         card = looked_at = _of_pool(name, source, settings)
     else:
-        card = _of_folder(name, source)
+        card = _of_path(name, source)
         looked_at = replace(card, apart=apart)
     with closing(looked_at.build(settings)) as engine:
         able, max_concurrency = engine.capabilities, engine.max_concurrency
@@ -86,12 +88,15 @@ def _of_pool(name: str, source: str, settings: Settings) -> Card:
     return Card(name, "ray", source, 0, "", Capabilities(), 1, found)
 
 
-def _of_folder(name: str, source: str) -> Card:
+def _of_path(name: str, source: str) -> Card:
     folder = Path(source).expanduser().absolute()
+    if folder.is_file():
+        n_bytes, given = sdcpp_files.check(folder).stat().st_size, {"sdcpp_model": str(folder)}
+        return Card(name, "sdcpp", str(folder), n_bytes, "", Capabilities(), 1, given)
     if not folder.is_dir():
         raise DataError(
-            f"{source} is neither a folder nor an address",
-            hint="give a folder of limner weights, an address that begins with https://, or "
+            f"{source} is neither a folder nor a file nor an address",
+            hint="give a folder or a file with a model, an address that begins with https://, or "
             "ray:MODEL",
         )
     if is_dalle_mini(folder):
@@ -99,6 +104,9 @@ def _of_folder(name: str, source: str) -> Card:
             f"{source} holds the files of DALL·E mini as they are published",
             hint=f"`limner models convert {source} FOLDER` makes a folder of weights of them",
         )
+    if ir_folder.is_ir(folder):
+        n_bytes, found = ir_folder.read(folder).n_bytes, {"openvino_model": str(folder)}
+        return Card(name, "openvino", str(folder), n_bytes, "", Capabilities(), 1, found)
     if not (folder / weights.MANIFEST).is_file():
         raise DataError(
             f"{source} holds no weights that limner knows",
