@@ -81,6 +81,19 @@ def test_variations_begin_with_the_picture(
     assert {one["parent"] for one in pictures} == {hashlib.sha256(_file(site)).hexdigest()}
 
 
+def test_variations_that_come_at_once_are_not_counted(site: Server, opening: Opening) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    progress = {"done": 96, "total": 100}
+    page.route("**/v1/images/variations", lambda _: None)  # never answered
+    page.route(
+        "**/v1/images/jobs/*",
+        lambda route: route.fulfill(json={"status": "drawing", "progress": progress}),
+    )
+    open_first(page).get_by_role("button", name="Variations").click()
+    say(page, "Drawing 4 pictures …")
+
+
 def test_who_asks_from_far_down_in_the_gallery_sees_the_drawing(
     site: Server, opening: Opening
 ) -> None:
@@ -102,9 +115,11 @@ def test_brush_box_undo_redo_and_invert_make_the_mask(
     site.generate(prompt="a pear")
     page = opening(site.url)
     window = _begin(page)
+    expect(window).to_contain_text("If you paint nothing")
     board = window.get_by_role("application")
     window.get_by_role("radio", name="Box").check(force=True)
     _line(page, board, (0.25, 0.25), (0.75, 0.5))
+    expect(window).not_to_contain_text("If you paint nothing")
     window.get_by_role("radio", name="Brush").check(force=True)
     _line(page, board, (0.1, 0.9), (0.9, 0.9))
     window.get_by_role("button", name="Undo").click()
@@ -181,6 +196,7 @@ def test_pulled_edges_widen_the_canvas(site: Server, opening: Opening, sources: 
     top.focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
+    expect(window).to_contain_text(f"the picture becomes {256 + pulled}×288.")
     _draw(window, "a meadow")
     expect(tiles(page)).to_have_count(2)
     source = sources[-1]

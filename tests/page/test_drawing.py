@@ -41,6 +41,9 @@ def test_options_reach_the_server(site: Server, opening: Opening) -> None:
         option(page, group, name)
     page.get_by_label("Seed").fill("9007199254740993")  # 2^53 + 1: no number of JavaScript
     drawn(page, "two pears", n=2)
+    expect(
+        page.locator(".sheet.clear")
+    ).to_be_visible()  # checkers: it can be seen that it is clear
     [row] = history(site)
     assert row["parameters"] == {
         "n": 2,

@@ -76,11 +76,11 @@ def test_deletion_can_be_undone_and_then_is_real(site: Server, opening: Opening)
     expect(tiles(page)).to_have_count(1)
     page.get_by_role("dialog").get_by_role("button", name="Undo").click()
     expect(tiles(page)).to_have_count(2)
-    page.clock.fast_forward(10_000)
+    page.clock.fast_forward(11_000)
     assert len(history(site)[0]["pictures"]) == 2  # type: ignore[arg-type]
     page.keyboard.press("Escape")
     open_first(page).get_by_role("button", name="Delete").click()
-    page.clock.fast_forward(10_000)
+    page.clock.fast_forward(11_000)
     wait_until(lambda: len(history(site)[0]["pictures"]) == 1)  # type: ignore[arg-type]
     assert len(site.stored) == 1
 
@@ -160,19 +160,38 @@ def test_arrows_walk_and_the_address_names_the_picture(site: Server, opening: Op
     expect(page.get_by_role("heading", name="second")).to_be_visible()
 
 
-def test_compare_two(site: Server, opening: Opening) -> None:
+def test_undo_shows_the_picture_again(site: Server, opening: Opening) -> None:
     for text in ("first", "second"):
         site.generate(prompt=text)
     page = opening(site.url)
+    window = open_first(page)
+    window.get_by_role("button", name="Delete").click()
+    expect(window.get_by_role("heading", name="first")).to_be_visible()
+    window.get_by_role("button", name="Undo").click()
+    expect(window.get_by_role("heading", name="second")).to_be_visible()
+
+
+def test_compare_two(site: Server, opening: Opening) -> None:
+    for text in ("first", "second"):
+        site.generate(prompt=text)
+    page = opening(site.url, viewport={"width": 1280, "height": 400})
     open_first(page).get_by_role("button", name="Compare with").click()
     say(page, "Choose the picture to compare with.")
+    expect(tiles(page).first).to_have_attribute("aria-current", "true")
+    expect(tiles(page).last).to_be_in_viewport()
+    tiles(page).first.get_by_role("link").click()  # itself: no choice
+    expect(page.get_by_text("Choose the picture to compare with.")).to_be_visible()
     tiles(page).last.get_by_role("link").click()
     window = page.get_by_role("dialog", name="Compare")
     divider = window.get_by_role("slider", name="Divider")
     divider.fill("25")
-    before = window.get_by_role("img", name="Before: second")
+    # Neither shows through transparent parts of the other.
+    before = window.get_by_role("img", name="Before: first")
     expect(before).to_have_css("clip-path", "inset(0px 75% 0px 0px)")
-    expect(window.get_by_role("img", name="After: first")).to_be_visible()
+    after = window.get_by_role("img", name="After: second")
+    expect(after).to_have_css("clip-path", "inset(0px 0px 0px 25%)")
+    page.keyboard.press("Escape")
+    expect(tiles(page).first).to_have_attribute("aria-current", "false")
 
 
 def test_500_pictures_load_as_one_scrolls(tmp_path: Path, opening: Opening) -> None:

@@ -62,9 +62,9 @@ export function Actions({ item }) {
         ${t("recallAll")}</button>
     </div>`}
     <div class="actions">
+      <button type="button" class="quiet" onClick=${() => beginPicking(item)}>${t("compareWith")}</button>
       <button type="button" class="quiet" onClick=${() => copyPicture(item)}>${t("copyPicture")}</button>
       <button type="button" class="quiet" onClick=${() => copyText(asCurl(item))}>${t("copyCurl")}</button>
       <button type="button" class="quiet" onClick=${() => copyText(asPython(item))}>${t("copyPython")}</button>
-      <button type="button" class="quiet" onClick=${() => beginPicking(item)}>${t("compareWith")}</button>
     </div>`;
 }

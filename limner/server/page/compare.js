@@ -1,5 +1,5 @@
 // Two pictures, one over the other, with a divider between them.
-import { keyOf, sourceOf } from "./gallery-data.js";
+import { all, keyOf, sourceOf } from "./gallery-data.js";
 import { cell, html, useCell, useState } from "./html.js";
 import { CloseButton, Dialog } from "./parts.js";
 import { home } from "./router.js";
@@ -15,10 +15,18 @@ export function beginPicking(item) {
   home();
 }
 
+// The same picture again is no choice: the page goes on waiting for another one.
 export function pick(item) {
   const first = picking.value;
+  if (keyOf(first) === keyOf(item)) return;
   picking.value = null;
-  if (keyOf(first) !== keyOf(item)) compare(first, item);
+  compare(...[first, item].sort(byAge));
+}
+
+// The older first; two of one request or one second as the gallery has them, the latest first.
+function byAge(one, other) {
+  const place = (item) => all().findIndex((its) => keyOf(its) === keyOf(item));
+  return one.createdS - other.createdS || place(other) - place(one);
 }
 
 export function Compare() {
@@ -32,13 +40,14 @@ export function Compare() {
     <div class="row"><h2>${t("compare")}</h2>
       <${CloseButton} onClick=${() => { pair.value = null; }} /></div>
     <div class="compared" style=${style}>
-      <img src=${sourceOf(after)} alt=${`${t("after")}: ${after.prompt || t("untitled")}`} />
+      <img src=${sourceOf(after)} alt=${`${t("after")}: ${after.prompt || t("untitled")}`}
+        style=${{ clipPath: `inset(0 0 0 ${at}%)` }} />
       <img src=${sourceOf(before)} alt=${`${t("before")}: ${before.prompt || t("untitled")}`}
         style=${{ clipPath: `inset(0 ${100 - at}% 0 0)` }} />
       <i style=${{ left: `${at}%` }}></i>
       <input type="range" min="0" max="100" value=${at} aria-label=${t("divider")}
         onInput=${(event) => setAt(+event.target.value)} />
     </div>
-    <p class="row faint"><span>${t("before")}</span><span>${t("after")}</span></p>
+    <p class="row faint sides" style=${{ width: style.width }}><span>${t("before")}</span><span>${t("after")}</span></p>
   </${Dialog}>`;
 }

@@ -35,7 +35,9 @@ function takeAway(item) {
   const next = neighbour(item, 1) || neighbour(item, -1);
   if (next) location.replace(addressOf("picture", next.id, next.index));
   else home();
-  remove(item);
+  remove(item, () => { // a window that is still open shows it again
+    if (route.value[0] === "picture") location.replace(addressOf("picture", item.id, item.index));
+  });
 }
 
 function Picture({ item }) {

@@ -15,6 +15,9 @@ const STEP = 16; // sides are multiples of it
 const MAX_PAD = 1024;
 const NO_PADS = { left: 0, right: 0, top: 0, bottom: 0 };
 
+const sizeOf = ({ width, height }, { left, right, top, bottom }) =>
+  `${width + left + right}×${height + top + bottom}`;
+
 export const opened = cell(null); // a picture of the visitor's own: {file, url, name}
 
 export function Editor() {
@@ -99,13 +102,14 @@ function Desk({ source }) {
       : html`<${Loading} />`}</div>`}
     <div class="about">
       <h2>${t("changeTitle")}</h2>
-      <p class="faint" id="paint-hint">${t("paintHere")}</p>
-      <${Choice} label=${t("tool")} name="tool" value=${tool} onChoose=${setTool}
+      <p class="faint" id="paint-hint">${t("paintHere")} ${isWider
+    ? t("willWiden", { size: sizeOf(size, pads) }) : mask.isEmpty && t("paintNothing")}</p>
+      <div class="tools"><${Choice} label=${t("tool")} name="tool" value=${tool} onChoose=${setTool}
         values=${["brush", "eraser", "box"].map((name) => [name, t(name), "",
     can("mask") || !modelNow() ? "" : t("cannotMask", { model: modelNow().id })])} />
       <label class="field"><span>${t("brushSize")}</span><input type="range" min="8" max="256"
-        step="8" value=${brush} onInput=${(event) => setBrush(+event.target.value)} /></label>
-      <div class="actions">
+        step="8" value=${brush} onInput=${(event) => setBrush(+event.target.value)} /></label></div>
+      <div class="actions steps">
         <button type="button" disabled=${mask.isEmpty} onClick=${() => { mask.undo(); again(); }}>
           ${t("undo")}</button>
         <button type="button" disabled=${!mask.undone.length}
@@ -212,6 +216,9 @@ function Board({ image, size, mask, pads, tool, brush, painted, onChange, onPads
     <canvas ref=${painted} class="painted" tabindex="0" role="application" aria-label=${t("canvas")}
       aria-describedby="paint-hint" onPointerDown=${down} onPointerMove=${move} onPointerUp=${up}
       onPointerCancel=${up} onKeyDown=${keys}></canvas>
+    ${(width > size.width || height > size.height) && html`<i class="old" style=${{
+    left: `${(pads.left / width) * 100}%`, right: `${(pads.right / width) * 100}%`,
+    top: `${(pads.top / height) * 100}%`, bottom: `${(pads.bottom / height) * 100}%` }}></i>`}
     <i ref=${ring} class="ring"></i>
     ${["left", "right", "top", "bottom"].map((side) => html`<${Handle} key=${side} side=${side}
       pads=${pads} scale=${() => width / painted.current.getBoundingClientRect().width}

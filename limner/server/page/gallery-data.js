@@ -5,7 +5,7 @@ import { toast } from "./toasts.js";
 import { t } from "./words.js";
 
 const PAGE = 40;
-export const UNDO_MS = 7000;
+export const UNDO_MS = 10_000;
 
 // Pictures, the latest first, in chunks: a chunk that does not change is not drawn again.
 export const gallery = cell({ chunks: [], hasMore: false, isLoading: false, failure: null });
@@ -109,7 +109,7 @@ export async function star(item, starred = !item.starred) {
 }
 
 // Take a picture out of the gallery; the server is asked once it can no longer be undone.
-export function remove(item) {
+export function remove(item, onUndo = null) {
   const key = keyOf(item);
   const before = gallery.value.chunks;
   replace(key, () => []);
@@ -119,7 +119,7 @@ export function remove(item) {
   toast(t("deleted"), {
     ms: UNDO_MS,
     action: t("undo"),
-    onAction: () => { clearTimeout(timer); removed.delete(key); restore(item, before); },
+    onAction: () => { clearTimeout(timer); removed.delete(key); restore(item, before); onUndo?.(); },
   });
 }
 

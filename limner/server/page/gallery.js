@@ -17,10 +17,14 @@ export function Gallery() {
   const isKept = useCell(hasHistory);
   const isPicking = useCell(picking);
   const isSearch = Object.values(useCell(filters)).some(Boolean);
+  const picker = useRef();
+  useEffect(() => { // who chose "Compare with" is shown the pictures to choose from
+    if (isPicking) picker.current?.scrollIntoView({ block: "start" });
+  }, [isPicking]);
   const count = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   return html`<section class="gallery" aria-labelledby="gallery">
     <div class="row"><h2 id="gallery">${t("gallery")}</h2>${isKept && html`<${Search} />`}</div>
-    ${isPicking && html`<p class="notice" role="status">${t("pickOther")} <button type="button"
+    ${isPicking && html`<p ref=${picker} class="notice" role="status">${t("pickOther")} <button type="button"
       class="quiet" onClick=${() => { picking.value = null; }}>${t("cancel")}</button></p>`}
     ${!isKept && html`<p class="notice">${t("noHistory")}</p>`}
     ${count > 0 && html`<ul class="tiles" onKeyDown=${walk}>
@@ -37,18 +41,20 @@ export function Gallery() {
 // Tiles that have not changed are the same nodes as before, and cost nothing.
 function Chunk({ chunk }) {
   const words = useCell(language);
-  return useMemo(() => chunk.map((item) => html`<${Tile} key=${keyOf(item)} item=${item} />`),
-    [chunk, words]);
+  const first = useCell(picking);
+  const chosen = chunk.find((item) => first && keyOf(item) === keyOf(first));
+  return useMemo(() => chunk.map((item) => html`<${Tile} key=${keyOf(item)} item=${item}
+    isChosen=${item === chosen} />`), [chunk, words, chosen]);
 }
 
-function Tile({ item }) {
+function Tile({ item, isChosen }) {
   const name = item.prompt || t("untitled");
   const open = (event) => {
     if (!picking.value) return;
     event.preventDefault();
     pick(item);
   };
-  return html`<li class="tile">
+  return html`<li class=${isChosen ? "tile chosen" : "tile"} aria-current=${isChosen}>
     <a href=${addressOf("picture", item.id, item.index)} onClick=${open} title=${name}>
       <img src=${sourceOf(item, TILE_PX)} alt=${name} loading="lazy" decoding="async" /></a>
     ${!item.src && html`<span class=${item.starred ? "over shown" : "over"}>
@@ -96,7 +102,7 @@ function Search() {
   };
   const field = (name) => (event) => search({ [name]: event.target.value });
   return html`<div class="search" role="search">
-    <input type="search" aria-label=${t("search")} placeholder=${t("search")} defaultValue=${now.q}
+    <input type="search" aria-label=${t("search")} placeholder=${t("searchHint")} defaultValue=${now.q}
       maxlength="200" onInput=${type} />
     <label class="check"><input type="checkbox" checked=${now.starred === "true"}
       onChange=${(event) => search({ starred: event.target.checked ? "true" : "" })} />

@@ -7,7 +7,8 @@ import { isStreamed, toJson } from "./options.js";
 
 const POLL_MS = 800;
 
-// null, or {state, kind, prompt, n, size, position, done, total, preview, items, failure, task}
+// null, or {state, kind, prompt, n, size, position, done, total, preview, items,
+// failure, isWhole (the pictures come all at once), task}
 export const job = cell(null);
 export const isBusy = () => ["sent", "waiting", "drawing"].includes(job.value?.state);
 
@@ -75,12 +76,12 @@ async function run(task) {
   const abort = new AbortController();
   current = { id, abort };
   const { n = 1, prompt = "", size } = task.body;
-  job.value = { state: "sent", kind: task.kind, prompt, n: +n, size, done: 0, total: 0, items: [],
-    task };
-  const options = { ...task.options, signal: abort.signal };
-  options.headers = { ...options.headers, "x-client-request-id": id };
   const { output_format: format = "png" } = task.body;
   const isStream = task.kind !== "variation" && isStreamed(format);
+  job.value = { state: "sent", kind: task.kind, prompt, n: +n, size, done: 0, total: 0, items: [],
+    isWhole: !isStream, task };
+  const options = { ...task.options, signal: abort.signal };
+  options.headers = { ...options.headers, "x-client-request-id": id };
   const drawn = [];
   let requestId = null;
   try {

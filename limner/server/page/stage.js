@@ -11,6 +11,7 @@ import { t } from "./words.js";
 function said(now) {
   if (now.state === "waiting") return t("waiting", { n: now.position });
   if (now.state === "drawing" && now.n > 1) {
+    if (now.isWhole) return t("drawingAll", { n: now.n });
     return t("drawingOf", { i: Math.min(now.n, (now.fresh?.length || 0) + 1), n: now.n });
   }
   if (now.state === "done" && now.n > 1) return t("doneN", { n: now.n });
@@ -54,9 +55,10 @@ function Result({ now }) {
     </div>`;
   }
   if (!item) return null;
+  const isClear = now.task.body.background === "transparent";
   const isKept = item.id && !isBusy();
   const picture = html`<img src=${sourceOf(item)} alt=${now.prompt || t("untitled")} />`;
-  return html`<div class="sheet" style=${style}>${item.id
+  return html`<div class=${isClear ? "sheet clear" : "sheet"} style=${style}>${item.id
     ? html`<a href=${addressOf("picture", item.id, item.index)}>${picture}</a>` : picture}</div>
     ${items.length > 1 && html`<div class="strip">${items.map((one, at) => html`
       <button type="button" key=${one.id ? keyOf(one) : at} aria-pressed=${one === item}
