@@ -48,6 +48,7 @@ export function Compare() {
       <input type="range" min="0" max="100" value=${at} aria-label=${t("divider")}
         onInput=${(event) => setAt(+event.target.value)} />
     </div>
-    <p class="row faint sides" style=${{ width: style.width }}><span>${t("before")}</span><span>${t("after")}</span></p>
+    <p class="row faint sides" style=${{ width: style.width }}>
+      <span>${t("before")}</span><span>${t("after")}</span></p>
   </${Dialog}>`;
 }

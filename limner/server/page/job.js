@@ -75,8 +75,7 @@ async function run(task) {
   const id = `page-${[...crypto.getRandomValues(new Uint32Array(4))].join("-")}`;
   const abort = new AbortController();
   current = { id, abort };
-  const { n = 1, prompt = "", size } = task.body;
-  const { output_format: format = "png" } = task.body;
+  const { n = 1, prompt = "", size, output_format: format = "png" } = task.body;
   const isStream = task.kind !== "variation" && isStreamed(format);
   job.value = { state: "sent", kind: task.kind, prompt, n: +n, size, done: 0, total: 0, items: [],
     isWhole: !isStream, task };
