@@ -24,8 +24,9 @@ export function Gallery() {
   const count = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   return html`<section class="gallery" aria-labelledby="gallery">
     <div class="row"><h2 id="gallery">${t("gallery")}</h2>${isKept && html`<${Search} />`}</div>
-    ${isPicking && html`<p ref=${picker} class="notice" role="status">${t("pickOther")}
-      ${" "}<button type="button" class="quiet" onClick=${() => { picking.value = null; }}>${t("cancel")}</button></p>`}
+    ${isPicking && html`<p ref=${picker} class="notice" role="status">${t("pickOther")} <button
+      type="button" class="quiet" onClick=${() => { picking.value = null; }}>
+      ${t("cancel")}</button></p>`}
     ${!isKept && html`<p class="notice">${t("noHistory")}</p>`}
     ${count > 0 && html`<ul class="tiles" onKeyDown=${walk}>
       ${chunks.map((chunk) => html`<${Chunk} key=${chunk[0] && keyOf(chunk[0])} chunk=${chunk} />`)}
