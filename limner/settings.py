@@ -154,7 +154,7 @@ TEXT = Kind(_read_text, "some text")
 MODEL = Kind(lambda value: "" if value == "" else _read_text(value), "empty, or a model's name")
 ENGINE = Kind(_read_engine, "some text")
 PRODUCER = Kind(_read_producer, "one line of at most 200 characters")
-PEM = Kind(_read_optional_path, "empty, or the path of a file")
+PEM = ANY_PATH = Kind(_read_optional_path, "empty, or the path of a file")
 FOLDER = Kind(lambda value: Path(_read_text(os.fspath(value))).expanduser(), "the path of a folder")
 COUNT = _whole_number(0, 1024)
 SWITCH = Kind(_read_switch, "on or off")
@@ -202,7 +202,8 @@ class Settings:
     device: str = field(
         default="auto",
         metadata=_about(
-            _choice("auto", "cpu", "cuda"), "where torch runs; auto: an NVIDIA GPU if it finds one"
+            _choice("auto", "cpu", "cuda", "mps"),
+            "where torch runs; auto: a GPU if it finds one. mps is for diffusion",
         ),
     )
     apart: bool = field(
@@ -226,11 +227,45 @@ class Settings:
             "MB that models of `limner models add` may take together; 0 means any",
         ),
     )
+    models_pinned: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(LIST, "those that stay in memory once loaded, whatever others need"),
+    )
     model_minutes: int = field(
         default=15,
         metadata=_about(
             _whole_number(0, 525_600),
             "how long an unused one of them stays in memory; 0 means for ever",
+        ),
+    )
+    diffusion_model: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of the pipeline that engine diffusion draws with"),
+    )
+    diffusion_transformer: str = field(
+        default="",
+        metadata=_about(ANY_PATH, "GGUF file with its transformer, in place of the folder's"),
+    )
+    diffusion_loras: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder with LoRA files, *.safetensors, to choose from"),
+    )
+    diffusion_previews: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of a tiny decoder (TAESD) for better previews"),
+    )
+    diffusion_dtype: str = field(
+        default="auto",
+        metadata=_about(
+            _choice("auto", "float32", "float16", "bfloat16"),
+            "its numbers; auto: float32 on a CPU, 16 bits on a GPU",
+        ),
+    )
+    diffusion_offload: str = field(
+        default="off",
+        metadata=_about(
+            _choice("off", "model", "sequential"),
+            "keep its networks, or even their layers, in main memory until the GPU needs them",
         ),
     )
     upstream_url: tuple[str, ...] = field(

@@ -39,18 +39,13 @@ class EngineInfo:
     package: str | None = None  # the distribution that brings it; None: limner
 
 
-def _transformer(module: Any, settings: Settings) -> Engine:
+def _built(module: Any, settings: Settings) -> Engine:
     engine: Engine = module.build(settings)
     return engine
 
 
 def _testcard(module: Any, settings: Settings) -> Engine:
     engine: Engine = module.CardEngine()
-    return engine
-
-
-def _upstream(module: Any, settings: Settings) -> Engine:
-    engine: Engine = module.build(settings)
     return engine
 
 
@@ -62,7 +57,7 @@ BUILT_IN = {
             "limner's own transformer, on the CPU or a GPU, no network",
             "limner.engines.transformer.engine",
             None,
-            _transformer,
+            _built,
         ),
         EngineInfo(
             "testcard",
@@ -76,7 +71,14 @@ BUILT_IN = {
             "another image service, at LIMNER_UPSTREAM_URL",
             "limner.engines.upstream.engine",
             None,
-            _upstream,
+            _built,
+        ),
+        EngineInfo(
+            "diffusion",
+            "a diffusers pipeline in LIMNER_DIFFUSION_MODEL, by PyTorch",
+            "limner.engines.diffusion.engine",
+            "diffusion",
+            _built,
         ),
     )
 }

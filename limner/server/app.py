@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +26,7 @@ from limner.server.http.origins import LOCAL_PAGES
 from limner.server.http.proxies import Proxies
 from limner.server.idempotency import once
 from limner.server.openai import answers, errors
-from limner.server.openai.profiles import Catalogue, Container, is_published
+from limner.server.openai.catalogue import catalogue_of
 from limner.server.openapi import describe, docs_page
 from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
@@ -85,15 +85,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = serving
-    other_names = {n: card for n, card in serving.aliases.items() if not is_published(n)}
-    app.state.catalogue = Catalogue(
-        settings.engine,
-        serving.engine_from_model | other_names,
-        is_lenient=not settings.strict,
-        own_container=cast("Container", settings.response_format),
-        capabilities={name: w.engine.capabilities for name, w in serving.workers.items()},
-        published={name: card for name, card in serving.aliases.items() if is_published(name)},
-    )
+    app.state.catalogue = catalogue_of(serving)
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
@@ -209,8 +201,7 @@ def _open() -> APIRouter:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Service = app.state.service
     serving.open()
-    for worker in serving.workers.values():
-        worker.start()
+    serving.models.start()
     try:
         await recovery.draw_on(serving)
     except LimnerError as error:  # `_run_maintenance` tries again
@@ -222,7 +213,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     for task in tending:
         task.cancel()
-    for worker in serving.workers.values():
+    for worker in serving.models.all_workers():
         await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
     app.state.decoders.close()
     serving.close()
