@@ -35,7 +35,7 @@ import uvicorn
 
 from limner import settings as settings_module
 from limner.engines.base import ImageTask
-from limner.engines.cards import Card, Cards
+from limner.engines.cards.card import Card, Cards
 from limner.engines.registry import load
 from limner.imaging import codec
 from limner.request import ImageRequest, Size

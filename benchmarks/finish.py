@@ -41,8 +41,8 @@ from limner.engines.transformer.engine import TransformerEngine
 from limner.engines.transformer.pixels import postprocess
 from limner.errors import LimnerError
 from limner.evaluation.measures.edges import edge_width
-from limner.evaluation.measures.metrics import estimate, psnr
-from limner.finish import svg
+from limner.evaluation.measures.statistics import estimate, psnr
+from limner.finish.vector import svg
 from limner.imaging.codec import composite
 from limner.request import ImageRequest, Size
 from limner.sampling.canvas import Canvas

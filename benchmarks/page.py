@@ -25,7 +25,7 @@ from typing import Any
 import _command
 from api import post, serving
 
-from limner.server.routes import page as page_files
+from limner.server.routes.page import assets
 
 PER_REQUEST = 10
 WATCH = """
@@ -112,7 +112,7 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
     """All figures."""
     from playwright.sync_api import sync_playwright
 
-    files = page_files.files()
+    files = assets.files()
     figures: Row = {
         "bytes": sum(map(len, files.plain.values())),
         "bytes_gzip": sum(map(len, files.packed.values())),

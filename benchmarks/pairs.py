@@ -21,11 +21,12 @@ from limner.data.emoji import splits, words
 from limner.data.emoji.library import Library
 from limner.model.transformer import TransformerConfig
 from limner.planning.layout import Box, Layout, Thing
-from limner.training import checkpoint, presets, stages
+from limner.training import presets, stages
 from limner.training.tasks.backbone import Backbone, pooled_features, through_source_px
-from limner.training.tasks.layout_generator import LayoutGenerator
-from limner.training.tasks.layout_sheet import CLEAR_PHRASE, Prompt, SheetOfLayouts
+from limner.training.tasks.layouts.generator import LayoutGenerator
+from limner.training.tasks.layouts.sheet import CLEAR_PHRASE, Prompt, SheetOfLayouts
 from limner.training.tasks.sheet import write_sheet
+from limner.training.weights import checkpoint
 
 _STYLE = ", Twemoji style"
 _SEED = 11

@@ -21,10 +21,10 @@ from limner.engines.base import (
     Picture,
     Preview,
 )
-from limner.engines.cards import Cards
-from limner.engines.on_first_use import OnFirstUse
+from limner.engines.cards.card import Cards
+from limner.engines.cards.on_first_use import OnFirstUse
+from limner.engines.cards.shelf import Shelf
 from limner.engines.registry import BUILT_IN, load
-from limner.engines.shelf import Shelf
 from limner.errors import EngineError
 from limner.imaging.label import LabelPolicy, label_of
 from limner.imaging.label_policy import policy_of

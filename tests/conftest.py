@@ -55,6 +55,6 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of exported weights, tiny and random; read-only, since all tests share it."""
-    from tests import tiny  # torch, which most tests do without
+    from tests.support import tiny
 
     return tiny.write(tmp_path_factory.mktemp("weights") / "tiny")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from limner.cli.serve import DRAIN_S
+from limner.cli.serving.serve import DRAIN_S
 from tests.server.helpers import make_settings, running
 
 ROOT = Path(__file__).parents[1]

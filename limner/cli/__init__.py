@@ -15,20 +15,20 @@ import click
 
 from limner import __version__
 from limner.cli.check import check
-from limner.cli.data import data
 from limner.cli.doctor import doctor
-from limner.cli.draw import draw, edit, vary
-from limner.cli.evaluate import evaluate
-from limner.cli.history import history
-from limner.cli.keys import keys
+from limner.cli.drawing.draw import draw, edit, vary
+from limner.cli.drawing.sheet import sheet
+from limner.cli.drawing.trace import trace
 from limner.cli.look import look
-from limner.cli.mcp import mcp
 from limner.cli.models import models
-from limner.cli.serve import serve
+from limner.cli.serving.history import history
+from limner.cli.serving.keys import keys
+from limner.cli.serving.mcp import mcp
+from limner.cli.serving.serve import serve
 from limner.cli.settings import settings
-from limner.cli.sheet import sheet
-from limner.cli.trace import trace
-from limner.cli.train import (
+from limner.cli.training.data import data
+from limner.cli.training.evaluate import evaluate
+from limner.cli.training.train import (
     begin,
     export,
     pack,

@@ -140,7 +140,7 @@ def _weights(settings: Settings) -> str:
 
 def _port(settings: Settings) -> str:
     """Port."""
-    from limner.cli.serve import listen
+    from limner.cli.serving.serve import listen
 
     try:
         listen(settings.host, settings.port).close()

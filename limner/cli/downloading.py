@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from limner.engines.cards import Card
+from limner.engines.cards.card import Card
 from limner.progress import StepProgress
 from limner.storage.hub import downloads
 from limner.storage.hub.downloads import Plan

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import click
 
 from limner import settings
-from limner.cli.drawing import given_options
-from limner.cli.running_server import ask
+from limner.cli.drawing.options import given_options
+from limner.cli.serving.running_server import ask
 from limner.cli.table import print_table
 from limner.engines.base import Capabilities
-from limner.engines.cards import Cards
+from limner.engines.cards.card import Cards
 from limner.engines.registry import engines
 from limner.errors import DataError, WeightsError
 from limner.options import OptionSpec
@@ -113,7 +113,7 @@ def add(
     first. A service is asked nothing. A running server sees the model at its next request.
     """
     from limner.cli.downloading import downloaded, with_source
-    from limner.engines.looking import card_for, check_new  # numpy, which --help does not need
+    from limner.engines.cards.detect import card_for, check_new  # numpy, which --help does not need
 
     loaded = settings.load()
     check_new(name, Cards(loaded.home), replace=replace)

@@ -47,7 +47,7 @@ def _keeps_pixels(source: Edit, prompt: str) -> bool:
 
 
 def _check_flat(source: Edit, name: str) -> None:
-    from limner.finish import svg  # numpy and Pillow
+    from limner.finish.vector import svg
 
     lost = svg.share_lost(source.pixels)
     if lost > svg.MUCH_LOST:

@@ -130,7 +130,7 @@ class Picture:
         The prompt is its title and description, which screen readers read, at every label level.
         Meant for flat art; of anything else much is lost, which `finish.svg.traced` measures.
         """
-        from limner.finish import svg
+        from limner.finish.vector import svg
 
         text = self.text()
         is_clear = bool((self.pixels[..., 3] < 255).any())

@@ -1,1 +1,1 @@
-"""Figures that look at single things in a picture; above the studio, which draws the pictures."""
+"""How well an engine draws: prompts, samples, measures, and reports."""

@@ -22,7 +22,7 @@ from limner.data.scenes import (
 from limner.evaluation.judge.judge import GROUND
 from limner.evaluation.judge.scenes import describe
 from limner.evaluation.judge.sentences import SentenceEncoder
-from limner.evaluation.measures import metrics
+from limner.evaluation.measures import statistics
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
 _SCENES = Mix(plain=0.0)
@@ -151,7 +151,7 @@ class TrainingIndex:
         index = self.members[best]
         drawings = np.stack([self._library.picture(int(i), SOURCE_PX) for i in index])
         return Nearest(
-            index, similarity[np.arange(len(best)), best], metrics.overlap(pictures, drawings)
+            index, similarity[np.arange(len(best)), best], statistics.overlap(pictures, drawings)
         )
 
     def is_copy(self, nearest: Nearest) -> NDArray[np.bool_]:

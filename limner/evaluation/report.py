@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from limner.evaluation.measures.metrics import Estimate
 from limner.evaluation.measures.rules import RULES
+from limner.evaluation.measures.statistics import Estimate
 
 LEGEND = {
     "in_distribution": "seen things, new seeds",

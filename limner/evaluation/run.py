@@ -17,12 +17,12 @@ from limner.data.emoji.library import Library
 from limner.errors import DataError, MissingExtra
 from limner.evaluation.baselines import Retrieval, TrainingIndex
 from limner.evaluation.judge.judge import Judge
-from limner.evaluation.measures import metrics, rules
+from limner.evaluation.measures import rules, statistics
 from limner.evaluation.measures.edits import Ask, Redrawing
-from limner.evaluation.measures.metrics import Estimate, estimate
 from limner.evaluation.measures.qualities import quality_rows
 from limner.evaluation.measures.r_precision import N_POOL, Captions
 from limner.evaluation.measures.reconstruction import Rebuilder
+from limner.evaluation.measures.statistics import Estimate, estimate
 from limner.evaluation.questions.prompts import SPLITS, Question, ask
 from limner.evaluation.questions.wordings import word_rows
 from limner.evaluation.report import (
@@ -254,25 +254,25 @@ class Evaluation:
         chosen = rows[:: max(1, len(rows) // _TOKENIZER_PICTURES)][:_TOKENIZER_PICTURES]
         true = np.stack([self.library.picture(index, rebuild.px) for index in chosen])
         rebuilt = rebuild.exactly(true)
-        a, b = metrics.on_white(true), metrics.on_white(rebuilt)
+        a, b = statistics.on_white(true), statistics.on_white(rebuilt)
         # Premultiplied colour is what shows on black.
-        on_black = metrics.psnr(true[..., :3], rebuilt[..., :3])
+        on_black = statistics.psnr(true[..., :3], rebuilt[..., :3])
         return TokenizerRow(
             splits.HELD_OUT_ARTIST,
             rebuild.px,
-            estimate(metrics.psnr(a, b)),
+            estimate(statistics.psnr(a, b)),
             estimate(on_black),
-            estimate(metrics.ssim(a, b)),
-            estimate(metrics.edge_f1(a, b)),
-            estimate(metrics.alpha_error(true, rebuilt)),
+            estimate(statistics.ssim(a, b)),
+            estimate(statistics.edge_f1(a, b)),
+            estimate(statistics.alpha_error(true, rebuilt)),
         )
 
 
 def _distance_row(
     source: str, lang: str, network: str, found: NDArray[np.float32], true: NDArray[np.float32]
 ) -> DistanceRow:
-    density, coverage = metrics.density_and_coverage(found, true)
-    kid, sliced = metrics.kid(found, true), metrics.sliced_wasserstein(found, true)
+    density, coverage = statistics.density_and_coverage(found, true)
+    kid, sliced = statistics.kid(found, true), statistics.sliced_wasserstein(found, true)
     return DistanceRow(source, lang, network, kid, sliced, density, coverage, len(found))
 
 
@@ -291,7 +291,7 @@ def _match_row(
     if asked:
         true = (seen[asked] * captions.vectors[[rows[place] for place in asked]]).sum(1)
         nearly = np.stack([hard[rows[place]] @ seen[place] for place in asked])
-        hard_first = metrics.is_first(true, nearly)
+        hard_first = statistics.is_first(true, nearly)
     of_all = estimate(captions.are_first(seen, rows))
     return MatchRow(split, source, lang, captions.n_choices, of_all, estimate(hard_first))
 

@@ -17,14 +17,15 @@ from starlette.routing import BaseRoute, Match, Route
 
 from limner import __version__
 from limner.errors import LimnerError
+from limner.server.access import cookies, credentials
+from limner.server.access.guard import Guard
+from limner.server.access.origins import LOCAL_PAGES
+from limner.server.access.proxies import Proxies
 from limner.server.bodies.body_memory import BodyBudget
-from limner.server.bodies.decoders import DecoderPool
-from limner.server.http import cookies, credentials, scope
-from limner.server.http.guard import Guard
+from limner.server.http import scope
 from limner.server.http.middleware import RequestMiddleware
-from limner.server.http.origins import LOCAL_PAGES
-from limner.server.http.proxies import Proxies
 from limner.server.idempotency import once
+from limner.server.input_pictures.decoders import DecoderPool
 from limner.server.openai import answers, errors
 from limner.server.openai.catalogue import catalogue_of
 from limner.server.openapi import describe, docs_page
@@ -32,28 +33,32 @@ from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
     admin,
-    checks,
-    files,
-    history,
-    home,
-    images,
-    jobs,
-    look,
     mcp,
     models,
-    page,
-    pictures,
+    moderations,
     responses,
     sdapi,
-    session,
+    status,
     uploaded_files,
 )
+from limner.server.routes.images import (
+    checks,
+    drawing,
+    files,
+    history,
+    history_pictures,
+    jobs,
+    look,
+)
+from limner.server.routes.page import assets, home, session
 from limner.server.sdapi import shapes
-from limner.service import links, memory, recovery
+from limner.service import memory
 from limner.service.context import Service
 from limner.service.moderation.word_list import Moderator, PictureModerator
+from limner.service.pictures import links
+from limner.service.recovery import resume_requests
 from limner.settings import Settings
-from limner.storage.db import maintenance
+from limner.storage.history import maintenance
 
 log = logging.getLogger("limner.server")
 
@@ -119,16 +124,16 @@ def _keyed() -> APIRouter:
     """Routes that require a key, if keys are set."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
     add = router.add_api_route
-    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
-    add("/images/generations", once(images.generations), **drawing, **describe.GENERATIONS)
-    add("/images/edits", once(images.edits), **drawing, **describe.EDITS)
-    add("/images/variations", once(images.variations), **drawing, **describe.VARIATIONS)
-    add("/images/look", look.look, **drawing, **describe.LOOK)
-    add("/responses", once(responses.create), **drawing, **describe.RESPONSES)
-    add("/chat/completions", responses.complete_chat, **drawing, **describe.CHAT)
+    posted: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)]}
+    add("/images/generations", once(drawing.generations), **posted, **describe.GENERATIONS)
+    add("/images/edits", once(drawing.edits), **posted, **describe.EDITS)
+    add("/images/variations", once(drawing.variations), **posted, **describe.VARIATIONS)
+    add("/images/look", look.look, **posted, **describe.LOOK)
+    add("/responses", once(responses.create), **posted, **describe.RESPONSES)
+    add("/chat/completions", responses.complete_chat, **posted, **describe.CHAT)
     add("/responses/{id}", responses.show, methods=["GET"], **describe.RESPONSE)
     add("/responses/{id}", responses.delete, methods=["DELETE"], **describe.RESPONSE_DELETE)
-    add("/files", uploaded_files.create, **drawing, **describe.FILES_CREATE)
+    add("/files", uploaded_files.create, **posted, **describe.FILES_CREATE)
     add("/files", uploaded_files.page, methods=["GET"], **describe.FILES)
     add("/files/{id}", uploaded_files.show, methods=["GET"], **describe.FILE)
     add("/files/{id}", uploaded_files.delete, methods=["DELETE"], **describe.FILE_DELETE)
@@ -140,10 +145,10 @@ def _keyed() -> APIRouter:
     add("/images/history/{id}", history.show, methods=["GET"], **describe.HISTORY_ONE)
     add("/images/history/{id}", history.delete, methods=["DELETE"], **describe.HISTORY_DELETE)
     picture = "/images/history/{id}/pictures/{index}"
-    add(picture, pictures.file, methods=["GET"], **describe.KEPT_PICTURE)
-    add(picture, pictures.delete, methods=["DELETE"], **describe.KEPT_PICTURE_DELETE)
-    add(picture + "/star", pictures.star, methods=["POST"], **describe.STAR)
-    add(picture + "/star", pictures.unstar, methods=["DELETE"], **describe.UNSTAR)
+    add(picture, history_pictures.file, methods=["GET"], **describe.KEPT_PICTURE)
+    add(picture, history_pictures.delete, methods=["DELETE"], **describe.KEPT_PICTURE_DELETE)
+    add(picture + "/star", history_pictures.star, methods=["POST"], **describe.STAR)
+    add(picture + "/star", history_pictures.unstar, methods=["DELETE"], **describe.UNSTAR)
     add("/models", models.list_models, methods=["GET"], **describe.MODELS)
     add("/models/{model:path}", models.get_model, methods=["GET"], **describe.MODEL)
     stopping: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_is_admin)]}
@@ -155,7 +160,7 @@ def _keyed() -> APIRouter:
     add("/admin/training", admin.training, **admins, **describe.ADMIN_TRAINING)
     sheet = "/admin/training/{run}/{stage}/sheet"
     add(sheet, admin.sheet, **admins, **describe.ADMIN_SHEET)
-    add("/moderations", models.moderate, methods=["POST"], **describe.MODERATIONS)
+    add("/moderations", moderations.moderate, methods=["POST"], **describe.MODERATIONS)
     return router
 
 
@@ -164,11 +169,11 @@ def _sdapi() -> APIRouter:
     router = APIRouter(prefix=sdapi.PREFIX, dependencies=[Depends(sdapi.check_key)])
     add = router.add_api_route
     hidden: dict[str, Any] = {"include_in_schema": False}
-    drawing: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
-    add("/txt2img", sdapi.txt2img, **drawing)
-    add("/img2img", sdapi.img2img, **drawing)
-    add("/interrupt", sdapi.interrupt, **drawing)
-    add("/options", sdapi.set_options, **drawing)
+    posted: dict[str, Any] = {"methods": ["POST"], "dependencies": [Depends(_may_draw)], **hidden}
+    add("/txt2img", sdapi.txt2img, **posted)
+    add("/img2img", sdapi.img2img, **posted)
+    add("/interrupt", sdapi.interrupt, **posted)
+    add("/options", sdapi.set_options, **posted)
     add("/progress", sdapi.progress, methods=["GET"], **hidden)
     for name in sdapi.LISTS:
         add(f"/{name}", sdapi.show, methods=["GET"], **hidden)
@@ -183,17 +188,22 @@ def _open() -> APIRouter:
     add(picture, files.picture, methods=["GET"], **describe.PICTURE)
     add(picture, files.picture, methods=["HEAD"], include_in_schema=False)
     add("/", home.home, methods=["GET", "HEAD"], include_in_schema=False)
-    add(page.ROUTE + "{version}/{path:path}", page.file, methods=["GET"], include_in_schema=False)
-    add("/favicon.ico", page.icon, methods=["GET"], include_in_schema=False)
+    add(
+        assets.ROUTE + "{version}/{path:path}",
+        assets.file,
+        methods=["GET"],
+        include_in_schema=False,
+    )
+    add("/favicon.ico", assets.icon, methods=["GET"], include_in_schema=False)
     add("/session", session.begin, methods=["POST"], **describe.SESSION_BEGIN)
     add("/session", session.end, methods=["DELETE"], **describe.SESSION_END)
     known = [Depends(_check_key)]
     add("/session", session.show, methods=["GET"], dependencies=known, **describe.SESSION)
     add("/docs", docs_page.docs, methods=["GET"], include_in_schema=False)
     checked = [Depends(_check_key), Depends(_is_admin)]
-    add("/metrics", models.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
-    add("/health", models.health, methods=["GET"], **describe.HEALTH)
-    add("/ready", models.ready, methods=["GET"], **describe.READY)
+    add("/metrics", status.metrics, methods=["GET"], dependencies=checked, **describe.METRICS)
+    add("/health", status.health, methods=["GET"], **describe.HEALTH)
+    add("/ready", status.ready, methods=["GET"], **describe.READY)
     return router
 
 
@@ -203,7 +213,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving.open()
     serving.models.start()
     try:
-        await recovery.draw_on(serving)
+        await resume_requests.draw_on(serving)
     except LimnerError as error:  # `_run_maintenance` tries again
         log.error("interrupted requests could not be resumed: %s", error.message)
     tending = [
@@ -226,7 +236,7 @@ async def _run_maintenance(serving: Service) -> None:
         await asyncio.sleep(maintenance.EVERY_S)
         try:
             await run_in_threadpool(serving.run_maintenance)
-            await recovery.draw_on(serving)
+            await resume_requests.draw_on(serving)
         except LimnerError as error:
             log.error("maintenance of stored data failed: %s", error.message)
         except Exception:  # a bug must not end this loop
@@ -290,7 +300,7 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def client_left(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
 
 
 def _respond(error: errors.ApiError, body: dict[str, Any] | None = None) -> Response:

@@ -18,10 +18,11 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from limner.server.bodies import read_body
 from limner.server.bodies.body_memory import chunks_of
 from limner.server.bodies.fingerprint import fingerprint
-from limner.server.http import bodies, scope, urls
-from limner.server.http.resume import is_resumed
+from limner.server.http import scope, urls
+from limner.server.http.job_headers import is_resumed
 from limner.server.openai import errors
 from limner.server.recorded_answers import Answer, Answers, Handler
 
@@ -96,7 +97,7 @@ async def _read(request: Request) -> bytes:
     name = scope.holder(request).name, request.headers.get(HEADER, "")
     held = request.state.held_before = scope.body_budget(request).hold()
     weakref.finalize(request, held.release)
-    with nullcontext() if answers.find(name) else bodies.reading(request):
+    with nullcontext() if answers.find(name) else read_body.reading(request):
         return b"".join([chunk async for chunk in chunks_of(request, held, MAX_REQUEST_BYTES)])
 
 

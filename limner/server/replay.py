@@ -16,8 +16,8 @@ from limner.server.http import scope, urls
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
-from limner.service import output
 from limner.service.context import Service
+from limner.service.pictures import output
 from limner.storage.db.database import Row
 
 REPLAYED = "idempotent-replayed"

@@ -13,10 +13,7 @@ from limner.errors import LimnerError
 from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
-from limner.service.disk_space import Room
 from limner.service.errors import ContentRefused, Stage
-from limner.service.history_recovery import Recovery
-from limner.service.links import Links
 from limner.service.models import Models
 from limner.service.moderation import safety
 from limner.service.moderation.word_list import (
@@ -26,21 +23,25 @@ from limner.service.moderation.word_list import (
     Verdict,
     WordList,
 )
+from limner.service.pictures.disk_space import Room
+from limner.service.pictures.links import Links
 from limner.service.queue.jobs import Jobs
 from limner.service.queue.worker import Worker
+from limner.service.recovery.rebuild_rows import Recovery
 from limner.service.submission import Submission
 from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
 from limner.service.threads import Threads
 from limner.settings import Settings
 from limner.storage.blobs.opening import open_store
-from limner.storage.db import history, store_id
+from limner.storage.db import store_id
 from limner.storage.db.claims import Claims
 from limner.storage.db.clock import ClockWatch
 from limner.storage.db.database import BUSY_S, N_CONNECTIONS, Database
 from limner.storage.db.keys import KeyStore, signing_key
-from limner.storage.db.maintenance import Maintenance, Retention
 from limner.storage.db.sessions import Sessions
+from limner.storage.history import history
+from limner.storage.history.maintenance import Maintenance, Retention
 from limner.studio import Studio
 
 log = logging.getLogger("limner.server")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from limner.engines.cards import Card
+from limner.engines.cards.card import Card
 from limner.errors import LimnerError, SettingsError
 from limner.service.queue.worker import Worker
 from limner.service.telemetry.metrics import Metrics

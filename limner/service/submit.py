@@ -18,7 +18,7 @@ from limner.service.errors import CannotResume
 from limner.service.queue.jobs import Job, JobContext
 from limner.service.submission import Submission
 from limner.service.telemetry.traces import NO_TRACE, Trace
-from limner.storage.db.history import Asked
+from limner.storage.history.history import Asked
 
 
 async def submit(

@@ -34,9 +34,9 @@ from torch import Tensor, nn
 
 from limner.errors import LimnerError, WeightsError
 from limner.storage.files import wrap_os_errors
-from limner.training import checkpoint
 from limner.training.muon import Muon
 from limner.training.plot import plot_log
+from limner.training.weights import checkpoint
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from limner.training.datasets import SetConfig
 from limner.training.loop import LoopConfig
 from limner.training.tasks.generator import GeneratorTraining
 from limner.training.tasks.image_tokenizer import ImageTokenizerTraining
-from limner.training.tasks.layout_examples import SceneMix
-from limner.training.tasks.layout_generator import LayoutTraining
+from limner.training.tasks.layouts.examples import SceneMix
+from limner.training.tasks.layouts.generator import LayoutTraining
+from limner.training.tasks.layouts.tiles import TileConfig
 from limner.training.tasks.planner import PlannerTraining
-from limner.training.tasks.tiles import TileConfig
 from limner.training.tasks.upscaler import UpscalerTraining
 
 

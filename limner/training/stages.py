@@ -27,7 +27,7 @@ from limner.storage.checkpoints import weights
 from limner.storage.files import wrap_os_errors, write_whole
 from limner.text.styles import in_style
 from limner.text.text_tokenizer import TextTokenizer
-from limner.training import checkpoint, precision
+from limner.training import precision
 from limner.training.budget import steps_until
 from limner.training.datasets import LibrarySet, TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
@@ -35,12 +35,13 @@ from limner.training.presets import Preset
 from limner.training.tasks import text_tokenizer
 from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
 from limner.training.tasks.image_tokenizer import ImageTokenizerTask
-from limner.training.tasks.layout_examples import TileExamples
-from limner.training.tasks.layout_generator import LayoutGenerator, LayoutTask, LayoutTraining
-from limner.training.tasks.layout_sheet import SheetOfLayouts
+from limner.training.tasks.layouts.examples import TileExamples
+from limner.training.tasks.layouts.generator import LayoutGenerator, LayoutTask, LayoutTraining
+from limner.training.tasks.layouts.sheet import SheetOfLayouts
+from limner.training.tasks.layouts.tiles import choose_tiles, encode_tiles
 from limner.training.tasks.planner import PlannerTask
-from limner.training.tasks.tiles import choose_tiles, encode_tiles
 from limner.training.tasks.upscaler import UpscalerTask, make_pairs
+from limner.training.weights import checkpoint
 
 PROMPTS = (
     *("a red apple", "苹果", "a dog", "狗", "cat face", "猫", "a rocket", "火箭"),

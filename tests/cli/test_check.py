@@ -8,10 +8,10 @@ import pytest
 
 from limner.imaging import codec, label, mark
 from limner.imaging.check import check_file
-from tests import exiftool
-from tests.certificates import make
 from tests.cli.conftest import Run
 from tests.imaging.files import FILES
+from tests.support import exiftool
+from tests.support.certificates import make
 
 CARD = ("--engine", "testcard", "--size", "256x256", "--seed", "7")
 

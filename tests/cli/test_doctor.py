@@ -13,8 +13,8 @@ from limner.cli import main
 from limner.cli.doctor import CHECKS
 from limner.storage.blobs import s3
 from limner.storage.checkpoints import weights
-from tests.ports import free_port
 from tests.server.helpers import make_settings, running
+from tests.support.ports import free_port
 
 Failed = dict[str, str]  # what was said and hinted, by the name of the check
 Doctor = Callable[..., Failed]

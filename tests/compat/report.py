@@ -34,8 +34,8 @@ _TAIL = """
 | protocol | tried with | not tried |
 |---|---|---|
 | MCP, stdio and streamable HTTP | the client of the package `mcp` 2.3 (`tests/agent/`) | Claude Desktop, Claude Code, Cursor, VS Code, Codex |
-| `/sdapi/v1` | requests in the form of SillyTavern and Open WebUI (`tests/server/test_sdapi.py`) | the programs themselves |
-| Chat Completions with pictures | openai-python 3 (`tests/server/test_chat.py`) | LibreChat, Open WebUI |
+| `/sdapi/v1` | requests in the form of SillyTavern and Open WebUI (`tests/server/other_apis/test_sdapi.py`) | the programs themselves |
+| Chat Completions with pictures | openai-python 3 (`tests/server/other_apis/test_chat.py`) | LibreChat, Open WebUI |
 """  # noqa: E501
 
 

@@ -9,10 +9,11 @@ from limner import request
 from limner.engines.transformer import conditioning
 from limner.imaging import decode_upload
 from limner.server import idempotency, recorded_answers
-from limner.server.bodies import body_memory, data_urls, decode_process, forms, json_body
+from limner.server.bodies import body_memory, forms, json_body
 from limner.server.http import delivery, middleware
+from limner.server.input_pictures import data_urls, decode_process
 from limner.server.openai import calls, images, moderations, profiles
-from limner.server.routes import history
+from limner.server.routes.images import history
 from limner.server.transport import configuration, protocol
 from limner.service.queue import jobs
 from limner.settings import Settings

@@ -15,7 +15,7 @@ import pytest
 from limner import settings
 from limner.engines.apart.parent import ApartEngine
 from limner.engines.base import ImageTask, Picture, Progress
-from limner.engines.cards import Card
+from limner.engines.cards.card import Card
 from limner.engines.testcard import CardEngine
 from limner.errors import EngineError, Refused
 from limner.request import SIZES, ImageRequest

@@ -16,7 +16,7 @@ from limner.data.scenes import ObjectSpec, SceneSpec, render_scene
 from limner.errors import DataError
 from limner.evaluation.baselines import Retrieval, TrainingIndex, training_singles
 from limner.evaluation.measures.edits import DrawnRequest
-from limner.evaluation.measures.metrics import on_white
+from limner.evaluation.measures.statistics import on_white
 from limner.evaluation.questions.prompts import Question, ask
 from limner.evaluation.report import MatchRow, Report
 from limner.evaluation.run import EvaluateConfig, Evaluation

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.engines.base import Picture
-from limner.finish import svg
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
+from limner.finish.vector import svg
 
 Pixels = NDArray[np.uint8]
 pytestmark = pytest.mark.timeout(900)  # noise takes seconds, and many where others work

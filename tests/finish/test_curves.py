@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from limner.finish.contours import outlines
-from limner.finish.curves import fit
+from limner.finish.vector.contours import outlines
+from limner.finish.vector.curves import fit
 
 
 def _along(curves: np.ndarray) -> np.ndarray:

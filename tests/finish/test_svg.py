@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from limner.errors import InvalidRequest
-from limner.evaluation.measures.metrics import psnr
-from limner.finish import svg
+from limner.evaluation.measures.statistics import psnr
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
+from limner.finish.vector import svg
 from tests.finish import pictures
 
 SVG = "{http://www.w3.org/2000/svg}"

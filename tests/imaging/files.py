@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Pixels
-from limner.finish import svg
+from limner.finish.vector import svg
 from limner.imaging import codec as px
 
 TEXT = {"seed": "7", "Software": "limner 1"}

@@ -19,9 +19,9 @@ from limner.imaging.check import check
 from limner.imaging.label import Label, LabelPolicy
 from limner.request import ImageRequest, Size
 from limner.studio import Studio
-from tests import exiftool
-from tests.certificates import Pair, make
 from tests.imaging.files import FILES, ending
+from tests.support import exiftool
+from tests.support.certificates import Pair, make
 
 REQUEST = ImageRequest("a fox", size=Size(64, 64), seed=7)
 

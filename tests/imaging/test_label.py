@@ -22,8 +22,8 @@ from limner.imaging.check import check, check_file
 from limner.imaging.label import Label, LabelPolicy, Level
 from limner.request import Edit, ImageRequest, Size, Variation
 from limner.studio import Studio
-from tests import exiftool
 from tests.imaging.files import FILES, FORMATS, ending, pixels
+from tests.support import exiftool
 
 PROMPT = 'a <red> fox & "co", 一只狐狸\n\x01\x85\ufffe'
 REQUEST = ImageRequest(PROMPT, size=Size(64, 64), seed=7, best_of=3)

@@ -13,7 +13,7 @@ from PIL import Image
 import limner
 from limner.arrays import Pixels
 from limner.errors import InvalidRequest
-from limner.finish import svg
+from limner.finish.vector import svg
 from limner.imaging import codec, mark
 from limner.request import ImageRequest
 

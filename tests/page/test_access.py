@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from limner.server.routes import page as page_files
+from limner.server.routes.page import assets
 from limner.storage.db.keys import KeyStore
 from tests.page.conftest import PHONE, WIDE, Opening
 from tests.page.steps import draw, drawn, open_first, option, prompt, tiles
@@ -203,7 +203,7 @@ def test_chinese(filled: Server, opening: Opening) -> None:
 
 
 def test_every_word_is_there_in_both_languages(site: Server, opening: Opening) -> None:
-    folder = Path(page_files.__file__).parents[1] / "page"
+    folder = Path(assets.__file__).parents[2] / "page"
     known = set(re.findall(r"^  (\w+): \[", (folder / "words.js").read_text("utf-8"), re.M))
     used = set()
     for path in folder.glob("*.js"):
@@ -216,7 +216,7 @@ def test_every_word_is_there_in_both_languages(site: Server, opening: Opening) -
           setLanguage("zh");
           return names.filter((name) => !/[\\u4e00-\\u9fff]|^AI$/.test(t(name)));
         }""",
-        [f"/page/{page_files.files().version}/words.js", sorted(known)],
+        [f"/page/{assets.files().version}/words.js", sorted(known)],
     )
     assert wrong == []
 
@@ -272,7 +272,7 @@ def test_policy_allows_nothing_inline(site: Server, opening: Opening) -> None:
 
 
 def test_files_are_few_bytes_kept_for_good_and_of_one_version(site: Server) -> None:
-    files = page_files.files()
+    files = assets.files()
     assert sum(map(len, files.packed.values())) < 60_000
     html = site.http.get("/", headers={"accept": "text/html"}).text
     addresses = re.findall(r'(?:href|src)="(/page/[^"]+)"', html)
@@ -287,7 +287,7 @@ def test_files_are_few_bytes_kept_for_good_and_of_one_version(site: Server) -> N
     for path in (
         "0000/main.js",
         f"{files.version}/index.html",
-        f"{files.version}/../routes/page.py",
+        f"{files.version}/../routes/page/assets.py",
     ):
         assert site.http.get(f"/page/{path}").status_code == 404
     assert site.http.get("/favicon.ico").headers["content-type"] == "image/svg+xml"

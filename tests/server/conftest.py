@@ -9,9 +9,9 @@ import pytest
 from openai import OpenAI
 
 from limner.engines import registry
-from tests.postgres import postgres, postgres_server
-from tests.s3 import S3Server, bucket, s3_server
 from tests.server.helpers import GatedEngine, Server, make_settings, running
+from tests.support.postgres import postgres, postgres_server
+from tests.support.s3 import S3Server, bucket, s3_server
 
 __all__ = ["bucket", "postgres", "postgres_server", "s3_server"]
 

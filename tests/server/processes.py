@@ -19,13 +19,13 @@ from typing import IO, Any
 import httpx2
 
 from limner import settings as settings_module
-from limner.service.history_recovery import Recovery
+from limner.service.recovery.rebuild_rows import Recovery
 from limner.storage.blobs.names import Names
 from limner.storage.blobs.opening import open_store
 from limner.storage.db.database import Database
-from limner.storage.db.history import FOLDER, History
 from limner.storage.db.keys import signing_key
-from limner.storage.db.maintenance import LEFT_S, Maintenance
+from limner.storage.history.history import FOLDER, History
+from limner.storage.history.maintenance import LEFT_S, Maintenance
 from tests.server.helpers import GENERATIONS, open_picture, wait_until
 
 CAT = {"prompt": "a cat", "size": "256x256", "quality": "low"}

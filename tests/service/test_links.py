@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from limner.service.links import LinkGone, Links
+from limner.service.pictures.links import LinkGone, Links
 from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.store import PASSING
 from limner.storage.db.database import Database

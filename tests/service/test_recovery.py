@@ -19,15 +19,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from limner.cli.serve import DRAIN_S
+from limner.cli.serving.serve import DRAIN_S
 from limner.engines.testcard import CardEngine
 from limner.imaging import codec
 from limner.options import OptionSpec
 from limner.storage.blobs.opening import open_store
-from limner.storage.db import maintenance
 from limner.storage.db.database import Database
-from limner.storage.db.history import MAX_RESUMED, Asked, History
-from tests.s3 import S3Server
+from limner.storage.history import maintenance
+from limner.storage.history.history import MAX_RESUMED, Asked, History
 from tests.server.helpers import (
     BODY,
     EDITS,
@@ -43,6 +42,7 @@ from tests.server.helpers import (
     wait_until,
 )
 from tests.server.processes import check_whole, serving
+from tests.support.s3 import S3Server
 
 MINE = {"x-limner-resume": "true", "x-client-request-id": "mine"}
 LARGE: dict[str, Any] = {"model": "testcard", "size": "1536x1536"}  # takes a moment to store
@@ -126,7 +126,7 @@ def test_killed_server_draws_on_into_its_bucket(
 _KILLED_BEFORE_A_ROW = """
 import os, signal
 from limner.cli import main
-from limner.storage.db.history import History
+from limner.storage.history.history import History
 add = History.add
 def add_or_die(self, record, made, *about, **more):
     if made.number == 2:
@@ -180,7 +180,7 @@ from limner.cli import main
 from limner.engines.testcard import CardEngine
 from limner.storage.db import maintenance
 from limner.storage.db.database import Database
-from limner.storage.db.history import MAX_RESUMED, Asked, History
+from limner.storage.history.history import MAX_RESUMED, Asked, History
 from limner.storage.blobs.opening import open_store
 maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()

@@ -10,8 +10,8 @@ import pytest
 from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.store import Store
 from limner.storage.db.database import Database
-from tests.postgres import postgres, postgres_server
-from tests.s3 import CREDENTIALS, S3Server, bucket, s3_server
+from tests.support.postgres import postgres, postgres_server
+from tests.support.s3 import CREDENTIALS, S3Server, bucket, s3_server
 
 __all__ = ["bucket", "postgres", "postgres_server", "s3_server"]
 

@@ -24,8 +24,8 @@ from limner.storage.blobs import store as pictures
 from limner.storage.blobs.folder import Folder
 from limner.storage.blobs.opening import open_store
 from limner.storage.blobs.store import Store
-from tests.ports import free_port
-from tests.s3 import CREDENTIALS, READER, S3Server
+from tests.support.ports import free_port
+from tests.support.s3 import CREDENTIALS, READER, S3Server
 
 
 def _files(store: Store, folder: str = "history") -> set[str]:

@@ -9,7 +9,7 @@ from limner.engines.transformer.export.folder import export
 from limner.errors import SettingsError, WeightsError
 from limner.storage.checkpoints import weights
 from limner.training import stages
-from limner.training.init_from_weights import STAGES, begin_run
+from limner.training.weights.init_from_weights import STAGES, begin_run
 
 
 def test_a_run_that_begins_from_weights_exports_the_same_weights(

@@ -23,21 +23,21 @@ from limner.planning.layout import (
 from limner.sampling.layout_decoding import CAPTION, NOBODY
 from limner.training import stages
 from limner.training.datasets import LibrarySet, SetConfig
-from limner.training.init_from_weights import begin_run
 from limner.training.loop import Loop, LoopConfig, step_rng
 from limner.training.muon import Muon, orthogonal
 from limner.training.precision import chosen
 from limner.training.presets import TINY, TINY_LAYOUTS
 from limner.training.tasks.image_tokenizer import to_tensor
-from limner.training.tasks.layout_examples import TileExamples
-from limner.training.tasks.layout_generator import LayoutTask, LayoutTraining
-from limner.training.tasks.tiles import (
+from limner.training.tasks.layouts.examples import TileExamples
+from limner.training.tasks.layouts.generator import LayoutTask, LayoutTraining
+from limner.training.tasks.layouts.tiles import (
     CLEAR,
     Bank,
     choose_tiles,
     encode_tiles,
 )
-from tests import tiny
+from limner.training.weights.init_from_weights import begin_run
+from tests.support import tiny
 
 assert TINY_LAYOUTS.layouts is not None
 LAYOUTS: LayoutTraining = TINY_LAYOUTS.layouts

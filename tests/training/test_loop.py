@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from limner.errors import LimnerError, OutputError, WeightsError
-from limner.training import checkpoint
 from limner.training.loop import (
     Interrupted,
     Loop,
@@ -31,6 +30,7 @@ from limner.training.loop import (
     optimizers,
     step_rng,
 )
+from limner.training.weights import checkpoint
 
 CONFIG = LoopConfig(steps=8, lr=0.01, warmup=2, ema=0.9, log_every=2, report_every=4)
 

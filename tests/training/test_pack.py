@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import WeightsError
-from limner.training import checkpoint
 from limner.training.loop import Loop, LoopConfig
-from limner.training.pack import pack_run
+from limner.training.weights import checkpoint
+from limner.training.weights.pack import pack_run
 
 CONFIG = LoopConfig(steps=10, warmup=2, report_every=1000)
 

@@ -13,8 +13,8 @@ from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.request import ImageRequest, Size
 from limner.training import stages
-from limner.training.init_from_weights import begin_run
-from limner.training.resize_positions import at_px, on_grid
+from limner.training.weights.init_from_weights import begin_run
+from limner.training.weights.resize_positions import at_px, on_grid
 
 CONFIG = TransformerConfig(n_vocab=20, n_codes=9, grid=4, d=32, n_heads=2, n_encoder_layers=1)
 

@@ -16,10 +16,10 @@ from limner.data.emoji.library import Library
 from limner.data.scenes import SceneSpec, render_scene
 from limner.evaluation.baselines import unit
 from limner.evaluation.judge.judge import GROUND, Judge
-from limner.evaluation.measures import metrics
-from limner.evaluation.measures.metrics import estimate
+from limner.evaluation.measures import statistics
 from limner.evaluation.measures.r_precision import N_POOL, Captions
 from limner.evaluation.measures.rules import foreground
+from limner.evaluation.measures.statistics import estimate
 from limner.evaluation.questions.edit_prompts import (
     Exchange,
     Single,
@@ -154,13 +154,15 @@ class Redrawing:
         more = (seen * (captions.vectors[rows] - old)).sum(1)
         kept = seams = layout = outline = estimate([])
         if masks is not None:
-            kept = estimate(metrics.are_kept(pictures, sources, masks))
+            kept = estimate(statistics.are_kept(pictures, sources, masks))
             premultiplied = np.stack([px.premultiply(picture) for picture in pictures])
-            seams = estimate(metrics.seam(premultiplied, masks))
+            seams = estimate(statistics.seam(premultiplied, masks))
         else:
             own = _small(sources)
-            layout = estimate(metrics.layout(metrics.on_white(small), metrics.on_white(own)))
-            outline = estimate(metrics.shared(_outlines(small), _outlines(own)))
+            layout = estimate(
+                statistics.layout(statistics.on_white(small), statistics.on_white(own))
+            )
+            outline = estimate(statistics.shared(_outlines(small), _outlines(own)))
         first = estimate(captions.are_first(seen, rows))
         return EditRow(
             kind, source, captions.n_choices, first, estimate(more > 0), estimate(more),

@@ -12,8 +12,8 @@ from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.evaluation.judge.judge import Judge
 from limner.evaluation.measures.edits import Ask
-from limner.evaluation.measures.metrics import estimate
 from limner.evaluation.measures.r_precision import N_POOL, Captions
+from limner.evaluation.measures.statistics import estimate
 from limner.evaluation.questions.prompts import ask
 from limner.evaluation.report import QualityRow
 from limner.imaging import codec

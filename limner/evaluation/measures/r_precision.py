@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from limner.arrays import Bools, Floats
 from limner.errors import DataError
 from limner.evaluation.judge.judge import Judge
-from limner.evaluation.measures import metrics
+from limner.evaluation.measures import statistics
 
 N_OTHERS = 99  # captions beside the true one
 N_POOL = 200  # captions that the others are chosen from, whether or not they are drawn
@@ -31,7 +31,7 @@ class Captions:
     def are_first(self, seen: Floats, rows: list[int]) -> Bools:
         """For pictures as the judge sees them (m, width), whether caption `rows[i]` is first."""
         true = (seen * self.vectors[rows]).sum(1)
-        return metrics.is_first(
+        return statistics.is_first(
             true, np.einsum("nd,nmd->nm", seen, self.vectors[self.others[rows]])
         )
 

@@ -21,7 +21,7 @@ from limner.evaluation.baselines import TrainingIndex, unit
 from limner.evaluation.judge.judge import GROUND, Judge
 from limner.evaluation.judge.scenes import describe
 from limner.evaluation.measures import rules
-from limner.evaluation.measures.metrics import Estimate, estimate
+from limner.evaluation.measures.statistics import Estimate, estimate
 from limner.evaluation.report import RuleRow
 from limner.evaluation.samples import TRUE, Draw, Rebuild, draw_all
 from limner.progress import StageProgress

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from limner.evaluation.measures.metrics import Estimate
-from limner.evaluation.things.compositions import CompositionFigures
-from limner.evaluation.things.looks import LookFigures
+from limner.evaluation.measures.statistics import Estimate
+from limner.evaluation.things.measures.compositions import CompositionFigures
+from limner.evaluation.things.measures.looks import LookFigures
 from limner.evaluation.things.shares import Share
 
 _COMPOSITIONS = """\

@@ -18,22 +18,17 @@ from limner.data.scenes import render_scene
 from limner.errors import DataError
 from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.measures.edges import edge_width
-from limner.evaluation.measures.metrics import Estimate, estimate
+from limner.evaluation.measures.statistics import Estimate, estimate
 from limner.evaluation.questions.wordings import LOOKS, Hands
 from limner.evaluation.samples import REBUILT, TRUE
-from limner.evaluation.things import (
-    compositions,
-    looks,
-    masks,
-    variety,
-)
-from limner.evaluation.things.compositions import HAND, PURPOSES
-from limner.evaluation.things.cutting import count_specks, things_in
-from limner.evaluation.things.drawing import draw_all
-from limner.evaluation.things.naming import Namer
+from limner.evaluation.things.crops.cutting import count_specks, things_in
+from limner.evaluation.things.crops.naming import Namer
+from limner.evaluation.things.crops.vocabulary import KEYS
+from limner.evaluation.things.draw_batches import draw_all
+from limner.evaluation.things.measures import compositions, looks, masks, variety
+from limner.evaluation.things.measures.compositions import HAND, PURPOSES
 from limner.evaluation.things.report import ThingsReport
 from limner.evaluation.things.through_tokenizer import ThroughTokenizer
-from limner.evaluation.things.vocabulary import KEYS
 from limner.imaging import codec as px
 from limner.progress import StageProgress
 from limner.request import SIZES, ImageRequest, Quality

@@ -1,1 +1,1 @@
-"""Request bodies: forms, JSON, uploads and their limits."""
+"""Request bodies: JSON and forms, read within limits."""

@@ -11,8 +11,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from limner.server.http import uploads
-from limner.server.http.uploads import RawFile
+from limner.server.input_pictures import uploads
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai.errors import ApiError
 
 MAX_FILES = 20

@@ -17,7 +17,7 @@ from typing import IO, Any, NoReturn
 
 from starlette.concurrency import run_in_threadpool
 
-from limner.server.http import uploads
+from limner.server.input_pictures import uploads
 from limner.server.openai import errors
 
 MAX_DEPTH = 16

@@ -1,1 +1,1 @@
-"""HTTP below the routes: middleware, bodies, uploads, addresses."""
+"""The connection's side of HTTP: middleware, paths, request headers, delivery, addresses."""

@@ -18,11 +18,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import LimnerError
+from limner.server.access.guard import Guard
+from limner.server.access.proxies import Proxies
+from limner.server.bodies.content_encoding import Decoding, encoding_of, without_encoding
 from limner.server.http import urls
-from limner.server.http.content_encoding import Decoding, encoding_of, without_encoding
-from limner.server.http.guard import Guard
 from limner.server.http.paths import meant
-from limner.server.http.proxies import Proxies
 from limner.server.openai import errors
 from limner.server.openai.answers import dump
 from limner.server.transport.protocol import MIN_BODY_BYTES_PER_S

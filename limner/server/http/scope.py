@@ -7,7 +7,7 @@ from typing import cast
 from fastapi import Request
 
 from limner.server.bodies.body_memory import BodyBudget
-from limner.server.bodies.decoders import DecoderPool
+from limner.server.input_pictures.decoders import DecoderPool
 from limner.server.openai.catalogue import catalogue_of
 from limner.server.openai.profiles import Catalogue
 from limner.service.access.auth import Holder

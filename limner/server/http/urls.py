@@ -21,7 +21,7 @@ def base(request: HTTPConnection, settings: Settings) -> str:
     """The base URL, such as `http://host:port`, with the path before /v1, if any.
 
     Taken from the settings, else a proxy's headers, else the Host header, else the listening
-    address. Headers of untrusted proxies were removed before (limner/server/http/proxies.py).
+    address. Headers of untrusted proxies were removed before (limner/server/access/proxies.py).
     """
     if settings.public_url:
         return _public(settings)

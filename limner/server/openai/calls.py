@@ -28,7 +28,7 @@ from limner.request import (
     ImageRequest,
     Size,
 )
-from limner.server.http.uploads import RawFile
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import fields as f
 from limner.server.openai.fields import Fields
 from limner.server.openai.formats import check_alone, read_format

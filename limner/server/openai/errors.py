@@ -30,7 +30,7 @@ from limner.service.errors import (
     ShuttingDown,
     WrongKey,
 )
-from limner.service.links import LinkGone
+from limner.service.pictures.links import LinkGone
 
 INVALID = "invalid_request_error"
 USER = "image_generation_user_error"  # error type of newer models for a wrong value

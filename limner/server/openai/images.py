@@ -11,9 +11,15 @@ from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import decode_upload
 from limner.request import Edit, Size, Variation
-from limner.server.bodies.decoders import Header, OpaqueMask, Undecodable, Upload, WrongMarkup
-from limner.server.http import uploads
-from limner.server.http.uploads import RawFile
+from limner.server.input_pictures import uploads
+from limner.server.input_pictures.decoders import (
+    Header,
+    OpaqueMask,
+    Undecodable,
+    Upload,
+    WrongMarkup,
+)
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.openai.profiles import Target

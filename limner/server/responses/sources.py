@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from limner.server.http import own_rows, scope
+from limner.server.access import own_rows
+from limner.server.http import scope
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.responses import ids

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from limner.server.http import scope
 from limner.server.openai import answers, errors
 from limner.storage import training_runs
-from limner.storage.db import usage as pictures_by_day
+from limner.storage.history import usage as pictures_by_day
 
 MAX_DAYS, _DAYS = 90, 30
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 
 from limner.errors import MissingExtra
-from limner.server.http import credentials
+from limner.server.access import credentials
 from limner.server.http import scope as scopes
 from limner.settings import Settings
 
@@ -44,7 +44,7 @@ class McpEndpoint:
 
         server = mcp_server.build(self._connect)
         server.streamable_http_app(
-            # Hosts and origins are checked by limner/server/http/guard.py.
+            # Hosts and origins are checked by limner/server/access/guard.py.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
             max_request_body_size=MAX_BODY_BYTES,
             max_sessions=MAX_SESSIONS,

@@ -1,4 +1,4 @@
-"""Small routes: models, moderation, metrics, health and readiness."""
+"""/v1/models: the models of the Images API and of the Responses API."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from limner import __version__
-from limner.server.http import bodies, scope
-from limner.server.openai import answers, errors, moderations
+from limner.server.http import scope
+from limner.server.openai import answers, errors
 from limner.server.openai.profiles import Catalogue
 from limner.server.responses import models as language_models
 from limner.service.context import Service
-from limner.service.disk_space import reason
-from limner.service.telemetry.metrics import MEDIA_TYPE
 
 _JSON = "application/json"
 
@@ -79,36 +76,3 @@ def _memory(serving: Service, id: str) -> dict[str, Any]:
 def _ids(catalogue: Catalogue) -> list[str]:
     """Ids of the models of the Images API and of the Responses API."""
     return [*catalogue.ids(), *language_models.NAMES]
-
-
-async def moderate(request: Request) -> Response:
-    """Moderate texts in the same way as prompts."""
-    texts, model = moderations.read(await bodies.read_json(request))
-    moderator = scope.service(request).moderator
-    verdicts = await run_in_threadpool(lambda: [moderator.check(text) for text in texts])
-    body = moderations.answer(model, [v.scores for v in verdicts], [v.categories for v in verdicts])
-    return Response(answers.dump(body), media_type=_JSON)
-
-
-async def health() -> Response:
-    """Always 200: the process is alive."""
-    body = {"status": "ok", "version": __version__}
-    return Response(answers.dump(body), media_type=_JSON)
-
-
-async def metrics(request: Request) -> Response:
-    """Metrics for Prometheus."""
-    text = await run_in_threadpool(scope.service(request).metrics.text)
-    return Response(text, media_type=MEDIA_TYPE)
-
-
-async def ready(request: Request) -> Response:
-    """200 if a request would be drawn and stored, else 503 with the reasons."""
-    serving = scope.service(request)
-    state = {name: worker.is_ready for name, worker in serving.workers.items()}
-    trouble = await run_in_threadpool(serving.room.trouble)
-    storage = reason(trouble) if trouble else "ok"
-    is_ready = all(state.values()) and not trouble
-    status = "ok" if is_ready else "unavailable"
-    body = {"status": status, "engines": state, "storage": storage}
-    return Response(answers.dump(body), 200 if is_ready else 503, media_type=_JSON)

@@ -14,11 +14,13 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from limner.request import Edit
-from limner.server.bodies.json_pictures import Reader
-from limner.server.http import bodies, own_rows, scope
+from limner.server.access import own_rows
+from limner.server.bodies import read_body
+from limner.server.http import scope
 from limner.server.http.delivery import WholeDelivery
-from limner.server.http.resume import client_id, is_resumed
-from limner.server.http.uploads import RawFile
+from limner.server.http.job_headers import client_id, is_resumed
+from limner.server.input_pictures.json_pictures import Reader
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import answers, calls, errors
 from limner.server.openai import fields as f
 from limner.server.openai.answers import Drawn
@@ -32,8 +34,8 @@ from limner.server.responses import body as bodies_of_responses
 from limner.server.responses.answer import Plan
 from limner.server.responses.body import Body, Text
 from limner.server.responses.sources import Source
-from limner.server.routes import images
-from limner.service import output
+from limner.server.routes.images import drawing
+from limner.service.pictures import output
 from limner.service.submit import submit
 from limner.storage.db.database import Row
 from limner.storage.db.responses import Responses
@@ -45,16 +47,16 @@ _STATUS = {"running": "in_progress", "done": "completed", "cancelled": "cancelle
 async def create(request: Request) -> Response:
     """Draw or edit a picture from a conversation."""
     drawn_as = getattr(request.state, "drawn_as", None)
-    with bodies.reading(request):
+    with read_body.reading(request):
         max_bytes = scope.service(request).max_upload_bytes
-        async with bodies.read_json_pictures(request, max_bytes) as pictures:
+        async with read_body.read_json_pictures(request, max_bytes) as pictures:
             body = _read(request, pictures, pictures.parsed.value)
             if drawn_as is not None:
                 return await _again(request, body, drawn_as)
             source = await sources.find(request, body)
             call = await _understood(request, body, source, pictures)
     if call is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
 
     def form(plan: Plan) -> Form:
         return Form(answer.Stream(plan), plan.completed)
@@ -64,9 +66,9 @@ async def create(request: Request) -> Response:
 
 async def complete_chat(request: Request) -> Response:
     """The same for Chat Completions."""
-    with bodies.reading(request):
+    with read_body.reading(request):
         max_bytes = scope.service(request).max_upload_bytes
-        async with bodies.read_json_pictures(request, max_bytes) as pictures:
+        async with read_body.read_json_pictures(request, max_bytes) as pictures:
             with chat.naming():
                 sent = pictures.parsed.value
                 values, unused = chat.as_response(sent, _text_of(pictures))
@@ -74,7 +76,7 @@ async def complete_chat(request: Request) -> Response:
                 source = await sources.find(request, body)
                 call = await _understood(request, body, source, pictures)
     if call is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
     if unused:
         notice = f"Not used: {', '.join(map(f.shown, unused[:20]))}"
         call = replace(call, notices=(*call.notices, notice))
@@ -120,7 +122,7 @@ def _read(request: Request, pictures: Reader, values: Mapping[str, Any]) -> Body
 
 def _text_of(pictures: Reader) -> Text:
     """A function that returns the text of long strings from their tokens."""
-    return partial(bodies.short, parsed=pictures.parsed)
+    return partial(read_body.short, parsed=pictures.parsed)
 
 
 async def _understood(
@@ -146,7 +148,7 @@ async def _understood(
             name = source.pictures[0][1]
             return calls.read_edit(Fields(values), files, mask, catalogue, decoder, name)
 
-    edit = await images.decoded(request, read)
+    edit = await drawing.decoded(request, read)
     return edit and replace(edit, notices=(*body.notices, *edit.notices))
 
 
@@ -168,7 +170,7 @@ def _check_no_mask(body: Body) -> None:
 class Form:
     """How to format an answer, as stream events or whole."""
 
-    events: images.Events
+    events: drawing.Events
     whole: Callable[[Drawn], dict[str, Any]]
 
 
@@ -183,7 +185,7 @@ async def _answer(
     request.state.is_gpt = True  # selects the words of errors
     call = replace(call, container="b64_json")
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
-    await images.check_prompt(serving, submission)
+    await drawing.check_prompt(serving, submission)
     trace = scope.trace(request)
     with body.tool.naming(), trace.during("admission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
@@ -195,17 +197,17 @@ async def _answer(
         raise
     form = form_of(plan)
     if body.is_stream:
-        return await images.stream(request, serving, call, submission, job, form.events)
+        return await drawing.stream(request, serving, call, submission, job, form.events)
     with job:
-        finished = images.finished(request, serving, call, submission, job)
-        found = await images.unless_left(request, finished)
+        finished = drawing.finished(request, serving, call, submission, job)
+        found = await drawing.unless_left(request, finished)
     if found is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
     [picture], notices = found
     return WholeDelivery(
         answers.dump(form.whole(picture)),
         media_type=_JSON,
-        headers=images.headers_of(call, notices),
+        headers=drawing.headers_of(call, notices),
         ticket=job.ticket,
     )
 
@@ -213,20 +215,20 @@ async def _answer(
 async def _planned(request: Request, body: Body, call: Call, source: Source | None) -> Plan:
     """The plan of the answer; stored if the request has `store`."""
     serving = scope.service(request)
-    drawing = call.request
+    asked = call.request
     engine = serving.workers[call.target.engine].engine
     plan = Plan(
         scope.request_id(request),
         int(time.time()),
         {"model": body.model, "previous_response_id": body.previous, **body.echo},
         {
-            "action": "edit" if isinstance(drawing.source, Edit) else "generate",
+            "action": "edit" if isinstance(asked.source, Edit) else "generate",
             "output_format": call.format,
-            "quality": drawing.quality,
-            "revised_prompt": drawing.prompt,
-            "size": str(drawing.size),
+            "quality": asked.quality,
+            "revised_prompt": asked.prompt,
+            "size": str(asked.size),
         },
-        _message(drawing.prompt, body, source),
+        _message(asked.prompt, body, source),
         answers.usage(call, engine, [Drawn(b"", is_transparent=False)]).get("usage", {}),
         body.is_stored and serving.history is not None,
     )

@@ -14,18 +14,21 @@ from fastapi import Request, Response
 
 from limner.imaging import decode_upload
 from limner.request import Size
-from limner.server.bodies.decoders import Decoder
-from limner.server.bodies.json_pictures import Reader
-from limner.server.http import bodies, credentials, scope, uploads
+from limner.server.access import credentials
+from limner.server.bodies import read_body
+from limner.server.http import scope
 from limner.server.http.delivery import WholeDelivery
-from limner.server.http.resume import client_id
-from limner.server.http.uploads import RawFile
+from limner.server.http.job_headers import client_id
+from limner.server.input_pictures import uploads
+from limner.server.input_pictures.decoders import Decoder
+from limner.server.input_pictures.json_pictures import Reader
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import answers, calls
 from limner.server.openai import fields as f
 from limner.server.openai import images as openai_images
 from limner.server.openai.calls import Call
 from limner.server.openai.fields import Fields
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from limner.server.sdapi import shapes
 from limner.service.queue.jobs import Status
 from limner.service.submit import submit
@@ -37,8 +40,8 @@ _JSON = "application/json"
 
 async def txt2img(request: Request) -> Response:
     """Draw pictures from a prompt."""
-    with bodies.reading(request):
-        sent = (await bodies.read_json(request)).values
+    with read_body.reading(request):
+        sent = (await read_body.read_json(request)).values
     catalogue = replace(scope.catalogue(request), is_lenient=True)
     call = calls.read_generation(Fields(shapes.values_of(sent)), catalogue)
     return await _answer(request, sent, call)
@@ -47,16 +50,16 @@ async def txt2img(request: Request) -> Response:
 async def img2img(request: Request) -> Response:
     """Edit a picture, or without a prompt draw variations of it."""
     serving = scope.service(request)
-    with bodies.reading(request):
+    with read_body.reading(request):
         max_bytes = serving.max_upload_bytes
-        async with bodies.read_json_pictures(request, max_bytes) as pictures:
+        async with read_body.read_json_pictures(request, max_bytes) as pictures:
             sent = pictures.parsed.value
             values = shapes.values_of(sent)
-            values["prompt"] = bodies.short(values["prompt"], "prompt", pictures.parsed)
+            values["prompt"] = read_body.short(values["prompt"], "prompt", pictures.parsed)
             files = await to_thread.run_sync(_files, pictures, limiter=serving.readers)
-            call = await images.decoded(request, partial(_read, request, sent, values, files))
+            call = await drawing.decoded(request, partial(_read, request, sent, values, files))
     if call is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
     return await _answer(request, sent, call)
 
 
@@ -75,7 +78,7 @@ async def interrupt(request: Request) -> Response:
 
 async def set_options(request: Request) -> Response:
     """Accept options; they have no effect."""
-    await bodies.read_json(request)
+    await read_body.read_json(request)
     return _json({})
 
 
@@ -163,19 +166,19 @@ async def _answer(request: Request, sent: Mapping[str, Any], call: Call) -> Resp
     serving, holder = scope.service(request), scope.holder(request)
     submission = call.submission(client_id=client_id(request))
     engine = serving.worker(submission).engine
-    await images.check_prompt(serving, submission)
+    await drawing.check_prompt(serving, submission)
     trace = scope.trace(request)
     with trace.during("admission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     with job:
-        working = images.finished(request, serving, call, submission, job)
-        found = await images.unless_left(request, working)
+        working = drawing.finished(request, serving, call, submission, job)
+        found = await drawing.unless_left(request, working)
     if found is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
     drawn, notices = found
     body = answers.dump(shapes.answer(sent, call, drawn, engine.model))
-    headers = images.headers_of(call, notices)
+    headers = drawing.headers_of(call, notices)
     return WholeDelivery(body, media_type=_JSON, headers=headers, ticket=job.ticket)
 
 

@@ -11,23 +11,25 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.imaging import decode_upload
 from limner.request import Format, Size
-from limner.server.bodies import forms
+from limner.server.access import own_rows
+from limner.server.bodies import forms, read_body
 from limner.server.bodies.body_memory import chunks_of
-from limner.server.bodies.decoders import Decoder
 from limner.server.bodies.forms import Form
-from limner.server.http import bodies, file_ids, own_rows, scope
-from limner.server.http.uploads import RawFile
+from limner.server.http import scope
+from limner.server.input_pictures import file_ids
+from limner.server.input_pictures.decoders import Decoder
+from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import answers, errors
 from limner.server.openai import fields as f
 from limner.server.openai import images as openai_images
 from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
 from limner.server.responses import ids
-from limner.server.routes import images
-from limner.server.routes.history import page_size
-from limner.service import uploads
-from limner.service.links import MEDIA_TYPES
-from limner.service.uploads import Upload
+from limner.server.routes.images import drawing
+from limner.server.routes.images.history import page_size
+from limner.service.pictures import uploads
+from limner.service.pictures.links import MEDIA_TYPES
+from limner.service.pictures.uploads import Upload
 from limner.storage.db.database import Row
 
 PURPOSES = ("vision", "user_data", "assistants")
@@ -41,9 +43,9 @@ async def create(request: Request) -> Response:
     history = own_rows.history(request)
     serving, holder = scope.service(request), scope.holder(request)
     given = request.headers.get("content-type", "none")
-    if bodies.media_type(request) != bodies.FORM:
-        raise errors.unsupported_content_type(given, bodies.FORM)
-    with bodies.reading(request), scope.body_budget(request).hold() as held:
+    if read_body.media_type(request) != read_body.FORM:
+        raise errors.unsupported_content_type(given, read_body.FORM)
+    with read_body.reading(request), scope.body_budget(request).hold() as held:
         chunks = chunks_of(request, held, serving.max_upload_bytes)
         form = await forms.read(given, chunks, serving.settings.home)
         try:
@@ -51,7 +53,7 @@ async def create(request: Request) -> Response:
         finally:
             form.close()
     if upload is None:
-        return Response(status_code=images.CLIENT_LEFT)
+        return Response(status_code=drawing.CLIENT_LEFT)
     ticket = await serving.limiter.admitted(holder, 0)
     try:
         id, run = scope.request_id(request), serving.database_threads.run
@@ -132,7 +134,7 @@ async def _understood(request: Request, form: Form) -> Upload | None:
             header = decoder.open("image", raw.file, decode_upload.MAX_PIXELS)
         return Size(header.width, header.height)
 
-    size = await images.decoded(request, read)
+    size = await drawing.decoded(request, read)
     if size is None:
         return None
     data = await run_in_threadpool(_bytes, raw)

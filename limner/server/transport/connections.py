@@ -11,7 +11,7 @@ import asyncio
 import resource
 from typing import Protocol
 
-from limner.server.http.proxies import Proxies, subscriber
+from limner.server.access.proxies import Proxies, subscriber
 from limner.settings import Settings
 
 LOOK_S = 1.0

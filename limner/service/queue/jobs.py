@@ -26,7 +26,7 @@ from limner.service.access.auth import ANYONE, Holder
 from limner.service.access.rate_limits import Ticket
 from limner.service.errors import RequestCancelled, ShuttingDown
 from limner.service.telemetry.traces import NO_TRACE, Trace
-from limner.storage.db.history import Record
+from limner.storage.history.history import Record
 
 log = logging.getLogger("limner.server")
 

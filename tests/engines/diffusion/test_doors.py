@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from limner import settings as settings_module
 from limner.cli import main
-from limner.engines.cards import Cards
-from limner.engines.looking import card_for
+from limner.engines.cards.card import Cards
+from limner.engines.cards.detect import card_for
 from limner.imaging import codec
 from limner.request import ImageRequest, Size
 from limner.settings import Settings

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from limner.engines import registry
-from limner.server.routes import images
+from limner.server.routes.images import drawing
 from tests.server.helpers import (
     EDITS,
     GENERATIONS,
@@ -179,8 +179,8 @@ def test_a_stream_is_kept_alive_while_the_upstream_is_silent(
     engine: GatedEngine, waiting: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, outer = waiting
-    monkeypatch.setattr(images, "FIRST_EVENT_S", 0.2)
-    monkeypatch.setattr(images, "KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr(drawing, "FIRST_EVENT_S", 0.2)
+    monkeypatch.setattr(drawing, "KEEP_ALIVE_S", 0.2)
     body = CAT | {"model": "upstream/gated", "stream": True}
     with outer.http.stream("POST", GENERATIONS, json=body) as answer:
         assert answer.status_code == 200

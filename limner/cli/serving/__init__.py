@@ -1,0 +1,1 @@
+"""The commands of the server: start it, its keys, its history, its tools."""

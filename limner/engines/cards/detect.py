@@ -1,0 +1,139 @@
+"""A card for a folder or an address: which engine draws it is found by looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from limner.engines.base import Capabilities
+from limner.engines.cards.card import Card, Cards, check_name
+from limner.engines.diffusion import folder as diffusers_folder
+from limner.engines.registry import engines
+from limner.errors import DataError, SettingsError
+from limner.options import Options
+from limner.settings import ANY_FOLDER, ANY_PATH, EARLIER_ENGINES, Settings, checked, fields
+from limner.storage.checkpoints import weights
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a path holds: the engine that draws it, and the settings that the engine needs."""
+
+    engine: str
+    n_bytes: int  # of its weights
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _limner_weights(path: Path) -> Found | None:
+    if not (path / weights.MANIFEST).is_file():
+        return None
+    return Found("transformer", weights.read(path).n_bytes, {"weights": str(path)})
+
+
+def _pipeline(path: Path) -> Found | None:
+    if not diffusers_folder.is_pipeline(path):
+        return None
+    # A GGUF file may take the place of the transformer: its weights need not be there.
+    n_bytes = diffusers_folder.read(path, without=("transformer",)).n_bytes
+    return Found("diffusion", n_bytes, {"diffusion_model": str(path)})
+
+
+# Each looks at a path, and says what is there if it knows it; the first one that does is believed.
+LOOKS: tuple[Callable[[Path], Found | None], ...] = (_limner_weights, _pipeline)
+
+
+def card_for(
+    name: str,
+    source: str,
+    settings: Settings,
+    *,
+    licence: str = "unknown",
+    dialect: str = "openai",
+    model: str = "",
+    key_variable: str = "",
+    defaults: Mapping[str, str] | None = None,
+    engine_settings: Mapping[str, str] | None = None,
+    apart: bool = False,
+) -> Card:
+    """The card of the model at `source`, which is loaded once to see what it can do.
+
+    engine_settings: settings as text that its engine is built with, over those of the server.
+    A service is not asked anything. Raises DataError for a source or a name that will not do, and
+    what the engine says is wrong.
+    """
+    _check_free(name)
+    if source.startswith(("http://", "https://")):
+        card = _of_service(name, source, dialect, model, key_variable)
+        # What it can do depends on the dialect alone: no key is needed to see it.
+        looked_at = replace(card, key_variable="", apart=apart)
+    else:
+        card = _of_path(name, source)
+        card = replace(card, settings={**card.settings, **_checked(engine_settings or {})})
+        looked_at = replace(card, apart=apart)
+    with closing(looked_at.build(settings)) as engine:
+        able, n_lanes = engine.capabilities, engine.max_concurrency
+        n_bytes = engine.n_bytes or card.n_bytes
+        options = able.read_options(dict(defaults or {}), card.engine)
+    return replace(
+        card,
+        licence=licence,
+        n_bytes=n_bytes,
+        capabilities=able,
+        max_concurrency=n_lanes,
+        defaults=Options(options),
+        apart=apart,
+    )
+
+
+def check_new(name: str, cards: Cards, *, replace: bool = False) -> None:
+    """Raise DataError, before work is done for it, if a card cannot have this name."""
+    _check_free(name)
+    cards.check_free(name, replace=replace)
+
+
+def _check_free(name: str) -> None:
+    check_name(name)
+    if name in engines() or name in EARLIER_ENGINES:
+        raise DataError(f"{name} is the name of an engine", hint="take another name")
+
+
+def _checked(given: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of a card, with paths that do not depend on the folder limner is started in."""
+    found = {}
+    for key, text in given.items():
+        if key not in fields():
+            raise SettingsError(f"Setting {key} is not known", hint="`limner settings` lists them")
+        if fields()[key].metadata["kind"] in (ANY_FOLDER, ANY_PATH):
+            text = str(Path(text).expanduser().absolute())
+        found[key] = checked(key, text)
+    return found
+
+
+def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str) -> Card:
+    found = {
+        "upstream_url": checked("upstream_url", url),
+        "upstream_dialect": checked("upstream_dialect", dialect),
+        "upstream_model": model,
+        "upstream_key": (),
+    }
+    return Card(name, "upstream", url, 0, "", Capabilities(), 1, found, key_variable)
+
+
+def _of_path(name: str, source: str) -> Card:
+    path = Path(source).expanduser().absolute()
+    if not path.exists():
+        raise DataError(
+            f"{source} is neither a folder nor an address",
+            hint="give a folder with a model, or an address that begins with https://",
+        )
+    found = next((found for look in LOOKS if (found := look(path))), None)
+    if found is None:
+        raise DataError(
+            f"{source} holds no weights that limner knows",
+            hint="a folder of limner weights has manifest.json, which `limner export` writes; one "
+            "of a diffusers pipeline has model_index.json",
+        )
+    return Card(name, found.engine, str(path), found.n_bytes, "", Capabilities(), 1, found.settings)

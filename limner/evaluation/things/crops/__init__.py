@@ -1,0 +1,1 @@
+"""Crops: single things cut out of a picture, and their names."""

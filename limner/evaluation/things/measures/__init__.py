@@ -1,0 +1,1 @@
+"""One measure of single things a file."""

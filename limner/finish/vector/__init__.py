@@ -1,0 +1,1 @@
+"""Flat art as curves: outlines, Bézier curves, and SVG documents."""

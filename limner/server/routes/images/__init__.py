@@ -1,0 +1,1 @@
+"""/v1/images/…: drawing, jobs, files, history, checks."""

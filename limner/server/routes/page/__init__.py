@@ -1,0 +1,1 @@
+"""The web page: its address, its files, its sessions."""

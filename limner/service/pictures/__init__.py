@@ -1,0 +1,1 @@
+"""What happens to pictures: moderation, encoding, storage, addresses."""

@@ -1,0 +1,1 @@
+"""The history: rows of requests and pictures, their search, and their maintenance."""

@@ -1,0 +1,1 @@
+"""The stage that learns to draw layouts: tiles, examples, losses, sheets."""

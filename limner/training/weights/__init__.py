@@ -1,0 +1,1 @@
+"""Weights of runs: checkpoints, other grids, starts from weights, packed runs."""

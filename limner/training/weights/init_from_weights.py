@@ -1,0 +1,130 @@
+"""A run that begins from weights that draw: what they know is kept, or trained further.
+
+The opposite of `limner export`. Stages that are not taken start from nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.errors import SettingsError
+from limner.model.bundle import BundleConfig
+from limner.model.contrastive import ContrastiveLoss
+from limner.model.layout_transformer import LayoutTransformer
+from limner.storage.checkpoints import quantised, weights
+from limner.storage.files import wrap_os_errors, write_whole
+from limner.training.weights import checkpoint
+from limner.training.weights.resize_positions import at_px, on_grid
+
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
+_PREFIXES = {
+    "planner": ("planner.", ""),
+    "image-tokenizer": ("image_tokenizer.", ""),
+    "generator": ("transformer.", "transformer."),
+    "upscaler": ("upscalers.", ""),
+}
+
+
+def begin_run(
+    source: Path,
+    run: Path,
+    stages: tuple[str, ...] = (),
+    px: int | None = None,
+    layouts: bool = False,
+) -> Path:
+    """Make the run at `run` of the weights folder `source`, or of some of its stages only.
+
+    With `px`, its pictures have that side before they are enlarged, and as many more cells. With
+    `layouts`, its transformer draws things in boxes on any canvas, each as it draws one alone now.
+    Raises WeightsError if the weights are missing or damaged, SettingsError if the run has one of
+    those stages already or px does not fit, OutputError if it cannot be written.
+    """
+    found = weights.read(source)
+    wanted = stages or STAGES
+    for stage in wanted:
+        if (run / stage).exists():
+            raise SettingsError(
+                f"The run {run} has stage {stage} already, which would be lost",
+                hint="choose another name for the run, or --stage for what it lacks",
+            )
+    shapes = BundleConfig.from_dict(found.config["model"])
+    tensors = _tensors(found)
+    if px is not None:
+        tensors, shapes = _at_px(tensors, shapes, px)
+    if layouts:
+        tensors, shapes = _with_layouts(tensors, shapes)
+    if "text-tokenizer" in wanted:
+        text = found.file("text_tokenizer.json").read_bytes()
+        with wrap_os_errors(run):
+            (run / "text-tokenizer").mkdir(parents=True)
+        write_whole(run / "text-tokenizer" / "text_tokenizer.json", text)
+    about: dict[str, dict[str, Any]] = {
+        "image-tokenizer": {"model": asdict(shapes.image_tokenizer)},
+        "generator": {
+            "model": asdict(shapes.transformer),
+            "styles": found.config["styles"],
+            "sampling": found.config["sampling"],
+            "art": found.config.get("art"),
+        },
+        "upscaler": {"model": asdict(shapes.upscaler)},
+    }
+    if "planner" in found.config["model"]:  # older weights have none
+        about["planner"] = {"model": found.config["model"]["planner"]}
+    for stage, described in about.items():
+        if stage in wanted:
+            _save(run / stage, _of(stage, tensors), described)
+    return run
+
+
+def _at_px(
+    tensors: dict[str, Tensor], shapes: BundleConfig, px: int
+) -> tuple[dict[str, Tensor], BundleConfig]:
+    image_tokenizer = at_px(shapes.image_tokenizer, px)
+    before = "transformer."
+    own = {name.removeprefix(before): t for name, t in tensors.items() if name.startswith(before)}
+    own, transformer = on_grid(own, shapes.transformer, image_tokenizer.grid)
+    tensors = tensors | {before + name: t for name, t in own.items()}
+    return tensors, replace(shapes, image_tokenizer=image_tokenizer, transformer=transformer)
+
+
+def _with_layouts(
+    tensors: dict[str, Tensor], shapes: BundleConfig
+) -> tuple[dict[str, Tensor], BundleConfig]:
+    """The same weights in a transformer that draws layouts; what is new starts as it is made."""
+    transformer = replace(shapes.transformer, layouts=True, attention="dense")
+    fresh = LayoutTransformer(transformer).state_dict()
+    added = {
+        f"transformer.{name}": value
+        for name, value in fresh.items()
+        if f"transformer.{name}" not in tensors
+    }
+    kept = {name: value for name, value in tensors.items() if not name.endswith(".table")}
+    return kept | added, replace(shapes, transformer=transformer)
+
+
+def _tensors(found: weights.Checkpoint) -> dict[str, Tensor]:
+    stored, tables = quantised.read(found)
+    arrays: dict[str, Any] = {**quantised.unpack(stored), **tables}
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def _of(stage: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A stage's tensors, by the names that its own module gives them."""
+    before, after = _PREFIXES[stage]
+    own = {
+        after + name.removeprefix(before): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(before)
+    }
+    if stage == "generator":  # the loss has a scale of its own, which does not draw
+        own |= {f"contrast.{name}": t for name, t in ContrastiveLoss().state_dict().items()}
+    return own
+
+
+def _save(folder: Path, model: dict[str, Tensor], about: dict[str, Any]) -> None:
+    state = {"model": model, "average": model, "step": 0, "about": about}
+    checkpoint.save(folder / "checkpoint", state, {})

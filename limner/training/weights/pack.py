@@ -1,0 +1,66 @@
+"""A run that travels: the averaged weights of its stages, without the state of the optimizers.
+
+Matrices and convolutions become 8 bits with a scale a row, the rest 16, which is about a tenth of
+what a checkpoint holds. Such a run can be exported, and training goes on from it with a schedule
+of its own. Where drawing is all that is wanted, `limner export` is the way.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limner.errors import WeightsError
+from limner.storage.checkpoints import quantised
+from limner.storage.files import wrap_os_errors
+from limner.training.weights import checkpoint
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def pack_run(run: Path, output: Path, stages: tuple[str, ...] = ()) -> Path:
+    """Write what `run` has trained (or only some stages of it) as another run, at `output`.
+
+    Raises WeightsError if there is nothing to pack or a checkpoint is damaged, OutputError if it
+    cannot be written.
+    """
+    found = [folder for folder in sorted(run.glob("*")) if not stages or folder.name in stages]
+    packed = [_pack_stage(folder, output / folder.name) for folder in found]
+    if not any(packed):
+        raise WeightsError(
+            f"There is nothing to pack in {run}", hint="train a stage first: limner train"
+        )
+    return output
+
+
+def _pack_stage(folder: Path, output: Path) -> bool:
+    tokenizer = folder / "text_tokenizer.json"
+    if tokenizer.exists():
+        with wrap_os_errors(output):
+            output.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(tokenizer, output / tokenizer.name)
+        return True
+    state = checkpoint.load(folder / "checkpoint")
+    if state is None:
+        return False
+    checkpoint.save(output / "checkpoint", _light(state), {})
+    return True
+
+
+def _light(state: dict[str, Any]) -> dict[str, Any]:
+    average = {name: value.numpy() for name, value in state["average"].items()}
+    floats = {n: a.astype(np.float32) for n, a in average.items() if a.dtype.kind == "f"}
+    flat = {name: a.reshape(len(a), -1) if a.ndim > 2 else a for name, a in floats.items()}
+    return {
+        "packed": _tensors(quantised.pack(flat)),
+        "shapes": {name: list(array.shape) for name, array in floats.items()},
+        "kept": _tensors({n: a for n, a in average.items() if n not in floats}),
+        "about": state["about"],
+    }
+
+
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
