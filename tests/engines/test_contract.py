@@ -37,6 +37,7 @@ from limner.request import (
     Size,
     Variation,
 )
+from limner.settings import Settings
 from tests.docs.blocks import blocks
 from tests.engines.cancelled import Cancelled
 from tests.server.helpers import make_settings, running
@@ -64,6 +65,12 @@ def limner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{server.url}/v1"
 
 
+def _diffusion(settings: Settings) -> Engine:
+    from limner.engines.diffusion import engine, loading
+
+    return engine.DiffusionEngine(loading.load(settings), threads=1, steps=2)
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
     "transformer": lambda request: TransformerEngine.load(
@@ -72,6 +79,7 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "sketch": lambda _: _sketch(),
     "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),
+    "diffusion": lambda request: _diffusion(request.getfixturevalue("settings_of")("sd")),
 }
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)

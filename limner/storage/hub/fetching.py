@@ -109,7 +109,7 @@ def _complete(file: RemoteFile, part: Path, counter: _Counter) -> None:
             with said(file.path):
                 http_get(
                     file.url,
-                    _Counted(opened, counter),  # type: ignore[arg-type]
+                    _Counted(opened, counter),
                     resume_size=n_there,
                     headers=headers,
                     expected_size=file.n_bytes,

@@ -1,4 +1,4 @@
-"""Tiny pipelines on disk and engines of them, shared by all tests of this folder."""
+"""Tiny pipelines of diffusers on disk, shared by all tests of engines."""
 
 from __future__ import annotations
 
