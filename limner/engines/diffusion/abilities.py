@@ -37,7 +37,7 @@ def capabilities(pipelines: Pipelines, loras: Iterable[str] = (), steps: int = 0
         edit="image" in tasks,
         mask="image" in tasks and "inpaint" in tasks,
         vary="image" in tasks,
-        previews=getattr(pipelines.text, "vae", None) is not None,
+        previews=has_previews(pipelines),
         options=tuple(_options(pipelines, loras, steps)),
     )
 
@@ -59,6 +59,11 @@ def takes_negative_prompt(takes: dict[str, Parameter]) -> bool:
     return "negative_prompt" in takes and (
         "true_cfg_scale" not in takes or guidance_name(takes) == "true_cfg_scale"
     )
+
+
+def has_previews(pipelines: Pipelines) -> bool:
+    """Whether what is drawn can be shown on its way: it is latents of a known encoder."""
+    return getattr(pipelines.text, "vae", None) is not None
 
 
 def usual_side(pipeline: Any) -> int:

@@ -15,6 +15,7 @@ from limner.arrays import Pixels
 from limner.engines.base import Event, ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.callbacks import Stop, Stopped
 from limner.engines.diffusion import schedulers
+from limner.engines.diffusion.abilities import has_previews
 from limner.engines.diffusion.calling import Call, call_for
 from limner.engines.diffusion.loading import Pipelines
 from limner.engines.diffusion.lora import Loras
@@ -68,7 +69,8 @@ class Drawer:
         pipeline = self.pipelines.by_task[call.task]
         pipeline.scheduler = schedulers.fresh(self._scheduler, options.get("scheduler"))
         self._loras.use(options.get("lora"), float(options.get("lora_weight", 1.0)))
-        if request.previews:
+        n_previews = request.previews if has_previews(self.pipelines) else 0
+        if n_previews:
             self._previewer.prepare()
         n_steps = 0
 
@@ -77,7 +79,7 @@ class Drawer:
             stop.check()
             n_steps = max(n_steps or _n_steps(pipeline), n_done)
             emit(Progress(n_done, n_steps + 1, _STAGE))
-            if n_done in _preview_steps(request.previews, n_steps):
+            if n_done in _preview_steps(n_previews, n_steps):
                 pixels = call.finished(self._previewer.pixels(clean(), call.drawn))
                 emit(Preview(task.index, pixels, n_done, n_steps + 1))
 

@@ -30,7 +30,7 @@ class PipelineFolder:
     class_name: str  # of diffusers, such as "StableDiffusionPipeline"
     components: dict[str, tuple[str, str]]  # (library, class) by the component's name
     n_bytes: int  # of its weights
-    variant: str | None  # "fp16" if there are only files such as model.fp16.safetensors
+    variant: str | None  # "fp16" if a component has only files such as model.fp16.safetensors
 
     def class_of(self, component: str) -> str:
         """The name of the class of a component."""
@@ -59,7 +59,8 @@ def read(path: Path, *, without: tuple[str, ...] = ()) -> PipelineFolder:
         for name, value in told.items()
         if isinstance(value, list) and len(value) == 2 and value[0] is not None
     }
-    n_bytes, variants = 0, set()
+    n_bytes = 0
+    variants: set[str | None] = set()
     for name in components:
         if not (path / name).is_dir():
             raise DataError(
@@ -70,7 +71,8 @@ def read(path: Path, *, without: tuple[str, ...] = ()) -> PipelineFolder:
             weights = _weights(path / name)
             n_bytes += sum(file.stat().st_size for file in weights)
             variants |= {_variant(file) for file in weights}
-    variant = variants.pop() if len(variants) == 1 else None
+    # Of a component that has files without a variant, diffusers takes these whatever is said here.
+    variant = next((one for one in sorted(filter(None, variants))), None)
     return PipelineFolder(path, class_name, components, n_bytes, variant)
 
 

@@ -135,7 +135,8 @@ def _check_draws(text: Any, folder: PipelineFolder) -> None:
     """Raise DataError unless the pipeline draws pictures from text alone."""
     takes = inspect.signature(text.__call__).parameters
     network = getattr(text, "unet", None)
-    if "prompt" not in takes or any(name in takes for name in _OTHER_MEDIA):
+    is_known = {"prompt", "num_inference_steps"} <= set(takes) and "scheduler" in text.components
+    if not is_known or any(name in takes for name in _OTHER_MEDIA):
         raise DataError(
             f"{folder.class_name} in {folder.path} does not draw pictures from text",
             hint="take a text-to-image pipeline",
