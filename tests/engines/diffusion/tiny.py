@@ -16,6 +16,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import diffusers
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 WORDS = ("a", "red", "fox", "blue", "hat", "in", "the", "snow", "on", "hill")
@@ -33,6 +34,13 @@ def save(kind: str, folder: Path) -> Path:
     return folder
 
 
+def load(kind: str, folder: Path) -> Any:
+    """The pipeline of diffusers that `save` wrote, without limner."""
+    pipeline = getattr(diffusers, type(KINDS[kind]()).__name__).from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def lora(folder: Path, pipeline: Path) -> Path:
     """Write a random LoRA for the attention of the UNet of `pipeline` into `folder`."""
     torch.manual_seed(1)
@@ -45,8 +53,6 @@ def lora(folder: Path, pipeline: Path) -> Path:
             layers[f"unet.{name}.lora_B.weight"] = torch.randn(rows, 2)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{pipeline.name}-style.safetensors"
-    from safetensors.torch import save_file
-
     save_file(layers, path)
     return path
 
@@ -129,7 +135,7 @@ def _sd() -> Any:
         tokenizer=_tokenizer(),
         unet=_unet(cross_attention_dim=16, attention_head_dim=4),
         scheduler=diffusers.EulerDiscreteScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
         ),
         safety_checker=None,
         feature_extractor=None,
