@@ -51,7 +51,7 @@ def watch(scheduler: Any, on_step: OnStep) -> None:
 
     @wraps(step)  # pipelines look at its parameters
     def watched(
-        output: Tensor,
+        model_output: Tensor,
         timestep: Any,
         sample: Tensor,
         *args: Any,
@@ -59,9 +59,9 @@ def watch(scheduler: Any, on_step: OnStep) -> None:
         **more: Any,
     ) -> Any:
         nonlocal n_done
-        result = step(output, timestep, sample, *args, return_dict=True, **more)
+        result = step(model_output, timestep, sample, *args, return_dict=True, **more)
         n_done += 1
-        on_step(partial(_clean, scheduler, result, output, timestep, sample), n_done)
+        on_step(partial(_clean, scheduler, result, model_output, timestep, sample), n_done)
         return result if return_dict else result.to_tuple()
 
     scheduler.step = watched

@@ -6,12 +6,9 @@ same pipeline is the same on each run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import diffusers
 import torch
@@ -167,18 +164,18 @@ def _sd3() -> Any:
         transformer=diffusers.SD3Transformer2DModel(
             sample_size=32,
             patch_size=2,
-            in_channels=4,
+            in_channels=16,
             num_layers=1,
             attention_head_dim=8,
             num_attention_heads=2,
             joint_attention_dim=32,
             caption_projection_dim=16,
             pooled_projection_dim=32,
-            out_channels=4,
+            out_channels=16,
             pos_embed_max_size=96,
         ),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(4, shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
+        vae=_vae(16, shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=transformers.CLIPTextModelWithProjection(_clip_config(16)),
         tokenizer=_tokenizer(),
         text_encoder_2=transformers.CLIPTextModelWithProjection(_clip_config(16)),
