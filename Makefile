@@ -1,7 +1,7 @@
 # The few verbs of the house; people and CI call the same ones. `make` alone lists them.
 #
 # Everything is installed into .venv by Python's own venv and pip. The stamps .venv/.base,
-# .venv/.docs, .venv/.dev and .venv/.bench say what is in it: a verb reinstalls only after pyproject.toml
+# .venv/.docs and .venv/.dev say what is in it: a verb reinstalls only after pyproject.toml
 # has changed, and so needs the network only once.
 
 PYTHON ?= python3
@@ -23,11 +23,15 @@ unexport PROMPT OUT SEED
 # More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
+CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py tests/docs \
+	tests/engines/networks tests/page tests/server/access tests/server/failures tests/service \
+	tests/storage tests/training
+
 BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help draw serve test test-all compat docs check format bench clean
+.PHONY: help draw serve test test-ci test-all compat docs check format bench clean
 
 help:  ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -39,8 +43,13 @@ draw: .venv/.base  ## draw one picture offline: PROMPT="a red apple" OUT=apple.p
 serve: .venv/.base  ## answer the OpenAI Images API at 127.0.0.1:8000: ARGS="--port 9000" (optional)
 	@$(BIN)/limner serve $(ARGS)
 
+# A worker takes whole files, so that what the tests of a file share is made once.
 test: .venv/.dev  ## run the tests, the slow ones left out
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --durations=25 $(ARGS)
+
+# What they need and how long each takes: docs/testing.md.
+test-ci: .venv/.dev  ## run the slow tests that CI runs
+	$(BIN)/pytest -q -n 2 --dist loadfile --durations=25 -m slow $(CI_SUITES)
 
 # Those of PostgreSQL need Debian's package (apt-get install postgresql) and are skipped without.
 test-all: .venv/.dev  ## run all tests, the slow ones included
@@ -64,7 +73,7 @@ format: .venv/.dev  ## lay the code out and make the safe lint repairs
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: .venv/.bench  ## run every benchmark and print its table
+bench: .venv/.dev  ## run every benchmark and print its table
 	$(if $(BENCHMARKS),,$(error no benchmarks/*.py here))
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
 
@@ -89,15 +98,10 @@ clean:  ## remove .venv, caches and built packages (never a picture)
 .venv/.dev: pyproject.toml | .venv/.made
 	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
 	@$(PIP_INSTALL) torch==2.13.0
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,hub,train,evaluate,safety,c2pa,mcp,docs,dev]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,hub,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
 	@touch .venv/.base .venv/.docs $@
 
 .venv/.docs: pyproject.toml | .venv/.made
 	@echo "installing limner and the tools of the documentation into .venv" >&2
 	@$(PIP_INSTALL) --editable '.[docs]'
 	@touch .venv/.base $@
-
-.venv/.bench: pyproject.toml .venv/.dev
-	@echo "installing the peers of the benchmarks into .venv" >&2
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
-	@touch $@

@@ -1,4 +1,4 @@
-"""The server that is attacked, and what is seen of it from outside: memory, answers, CPU time."""
+"""The attacked server, observed from outside: memory, answers, CPU time."""
 
 import contextlib
 import http.client
@@ -40,11 +40,11 @@ class Served:
         return sum(_status_mb(pid, "VmRSS") for pid in (self.pid, *_children(self.pid)))
 
     def peak_mb(self) -> float:
-        """The most that the process itself held since `forget_peak`, its children left out."""
+        """Peak memory of the process since `forget_peak`, without its children."""
         return _status_mb(self.pid, "VmHWM")
 
     def forget_peak(self) -> None:
-        """Let `peak_mb` begin anew."""
+        """Reset `peak_mb`."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def cpu_s(self) -> float:
@@ -131,7 +131,7 @@ def _children(pid: int) -> list[int]:
 
 
 class Watch:
-    """Asks /health again and again and reads memory, in threads, until `end`."""
+    """Polls /health and memory in threads, until `end`."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -166,7 +166,7 @@ class Watch:
             self.peak_mb = max(self.peak_mb, self._served.memory_mb(), self._served.peak_mb())
 
     def end(self) -> None:
-        """Stop; the figures stand."""
+        """Stop polling; the figures are final."""
         self._over.set()
         for thread in self._threads:
             thread.join()

@@ -1,6 +1,6 @@
-"""Attacks on what a server holds: bodies, uploads, edits that wait, streams that nobody reads.
+"""Attacks on memory: bodies, uploads, waiting edits, unread streams.
 
-Each function returns when it has done its worst. The server has no keys.
+Each function returns when its attack is over. The server has no keys.
 """
 
 import io
@@ -108,7 +108,7 @@ def left_answers(target: Target) -> None:
 
 
 def long_words(target: Target) -> None:
-    """480 kB to judge of a character that is 18 in plain letters, eight times at once."""
+    """Eight moderations at a time of 480 kB of a character that expands to 18 letters."""
     body = json.dumps({"input": "\ufdfa" * 160_000}, ensure_ascii=False).encode()
     _at_once(8, lambda _: _post(target, "/v1/moderations", "application/json", body))
 
@@ -161,7 +161,7 @@ def _connect(target: Target) -> socket:
 
 
 def _send(target: Target, path: str, kind: str, start: bytes, unit: bytes, n: int) -> None:
-    """Send a body of `n` units, and wait for what is said to it."""
+    """Send a body of `n` units, and wait for the answer."""
     with _connect(target) as connection, suppress(OSError):
         connection.sendall(_head(path, kind, len(start) + n * len(unit)) + start)
         for _ in range(n):

@@ -1,4 +1,4 @@
-"""Attacks on connections, before any key: endless heads, idle and slow clients, what is no HTTP."""
+"""Attacks on connections, without a key: endless heads, idle and slow clients, other protocols."""
 
 import contextlib
 

@@ -1,12 +1,12 @@
-"""A database that does not answer: what a server says meanwhile, and how soon it is well again.
+"""A database that does not answer: the server's answers meanwhile, and its time to recover.
 
     python benchmarks/_attacks_database.py http://127.0.0.1:8000 --lock ~/.limner/limner.db
     python benchmarks/_attacks_database.py http://127.0.0.1:8000 --stop PID   # of PostgreSQL
 
-Both are sections of benchmarks/attack.py. Alone, this file says more: SQLite is locked
-by a transaction of this program; PostgreSQL is stopped with SIGSTOP, all of its processes. Sixty
-clients draw meanwhile. The answers that need no database are timed apart from those that do:
-/health, /ready, the description of the API, and a picture by its address.
+Both are sections of benchmarks/attack.py; this file alone prints more. SQLite is locked by a
+transaction of this program; all processes of PostgreSQL are stopped with SIGSTOP. Sixty clients
+draw meanwhile. Answers that need no database are timed separately: /health, /ready, the
+description of the API, and a picture by its address.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a fresh process costs: `limner draw` from its start to its end, and `import limner`."""
+"""The time of a fresh process: `limner draw` from start to end, and `import limner`."""
 
 import os
 import statistics
@@ -17,9 +17,8 @@ _IMPORT = (
 def measure(prompt: str, weights: str, threads: int, turns: int) -> dict[str, Any]:
     """Median seconds from process start to a written 1024×1024 file, and the largest peak RSS.
 
-    One more process goes before, so that all of them find the files in the page cache. To be
-    called while this process is still small: what the system calls the peak of a child includes
-    its parent's memory at the fork.
+    A first process is not counted: it fills the page cache. Call it while this process is small:
+    the peak of a child, as the system reports it, includes its parent's memory at the fork.
     """
     environ = os.environ | {"LIMNER_WEIGHTS": weights, "LIMNER_THREADS": str(threads)}
     own_mb = _own_peak_mb()

@@ -1,4 +1,4 @@
-"""The command line of the benchmarks that put the server to work, and where their figures go."""
+"""The shared command line of the server's benchmarks, and the output of their figures."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 def run(
     options: argparse.Namespace, measure: Callable[[Row], Row], show: Callable[[Row], None]
 ) -> int:
-    """Measure with the settings that the options mean, and show and write what came out."""
+    """Measure with the settings of the options; print the figures and write them."""
     from limner.storage.checkpoints.weights import find
 
     flags: Row = {"threads": options.threads}

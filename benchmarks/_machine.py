@@ -1,4 +1,4 @@
-"""Where figures were taken."""
+"""The machine that figures were measured on."""
 
 import os
 import platform

@@ -1,9 +1,9 @@
 """The peer: min-dalle's own modules with random weights, in the shape of DALL·E mini.
 
-Only its model classes are used: `MinDalle` itself would fetch weights. Time does not depend on
-what the weights are. Nor does a token's time depend on its place, since every token attends to a
-buffer of all 256; so a few tokens a turn are enough, and a picture is the encoder, 256 times the
-median token, and the detokenizer. Eager PyTorch in float32, guidance on, as its README draws.
+Only its model classes are used, because `MinDalle` downloads weights. The time does not depend on
+the weights, nor on the position of a token: every token attends to a buffer of all 256. So a turn
+draws a few tokens, and a picture is the encoder, 256 times the median token, and the detokenizer.
+PyTorch in eager mode and float32, with guidance, as in its README.
 """
 
 import statistics

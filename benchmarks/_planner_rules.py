@@ -1,7 +1,7 @@
 """A rule-based reader of prompts, as a baseline for the planner.
 
-It knows number words, relation words and grounds, cuts a prompt at them, and takes what lies
-between for things. It has no list of nouns.
+It cuts a prompt at number words, relation words and grounds; the parts between are things. It has
+no list of nouns.
 """
 
 import re

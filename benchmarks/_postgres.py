@@ -1,4 +1,4 @@
-"""A PostgreSQL of the benchmark's own, where its programs are installed."""
+"""A temporary PostgreSQL server, if its programs are installed."""
 
 import contextlib
 import os

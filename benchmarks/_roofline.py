@@ -1,10 +1,10 @@
-"""The least time that drawing can take here: counted work over what this machine can do.
+"""The roofline of drawing: the least time for its operations and bytes on this machine.
 
-Work is counted by sending shapes alone (PyTorch's "meta" device) through the same modules that
-the graphs were exported from. Every matrix product and convolution has its operations, and its
-bytes: inputs, weights and result once each, four bytes a number. Everything between them is
-counted as free, as if it were fused. A part's least time is the sum over its products of the
-longer of operations / peak and bytes / bandwidth.
+Operations are counted on the modules that the graphs were exported from, with shapes only
+(PyTorch's "meta" device). Every matrix product and convolution counts its operations, and its
+bytes: inputs, weights and result once each, four bytes a number. Other operations count as free, as
+if fused. The least time of a part is the sum, over its products, of the larger of operations / peak
+and bytes / bandwidth.
 """
 
 import time
@@ -37,14 +37,14 @@ _STREAMED_MB = 256  # far beyond any cache
 
 @dataclass
 class Machine:
-    """What the machine does at best, measured through ONNX Runtime."""
+    """Peak speed and bandwidth of the machine, measured through ONNX Runtime."""
 
     gflops: float  # 10⁹ float32 operations a second in a large matrix product
     gb_s: float  # 10⁹ bytes a second, a large matrix times a vector
 
 
 def measure_machine(threads: int, turns: int) -> Machine:
-    """The best of some turns each: disturbances only ever make it slower."""
+    """Measure the machine; the best of several turns, because other load only slows it."""
     square = np.ones((_SIDE, _SIDE), np.float32)
     product = _product(threads)
     seconds = min(_times(product, square, square, turns))
@@ -98,7 +98,7 @@ class Work(TorchDispatchMode):
         return sum(operations for operations, _ in self.done) / 1e9
 
     def least_s(self, machine: Machine) -> float:
-        """Seconds at the machine's best."""
+        """Seconds at the machine's peak."""
         return (
             sum(
                 max(operations / machine.gflops, n_bytes / machine.gb_s)

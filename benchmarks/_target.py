@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass
 class Target:
-    """The server as an attacker sees it, and what he holds open."""
+    """The server as an attacker sees it, and the connections that he keeps open."""
 
     port: int
     home: Path  # of the server, for attacks by a neighbour on its machine

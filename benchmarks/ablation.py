@@ -1,12 +1,12 @@
-"""Which attention should the content stack have: dense, scattered, or each in turn?
+"""The attention of the content stack compared: dense, scattered, or alternating.
 
     python benchmarks/ablation.py --name RUN --json ablation.json  # 4 min a model on two slow cores
 
-Small transformers, alike but for their attention, learn RUN's pictures from nothing: the same
-batches, every cell asked in turn after those before it, so that all there is to know of a picture
-beside its text comes through that attention. A figure is the loss on RUN's held-out scenes, in
-nats a code, of the averaged weights; the seeds say how far chance alone moves it. What each costs
-in time is asked by benchmarks/attention.py.
+Small transformers that differ in attention only are trained from scratch on RUN's pictures, with
+the same batches. Every cell is predicted from those before it, so that all information about a
+picture but its text passes through that attention. The figure is the loss of the EMA weights on
+RUN's held-out scenes, in nats a code; several seeds show the effect of chance.
+benchmarks/attention.py measures the time.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ATTENTIONS = ("dense", "scattered", "alternate")
 def held_out_loss(
     attention: str, seed: int, steps: int, run: stages.Run, examples: tuple[Examples, Examples]
 ) -> float:
-    """Nats a code on held-out scenes after `steps` steps from nothing."""
+    """Nats a code on held-out scenes after `steps` steps from scratch."""
     tokenizer = stages.load_text_tokenizer(run.folder)
     pictures = stages.load_image_tokenizer(run.folder).config
     wanted = run.preset.generator
@@ -58,7 +58,7 @@ def held_out_loss(
 
 
 def measure(run: stages.Run, seeds: int, steps: int) -> dict[str, Any]:
-    """The losses of every attention, seed by seed, turn about."""
+    """The losses of every attention, for each seed in turn."""
     tokenizer = stages.load_image_tokenizer(run.folder)
     examples = run.data.examples(tokenizer, run.part("generator"), lambda done, total: None)
     losses: dict[str, list[float]] = {attention: [] for attention in ATTENTIONS}

@@ -1,18 +1,18 @@
-"""The server: what the API adds to drawing, when a stream shows something, requests a second.
+"""The server: overhead of the API, time to the first preview of a stream, requests a second.
 
     python benchmarks/api.py --json api.json    # about a minute
     python benchmarks/api.py --quick            # ten seconds: does it run?
 
-Overhead: the same seeds are drawn at 1024×1024, turn about, by the engine in this process and by
-a `limner serve` of its own, asked one request at a time for base64. What is over once drawing and
-writing the PNG are taken away is the API's: reading the request, queue and threads, base64, JSON
-and HTTP. The difference is taken within each turn, and its median stands. The test card draws in
-no time, so there the difference is the sharper one.
+Overhead: the same seeds are drawn at 1024×1024, in turns, by the engine in this process and by a
+`limner serve` that gets one request at a time, for base64. The overhead is the difference without
+drawing and PNG: reading the request, queue and threads, base64, JSON and HTTP. It is taken within
+each turn; the figure is the median. The test card draws in almost no time, so its figure is more
+exact.
 
-First partial: from a request to the first half-drawn picture of a stream, decoded by nobody.
+First partial: from a request to the first preview of a stream, which is not decoded.
 
-Requests a second: threads with one connection each, in this one process, so the client's share of
-the cores is in the figure, and a server on its own machine is faster.
+Requests a second: threads with one connection each, in this process. The client uses the same
+cores, so a server on a machine of its own is faster.
 
 Aims: overhead under 5 % of a picture at medium quality, first partial under half of its time.
 """
@@ -172,7 +172,7 @@ def measure_rates(host: str, options: argparse.Namespace) -> Row:
 
 
 def print_tables(figures: Row) -> None:
-    """The figures as people read them."""
+    """Print the figures as tables."""
     print("\n| 1024x1024, ms | draw | PNG | API, all in all | overhead |")
     print("|---|---:|---:|---:|---:|")
     for name in ("model", "testcard"):

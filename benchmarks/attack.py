@@ -4,17 +4,16 @@
     python benchmarks/attack.py --only heads,idle           # a group and a section
     python benchmarks/attack.py --quick                     # a tenth of some: does it run?
 
-`limner serve` runs with default settings in a process of its own and draws one picture (two of
-3840x1280 where the attack asks for such, for what drawing them takes is no attack); the memory it
-has then is the quiet server's. Each section is an attack from another process. Meanwhile and after
-it /health is asked by new connections, one after the other, and the memory of the server and its
-processes is read. The attacker keeps his connections open after he has sent everything. The server
-has recovered when it has closed them, its memory is back within 100 MB of before the section,
-/health answers at once and a picture is drawn; the time is from the end of the attack. A section
-that breaks the server gets a new one for the next.
+`limner serve` runs with default settings in a process of its own and draws one picture first (two
+of 3840x1280 for attacks that ask for such). Its memory then is that of the quiet server. Each
+section is an attack from another process. During and after it, /health is requested by new
+connections, one after the other, and the memory of the server and its processes is read. The
+attacker keeps his connections open. The server has recovered when it has closed them, its memory is
+within 100 MB of before the section, /health answers at once and a picture is drawn; the time starts
+at the end of the attack. A server that breaks is replaced for the next section.
 
-"The loop ran" is the CPU time of the server's event loop while the longest answer of /health was
-waited for: if it is much less, the machine was busy with other things.
+"The loop ran" is the CPU time of the server's event loop during the longest answer of /health. If
+it is much less than that answer took, the machine was busy with other programs.
 
 A new section is one more function of a `Target` in the `ATTACKS` of a file `_attacks_….py`: it
 attacks once and returns.
@@ -149,7 +148,7 @@ def _served(flags: Row, *, is_large: bool, is_postgres: bool) -> Iterator[Served
 
 
 def print_table(figures: Row) -> None:
-    """The figures as people read them."""
+    """Print the figures as tables."""
     print(
         "\n| attack | took | MB above quiet | longest /health | of it the loop ran "
         "| recovered after | MB left | log, kB | CPU | load |"

@@ -3,15 +3,15 @@
     nice -n 5 python benchmarks/attention.py --json attention.json    # about 70 s, 2 GB
     python benchmarks/attention.py --quick                            # seconds: does it run?
 
-One picture, 6 heads of 64, causal, two random blocks a row, float32. In one run and turn about:
-`scattered`; `causal`, PyTorch's dense causal attention; `masked`, the same with the scattered mask
-as booleans, which saves no work and shows what scattered attention must equal. A figure is the
-median of its turns. With one thread the clock is the process's CPU time, which other programs on
-the machine disturb little; with more it is the time on the wall.
+One picture, 6 heads of 64, causal, two random blocks a row, float32. Measured in turns in one run:
+`scattered`; `causal`, PyTorch's dense causal attention; `masked`, dense attention with the
+scattered mask as booleans, which scattered attention must equal. Figures are medians. With one
+thread the clock is the process's CPU time, which other programs disturb little; with more it is
+wall time.
 
-Aims: scattered grows by at most n ** 1.6 from 1,024 on (n sqrt(n) plus what does not grow), and is
-4 times as fast as `causal` at 4,096. Seen on one core of an AMD EPYC (Zen 4) under heavy load:
-n ** 1.34 and 5.7 times, with the way back n ** 1.39 and 5.4 times.
+Aims: from 1,024 cells on, the time of scattered grows by at most n ** 1.6 (n sqrt(n) plus constant
+parts), and at 4,096 it is 4 times as fast as `causal`. Measured on one core of an AMD EPYC (Zen 4)
+under heavy load: n ** 1.34 and 5.7 times; with the backward pass n ** 1.39 and 5.4 times.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def medians_ms(
     qkv: list[Tensor],
     turns: int,
 ) -> dict[str, float]:
-    """Median milliseconds of each way, measured turn about so that all share the machine's mood."""
+    """Median milliseconds of each way, measured in turns, so that other load slows all alike."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(turns):
         for name, attend in ways.items():
@@ -119,7 +119,7 @@ def exponent(rows: Iterable[Row], kind: str, way: str) -> float:
 
 
 def summarise(rows: list[Row]) -> Row:
-    """The figures that people quote."""
+    """The main figures."""
     at_4096 = next(row for row in rows if row["n"] == 4096)
     summary: Row = {"max_abs_diff": max(row["max_abs_diff"] for row in rows)}
     for kind, suffix in (("forward_ms", ""), ("both_ms", "_with_backward")):

@@ -1,12 +1,12 @@
-"""ONNX Runtime beside PyTorch: are the codes and pixels equal, and how long does each take?
+"""ONNX Runtime and PyTorch compared: differences of codes and pixels, and time.
 
     nice -n 5 python -m benchmarks.backends          # about two minutes
     python -m benchmarks.backends --device cuda      # PyTorch on a GPU, ONNX Runtime on the CPU
 
-Every request is drawn by both, turn about, so that both share the machine's mood; the first turn
-warms up. Codes are those that become pixels, previews among them. A pixel is far if a channel
-differs by more than one level of 256. Seconds are medians on the wall, from a request to its
-finished pixels.
+Both draw every request in turns, so that other load slows both alike; the first turn is not
+counted. Codes are those that become pixels, also of previews. A pixel is far if a channel differs
+by more than one level of 256. Seconds are medians of wall time, from a request to its finished
+pixels.
 """
 
 import argparse
@@ -99,7 +99,7 @@ class Drawing:
 
     @property
     def pixels(self) -> list[Pixels]:
-        """Pictures and previews, in the order in which they came."""
+        """Pictures and previews, in order."""
         return [event.pixels for event in self.events if isinstance(event, Picture | Preview)]
 
 

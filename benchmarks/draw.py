@@ -1,13 +1,13 @@
-"""Drawing: seconds a picture by size, quality and steps, where they go, and what is possible here.
+"""Drawing: seconds a picture by size, quality and steps, by part, and the roofline.
 
     nice -n 5 python benchmarks/draw.py --json draw.json    # about 4 minutes, 3 GB for the peer
     python benchmarks/draw.py --quick                       # half a minute: does it run?
 
 Cold: a fresh `limner draw` process, from its start to the written 1024×1024 file, and its peak
 memory. Warm: from a request to the bytes of the PNG file in a process that has drawn before.
-Every figure is a median of turns; within a turn each size, quality and number of steps is drawn
-once, then the peer (min-dalle, random weights, the shape of DALL·E mini), so that all share the
-machine's mood. The clock is the time on the wall: on a busy machine the figures mean nothing.
+Figures are medians of turns. A turn draws each size, quality and number of steps once, then the
+peer (min-dalle with random weights in the shape of DALL·E mini), so that other load slows all
+alike. The clock is wall time: measure on an idle machine.
 
 The roofline is the least time that the same matrix products and convolutions need at the speed and
 bandwidth measured in the same run.
@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 
 class Stopwatch:
-    """An engine whose time is taken, by part."""
+    """Measures the time of an engine's parts."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         from limner.engines.transformer.engine import TransformerEngine
@@ -99,7 +99,7 @@ class Stopwatch:
 
 
 class Warm:
-    """All warm variants, measured turn about."""
+    """All warm variants, measured in turns."""
 
     def __init__(self, watch: Stopwatch, quick: bool) -> None:
         sizes = SIZES[::2] if quick else SIZES

@@ -3,12 +3,12 @@
     nice -n 5 python benchmarks/finish.py --json finish.json            # about 3 minutes
     python benchmarks/finish.py --data ~/.limner/data --judge           # beside true art
 
-Every prompt is drawn once; its codes are then finished in both ways, by the upscalers ("soft")
-and as areas ("flat"), turn about, so that both share the machine's mood. Times are seconds of the
-processor and on the wall, medians. The likeness of an SVG document is its PSNR to the PNG of the
-same seed, both on white. `--data` (what `limner data build` made) adds true art of the same
-things; `--judge` adds recognition: whether the nearest of all those true drawings, by the features
-of a frozen EfficientNet-Lite 1 at 128 px, is the thing that was asked for.
+Every prompt is drawn once; its codes are then finished in both ways, by the upscalers ("soft") and
+as areas ("flat"), in turns, so that other load slows both alike. Times are medians of CPU and wall
+seconds. The likeness of an SVG document is its PSNR to the PNG of the same seed, both on white.
+`--data` (the output of `limner data build`) adds true art of the same things. `--judge` adds
+recognition: whether the nearest true drawing, by the features of a frozen EfficientNet-Lite 1 at
+128 px, is the thing asked for.
 
 Aims: edges of 2.5 px at most at 1024 px; 0.2 s for the finish at 1024 px; SVG documents of at most
 60 kB and 150 paths, 26 dB and more.

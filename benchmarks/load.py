@@ -1,26 +1,26 @@
-"""The server under load: pictures a second, how long who waits, who gets how much, memory.
+"""The server under load: pictures a second, waiting times, fairness, memory.
 
     python benchmarks/load.py --json load.json    # about five minutes
     python benchmarks/load.py --quick             # twenty seconds: does it run?
 
-Bare: the engine in this process draws full batches of several sizes on one lane and on all its
-lanes, and other threads make PNG files of them, as in the server. The best is measured once more
-after the loads, and the better of the two stands.
+Bare: the engine in this process draws full batches of several sizes on one thread and on all its
+threads, and other threads encode them as PNG, as in the server. The best rate is measured again
+after the loads; the better of the two counts.
 
-Closed: so many clients ask for a picture, read it, and ask again. Open: requests come at random
-(Poisson), at a share of the bare rate, whether or not the ones before are answered. A wait is from
-the request to the last byte of the answer. The clients are threads of this process and share the
-cores with the server, so that a server on its own machine is faster.
+Closed: a number of clients each request a picture, read it, and repeat. Open: requests arrive at
+random (Poisson) at a share of the bare rate, independent of answers. A wait is from the request to
+the last byte of the answer. The clients are threads of this process and use the same cores, so a
+server on a machine of its own is faster.
 
 Fair: four keys with as many clients each, while a fifth floods with requests for ten pictures; the
-figure is Jain's index of what the four got, 1 if all got the same.
+figure is Jain's index of the pictures of the four, 1 if all got the same.
 
-Full: twice as many requests at once as may wait. Long: memory of the server's process, from a tenth
-of the requests to all of them.
+Full: twice as many requests at once as the queue holds. Long: memory of the server's process after
+a tenth of the requests and after all.
 
-Aims: at least 90 % of what the bare engine draws with as many pictures at a time (one client never
-has more than one under way, so no server can fill a batch for it), and at best at least 90 % of its
-best rate; Jain's index at least 0.95; no error but 429, and none of these while the queue has room.
+Aims: at least 90 % of the bare rate with as many pictures at a time (a client has one request at a
+time, so few clients cannot fill a batch), and at most load at least 90 % of the best bare rate;
+Jain's index at least 0.95; no error but 429, and no 429 while the queue has room.
 """
 
 import argparse
@@ -52,7 +52,7 @@ Row = dict[str, Any]
 
 
 class Caller:
-    """A client with one connection; notes what it was answered, and after how long."""
+    """A client with one connection; records statuses and waiting times."""
 
     def __init__(self, host: str, key: str = "") -> None:
         self.waits: list[float] = []
@@ -78,21 +78,23 @@ class Caller:
 
 
 def bare_rates(flags: Row, body: Row, seconds: float) -> list[Row]:
-    """Pictures a second of the engine alone, by size of batch and lanes."""
+    """Pictures a second of the engine alone, by size of batch and threads."""
     from limner.studio import Studio
 
     rows, max_concurrency = [], Studio(settings.load(flags)).engine().max_concurrency
     for batch in BATCHES:
-        for lanes in (1, 0):
-            _say(f"bare engine, batches of {batch}, {lanes or 'all'} lanes")
-            rate = bare_rate(flags, body, seconds, batch, lanes)
-            at_once = batch * (lanes or max_concurrency)
-            rows.append({"batch": batch, "lanes": lanes, "at_once": at_once, "per_second": rate})
+        for threads in (1, 0):
+            _say(f"bare engine, batches of {batch}, {threads or 'all'} threads")
+            rate = bare_rate(flags, body, seconds, batch, threads)
+            at_once = batch * (threads or max_concurrency)
+            rows.append(
+                {"batch": batch, "threads": threads, "at_once": at_once, "per_second": rate}
+            )
     return rows
 
 
-def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> float:
-    """Pictures a second of the engine alone, in batches of so many on so many lanes; 0 is all."""
+def bare_rate(flags: Row, body: Row, seconds: float, batch: int, threads: int) -> float:
+    """Pictures a second of the engine alone, in batches of so many on so many threads; 0 is all."""
     from limner.engines.base import ImageTask, Picture
     from limner.imaging import codec
     from limner.request import ImageRequest, Size
@@ -110,7 +112,7 @@ def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> 
         codec.encode(picture.pixels, "png", picture.text())
         ends.append(time.perf_counter())
 
-    def lane(until: float) -> None:
+    def work_until(until: float) -> None:
         while time.perf_counter() < until:
             seeds = [random.randrange(2**31) for _ in range(most)]
             requests = [ImageRequest(PROMPTS[0], 1, size, body["quality"], seed) for seed in seeds]
@@ -118,11 +120,11 @@ def bare_rate(flags: Row, body: Row, seconds: float, batch: int, lanes: int) -> 
                 if isinstance(event, Picture):
                     encoders.submit(encode, event)
 
-    lane(time.perf_counter())  # the graphs are loaded
+    work_until(time.perf_counter())  # the graphs are loaded
     with ThreadPoolExecutor() as encoders:
         ends.clear()
         start = time.perf_counter()
-        _at_once([partial(lane, start + seconds)] * (lanes or engine.max_concurrency))
+        _at_once([partial(work_until, start + seconds)] * (threads or engine.max_concurrency))
     return len(ends) / (max(ends) - start)
 
 
@@ -135,7 +137,7 @@ def _at_once(work: list[Callable[[], object]]) -> None:
 
 
 def closed(host: str, body: Row, n_clients: int, seconds: float) -> Row:
-    """So many clients that ask again when they are answered."""
+    """Clients that send the next request when the last one is answered."""
     callers = [Caller(host) for _ in range(n_clients)]
     start = time.perf_counter()
 
@@ -174,7 +176,7 @@ def _summary(callers: list[Caller], seconds: float) -> Row:
 
 
 def fairness(flags: Row, body: Row, seconds: float) -> Row:
-    """What equal keys get while another floods."""
+    """The pictures of equal keys while another key floods."""
     keys = {name: f"sk-{name}" for name in (*KEYS, "flood")}
     with serving(flags | {"queue": 4 * QUEUE, "api_keys": ",".join(keys.values())}) as host:
         callers = {name: [Caller(host, key) for _ in range(4)] for name, key in keys.items()}
@@ -202,7 +204,7 @@ def fairness(flags: Row, body: Row, seconds: float) -> Row:
 
 
 def full(host: str, body: Row) -> dict[int, int]:
-    """How many answers of each status twice as many requests get as may wait."""
+    """The number of answers by status for twice as many requests as the queue holds."""
     callers = [Caller(host) for _ in range(2 * QUEUE)]
     _at_once([partial(caller.ask, body) for caller in callers])
     return dict(sum((caller.statuses for caller in callers), Counter()))
@@ -232,7 +234,7 @@ def _resident_mb(host: str) -> float:
 
 
 def _bare_with(figures: Row, n_clients: int) -> float:
-    """The best that the bare engine does with so many pictures at a time."""
+    """The best bare rate with so many pictures at a time."""
     rows = figures["bare"]
     if n_clients >= max(row["at_once"] for row in rows):
         return float(figures["bare_per_second"])
@@ -264,18 +266,18 @@ def measure(flags: Row, options: argparse.Namespace) -> Row:
     _say("fairness")
     figures["fair"] = fairness(flags, body, 2 * options.seconds)
     _say("bare engine again")
-    again = bare_rate(flags, body, options.seconds, best["batch"], best["lanes"])
+    again = bare_rate(flags, body, options.seconds, best["batch"], best["threads"])
     return figures | {"bare_per_second": max(best["per_second"], again)}
 
 
 def print_tables(figures: Row) -> None:
-    """The figures as people read them."""
+    """Print the figures as tables."""
     bare = figures["bare_per_second"]
     print(f"\n{figures['size']}, {figures['quality']}; bare engine: {bare:.1f} pictures a second")
     print("\n| bare engine, pictures/s | " + " | ".join(map(str, BATCHES)) + " |")
     print("|---|" + "---:|" * len(BATCHES))
-    for lanes, name in ((1, "one lane"), (0, "all lanes")):
-        rates = [row["per_second"] for row in figures["bare"] if row["lanes"] == lanes]
+    for threads, name in ((1, "one thread"), (0, "all threads")):
+        rates = [row["per_second"] for row in figures["bare"] if row["threads"] == threads]
         print(f"| {name} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |")
     print("\n| load | pictures/s | of bare, as many at a time | of its best | p50 | p95 | p99 | |")
     print("|---|---:|---:|---:|---:|---:|---:|---|")

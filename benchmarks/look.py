@@ -1,7 +1,7 @@
-"""How far `limner look` can be trusted: `python -m benchmarks.look DATA [--n 200]`.
+"""The accuracy of `limner look`: `python -m benchmarks.look DATA [--n 200]`.
 
-DATA is LIMNER_HOME/data, filled by `limner data build`. Pictures are by artists that the model
-never saw (the judge's), half without a ground, half on white. The thresholds were chosen on other
+DATA is LIMNER_HOME/data, filled by `limner data build`. Pictures are by artists that the model has
+not seen (the judge's), half without a ground, half on white. The thresholds were chosen on other
 samples of these artists. Right and wrong questions alternate.
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 class Bench:
-    """Pictures with what is true of them."""
+    """Pictures with their true content."""
 
     def __init__(self, data: Path, seed: int) -> None:
         self.library = Library.open(data)
@@ -66,7 +66,7 @@ class Bench:
         self.looker.look(np.zeros((64, 64, 4), np.uint8), "a cat")  # loads
 
     def subjects(self, n: int, *, is_near: bool) -> Iterator[tuple[checks.Check, bool]]:
-        """Whether the thing that was asked for is there."""
+        """Check whether the thing asked for is there."""
         for turn, index in enumerate(self.rng.choice(self.entries, n, replace=False)):
             concept = self.library.entries[index].concept
             asked = concept if turn % 2 == 0 else self._other(concept, is_near)

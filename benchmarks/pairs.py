@@ -1,12 +1,12 @@
-"""Whether things that a layout puts side by side are the things asked for.
+"""Accuracy of pairs: whether two things side by side in a layout are those asked for.
 
     python benchmarks/pairs.py RUN --data LIMNER_HOME/data [-n 24]
 
-Pairs of drawings of Twemoji, chosen by chance (the same for every run), are drawn in two boxes of
-12 cells on a canvas of 24 x 24, each box is cut out, and the nearest of all Twemoji drawings of
-training by EfficientNet-Lite 1's features is looked up. Beside it: the same things alone on 12 x 12
-cells, and as many alone on 24 x 24. RUN is a folder of a training run that draws layouts. It says
-whether a known drawing can be told, by features that judge likeness, not whether people like it.
+Random pairs of Twemoji drawings (the same for every run) are drawn in two boxes of 12 cells on a
+canvas of 24 x 24. Each box is cut out, and its nearest Twemoji drawing of training is found by the
+features of EfficientNet-Lite 1. Baselines: the same things alone on 12 x 12 cells, and alone on
+24 x 24. RUN is the folder of a training run that draws layouts. The figure says whether a known
+drawing is recognised, not whether people like it.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def _artist(run: Path) -> Callable[[Prompt, int], NDArray[np.uint8]]:
     state = checkpoint.load(run / "generator" / "checkpoint")
     assert state is not None, f"{run} has no generator"
     model = LayoutGenerator(TransformerConfig(**state["about"]["model"]))
-    model.load_state_dict(state["average"])
+    model.load_state_dict(state["ema"])
     sheet = SheetOfLayouts(
         stages.load_image_tokenizer(run), presets.preset("nano-192").sampling["medium"]
     )

@@ -1,8 +1,8 @@
-"""How well prompts are read and laid out: the planner of a weights folder beside rules.
+"""Accuracy of reading and placing prompts: the planner of a weights folder, and rules.
 
     python -m benchmarks.planner WEIGHTS [--home LIMNER_HOME] [--n 500] [--wrong]
 
-Two sets: random stories of sentence forms that training never says, and the 100 prompts of
+Two sets: random stories in held-out sentence forms, and the 100 prompts of
 tests/model/planner/prompts.jsonl, which were written by hand before the planner was trained.
 """
 

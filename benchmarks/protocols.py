@@ -1,4 +1,4 @@
-"""What each protocol costs over the Images API: `python -m benchmarks.protocols [--n 50]`.
+"""The overhead of each protocol over the Images API: `python -m benchmarks.protocols [--n 50]`.
 
 One server in this process draws test cards of 256x256, which takes a few milliseconds. The rows
 take turns, so that a busy machine slows all of them alike.

@@ -5,5 +5,6 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
+Floats32 = NDArray[np.float32]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]

@@ -1,23 +1,23 @@
-"""Every failure limner reports to a user, as one family of exceptions.
+"""The exceptions of limner: one family for every failure that a user is told.
 
     LimnerError             exit 1
-    ├── InvalidRequest      exit 2   what was asked cannot be drawn
+    ├── InvalidRequest      exit 2   the request cannot be drawn
     ├── SettingsError       exit 2   a setting has a wrong value
     ├── WeightsError        exit 3   a checkpoint is missing or damaged
     ├── OutputError         exit 4   a file cannot be written
     ├── DataError           exit 5   a picture, caption or manifest cannot be read
     ├── EngineError         exit 6   an engine is unknown or failed
-    │   ├── Refused         exit 6   who draws for an engine would not
-    │   └── UpstreamError   exit 10  who draws for an engine failed, and may have charged for it
+    │   ├── Refused         exit 6   an upstream service refused the request
+    │   └── UpstreamError   exit 10  an upstream service failed, and may have charged for it
     ├── MissingExtra        exit 7   an optional package is not installed
-    ├── DatabaseError       exit 8   the database is locked, full or out of reach
-    └── StoreError          exit 9   the store of pictures is out of reach
+    ├── DatabaseError       exit 8   the database is locked, full or unreachable
+    └── StoreError          exit 9   the store of pictures is unreachable
 
-`limner.service.errors` adds what the service refuses. HTTP statuses are the server's
-(`limner.server.openai.errors`).
+`limner.service.errors` adds the refusals of the service. `limner.server.openai.errors` maps all of
+them to HTTP statuses.
 
-A message says what was wrong, with the value and the limit; the hint says the way out. The
-command line, the server and the agent tools all show these same words.
+The message gives the fault, the value and the limit; the hint gives the way out. The command line,
+the server, the page and the agent tools show the same words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import ClassVar
 
 
 class LimnerError(Exception):
-    """A failure that the user can understand and act on."""
+    """A failure that the user can act on. `code` names it for programs."""
 
     exit_code: ClassVar[int] = 1
     code: str | None = "limner_error"
@@ -41,7 +41,7 @@ class LimnerError(Exception):
 
 
 class InvalidRequest(LimnerError):
-    """A picture was asked for in a way that cannot be drawn; `param` names the field at fault."""
+    """The request has a wrong value; `param` names the field."""
 
     exit_code = 2
     code = "invalid_value"
@@ -60,7 +60,7 @@ class InvalidRequest(LimnerError):
 
 
 class SettingsError(LimnerError):
-    """A setting has a value of the wrong form, or a name nobody reads."""
+    """A setting has a wrong value, or its name is unknown."""
 
     exit_code = 2
     code = "settings_error"
@@ -95,10 +95,10 @@ class EngineError(LimnerError):
 
 
 class Refused(EngineError):
-    """Whoever draws for an engine (an upstream service) refused to.
+    """An upstream service refused the request. Nothing was drawn or charged.
 
-    `status`, `code` and `param` are what a client of limner is told; `retry_after_s` is when it may
-    ask again, None if that is not known. The request was not drawn, and cost nothing.
+    status, code, param: passed on to limner's client. retry_after_s: seconds until the client may
+    try again; None if unknown.
     """
 
     code = "engine_refused"
@@ -121,9 +121,9 @@ class Refused(EngineError):
 
 
 class UpstreamError(EngineError):
-    """Whoever draws for an engine (an upstream service) took a request and gave no picture.
+    """An upstream service accepted the request and returned no picture.
 
-    It may have cost something, so nothing is asked for again.
+    It may have charged for it, so limner does not retry.
     """
 
     exit_code = 10
@@ -138,14 +138,14 @@ class MissingExtra(LimnerError):
 
 
 class DatabaseError(LimnerError):
-    """The database could not be read or written: locked, full, damaged, or out of reach."""
+    """The database could not be read or written: locked, full, damaged, or unreachable."""
 
     exit_code = 8
     code = "database_error"
 
 
 class StoreError(LimnerError):
-    """The store of pictures could not be read or written: out of reach, refused, or full."""
+    """The store of pictures could not be read or written: unreachable, refused, or full."""
 
     exit_code = 9
     code = "store_error"

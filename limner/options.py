@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from limner.boxes import read_boxes
 from limner.errors import InvalidRequest
 
 Value = bool | int | float | str
-Kind = Literal["integer", "number", "text", "choice", "flag"]
+Kind = Literal["integer", "number", "text", "choice", "flag", "boxes"]
 
 MAX_TEXT_CHARS = 32_000
 MAX_OPTIONS = 50
@@ -44,6 +45,9 @@ class OptionSpec:
                 raise _wrong_type(self.name, "true or false", value)
         elif self.kind == "text":
             _check_text(self.name, value)
+        elif self.kind == "boxes":
+            _check_text(self.name, value)
+            read_boxes(self.name, str(value))
         elif value not in self.choices:
             raise InvalidRequest(
                 f"{self.name} is {shown(value)}; it must be one of {', '.join(self.choices)}",
@@ -69,7 +73,7 @@ class OptionSpec:
 
     def schema(self) -> dict[str, Any]:
         """This option as JSON Schema; null is as if it were left out."""
-        kinds = {"flag": "boolean", "text": "string", "choice": "string"}
+        kinds = {"flag": "boolean", "text": "string", "choice": "string", "boxes": "string"}
         schema: dict[str, Any] = {"type": [kinds.get(self.kind, self.kind), "null"]}
         if self.low is not None:
             schema["minimum"] = self.low

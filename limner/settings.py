@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,6 +102,22 @@ def _read_services(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _read_cluster(value: Any) -> str:
+    """A node's host:port, or "auto"; not an address of Ray's client, which has no streams."""
+    if value in ("", "auto"):
+        return str(value)
+    host, _, port = _read_text(value).rpartition(":")
+    if not host or not port.isdecimal() or "/" in value:
+        raise ValueError
+    return str(value)
+
+
+def _read_pool(value: Any) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", _read_text(value), re.ASCII):
+        raise ValueError
+    return str(value)
+
+
 def _read_header_keys(value: Any) -> tuple[str, ...]:
     """Keys that can stand in a header: ASCII without spaces."""
     found = _read_list(value)
@@ -174,6 +191,10 @@ SERVICES = Kind(
 HEADER_KEYS = Kind(
     _read_header_keys, "keys of ASCII characters, separated by commas", is_secret=True
 )
+CLUSTER = Kind(
+    _read_cluster, "empty, auto (the Ray node of this machine), or the host:port of the head node"
+)
+POOL = Kind(_read_pool, "a name of a to z, 0 to 9 and hyphens")
 STORE = Kind(_read_store, "empty, the path of a folder, or s3://bucket/prefix", hides_wrong=True)
 CREDENTIALS = Kind(_read_credentials, "empty, or a key id, a colon and its secret", is_secret=True)
 
@@ -310,6 +331,24 @@ class Settings:
     upstream_replay: str = field(
         default="",
         metadata=_about(ANY_FOLDER, "folder with such answers, which are given; nothing is asked"),
+    )
+    ray_address: str = field(
+        default="",
+        metadata=_about(CLUSTER, "Ray cluster that engine ray draws on; needs limner[ray]"),
+    )
+    ray_pool: str = field(
+        default="limner",
+        metadata=_about(POOL, "pool of replicas there, as `limner ray deploy` calls it"),
+    )
+    ray_model: str = field(
+        default="",
+        metadata=_about(MODEL, "model of the pool that is asked for; empty: its first one"),
+    )
+    ray_requests: int = field(
+        default=0,
+        metadata=_about(
+            COUNT, "pictures that are drawn there at the same time; 0: one for each replica"
+        ),
     )
     host: str = field(default="127.0.0.1", metadata=_about(TEXT, "address the server listens at"))
     port: int = field(

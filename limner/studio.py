@@ -26,8 +26,8 @@ from limner.engines.cards.on_first_use import OnFirstUse
 from limner.engines.cards.shelf import Shelf
 from limner.engines.registry import BUILT_IN, load
 from limner.errors import EngineError
-from limner.imaging.label import LabelPolicy, label_of
-from limner.imaging.label_policy import policy_of
+from limner.imaging.provenance.label import LabelPolicy, label_of
+from limner.imaging.provenance.label_policy import policy_of
 from limner.options import Options, Value
 from limner.request import (
     SIZES,
@@ -67,9 +67,9 @@ class Studio:
         self._lock = threading.Lock()
 
     def engine(self, name: str | None = None) -> Engine:
-        """Engine `name`, or the one of the settings; loaded on first use.
+        """Engine `name`, by default the one of the settings; loaded on first use.
 
-        The name of a card is that of an engine, which loads its model when it draws.
+        `name` may be a card's: its model is loaded when it draws. Raises EngineError.
         """
         name = name or self.settings.engine
         name = settings_module.EARLIER_ENGINES.get(name, name)
@@ -92,7 +92,7 @@ class Studio:
             self._engines.pop(name, None)
 
     def close(self) -> None:
-        """Close its engines; a second call does nothing. Nothing may be drawn any more."""
+        """Close the engines. Call no other method afterwards; closing twice is allowed."""
         with self._lock:
             engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
@@ -100,11 +100,11 @@ class Studio:
         self.shelf.close()
 
     def draw(self, request: ImageRequest, *, engine: str | None = None) -> Iterator[Event]:
-        """Draw `request` and yield what happens as it happens.
+        """Draw `request` and yield its events as they happen.
 
-        A seed is picked when the request has none; every Picture carries it. Which engine and
-        whether it can be loaded is settled before this returns, so an error comes at the call
-        and not at the first event.
+        Without a seed, a random one is used; every Picture has it. The engine is loaded and the
+        request checked before this returns: EngineError, WeightsError and InvalidRequest are
+        raised by the call, not by the first event.
         """
         loaded = self.engine(engine)
         loaded.check(request)
@@ -117,16 +117,17 @@ class Studio:
         *,
         engine: str | None = None,
     ) -> Generator[tuple[ImageTask, Event]]:
-        """Draw pictures that may share a batch, of requests with a seed that passed `check`.
+        """Draw pictures of equal `batch_key` together and yield their events.
 
-        Every one that is not cancelled is drawn, or this fails.
+        Their requests have a seed and have passed `check`. Raises EngineError if the engine leaves
+        out a task that was not cancelled.
         """
         return _together(self.engine(engine), tasks, cancel, self.labels)
 
     def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
-        """`request`, for which no size was asked, at the size that the engine draws it.
+        """`request` with the engine's default size, for a user who gave none.
 
-        That is the size of a picture to edit, else the usual one of the engine.
+        An edit has the size of its picture, other requests the usual size of the engine.
         """
         rule, source = self.engine(engine).capabilities.sizes, request.source
         if isinstance(source, Edit):
@@ -134,15 +135,15 @@ class Studio:
         return replace(request, size=rule.usual)
 
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
-        """Draw `request` and return its pictures in the order of their indexes."""
+        """Draw `request` and return its pictures, by index."""
         events = self.draw(request, engine=engine)
         pictures = [event for event in events if isinstance(event, Picture)]
         return sorted(pictures, key=lambda picture: picture.index)
 
     def look(self, pixels: NDArray[np.uint8], asked: str | None = None) -> Look:
-        """Look at a picture (H, W, 4) of straight RGBA, which `asked` may describe.
+        """Describe a picture (H, W, 4) of straight RGBA, and compare it with the prompt `asked`.
 
-        The bundled model looks, whichever engine draws. Raises WeightsError if it is not there.
+        Uses the bundled model with every engine. Raises WeightsError without its weights.
         """
         return self._looker().look(pixels, asked)
 
@@ -182,7 +183,7 @@ def _together(
     left, begun = set(tasks), set[ImageTask]()
     with _room_for(engine, f"{len(tasks)} x {tasks[0].request.size}"):
         for task, event in engine.draw(tasks, cancel):
-            if task not in begun:  # a remark comes with the first event: no event, no answer yet
+            if task not in begun:  # notices follow the first event: before it there is no answer
                 begun.add(task)
                 yield from ((task, Notice(t)) for t in engine.capabilities.unused(task.request))
             if isinstance(event, Picture):
@@ -194,7 +195,7 @@ def _together(
 
 
 def _told(event: Event, engine: Engine, request: ImageRequest, labels: LabelPolicy) -> Event:
-    """`event`; a picture or preview with what its file is told, whichever engine drew it."""
+    """`event`; a picture or preview with the label of its file."""
     is_ai = engine.capabilities.ai
     if isinstance(event, Preview):
         label = label_of(request, event.index, engine.model, labels, is_ai_engine=is_ai)
@@ -231,12 +232,16 @@ def generate(
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
-    The same seed gives the same pictures; without one a random seed is taken, which each
-    picture then carries. `engine` is the one of the settings unless named. Of `best_of`
-    drawings for each picture, by default as many as the quality says, the one with the best score
-    is kept; a score below `retry_below` (-1 to 1) is tried once more. `options` are those that the
-    engine declares (`limner models NAME` lists them). With `mark`, files show "AI" in a corner.
-    Wrong values raise InvalidRequest, other failures the LimnerError that says what is the matter.
+    size: WIDTHxHEIGHT in pixels.
+    seed: the same seed gives the same pictures; by default random, and each picture has it.
+    engine: by default the one of the settings.
+    best_of: draw so many for each picture, 1 to 16, and keep the one with the best score; by
+        default the quality decides.
+    retry_below: draw a picture once more if its score, -1 to 1, is lower.
+    options: options of the engine; `limner models NAME` lists them.
+    mark: draw a visible "AI" into a corner of the file.
+
+    Raises InvalidRequest for a wrong value, and other classes of LimnerError for other failures.
     """
     request = ImageRequest(
         prompt,
@@ -268,12 +273,14 @@ def edit(
     options: Mapping[str, Value] | None = None,
     mark: bool = False,
 ) -> list[Picture]:
-    """Change `image` by `prompt` and return `n` pictures; their other values are `generate`'s.
+    """Change `image` by `prompt` and return `n` pictures.
 
-    `mask` is a picture of the same size, or an array (H, W) of its alpha: where it is 0 is drawn,
-    and all else stays as it is. Without one, the clear pixels of `image` are drawn; if there are
-    none, all of it is drawn anew in its old layout. Without a `size` it keeps its own. A picture
-    that cannot be read is a DataError.
+    mask: a picture of the same size, or an array (H, W) of its alpha. Where alpha is 0 the picture
+        is redrawn; the rest is kept. Without a mask, the transparent pixels of `image` are drawn;
+        without those, all of it is redrawn in the same layout.
+    size: by default that of `image`.
+
+    Other parameters and errors are those of `generate`. Raises DataError for an unreadable picture.
     """
     source = edit_of(image, mask)
     request = ImageRequest(
@@ -305,9 +312,10 @@ def vary(
     options: Mapping[str, Value] | None = None,
     mark: bool = False,
 ) -> list[Picture]:
-    """Draw `n` pictures like `image`; all values are `generate`'s.
+    """Draw `n` pictures like `image`. Parameters and errors are those of `generate`.
 
-    A picture of another shape is fitted into `size` with clear margins.
+    An image of another shape is fitted into `size` with transparent margins. Raises DataError for
+    an unreadable picture.
     """
     source = variation_of(image)
     request = ImageRequest(
@@ -327,16 +335,16 @@ def vary(
 
 
 def look(image: Source, asked: str | None = None) -> Look:
-    """What `image` shows, as far as the bundled model can tell; see `recognition.look.Look`.
+    """Describe what `image` shows, as far as the bundled model can tell.
 
-    With `asked`, the prompt, also whether it shows that, and what to try next if it does not. A
-    picture that cannot be read is a DataError.
+    With the prompt `asked`, the result also says whether the picture shows it, and what to try if
+    not. Raises DataError for an unreadable picture, WeightsError without weights.
     """
     return _studio(settings_module.load()).look(_pixels(image), asked)
 
 
 def edit_of(image: Source, mask: Source | None = None) -> Edit:
-    """An Edit of pictures in any form that `edit` takes."""
+    """An Edit from picture and mask in any form that `edit` takes."""
     alpha = None if mask is None else _pixels(mask)
     if alpha is not None and getattr(alpha, "shape", ())[2:] == (4,):
         alpha = alpha[..., 3]
@@ -344,7 +352,7 @@ def edit_of(image: Source, mask: Source | None = None) -> Edit:
 
 
 def variation_of(image: Source) -> Variation:
-    """A Variation of a picture in any form that `vary` takes."""
+    """A Variation from a picture in any form that `vary` takes."""
     return Variation(_pixels(image))
 
 
@@ -360,7 +368,7 @@ def _pixels(image: Source) -> NDArray[np.uint8]:
 
 
 def _drawn(request: ImageRequest, engine: str | None, *, is_sized: bool = True) -> list[Picture]:
-    """The pictures of `request`, drawn as the settings of now say."""
+    """Draw `request` with the current settings."""
     studio = _studio(settings_module.load({"engine": engine}))
     return studio.pictures(request if is_sized else studio.sized(request))
 
@@ -370,7 +378,7 @@ _shared_lock = threading.Lock()
 
 
 def _studio(settings: Settings) -> Studio:
-    """The studio of earlier calls while the settings stay the same, so weights load once."""
+    """The shared studio; a new one if the settings have changed. Weights are loaded once."""
     global _shared
     with _shared_lock:
         if _shared is None or _shared.settings != settings:

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.once import once
+
+# Each worker of pytest-xdist has a core; small networks are slower on several.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The machine may be busy with a training run, so an example has no deadline of its own; in CI
 # the examples are the same every time, so that a red run can be repeated.
 settings.register_profile("local", deadline=None)
@@ -57,4 +62,4 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of exported weights, tiny and random; read-only, since all tests share it."""
     from tests.support import tiny
 
-    return tiny.write(tmp_path_factory.mktemp("weights") / "tiny")
+    return once(tmp_path_factory, "tiny", tiny.write)

@@ -24,6 +24,7 @@ from limner.cli.models import models
 from limner.cli.serving.history import history
 from limner.cli.serving.keys import keys
 from limner.cli.serving.mcp import mcp
+from limner.cli.serving.ray import ray
 from limner.cli.serving.serve import serve
 from limner.cli.settings import settings
 from limner.cli.training.data import data
@@ -59,6 +60,7 @@ app.add_command(look)
 app.add_command(mcp)
 app.add_command(models)
 app.add_command(pack)
+app.add_command(ray)
 app.add_command(serve)
 app.add_command(settings)
 app.add_command(sheet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from limner.imaging.check import Report
+    from limner.imaging.provenance.check import Provenance
 
 _LABELS = {
     "holds": "limner's; it matches this picture, and neither was changed",
@@ -30,7 +30,7 @@ def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None
     invalid. A label that holds is no proof, as anybody can write one; a missing label does not mean
     that no AI was used.
     """
-    from limner.imaging.check import check_file  # slow to import; not needed for --help
+    from limner.imaging.provenance.check import check_file  # slow to import; not needed for --help
 
     is_broken = False
     for file in files:
@@ -46,14 +46,14 @@ def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None
         context.exit(_BROKEN)
 
 
-def _drawn_by(report: Report) -> str:
+def _drawn_by(report: Provenance) -> str:
     if report.is_ai is None:
         return "says nothing of its making"
     source = (report.source_type or report.c2pa.source_type).rpartition("/")[2] or "AIGC label"
     return f"{'by AI' if report.is_ai else 'not by AI'} ({_shown(source)})"
 
 
-def _lines(report: Report) -> list[tuple[str, str]]:
+def _lines(report: Provenance) -> list[tuple[str, str]]:
     lines = [("label", _LABELS[report.label])]
     lines += [("", problem) for problem in report.problems]
     for name, said in (("software", report.software), ("producer", report.producer)):

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.cli.drawing.options import given_options
 from limner.cli.serving.running_server import ask
 from limner.cli.table import print_table
@@ -113,8 +114,15 @@ def add(
     first. A service is asked nothing. A running server sees the model at its next request.
     """
     from limner.cli.downloading import downloaded, with_source
-    from limner.engines.cards.detect import card_for, check_new  # numpy, which --help does not need
+    from limner.engines.cards.detect import (  # numpy, which --help does not need
+        card_for,
+        check_new,
+        is_address,
+    )
 
+    if not is_address(source):
+        names = ("dialect", "model", "key_variable")
+        unused.refuse(names, f"on the folder {source}; it is for a service")
     loaded = settings.load()
     check_new(name, Cards(loaded.home), replace=replace)
     plan = downloaded(source, name, loaded.home)
@@ -134,6 +142,22 @@ def add(
         card = with_source(card, plan)
     Cards(loaded.home).add(card, replace=replace)
     click.echo(f"{card.name}: drawn by {card.engine}, {_megabytes(card.n_bytes)}", err=True)
+
+
+@models.command()
+@click.argument("source")
+@click.argument("folder")
+def convert(source: str, folder: str) -> None:
+    """Make, once, of the files in SOURCE the new FOLDER, which can be added as a model.
+
+    SOURCE holds the public files of DALL·E mini or mega (.pt).
+    """
+    from limner.engines.cards.converting import (
+        convert as converted,
+    )  # numpy, which --help does not need
+
+    converted(source, folder)
+    click.echo(f"{folder} is made; `limner models add NAME {folder}` adds it", err=True)
 
 
 @models.command()

@@ -202,9 +202,9 @@ def _bag(rng: np.random.Generator, concept: Concept, lang: str) -> str:
     tags = [tag for tag in concept.tags.get(lang, ()) if not splits.is_held_out_synonym(tag, lang)]
     n_tags = min(len(tags), int(rng.integers(1, 5)))
     bag = [
-        tags[int(place)]
-        for place in rng.permutation(len(tags))[:n_tags]
-        if tags[int(place)] != noun
+        tags[int(index)]
+        for index in rng.permutation(len(tags))[:n_tags]
+        if tags[int(index)] != noun
     ]
     bag.insert(int(rng.integers(len(bag) + 1)), noun)
     return (
@@ -357,7 +357,7 @@ def _relation(rng: np.random.Generator, relation: str, first: str, second: str, 
 def _list(rng: np.random.Generator, parts: list[str], lang: str, in_order: bool = False) -> str:
     ordered = parts
     if not in_order:
-        ordered = [parts[int(place)] for place in rng.permutation(len(parts))]
+        ordered = [parts[int(index)] for index in rng.permutation(len(parts))]
     if len(ordered) == 1:
         return ordered[0]
     if lang == "zh":

@@ -168,12 +168,7 @@ def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.ui
     rgb, alpha = _straight(picture)
     hue, saturation, lightness = _hsl(rgb)
     to_hue, to_saturation, to_lightness = _TARGETS[name]
-    middle = min(max(tint.lightness, 0.05), 0.95)
-    bent = np.where(
-        lightness < middle,
-        lightness * (to_lightness / middle),
-        1 - (1 - lightness) * ((1 - to_lightness) / (1 - middle)),
-    )
+    bent = _bent(lightness, tint.lightness, to_lightness)
     # A flat drawing keeps a little of its own contrast even when the target is near black or white.
     new_saturation = np.clip(saturation * (to_saturation / max(tint.saturation, 0.2)), 0, 1)
     drift = ((hue - tint.hue_deg + 180) % 360 - 180) * 0.35
@@ -181,8 +176,48 @@ def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.ui
         (to_hue + drift) % 360, np.minimum(new_saturation, max(to_saturation, 0.12) * 1.3), bent
     )
     near = np.clip((_HUE_WINDOW_DEG + 8 - _hue_distance(hue, tint.hue_deg)) / 8, 0, 1)
-    amount = (near * np.clip(saturation / 0.25, 0, 1))[..., None]
-    mixed = (rgb * (1 - amount) + np.clip(changed, 0, 1) * amount) * alpha[..., None]
+    return _mixed(picture, rgb, alpha, changed, near * np.clip(saturation / 0.25, 0, 1))
+
+
+def is_greyish(tint: Tint) -> bool:
+    """Whether most of a drawing is one grey, so that `colour_grey` can colour it."""
+    return tint.natural == "grey"
+
+
+def colour_grey(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.uint8]:
+    """A premultiplied picture, (H, W, 4), whose greys are coloured; its colours stay.
+
+    Lightness is bent as in `recolour`. Nearly black and nearly white parts, such as eyes, stay.
+    """
+    rgb, alpha = _straight(picture)
+    _, saturation, lightness = _hsl(rgb)
+    to_hue, to_saturation, to_lightness = _TARGETS[name]
+    changed = _rgb(
+        np.full_like(lightness, to_hue),
+        np.full_like(lightness, to_saturation),
+        _bent(lightness, tint.lightness, to_lightness),
+    )
+    is_grey = np.clip((0.42 - saturation) / 0.12, 0, 1)
+    inside = np.clip((lightness - 0.12) / 0.1, 0, 1) * np.clip((0.97 - lightness) / 0.06, 0, 1)
+    return _mixed(picture, rgb, alpha, changed, is_grey * inside)
+
+
+def _bent(lightness: Floats, middle: float, to: float) -> Floats:
+    """Lightness on lines through (0, 0), (middle, to) and (1, 1)."""
+    middle = min(max(middle, 0.05), 0.95)
+    return np.where(
+        lightness < middle,
+        lightness * (to / middle),
+        1 - (1 - lightness) * ((1 - to) / (1 - middle)),
+    )
+
+
+def _mixed(
+    picture: NDArray[np.uint8], rgb: Floats, alpha: Floats, changed: Floats, amount: Floats
+) -> NDArray[np.uint8]:
+    """The picture with its straight colours `rgb` replaced by `changed` to the `amount`."""
+    share = amount[..., None]
+    mixed = (rgb * (1 - share) + np.clip(changed, 0, 1) * share) * alpha[..., None]
     result = picture.copy()
     result[..., :3] = np.minimum(np.rint(mixed * 255), picture[..., 3:])
     return result

@@ -159,8 +159,8 @@ def is_held_out_composition(spec: SceneSpec, library: Library) -> bool:
             return True
     return any(
         splits.is_held_out_pair(first.concept, second.concept)
-        for place, first in enumerate(entries)
-        for second in entries[place + 1 :]
+        for index, first in enumerate(entries)
+        for second in entries[index + 1 :]
     )
 
 

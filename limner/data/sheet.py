@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from limner.imaging import codec
-from limner.imaging.label import Label
+from limner.imaging.provenance.label import Label
 from limner.storage import files
 
 _PAGE = (240, 240, 242)
@@ -54,8 +54,8 @@ def write_sheet(
     draw = ImageDraw.Draw(page)
     font = ImageFont.truetype(font_path, 11) if font_path else ImageFont.load_default(11)
     width = cell_width - 2 * _GAP_PX
-    for place, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
-        left, top = place % columns * cell_width, place // columns * cell_height
+    for index, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
+        left, top = index % columns * cell_width, index // columns * cell_height
         shown = Image.fromarray(codec.composite(codec.unpremultiply(picture), _PAGE))
         page.paste(shown, (left + (cell_width - px) // 2, top + _GAP_PX // 2))
         for number, line in enumerate(_lines(readable(text), font, width)):

@@ -86,7 +86,7 @@ class Engine(Protocol):
     """Draws pictures.
 
     Picture `index` depends on the request's prompt, source, size, quality, background, options and
-    seed and on `index` alone: never on n, on its place in a batch, or on what was drawn before.
+    seed and on `index` alone: never on n, on its position in a batch, or on what was drawn before.
     """
 
     name: str

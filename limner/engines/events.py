@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # numpy takes longer to import than the command line needs to
     import numpy as np
     from numpy.typing import NDArray
 
-    from limner.imaging.label import Label
+    from limner.imaging.provenance.label import Label
 
 
 @dataclass(frozen=True)

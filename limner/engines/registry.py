@@ -80,6 +80,20 @@ BUILT_IN = {
             "diffusion",
             _built,
         ),
+        EngineInfo(
+            "dalle_mini",
+            "DALL·E mini or mega, from a folder of their weights",
+            "limner.engines.dalle_mini.engine",
+            "dalle_mini",
+            _built,
+        ),
+        EngineInfo(
+            "ray",
+            "a pool of replicas on the Ray cluster at LIMNER_RAY_ADDRESS",
+            "limner.engines.ray.engine",
+            "ray",
+            _built,
+        ),
     )
 }
 
@@ -120,17 +134,24 @@ def load(name: str, settings: Settings) -> Engine:
     info = engine_info(name)
     if info.package is not None:
         return _load_installed(info, settings)
+    return info.build(imported(info.module, f"Engine {name}", info.extra), settings)
+
+
+def imported(module: str, what: str, extra: str | None) -> Any:
+    """A module of limner; MissingExtra if it imports a package that is not installed.
+
+    what: who needs it, for the message; extra: the part of limner that brings the package.
+    """
     try:
-        module = importlib.import_module(info.module)
+        return importlib.import_module(module)
     except ImportError as error:
         if (error.name or "").startswith("limner"):
             raise  # our own mistake, not a package that could be installed
-        wanted = f"limner[{info.extra}]" if info.extra else error.name or info.module
+        wanted = f"limner[{extra}]" if extra else error.name or module
         raise MissingExtra(
-            f"Engine {name} needs {error.name or error}, which is not installed",
+            f"{what} needs {error.name or error}, which is not installed",
             hint=f"pip install '{wanted}'",
         ) from error
-    return info.build(module, settings)
 
 
 def _load_installed(info: EngineInfo, settings: Settings) -> Engine:

@@ -1,7 +1,6 @@
-"""What a generator must be compared with: looking pictures up, and copying them."""
+"""Baselines of a generator: retrieval of training pictures, and copies of them."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from limner.data.scenes import (
 from limner.evaluation.judge.judge import GROUND
 from limner.evaluation.judge.scenes import describe
 from limner.evaluation.judge.sentences import SentenceEncoder
+from limner.evaluation.kept_features import kept
 from limner.evaluation.measures import statistics
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
@@ -39,10 +39,10 @@ def training_singles(library: Library) -> list[int]:
 
 
 class Retrieval:
-    """SplitPictures a prompt with the training picture whose caption is nearest, by frozen MiniLM.
+    """Answers a prompt with the training picture whose caption is nearest, by frozen MiniLM.
 
-    It draws nothing, so a generator that cannot beat it where something new is asked for is no
-    better than a search box. It knows every drawing and `n_scenes` scenes of the training split.
+    A generator must beat it on prompts for something new. It knows every training drawing and
+    `n_scenes` scenes of the training split.
     """
 
     def __init__(
@@ -105,23 +105,16 @@ class TrainingIndex:
     def _kept(self, folder: Path | None, report: Callable[[int, int], None]) -> Floats:
         ids = "\n".join(self._library.entries[index].drawing.id for index in self.members)
         name = f"training-{hashlib.sha256(ids.encode()).hexdigest()[:12]}.npy"
-        path = None if folder is None else folder / name
-        if path is not None and path.exists():
-            kept: Floats = np.load(path)
-            if kept.shape == (len(self.members), self._backbone.n_pooled):
-                return kept
+        shape = len(self.members), self._backbone.n_pooled
+        return kept(folder and folder / name, shape, lambda: self._features(report))
+
+    def _features(self, report: Callable[[int, int], None]) -> Floats:
         made = []
         for start in range(0, len(self.members), _CHUNK):
             some = self.members[start : start + _CHUNK]
             made.append(self._look(np.stack([self._library.picture(i, SOURCE_PX) for i in some])))
             report(start + len(some), len(self.members))
-        features = np.concatenate(made)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.npy")
-            np.save(part, features)
-            os.replace(part, path)
-        return features
+        return np.concatenate(made)
 
     def _look(self, pictures: Pixels) -> Floats:
         return unit(pooled_features(self._backbone, pictures, GROUND))
@@ -138,8 +131,8 @@ class TrainingIndex:
         alike = [
             float(self.features[a] @ self.features[b])
             for rows in rows_from_concept.values()
-            for place, a in enumerate(rows)
-            for b in rows[:place]
+            for i, a in enumerate(rows)
+            for b in rows[:i]
             if entries[a].drawing.artist != entries[b].drawing.artist
         ]
         return float(np.quantile(alike, 0.99)) if alike else 1.0

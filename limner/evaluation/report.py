@@ -1,4 +1,4 @@
-"""What an evaluation found, as tables for people and as JSON for programs."""
+"""The report of an evaluation: tables in Markdown, and JSON."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ LEGEND = {
 
 @dataclass(frozen=True)
 class MatchRow:
-    """How often the judge picks the true caption."""
+    """Share of pictures for which the judge picks the true caption."""
 
     split: str
     source: str
@@ -38,7 +38,7 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class CopyRow:
-    """How near pictures come to the training drawings."""
+    """Similarity of pictures to the training drawings."""
 
     split: str
     source: str
@@ -64,7 +64,7 @@ class DistanceRow:
 
 @dataclass(frozen=True)
 class EditRow:
-    """How edits do; what a kind of edit has no figure for is empty."""
+    """Figures of edits; an estimate of n = 0 where a kind of edit has no such figure."""
 
     kind: str  # "part": under a mask, "whole": without one
     source: str
@@ -88,7 +88,7 @@ class CostRow:
 
 @dataclass(frozen=True)
 class VariationRow:
-    """How variations do."""
+    """Figures of variations."""
 
     source: str
     n_captions: int
@@ -100,7 +100,7 @@ class VariationRow:
 
 @dataclass(frozen=True)
 class QualityRow:
-    """What a quality costs and what it is worth."""
+    """Time and accuracy of one quality."""
 
     quality: str
     split: str
@@ -112,7 +112,7 @@ class QualityRow:
 
 @dataclass(frozen=True)
 class TokenizerRow:
-    """How well pictures survive being turned into codes."""
+    """Reconstruction error of the image tokenizer."""
 
     artist: str
     px: int  # side of the pictures
@@ -124,7 +124,7 @@ class TokenizerRow:
 
 
 @dataclass
-class Report:
+class EvaluationReport:
     """All figures of one evaluation."""
 
     engine: str

@@ -1,7 +1,7 @@
-"""Evaluation: questions to an engine, its pictures before the judge, figures with their limits.
+"""Evaluation of an engine: it draws fixed questions, and the judge scores the pictures.
 
-Every table holds the generator beside what it must be read against: the true pictures, pictures
-looked up instead of drawn, and the generator's own pictures under another's caption.
+Every table also has the true pictures, pictures found by retrieval, and the engine's pictures with
+the captions of others, as upper limit, baseline and chance.
 """
 
 import time
@@ -28,8 +28,8 @@ from limner.evaluation.questions.wordings import word_rows
 from limner.evaluation.report import (
     CopyRow,
     DistanceRow,
+    EvaluationReport,
     MatchRow,
-    Report,
     RuleRow,
     TokenizerRow,
 )
@@ -38,7 +38,7 @@ from limner.progress import StageProgress
 from limner.request import Quality
 from limner.training.tasks.backbone import Backbone, pooled_features
 
-PARTS = ("edits", "variations", "words", "qualities")  # "things" is limner.evaluation's
+PARTS = ("edits", "variations", "words", "qualities")  # "things" is in evaluation/things
 _TOKENIZER_PICTURES = 256
 
 
@@ -87,19 +87,19 @@ class Evaluation:
         name: str = "limner",
         ask: Ask | None = None,
     ) -> None:
-        """`distance` names the network of the distances between sets; the judge's own if None.
+        """distance: name and network for distances between sets; None: those of the judge.
 
-        `ask` answers whole requests; edits, variations and qualities need it.
+        ask: a function that answers whole requests. Edits, variations and qualities need it.
         """
         self.draw, self.library, self.judge, self.config = draw, library, judge, config
         self.rebuild, self.progress, self.name = rebuild, progress, name
         self.distance = distance or ("the judge's", judge.backbone)
         self.ask = ask
 
-    def run(self) -> Report:
+    def run(self) -> EvaluationReport:
         """Ask, draw, judge."""
         started = time.monotonic()
-        report = Report(engine=self.name, judge=self.judge.digest, n=self.config.n)
+        report = EvaluationReport(engine=self.name, judge=self.judge.digest, n=self.config.n)
         if self.config.splits:
             self._splits(report)
         if self.rebuild is not None:
@@ -110,7 +110,7 @@ class Evaluation:
 
     @cached_property
     def memory(self) -> TrainingIndex:
-        """The training drawings; looking at them takes minutes the first time."""
+        """The features of the training drawings; computing them takes minutes the first time."""
         return TrainingIndex(
             self.library,
             self.judge.backbone,
@@ -118,7 +118,7 @@ class Evaluation:
             lambda done, total: self.progress("training drawings", done, total),
         )
 
-    def _splits(self, report: Report) -> None:
+    def _splits(self, report: EvaluationReport) -> None:
         """The questions of the held-out splits."""
         self.progress("baselines", 0, 1)
         retrieval = Retrieval(self.library, self.judge.sentences, self.config.n_retrieval_scenes)
@@ -134,7 +134,7 @@ class Evaluation:
         if self.config.sheet is not None:
             write_nearest_sheet(drawn, self.memory, self.library, self.name, self.config.sheet)
 
-    def _parts(self, report: Report) -> None:
+    def _parts(self, report: EvaluationReport) -> None:
         """What is measured beside the splits."""
         config, parts = self.config, self.config.parts
         if "words" in parts:
@@ -159,7 +159,7 @@ class Evaluation:
             )
 
     def _answers(self, split: str, retrieval: Retrieval) -> tuple[SplitPictures, list[Question]]:
-        """Everybody's pictures for a split, and all its questions, drawn or not."""
+        """The pictures of all sources for a split, and all its questions, drawn or not."""
         config = self.config
         pool = ask(self.library, split, max(config.n, N_POOL), config.seed, config.languages)
         answers = SplitPictures(split, pool[: config.n])
@@ -188,7 +188,7 @@ class Evaluation:
             seen = self.judge.embed_pictures(pictures)
             found.append(_match_row(answers.split, source, lang, seen, rows, captions, hard))
             if source == self.name and lang == "en":
-                # Each picture under the caption of the next: what chance and habit alone give.
+                # Each picture with the caption of the next: the score by chance.
                 moved = np.roll(seen, 1, axis=0)
                 name = f"{self.name}, captions shuffled"
                 found.append(_match_row(answers.split, name, lang, moved, rows, captions, hard))
@@ -285,12 +285,12 @@ def _match_row(
     captions: Captions,
     hard: dict[int, NDArray[np.float32]],
 ) -> MatchRow:
-    """One source of one split: how often the true caption is the one the judge likes best."""
-    asked = [place for place, row in enumerate(rows) if row in hard]
+    """How often the judge prefers the true caption, for one source of one split."""
+    asked = [i for i, row in enumerate(rows) if row in hard]
     hard_first: NDArray[np.bool_] = np.zeros(0, bool)
     if asked:
-        true = (seen[asked] * captions.vectors[[rows[place] for place in asked]]).sum(1)
-        nearly = np.stack([hard[rows[place]] @ seen[place] for place in asked])
+        true = (seen[asked] * captions.vectors[[rows[i] for i in asked]]).sum(1)
+        nearly = np.stack([hard[rows[i]] @ seen[i] for i in asked])
         hard_first = statistics.is_first(true, nearly)
     of_all = estimate(captions.are_first(seen, rows))
     return MatchRow(split, source, lang, captions.n_choices, of_all, estimate(hard_first))
@@ -305,11 +305,11 @@ def main(
     progress: StageProgress = lambda stage, done, total: None,
     name: str = "limner",
     ask: Ask | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Evaluate an engine on the art under `data`.
 
-    `run` is a training run whose image tokenizer takes part. Distances are measured with
-    EfficientNet-Lite 2, or with the judge's network where that is not installed.
+    run: a training run whose image tokenizer is measured too. Distances use EfficientNet-Lite 2,
+    or the judge's network if that is not installed.
     """
     library = Library.open(data)
     rebuild = None if run is None else Rebuilder(run)

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: drawn by the engine, and by those it is compared with."""
+"""The pictures of an evaluation: the engine's, and those of its baselines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _AT_ONCE = 8
 _ON_SHEET = 48  # drawn pictures
 
 Scores = NDArray[np.floating] | None
-# (prompts, seeds) to straight RGBA (N, H, W, 4) and, if the engine has an opinion, scores (N,).
+# (prompts, seeds) to straight RGBA (N, H, W, 4) and, if the engine scores pictures, scores (N,).
 Draw = Callable[[Sequence[str], Sequence[int]], tuple[Pixels, Scores]]
 # Premultiplied pictures (N, SOURCE_PX, SOURCE_PX, 4), to codes and back.
 Rebuild = Callable[[Pixels], Pixels]
@@ -47,7 +47,7 @@ class SplitPictures:
     def add_baselines(
         self, library: Library, retrieval: Retrieval, rebuild: Rebuild | None, seed: int
     ) -> None:
-        """The true pictures, the same through the tokenizer, and what retrieval finds."""
+        """Add the true pictures, the same through the tokenizer, and those of retrieval."""
         everyone = list(range(len(self.questions)))
         true = np.stack([render_scene(q.spec, library, SOURCE_PX) for q in self.questions])
         self.add(TRUE, "", everyone, true)
@@ -104,7 +104,7 @@ def write_nearest_sheet(
 ) -> None:
     """A page of triples: the true picture, the drawn one, the nearest training drawing.
 
-    Per split the pictures that are nearest to a training drawing come first: copies show.
+    Pictures nearest to a training drawing come first in each split, so copies are on the page.
     """
     per_split = max(1, _ON_SHEET // len(drawn))
     tiles = []
@@ -114,8 +114,8 @@ def write_nearest_sheet(
         pictures, rows = answers.pictures[source, "en"], answers.rows[source, "en"]
         true = answers.pictures[TRUE, ""]
         nearest = memory.nearest(pictures)
-        for place in np.argsort(-nearest.similarity)[:per_split]:
-            original = library.picture(int(nearest.index[place]), SOURCE_PX)
-            tiles += [true[rows[place]], pictures[place], original]
+        for i in np.argsort(-nearest.similarity)[:per_split]:
+            original = library.picture(int(nearest.index[i]), SOURCE_PX)
+            tiles += [true[rows[i]], pictures[i], original]
     if tiles:
         write_sheet(np.stack(tiles), output, columns=12)

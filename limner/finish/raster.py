@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.arrays import Floats
-from limner.finish.colours import CELL
+from limner.finish.painting import CELL
 from limner.finish.sheets import Sheets
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the sheets
@@ -79,12 +79,12 @@ _PAD = 3
 def _axis(start: float, end: float, n: int, n_source: int, taps: int) -> _Axis:
     """Tiles of n output pixels that show `start` to `end` of a line of source pixels."""
     n_tiles = -(-n // _TILE)
-    places = start + (np.arange(n_tiles * _TILE) + 0.5) * ((end - start) / n) - 0.5
-    places = places.clip(-1, n_source).reshape(n_tiles, _TILE)
-    first = np.floor(places).astype(np.int64) - (taps // 2 - 1)
+    positions = start + (np.arange(n_tiles * _TILE) + 0.5) * ((end - start) / n) - 0.5
+    positions = positions.clip(-1, n_source).reshape(n_tiles, _TILE)
+    first = np.floor(positions).astype(np.int64) - (taps // 2 - 1)
     starts = first[:, 0]
     width = int((first[:, -1] - starts).max()) + taps
-    distance = places[..., None] - (starts[:, None, None] + np.arange(width))
+    distance = positions[..., None] - (starts[:, None, None] + np.arange(width))
     weights = _cubic(distance) if taps == 4 else np.maximum(0, 1 - np.abs(distance))
     return _Axis(starts + _PAD, weights.astype(np.float32))
 

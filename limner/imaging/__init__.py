@@ -1,1 +1,1 @@
-"""Picture files: encoding, decoding of uploads within limits, labels and signatures."""
+"""Picture files: encoding, and decoding of uploads within limits."""

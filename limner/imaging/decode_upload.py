@@ -22,6 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from limner.arrays import Pixels
 from limner.errors import DataError
 from limner.imaging import codec as px
+from limner.imaging import named_file
 from limner.imaging.jpeg_cost import coefficient_bytes, count_scans
 
 MAX_SIDE_PX = 8192
@@ -119,16 +120,8 @@ def read(data: bytes, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
 
 
 def read_file(path: str | Path) -> DecodedImage:
-    """Decode the picture at `path`. Raises DataError with its name, also if it does not exist."""
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name with NUL
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise DataError(f"Cannot read {path}: {reason}") from error
-    try:
-        return read(data)
-    except DataError as error:
-        raise DataError(f"{path}: {error.message}", hint=error.hint) from error
+    """Decode the picture at `path`. Raises DataError with its name."""
+    return named_file.read(path, read)
 
 
 def not_a_picture(head: bytes) -> str:

@@ -1,10 +1,10 @@
-"""The transformer that draws layouts: every cell has an owner, and a place within its box.
+"""The transformer that draws layouts: every cell has an owner, and a position within its box.
 
 It has the networks of `Transformer`, and is initialised from its weights. Differences:
 
-- a cell's place embedding blends rows of the place table by its place within its own box
-  (`cells.places`), so that a thing does not depend on where its box is; a second table encodes the
-  place on the canvas, and a linear map the size of the box. Both are initialised to zero;
+- a cell's position embedding blends rows of the position table by its position within its own
+  box (`cells.positions`), so that a thing does not depend on where its box is; a second table
+  encodes the position on the canvas, and a linear map the size of the box. Both start at zero;
 - every owner has its own [BEGIN], which reads its own phrase;
 - cross-attention sees the phrase of the cell's own thing, and the caption of the whole picture with
   a score reduced by a learned number per head; never the phrases of other things;
@@ -37,7 +37,7 @@ _OTHER_THINGS, _CAPTION = 4.0, 4.0  # initial reductions of scores
 
 @dataclass
 class Elements:
-    """`cells.Places` of a batch as tensors; (B, n) or (B, n, ...) each."""
+    """`cells.Positions` of a batch as tensors; (B, n) or (B, n, ...) each."""
 
     owner: Tensor
     corners: Tensor
@@ -48,10 +48,10 @@ class Elements:
     position: Tensor
 
     @classmethod
-    def of(cls, places: cells.Places) -> "Elements":
+    def of(cls, positions: cells.Positions) -> "Elements":
         """Tensors of arrays with a leading dimension for the batch."""
-        return cls(*(torch.from_numpy(np.ascontiguousarray(getattr(places, f.name)))
-                     for f in fields(cells.Places)))  # fmt: skip
+        return cls(*(torch.from_numpy(np.ascontiguousarray(getattr(positions, f.name)))
+                     for f in fields(cells.Positions)))  # fmt: skip
 
     def to(self, device: torch.device) -> "Elements":
         """The same on a device."""
@@ -117,7 +117,7 @@ class LayoutTransformer(Transformer):
         return both[order.argsort()]
 
     def place(self, elements: Elements, is_query: bool = False) -> Tensor:
-        """Place embeddings of elements, (B, n, D)."""
+        """Position embeddings of elements, (B, n, D)."""
         box, canvas, size = (
             (self.query_embed, self.canvas_query_embed, self.size_query_embed)
             if is_query

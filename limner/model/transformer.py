@@ -2,9 +2,9 @@
 
 The decoder has two stacks (decoupled position queries, ARPG: arXiv 2503.10568, section 3.2). The
 content stack reads the drawn cells, in drawing order, with causal self-attention. The query stack
-predicts the cells at given places by attending to the content stack's output. Both attend to the
-text by cross-attention. Since a query is only a place, cells can be drawn in any order, and several
-in one step.
+predicts the cells at given positions by attending to the content stack's output. Both attend to the
+text by cross-attention. Since a query is only a position, cells can be drawn in any order, and
+several in one step.
 
 Position t of a sequence predicts the cell order[t] from the cells order[0 .. t-1]: the content
 sequence is shifted right by one and starts with a [BEGIN] element, so that query t sees content
@@ -50,7 +50,7 @@ class TransformerConfig:
     table_seed: int = 0  # of the random blocks
     embedding: int = 128  # dimensions of the contrastive space
     dropout: float = 0.0
-    # Whether it draws layouts; then `grid` is the side of the place tables, not of pictures.
+    # Whether it draws layouts; then `grid` is the side of the position tables, not of pictures.
     layouts: bool = False
 
     @property
@@ -210,7 +210,7 @@ class Transformer(nn.Module):
             EncoderLayer(config) for _ in range(config.n_encoder_layers)
         )
         self.encoder_norm = RMSNorm(d)
-        # The row after the last code is [BEGIN]; the place after the last cell means no place.
+        # The row after the last code is [BEGIN]; the row after the last cell means no position.
         self.code_embed: Stack[nn.Embedding] = Stack(
             nn.Embedding(config.n_codes + 1, d) for _ in range(config.n_groups)
         )
@@ -257,14 +257,14 @@ class Transformer(nn.Module):
         x = self.text_embed(text) + self.text_place_embed.weight[: text.shape[1]]
         return self._encode(x, mask), mask
 
-    def encode_image(self, codes: Tensor, places: Tensor | None = None) -> Tensor:
-        """Codes (B, n, n_groups) of the cells at places (B, n) to hidden states (B, n, D).
+    def encode_image(self, codes: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Codes (B, n, n_groups) of the cells at positions (B, n) to hidden states (B, n, D).
 
-        Default places: all cells in row-major order.
+        Default positions: all cells in row-major order.
         """
-        if places is None:
-            places = torch.arange(self.config.n_cells, device=codes.device)[None]
-        return self._encode(self._content_input(codes, places), None)
+        if positions is None:
+            positions = torch.arange(self.config.n_cells, device=codes.device)[None]
+        return self._encode(self._content_input(codes, positions), None)
 
     def _encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for layer in self.encoder:
@@ -276,9 +276,9 @@ class Transformer(nn.Module):
         hidden, mask = self.encode_text(text)
         return F.normalize(self.text_embedding(_mean(hidden, mask)).float(), dim=-1)
 
-    def embed_image(self, codes: Tensor, places: Tensor | None = None) -> Tensor:
+    def embed_image(self, codes: Tensor, positions: Tensor | None = None) -> Tensor:
         """Unit vectors (B, E) of pictures; the arguments are those of `encode_image`."""
-        hidden = self.encode_image(codes, places)
+        hidden = self.encode_image(codes, positions)
         return F.normalize(self.image_embedding(hidden.mean(1)).float(), dim=-1)
 
     def encode_prompt(self, text: Tensor) -> EncodedText:
@@ -287,14 +287,14 @@ class Transformer(nn.Module):
         layers = [*self.content, *self.query]
         return EncodedText([layer.cross_keys(hidden) for layer in layers], mask)
 
-    def _content_input(self, codes: Tensor, places: Tensor) -> Tensor:
-        x = self.place_embed(places)
+    def _content_input(self, codes: Tensor, positions: Tensor) -> Tensor:
+        x = self.place_embed(positions)
         for group, embed in enumerate(self.code_embed):
             x = x + embed(codes[..., group])
         return x
 
-    def _rotary(self, places: Tensor) -> Rotary:
-        return self.rotary_cos[places], self.rotary_sin[places]
+    def _rotary(self, positions: Tensor) -> Rotary:
+        return self.rotary_cos[positions], self.rotary_sin[positions]
 
     def forward(
         self,
@@ -332,23 +332,23 @@ class Transformer(nn.Module):
         begin = torch.full_like(codes[:, :1], self.config.n_codes)
         nowhere = torch.full_like(order[:, :1], self.config.n_cells)
         known = torch.cat([begin, codes[:, :n_read]], dim=1)
-        known_places = torch.cat([nowhere, order[:, :n_read]], dim=1)
-        x, rotary = self._content_input(known, known_places), self._rotary(known_places)
+        known_positions = torch.cat([nowhere, order[:, :n_read]], dim=1)
+        x, rotary = self._content_input(known, known_positions), self._rotary(known_positions)
         for layer, text in zip(self.content, memory.keys, strict=False):
             x = layer(x, layer.own_keys(x, rotary), text, memory.mask, rotary)
         shared = self.shared_keys(self.shared_norm(x), rotary)
-        places = order[:, asked]
+        positions = order[:, asked]
         if n_known is None and len(asked) == order.shape[1]:
-            return self._decode_queries(memory, shared, places, None)
+            return self._decode_queries(memory, shared, positions, None)
         # A cell sees the cells read before it, or all read cells if all are predicted at once.
         read = torch.arange(n_read + 1, device=order.device)
         last_seen = asked if n_known is None else torch.full_like(asked, n_read)
-        return self._decode_queries(memory, shared, places, read <= last_seen[:, None])
+        return self._decode_queries(memory, shared, positions, read <= last_seen[:, None])
 
     def _decode_queries(
-        self, memory: EncodedText, shared: Keys, places: Tensor, mask: Tensor | None
+        self, memory: EncodedText, shared: Keys, positions: Tensor, mask: Tensor | None
     ) -> Tensor:
-        q, rotary = self.query_embed(places), self._rotary(places)
+        q, rotary = self.query_embed(positions), self._rotary(positions)
         for layer, text in zip(self.query, memory.keys[len(self.content) :], strict=True):
             q = layer(q, shared, text, memory.mask, rotary, mask)
         return q
@@ -358,19 +358,19 @@ class Transformer(nn.Module):
         memory: EncodedText,
         cache: Tensor,
         known: Tensor,
-        known_places: Tensor,
-        places: Tensor,
+        known_positions: Tensor,
+        positions: Tensor,
         masks: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Read newly drawn cells and query the next ones.
 
         cache: (B, n_content_layers + 1, 2, H, P, D_head), keys and values of cells read before;
-        known (B, K, n_groups) at known_places (B, K): cells to read now, at first [BEGIN];
-        places (B, Q): cells to draw next, which see all read cells;
+        known (B, K, n_groups) at known_positions (B, K): cells to read now, at first [BEGIN];
+        positions (B, Q): cells to draw next, which see all read cells;
         masks (n_content_layers, K, P + K): True where a cell read now may see another.
         Returns the query stack's output (B, Q, D) and the K new columns of the cache.
         """
-        x, rotary = self._content_input(known, known_places), self._rotary(known_places)
+        x, rotary = self._content_input(known, known_positions), self._rotary(known_positions)
         fresh: list[Tensor] = []
         for i, (layer, text) in enumerate(zip(self.content, memory.keys, strict=False)):
             own = layer.own_keys(x, rotary)
@@ -379,8 +379,8 @@ class Transformer(nn.Module):
             x = layer(x, (seen[:, 0], seen[:, 1]), text, memory.mask, rotary, masks[i])
         fresh.append(torch.stack(self.shared_keys(self.shared_norm(x), rotary), dim=1))
         seen = torch.cat([cache[:, -1], fresh[-1]], dim=3)
-        everything = masks.new_ones(places.shape[1], seen.shape[3])
-        hidden = self._decode_queries(memory, (seen[:, 0], seen[:, 1]), places, everything)
+        everything = masks.new_ones(positions.shape[1], seen.shape[3])
+        hidden = self._decode_queries(memory, (seen[:, 0], seen[:, 1]), positions, everything)
         return hidden, torch.stack(fresh, dim=1)
 
 
@@ -388,7 +388,7 @@ def axial_rotary(grid: int, d_head: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (grid * grid + 1, d_head / 2) of two-dimensional rotary positions.
 
     The first half of the pairs rotates with the row, the second with the column (axial RoPE). The
-    place after the last cell means no place: it is not rotated.
+    row after the last cell means no position: it is not rotated.
     """
     pairs = d_head // 4
     rates = 100.0 ** (-torch.arange(pairs) / pairs)

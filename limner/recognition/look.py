@@ -144,21 +144,21 @@ class Looker:
         """The best names, one for each family, with margins over the next one."""
         best: list[int] = []
         families: set[str] = set()
-        for place in np.argsort(-scores):
-            name = self.names.names[place]
+        for index in np.argsort(-scores):
+            name = self.names.names[index]
             if name.family not in families:
                 families.add(name.family)
-                best.append(int(place))
+                best.append(int(index))
             if len(best) > N_SEEN:
                 break
         return tuple(
             NameMatch(
-                self.names.names[place].english,
-                self.names.names[place].chinese,
-                float(scores[place]),
-                float(scores[place] - scores[rival]),
+                self.names.names[index].english,
+                self.names.names[index].chinese,
+                float(scores[index]),
+                float(scores[index] - scores[rival]),
             )
-            for place, rival in pairwise(best)
+            for index, rival in pairwise(best)
         )
 
     def _checks(

@@ -1,17 +1,16 @@
-"""The cells of a layout as arrays: their owners, places and drawing order.
+"""The cells of a layout as arrays: their owners, positions and drawing order.
 
 NumPy only, shared by training and every engine. A sequence of the decoder has elements: first one
 [BEGIN] for each owner (the things in order, then the ground if any cell is ground), then the cells.
-An element has two places, within its owner's box and on the canvas, both as a blend of four rows of
-a table for side × side cells. A box of side × side cells has exactly that table's rows.
+An element has two positions, within its owner's box and on the canvas, both as a blend of four rows
+of a table for side × side cells. A box of side × side cells has exactly that table's rows.
 """
 
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-from limner.arrays import Floats, Ints
+from limner.arrays import Floats, Floats32, Ints
 from limner.planning.layout import (
     GROUND,
     Box,
@@ -20,24 +19,22 @@ from limner.planning.layout import (
 )
 from limner.sampling.sampling import spread_order
 
-Floats32 = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Places:
-    """Places of n elements, (n,) or (n, ...) each; batches have leading dimensions."""
+class Positions:
+    """Positions of n elements, (n,) or (n, ...) each; batches have leading dimensions."""
 
     owner: Ints  # (n,) index of the thing; the ground's is the number of things
-    corners: Ints  # (n, 4) rows of the table of places within the owner's box
+    corners: Ints  # (n, 4) rows of the table of positions within the owner's box
     shares: Floats32  # (n, 4) their shares, which sum to 1
-    canvas_corners: Ints  # (n, 4) rows of the table of places on the canvas
+    canvas_corners: Ints  # (n, 4) rows of the table of positions on the canvas
     canvas_shares: Floats32  # (n, 4)
     size: Floats32  # (n, 2) log2 of the box's width and height, of `side` cells
     position: Ints  # (n, 2) row and column on the canvas; for a [BEGIN] those of its box
 
-    def take(self, index: Ints) -> "Places":
+    def take(self, index: Ints) -> "Positions":
         """The elements at `index` (m,)."""
-        return Places(*(getattr(self, f.name)[index] for f in fields(self)))
+        return Positions(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
 def n_owners(layout: Layout) -> int:
@@ -45,10 +42,10 @@ def n_owners(layout: Layout) -> int:
     return len(layout.things) + (GROUND in owner(layout))
 
 
-def places(layout: Layout, side: int) -> Places:
-    """All elements of a layout, [BEGIN] first, for tables of side × side places.
+def positions(layout: Layout, side: int) -> Positions:
+    """All elements of a layout, [BEGIN] first, for tables of side × side positions.
 
-    A [BEGIN] has no place within its box: it uses row side * side of the table.
+    A [BEGIN] has no position within its box: it uses row side * side of the table.
     """
     owners = np.array(owner(layout))
     owners[owners == GROUND] = len(layout.things)
@@ -67,7 +64,7 @@ def places(layout: Layout, side: int) -> Places:
     middle_row[:n], middle_column[:n] = (top + height / 2)[:n], (left + width / 2)[:n]
     on_canvas = _blend(middle_row / layout.rows, middle_column / layout.columns, side)
     size = np.log2(np.stack([width, height], axis=-1) / side).astype(np.float32)
-    return Places(whose, corners, shares, *on_canvas, size, np.stack([row, column], axis=-1))
+    return Positions(whose, corners, shares, *on_canvas, size, np.stack([row, column], axis=-1))
 
 
 def _blend(down: Floats, right: Floats, side: int) -> tuple[Ints, Floats32]:

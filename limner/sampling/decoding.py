@@ -54,8 +54,8 @@ class Network(Protocol):
         memory: Any,
         cache: Floats,
         known: Ints,
-        known_places: Ints,
-        places: Ints,
+        known_positions: Ints,
+        positions: Ints,
         masks: Bools,
     ) -> tuple[Any, Floats, Floats]:
         """Read known cells, query others: (hidden, first scores (R, Q, V), new cache columns)."""
@@ -100,7 +100,7 @@ def draw_codes(
 
     conditional, unconditional: texts (B, T) and (B, T), with and without the prompt; without the
     second there is no guidance, and half the work. uniforms (B, n_cells, n_groups): random numbers
-    of the cells, by place. `known` cells are not drawn, and visible to all. With `allowed_codes`
+    of the cells, by position. `known` cells are not drawn, and visible to all. With `allowed_codes`
     (P, n_groups) each cell gets the codes of one of its rows.
     """
     shape = network.shape
@@ -111,17 +111,17 @@ def draw_codes(
     if known is not None:
         drawn |= known.mask
         codes[:, drawn] = known.codes[drawn]
-        places = order[drawn[order]]
-        state.read(codes[:, places], places)
+        positions = order[drawn[order]]
+        state.read(codes[:, positions], positions)
         order = order[~drawn[order]]
     n_known = shape.n_cells - len(order)
     sizes = step_sizes(len(order), count_steps(config, len(order), shape.n_cells))
     ends = np.cumsum(sizes)
     for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
-        places = order[end - size : end]
+        positions = order[end - size : end]
         scale = guidance_at(config, int(n_known + end - size), shape.n_cells)
-        codes[:, places] = state.draw(places, uniforms[:, places], scale, config)
-        drawn[places] = True
+        codes[:, positions] = state.draw(positions, uniforms[:, positions], scale, config)
+        drawn[positions] = True
         yield Partial(i + 1, len(sizes), codes.copy(), drawn.copy())
 
 
@@ -137,18 +137,18 @@ def filled_in(partial: Partial, columns: int) -> Ints:
     Since cells are drawn in spread order, this is a coarse but complete picture. `columns` is its
     number of cells per row.
     """
-    places = np.arange(len(partial.drawn))
-    known = places[partial.drawn]
-    down = places[:, None] // columns - known // columns
-    right = places[:, None] % columns - known % columns
+    positions = np.arange(len(partial.drawn))
+    known = positions[partial.drawn]
+    down = positions[:, None] // columns - known // columns
+    right = positions[:, None] % columns - known % columns
     return partial.codes[:, known[np.argmin(down**2 + right**2, axis=1)]]
 
 
 class DecodeState:
     """The state of a drawing: cells read by the network, and known cells not read yet.
 
-    B pictures are drawn from one or two texts each, R rows in all. Places are (n,), shared by all
-    pictures, or (B, n).
+    B pictures are drawn from one or two texts each, R rows in all. Positions are (n,), shared by
+    all pictures, or (B, n).
     """
 
     def __init__(
@@ -170,20 +170,20 @@ class DecodeState:
         layers, two, heads, d_head = self.shape.cache
         n_rows = self.n_texts * self.n_pictures
         self.cache: Floats = np.zeros((n_rows, layers, two, heads, 0, d_head), np.float32)
-        # [BEGIN] is the code after the last one, at the place after the last cell.
+        # [BEGIN] is the code after the last one, at the position after the last cell.
         self.known: Ints = np.full((n_rows, 1, self.shape.n_groups), self.shape.n_codes)
-        self.known_places: Ints = np.full((n_rows, 1), self.shape.n_cells)
+        self.known_positions: Ints = np.full((n_rows, 1), self.shape.n_cells)
 
-    def read(self, codes: Ints, places: Ints) -> None:
-        """Add known codes (B, K, n_groups) at `places` (K); the next step reads them."""
+    def read(self, codes: Ints, positions: Ints) -> None:
+        """Add known codes (B, K, n_groups) at `positions` (K); the next step reads them."""
         self.known = np.concatenate([self.known, self._of_all_texts(codes)], axis=1)
-        rows = self._of_all_texts(self._of_all_pictures(places))
-        self.known_places = np.concatenate([self.known_places, rows], axis=1)
+        rows = self._of_all_texts(self._of_all_pictures(positions))
+        self.known_positions = np.concatenate([self.known_positions, rows], axis=1)
 
-    def draw(self, places: Ints, uniforms: Floats, scale: float, config: SamplingConfig) -> Ints:
-        """Draw the cells at `places` (Q) and add them as known; returns codes (B, Q, n_groups)."""
-        hidden, scores = self._step(places)
-        codes = np.zeros((self.n_pictures, places.shape[-1], 0), np.int64)
+    def draw(self, positions: Ints, uniforms: Floats, scale: float, config: SamplingConfig) -> Ints:
+        """Draw the cells at `positions` (Q), add them as known, return codes (B, Q, n_groups)."""
+        hidden, scores = self._step(positions)
+        codes = np.zeros((self.n_pictures, positions.shape[-1], 0), np.int64)
         for group in range(self.shape.n_groups):
             guided_scores = self._guided(hidden, scores, codes, scale)
             if self.allowed_codes is not None:
@@ -193,15 +193,15 @@ class DecodeState:
             code = draw(guided_scores, uniforms[..., group], temperature, config.top_p)
             codes = np.concatenate([codes, code[..., None]], axis=-1)
         self.known = self._of_all_texts(codes)
-        self.known_places = self._of_all_texts(self._of_all_pictures(places))
+        self.known_positions = self._of_all_texts(self._of_all_pictures(positions))
         return codes
 
-    def log_likelihood(self, places: Ints, codes: Ints, scale: float) -> Floats:
-        """Log-likelihood, in nats (B, Q), of codes (B, Q, n_groups) at `places` (Q).
+    def log_likelihood(self, positions: Ints, codes: Ints, scale: float) -> Floats:
+        """Log-likelihood, in nats (B, Q), of codes (B, Q, n_groups) at `positions` (Q).
 
         It is conditional on the known cells; the queried cells do not see each other.
         """
-        hidden, scores = self._step(places)
+        hidden, scores = self._step(positions)
         total = np.zeros(codes.shape[:2])
         for group in range(self.shape.n_groups):
             found = self._guided(hidden, scores, codes[..., :group], scale).astype(np.float64)
@@ -210,14 +210,14 @@ class DecodeState:
             total += chosen - np.log(np.exp(found).sum(axis=-1))
         return total
 
-    def _step(self, places: Ints) -> tuple[Any, Floats]:
-        """Read the known cells and query `places`; returns the network's output for all rows."""
+    def _step(self, positions: Ints) -> tuple[Any, Floats]:
+        """Read the known cells and query `positions`; returns the network's output for all rows."""
         hidden, scores, fresh = self.network.step(
             self.memory,
             self.cache,
             self.known,
-            self.known_places,
-            self._of_all_texts(self._of_all_pictures(places)),
+            self.known_positions,
+            self._of_all_texts(self._of_all_pictures(positions)),
             self._masks(),
         )
         self.cache = np.concatenate([self.cache, fresh], axis=4)
@@ -236,12 +236,12 @@ class DecodeState:
         """Repeat values of pictures (B, …) for the rows with and without the prompt."""
         return np.concatenate([values] * self.n_texts)
 
-    def _of_all_pictures(self, places: Ints) -> Ints:
-        return np.broadcast_to(places, (self.n_pictures, places.shape[-1]))
+    def _of_all_pictures(self, positions: Ints) -> Ints:
+        return np.broadcast_to(positions, (self.n_pictures, positions.shape[-1]))
 
     def _masks(self) -> Bools:
         """The masks of the K cells read now, (n_content_layers, K, P + K)."""
-        past, now = self.cache.shape[4], self.known_places.shape[1]
+        past, now = self.cache.shape[4], self.known_positions.shape[1]
         filled = past + now
         positions: Sequence[int] = range(past, filled)
         dense = np.arange(filled) <= np.arange(past, filled)[:, None]

@@ -9,9 +9,9 @@ import re
 import numpy as np
 from PIL import Image, ImageFilter
 
-from limner.arrays import Bools, Pixels
+from limner.arrays import Bools, Floats32, Pixels
 from limner.imaging import codec as px
-from limner.sampling.inpainting import Array, spread
+from limner.sampling.inpainting import spread
 
 _SMALL_PX = 256  # longer side of the reduced picture in which the ground is searched
 _MIN_PX = 8  # shorter side; smaller pictures are not searched
@@ -127,7 +127,7 @@ def _along_rows(is_open: Bools, reached: Bools) -> Bools:
     return touched
 
 
-def _without_ground(small: Pixels, pixels: Pixels, ground: Array, found: Bools) -> Pixels:
+def _without_ground(small: Pixels, pixels: Pixels, ground: Floats32, found: Bools) -> Pixels:
     """`pixels` (H, W, 4) without the ground of colour (h, w, 3), where `found` (h, w).
 
     Its inside becomes transparent. Pixels at its edge are mixtures of ground and subject; the
@@ -160,7 +160,7 @@ def _without_ground(small: Pixels, pixels: Pixels, ground: Array, found: Bools) 
     return result
 
 
-def _share_of_subject(pixels: Array, subject: Array) -> Array:
+def _share_of_subject(pixels: Floats32, subject: Floats32) -> Floats32:
     """Share of the subject in pixels (N, 3), 0 to 1; both are differences to the ground."""
     length = np.square(subject).sum(axis=-1)
     share = (pixels * subject).sum(axis=-1) / np.maximum(length, 1)
@@ -168,9 +168,9 @@ def _share_of_subject(pixels: Array, subject: Array) -> Array:
     far = np.abs(pixels).max(axis=-1)
     share[length < _SOLID**2] = (far / _SOLID)[length < _SOLID**2]
     share[far <= _CLEAR] = 0
-    clipped: Array = share.clip(0, 1)
+    clipped: Floats32 = share.clip(0, 1)
     return clipped
 
 
-def _image(colours: Array) -> Image.Image:
+def _image(colours: Floats32) -> Image.Image:
     return Image.fromarray(np.rint(colours.clip(0, 255)).astype(np.uint8))

@@ -7,10 +7,9 @@ only.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from limner.arrays import Bools, Pixels
+from limner.arrays import Bools, Floats32, Pixels
 from limner.imaging import codec as px
 from limner.request import (
     Edit,
@@ -19,8 +18,6 @@ from limner.request import (
     size_of,
 )
 from limner.sampling.canvas import Canvas
-
-Array = NDArray[np.float32]
 
 # The difference between a drawing and its surroundings at the mask's edge is blended inwards: up to
 # _TONE, a difference in tone, over a whole cell; the rest, a difference in content, much faster.
@@ -116,7 +113,7 @@ def _touched(masked: Bools, before: float, cell_px: float, n_cells: int) -> Bool
     return found
 
 
-def small(placed: Placed, canvas: Canvas, image_px: int) -> Array:
+def small(placed: Placed, canvas: Canvas, image_px: int) -> Floats32:
     """The network's input: premultiplied (4, h, w) in [0, 1], `image_px` on the shorter side.
 
     Masked parts, and cells beyond the picture, are filled from their surroundings.
@@ -129,7 +126,7 @@ def small(placed: Placed, canvas: Canvas, image_px: int) -> Array:
     colour[placed.masked] = 0
     shares = _averaged(seen, width, height)
     whole = np.pad(colour, (*outer, (0, 0)))
-    sums: Array = np.stack([_averaged(whole[..., c], width, height) for c in range(4)], axis=-1)
+    sums: Floats32 = np.stack([_averaged(whole[..., c], width, height) for c in range(4)], axis=-1)
     values = _divided(sums, shares[..., None], _MIN_SEEN)
     return spread(values, shares >= _MIN_SEEN).transpose(2, 0, 1)
 
@@ -147,7 +144,7 @@ def backdrop(placed: Placed) -> Pixels | None:
     across, down = max(3, round(width * scale)), max(3, round(height * scale))
     shares = _averaged(kept.astype(np.float32), across, down)
     colours = placed.pixels.astype(np.float32) * kept[..., None]
-    sums: Array = np.stack([_averaged(colours[..., c], across, down) for c in range(4)], axis=-1)
+    sums: Floats32 = np.stack([_averaged(colours[..., c], across, down) for c in range(4)], axis=-1)
     values = _divided(sums, shares[..., None], 1e-6)
     known = shares > 0
     edge = known.copy()
@@ -203,7 +200,7 @@ def set_in(drawn: Pixels, placed: Placed, cell_px: float, behind: Pixels | None 
     return result
 
 
-def _nearness(kept: Bools, reach_px: float) -> Array:
+def _nearness(kept: Bools, reach_px: float) -> Floats32:
     """(H, W, 1): 1 at kept pixels and next to them, falling to 0 at about `reach_px`."""
     image = Image.fromarray(kept.astype(np.uint8) * 255)
     # Twice the blur of a straight edge is 1 on it and fades out at two deviations.
@@ -211,7 +208,7 @@ def _nearness(kept: Bools, reach_px: float) -> Array:
     return (np.asarray(blurred, np.float32) * (2 / 255)).clip(0, 1)[..., None]
 
 
-def spread(values: Array, known: Bools) -> Array:
+def spread(values: Floats32, known: Bools) -> Floats32:
     """Fill (H, W, C) smoothly where not `known` (H, W), by "pull-push".
 
     Halved until all is known, then enlarged again (Gortler and others 1996, section 5.2).
@@ -230,23 +227,23 @@ def spread(values: Array, known: Bools) -> Array:
     return np.where(known[..., None], values, around)
 
 
-def _divided(sums: Array, shares: Array, least: float) -> Array:
+def _divided(sums: Floats32, shares: Floats32, least: float) -> Floats32:
     return np.divide(sums, np.maximum(shares, np.float32(least)), dtype=np.float32)
 
 
-def _of_fours(values: Array) -> Array:
-    rows: Array = values[0::2] + values[1::2]
+def _of_fours(values: Floats32) -> Floats32:
+    rows: Floats32 = values[0::2] + values[1::2]
     return rows[:, 0::2] + rows[:, 1::2]
 
 
-def _enlarged(plane: Array, width: int, height: int) -> Array:
+def _enlarged(plane: Floats32, width: int, height: int) -> Floats32:
     doubled = Image.fromarray(plane).resize(
         (plane.shape[1] * 2, plane.shape[0] * 2), Image.Resampling.BILINEAR
     )
     return np.asarray(doubled)[:height, :width]
 
 
-def _averaged(plane: Array, width: int, height: int) -> Array:
+def _averaged(plane: Floats32, width: int, height: int) -> Floats32:
     resized = Image.fromarray(plane).resize((width, height), Image.Resampling.BOX)
     return np.asarray(resized)
 

@@ -9,7 +9,7 @@ import numpy as np
 from limner.arrays import Floats, Ints
 from limner.planning.layout import GROUND, Layout, owner
 from limner.sampling import cells
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 from limner.sampling.decoding import Partial
 from limner.sampling.sampling import SamplingConfig, draw, guidance_at, guided, step_sizes
 
@@ -22,7 +22,7 @@ NOBODY = -2  # owner of padding
 class LayoutShape:
     """The shape of a network, as needed by the loop."""
 
-    side: int  # of the tables of places
+    side: int  # of the tables of positions
     n_codes: int
     n_groups: int
     cache: tuple[int, ...]  # (n_layers, 2, H, D_head) of one element's keys and values
@@ -39,7 +39,7 @@ class LayoutNetwork(Protocol):
         """Encode texts (N, T) for the decoder; see `LayoutTransformer.tell`."""
 
     def step(
-        self, told: Any, cache: Floats, seen: Ints, codes: Ints, known: Places, asked: Places
+        self, told: Any, cache: Floats, seen: Ints, codes: Ints, known: Positions, asked: Positions
     ) -> tuple[Any, Floats, Floats]:
         """Read known cells, query others: (hidden, first scores (R, Q, V), new cache columns)."""
 
@@ -80,7 +80,7 @@ def draw_layout(
     the texts; the unconditional texts have the first N' of them. uniforms (B, n_cells, n_groups).
     """
     shape, n_cells = network.shape, layout.rows * layout.columns
-    every, order = cells.places(layout, shape.side), cells.drawing_order(layout)
+    every, order = cells.positions(layout, shape.side), cells.drawing_order(layout)
     n_begin, n_pictures = cells.n_owners(layout), len(uniforms)
     texts = [conditional] if unconditional is None else [conditional, unconditional]
     rows = len(texts) * n_pictures
@@ -95,14 +95,14 @@ def draw_layout(
     sizes = layout_steps(layout, config)
     ends = np.cumsum(sizes)
     for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
-        places = order[end - size : end]
+        positions = order[end - size : end]
         hidden, scores, fresh = network.step(
             told,
             cache,
             _rows(seen, rows),
             np.concatenate([known_codes] * len(texts)),
             _batch(every.take(known), rows),
-            _batch(every.take(places + n_begin), rows),
+            _batch(every.take(positions + n_begin), rows),
         )
         cache = np.concatenate([cache, fresh], axis=4)
         seen = np.concatenate([seen, every.owner[known]])
@@ -114,10 +114,10 @@ def draw_layout(
             if len(texts) == 2:
                 scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
             temperature = config.detail_temperature if group else config.temperature
-            code = draw(scores, uniforms[:, places, group], temperature, config.top_p)
+            code = draw(scores, uniforms[:, positions, group], temperature, config.top_p)
             found = np.concatenate([found, code[..., None]], axis=-1)
-        codes[:, places], drawn[places] = found, True
-        known, known_codes = places + n_begin, found
+        codes[:, positions], drawn[positions] = found, True
+        known, known_codes = positions + n_begin, found
         yield Partial(i + 1, len(sizes), codes.copy(), drawn.copy())
 
 
@@ -142,6 +142,6 @@ def _rows(values: Ints, n: int) -> Ints:
     return np.repeat(values[None], n, 0)
 
 
-def _batch(places: Places, n: int) -> Places:
-    parts: list[Any] = [_rows(getattr(places, field.name), n) for field in fields(Places)]
-    return Places(*parts)
+def _batch(positions: Positions, n: int) -> Positions:
+    parts: list[Any] = [_rows(getattr(positions, field.name), n) for field in fields(Positions)]
+    return Positions(*parts)

@@ -65,7 +65,7 @@ def _n_again(config: SamplingConfig, n_hidden: int) -> int:
 
 
 def _part(part: int, hidden: Bools, grid: int) -> Ints:
-    """The places of every second hidden cell, as on a chessboard, in spread order."""
+    """The positions of every second hidden cell, as on a chessboard, in spread order."""
     order = spread_order(grid)
     order = order[hidden[order]]
     return order[(order // grid + order % grid) % _N_PARTS == part]
@@ -81,7 +81,7 @@ def _scored(state: DecodeState, codes: Ints, asked: Ints, config: SamplingConfig
 
 
 def _worst(scores: Floats, hidden: Bools, n: int, grid: int) -> Ints:
-    """The places of the n least likely hidden cells of each picture, (B, n), in spread order."""
+    """The positions of the n least likely hidden cells of each picture, (B, n), in spread order."""
     order = spread_order(grid)
     ranked = np.argsort(np.where(hidden, scores, np.inf), axis=1, kind="stable")
     worst = np.zeros(scores.shape, bool)
@@ -105,16 +105,16 @@ def _drawn_again(
     state.read(_at(codes, others), others)
     done = 0
     for size in step_sizes(n_again, config.revise_steps):
-        places = order[:, done : done + size]
+        positions = order[:, done : done + size]
         scale = guidance_at(config, n_cells - n_again + done, n_cells)
-        fresh = state.draw(places, _at(uniforms, places), scale, cooler)
+        fresh = state.draw(positions, _at(uniforms, positions), scale, cooler)
         codes = codes.copy()
-        np.put_along_axis(codes, places[..., None], fresh, axis=1)
+        np.put_along_axis(codes, positions[..., None], fresh, axis=1)
         done += size
         yield codes
 
 
-def _at(values: NDArray[Any], places: Ints) -> NDArray[Any]:
-    """Values (B, n_cells, n_groups) at places (B, n)."""
-    found: NDArray[Any] = np.take_along_axis(values, places[..., None], axis=1)
+def _at(values: NDArray[Any], positions: Ints) -> NDArray[Any]:
+    """Values (B, n_cells, n_groups) at positions (B, n)."""
+    found: NDArray[Any] = np.take_along_axis(values, positions[..., None], axis=1)
     return found

@@ -1,11 +1,12 @@
 """From the model's scores to codes: order of the cells, guidance, temperature, top-p, the draw.
 
 NumPy only, and shared by every engine. All randomness is a table of numbers keyed by (seed,
-picture, candidate): the random number of a cell depends on its place in the picture, not on its
+picture, candidate): the random number of a cell depends on its position in the picture, not on its
 place in a batch, the number of cells drawn at once, or other pictures.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import pi
 
 import numpy as np
@@ -32,8 +33,11 @@ class SamplingConfig:
     revise_detail_temperature: float = 0.2
 
 
+@lru_cache(maxsize=256)
 def spread_order(columns: int, rows: int | None = None) -> Ints:
     """All cells of a rectangle (a square by default) in spread order: (n_cells,) row-major indices.
+
+    The array is read-only, as it is kept for the next call.
 
     A Halton sequence in bases 2 and 3 (Halton order: arXiv 2503.17076) covers the square evenly
     from the start, so any first part of the order is a thumbnail of the whole.
@@ -45,7 +49,9 @@ def spread_order(columns: int, rows: int | None = None) -> Ints:
         i += 1
         row, column = int(_van_der_corput(i, 2) * rows), int(_van_der_corput(i, 3) * columns)
         seen.setdefault(row * columns + column)
-    return np.fromiter(seen, dtype=np.int64)
+    order: Ints = np.fromiter(seen, dtype=np.int64)
+    order.flags.writeable = False
+    return order
 
 
 def _van_der_corput(i: int, base: int) -> float:

@@ -210,6 +210,7 @@ def _open() -> APIRouter:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Service = app.state.service
+    assets.files()  # so that the first visitor does not wait for it
     serving.open()
     serving.models.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
@@ -46,6 +47,10 @@ from limner.studio import Studio
 
 log = logging.getLogger("limner.server")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_ENCODED_AT_ONCE = 4  # pictures and previews
 _MAINTENANCE_S = 60.0  # for one statement over many rows
 
 
@@ -61,9 +66,12 @@ class Service:
         self.settings = settings
         self.studio = studio = Studio(settings)
         self._looking = CapacityLimiter(1)  # a look takes a core; pictures are drawn meanwhile
+        # Files are made on cores, and each at work holds its pixels several times.
+        self._encoders = CapacityLimiter(MAX_ENCODED_AT_ONCE)
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
         self.models = Models(studio, settings.queue, self.metrics)
+        store_id.check(settings)
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
         self.database_threads = Threads(2 * N_CONNECTIONS, BUSY_S)
@@ -196,6 +204,10 @@ class Service:
     async def look(self, pixels: Pixels, asked: str | None) -> Look:
         """Look at a picture, one at a time; see `Studio.look`."""
         return await to_thread.run_sync(self.studio.look, pixels, asked, limiter=self._looking)
+
+    async def encode(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """The result of `call`, which makes files of pictures, in one of few threads."""
+        return await to_thread.run_sync(partial(call, *arguments, **named), limiter=self._encoders)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""

@@ -34,7 +34,7 @@ async def submit(
     if submission.format not in FORMATS:
         await to_thread.run_sync(check_format, engine, submission.request, submission.format)
     resume = _kept_for_resuming(service, submission)
-    ticket = await service.limiter.admitted(holder, submission.request.n)
+    ticket = await service.limiter.acquire_async(holder, submission.request.n)
     try:
         context = JobContext(
             id, holder, trace, ticket, ended=service.count_end(submission, holder.name)

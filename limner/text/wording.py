@@ -31,6 +31,30 @@ def as_captions_say(words: str) -> str:
     return _chinese(words) if _HAN.search(words) else _english(words)
 
 
+def split_colour(words: str) -> tuple[str, str] | None:
+    """The colour of a thing, and its words without it; None if they begin with no plain colour.
+
+    "a black guitar" -> ("black", "a guitar"), 黑色的吉他 -> ("black", 吉他). A shade such as
+    "dark blue" is no plain colour.
+    """
+    said = as_captions_say(words)
+    if _HAN.search(words):
+        found, asked = _chinese_colour().match(said), _chinese_colour().match(words)
+        if found is None or asked is None or not found["particle"]:
+            return None
+        if asked.end("before") < asked.start("colour"):  # a shade
+            return None
+        return _name_of(found["colour"], "zh"), found["before"] + said[found.end() :]
+    match = _english_colour().match(said)
+    if match is None or match["shade"]:
+        return None
+    phrase = match["sizes"] + said[match.end() :].lstrip()
+    article = match["article"].strip()
+    if article.lower() in ("a", "an"):
+        article = _article(phrase)
+    return _name_of(match["colour"], "en"), f"{article} {phrase}".lstrip()
+
+
 def colour_of_ground(ground: str) -> str | None:
     """The colour that the words of a ground name, or that stands for its scenery."""
     table = _table()

@@ -1,8 +1,7 @@
-"""A time limit for a run: how many steps fit is measured first and then fixed.
+"""A time limit for a run: a trial measures how many steps fit, and that number is fixed.
 
-So the schedule knows its end from the first step on, and a run with a limit is like any other
-with that number of steps: resumable, and the same each time. The clock itself only stops a run
-that turns out slower than its trial.
+So the schedule knows its end from the first step, and the run can be resumed and repeated like any
+other. The clock stops only a run that is slower than its trial.
 """
 
 import tempfile
@@ -23,8 +22,8 @@ def steps_until(
 ) -> int:
     """Steps of the run in `folder` if it is to be over at `ends_at` (of time.monotonic()).
 
-    A run that was begun keeps the number it was begun with. Otherwise a trial measures seconds a
-    step and a report, on a model that is thrown away. At least 1.
+    A resumed run keeps its number. Otherwise a trial with a temporary model measures the seconds of
+    a step and of a report. At least 1.
     """
     begun = _begun_with(folder)
     if begun is not None:
@@ -35,10 +34,10 @@ def steps_until(
 
 
 def _begun_with(folder: Path) -> int | None:
-    place = folder / "checkpoint"
-    if not weights.exists(place):
+    path = folder / "checkpoint"
+    if not weights.exists(path):
         return None
-    loop = weights.read(place, verify=False).config.get("loop")
+    loop = weights.read(path, verify=False).config.get("loop")
     return None if loop is None else int(loop["steps"])
 
 

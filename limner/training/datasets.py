@@ -1,4 +1,4 @@
-"""What a run trains on: open art and its scenes, shapes drawn by code, one's own pictures."""
+"""Training sets: the open art and its scenes, shapes drawn by code, or the user's pictures."""
 
 import hashlib
 from collections.abc import Iterator
@@ -33,18 +33,18 @@ from limner.training.tasks.generator import Examples
 
 _LANGUAGES = ("en", "zh")
 _GLANCE_PX = 32  # enough to see that a picture has changed
-# A small model learns one hand well or six badly: the favourite is what a prompt without a style
-# is drawn in, and what training sees most. The others are learned less, and drawn when asked for.
+# A small model learns one artist well or six badly. The favourite is seen most in training and
+# draws prompts without a style. The others are seen less, and draw prompts with their style.
 _FAVOURITE = "twemoji"
 _FAVOURITE_WEIGHT = 3.0
-# How often a seed draws a prompt without a style in each: those that are known well.
+# Shares of the artists among prompts without a style.
 _SHARES = {_FAVOURITE: 1.0}
 _GROUP_WEIGHTS = {"people-body": 0.4, "symbols": 0.5}  # many, much alike, and seldom asked for
 
 
 @dataclass(frozen=True)
 class SetConfig:
-    """How much is made of a library."""
+    """How many examples are made of a library."""
 
     n_scenes: int = 60_000  # composed once, and encoded once, for the generator
     mix: Mix = field(
@@ -58,7 +58,7 @@ class SetConfig:
 
 
 class TrainingSet(Protocol):
-    """Pictures and captions, as the stages ask for them."""
+    """Pictures and captions for the stages."""
 
     n_pictures: int
     n_held_out: int
@@ -69,7 +69,7 @@ class TrainingSet(Protocol):
         """Training picture `index`, premultiplied RGBA (px, px, 4)."""
 
     def held_out(self, index: int, px: int) -> NDArray[np.uint8]:
-        """Picture `index` of those that no stage trains on."""
+        """Held-out picture `index`, which no stage trains on."""
 
     def captions(self) -> Iterator[str]:
         """Text for the text tokenizer."""
@@ -80,7 +80,7 @@ class TrainingSet(Protocol):
         """The generator's examples, and some to test it on; codes are kept in the folder."""
 
     def nouns(self, lang: str) -> stories.Nouns:
-        """The words of a language that the planner's stories are made of."""
+        """The nouns of a language for the planner's stories."""
 
 
 class LibrarySet:
@@ -95,7 +95,7 @@ class LibrarySet:
             i for i, e in entries if splits.belongs("train", e.drawing.artist, e.concept)
         ]
         s2 = [i for i, e in entries if splits.belongs("unseen_artist", e.drawing.artist, e.concept)]
-        # Shapes hold nothing out: what is reported of them is how well they are known.
+        # Shapes hold nothing out: their figures are those of the training data.
         self._held_out, self.tested = (s2, "compositional") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
@@ -120,7 +120,7 @@ class LibrarySet:
                 yield caption(rng, spec, concepts, lang=lang)
         for concept in concepts.values():
             for lang in _LANGUAGES:
-                # Alone as well as in sentences, so that words become tokens and phrases do not.
+                # Labels alone and in captions, so that words become tokens and phrases do not.
                 yield from [concept.label(lang) or ""] * 3
                 yield from concept.tags.get(lang, ()) * 2
 
@@ -147,7 +147,7 @@ class LibrarySet:
         return SceneSpec((item,), artist=entry.drawing.artist)
 
     def weight(self, index: int) -> float:
-        """How often a drawing is wanted, by whose it is and by what it shows."""
+        """The weight of a drawing, by its artist and its content."""
         entry = self.library.entries[index]
         artist = self.artist_weights[entry.drawing.artist]
         return entry.weight * artist * _GROUP_WEIGHTS.get(entry.concept.group, 1.0)
@@ -178,14 +178,14 @@ class LibrarySet:
             return render_scene(specs[index], self.library, px)
 
         content = "\n".join(spec.to_json() for spec in specs)
-        place = kept / f"codes-{name}.npy"
-        codes = encoded(picture, len(specs), tokenizer, place, report, content)
+        path = kept / f"codes-{name}.npy"
+        codes = encoded(picture, len(specs), tokenizer, path, report, content)
         split = "train" if name == "train" else self.tested
         return SceneExamples(specs, codes, weights, self.library, split)
 
 
 def _style(artist: str, share: float) -> Style:
-    """An artist's style, as captions say it; a share of 0 leaves it to prompts that ask for it."""
+    """An artist's style words; with a share of 0, only prompts that name it are drawn in it."""
     said = STYLES[artist]
     words = tuple(words.lower() for lang in _LANGUAGES for words in said[lang])
     look = LOOK_FROM_ARTIST.get(artist, "")
@@ -193,7 +193,7 @@ def _style(artist: str, share: float) -> Style:
 
 
 class SourceSet:
-    """Captioned pictures as they are; one in twenty, and at least one, is held out."""
+    """Captioned pictures of a source; every twentieth, at least one, is held out."""
 
     art: str | None = None
 
@@ -224,8 +224,8 @@ class SourceSet:
     ) -> tuple[Examples, Examples]:
         """See `TrainingSet`."""
         content = self._content()
-        place = kept / "codes-train.npy"
-        train = encoded(self.picture, self.n_pictures, tokenizer, place, report, content)
+        path = kept / "codes-train.npy"
+        train = encoded(self.picture, self.n_pictures, tokenizer, path, report, content)
         tested = encoded(self.held_out, self.n_held_out, tokenizer, None, report)
         return (
             SourceExamples(_Part(self.source, self._train), train),
@@ -233,11 +233,11 @@ class SourceSet:
         )
 
     def nouns(self, lang: str) -> stories.Nouns:
-        """None: free captions do not say which of their words are things."""
+        """No nouns: free captions do not say which of their words are things."""
         return stories.Nouns(lang)
 
     def _content(self) -> str:
-        """A digest of all training pictures, so that an edited one is not taken for the old one."""
+        """A digest of all training pictures; it changes if a picture is edited."""
         digest = hashlib.sha256()
         for i in range(self.n_pictures):
             digest.update(self.picture(i, _GLANCE_PX).tobytes())

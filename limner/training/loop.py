@@ -1,8 +1,12 @@
-"""The one training loop: step, average, log, look, save, resume.
+"""The training loop of all stages: step, EMA, log, report, save, resume.
 
-A stage hands over its model and a function from (step, generator) to losses. Everything random in
-a step is keyed by (seed, step), so a run that was interrupted and resumed goes through exactly the
-states of one that was not: on a CPU, bit for bit.
+A stage provides its model and a function from (step, generator) to losses. All randomness of a step
+is keyed by (seed, step), so on a CPU a run that was interrupted and resumed has the same states,
+bit for bit, as one that was not.
+
+A step may be made of parts, batches whose gradients are averaged; to a stage, each part is a step.
+Workers share the parts of a step, and all take the same step. The parts do not depend on the number
+of workers, so neither do the weights, except for the order of a sum.
 """
 
 import json
@@ -37,6 +41,7 @@ from limner.storage.files import wrap_os_errors
 from limner.training.muon import Muon
 from limner.training.plot import plot_log
 from limner.training.weights import checkpoint
+from limner.training.workers.group import Workers, merged
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,14 @@ class LoopConfig:
     """How long and how fast; the same fields for every stage."""
 
     steps: int = 1000
+    parts: int = 1  # batches of a step
     lr: float = 1e-3  # peak rate of AdamW
     muon_lr: float = 0.0  # peak rate of Muon on hidden matrices; 0 gives them to AdamW too
     warmup: int = 100  # steps of linear rise
     final_lr: float = 0.05  # share of the peak that the cosine ends at
     weight_decay: float = 0.05
     clip: float = 1.0  # largest gradient norm
-    ema: float = 0.999  # decay of the averaged weights
+    ema: float = 0.999  # decay of the exponential moving average of the weights
     seed: int = 0
     device: str = "cpu"
     precision: str = "auto"  # auto | float32 | bfloat16
@@ -60,7 +66,7 @@ class LoopConfig:
 
 
 class Task(Protocol):
-    """What a stage gives to the loop."""
+    """The part of a stage that the loop calls."""
 
     @property
     def model(self) -> nn.Module:
@@ -70,15 +76,15 @@ class Task(Protocol):
         """The losses of one batch; "loss" is the one that is minimised."""
 
     def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        """Held-out figures of the averaged model, and a contact sheet written to the folder."""
+        """Held-out figures of the EMA model; writes a contact sheet to the folder."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop; its state is on disk and the same command goes on from there."""
+    """The run was asked to stop. Its state is on disk; the same command continues it."""
 
 
 def step_rng(seed: int, step: int) -> np.random.Generator:
-    """The generator of one step, the same whichever process runs it."""
+    """The random generator of one step; the same in every process."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
 
 
@@ -137,23 +143,29 @@ class Loop:
     """A training run in a folder: `checkpoint/`, `log.jsonl`, `log.png` and contact sheets."""
 
     def __init__(
-        self, task: Task, config: LoopConfig, folder: Path, about: dict[str, Any] | None = None
+        self,
+        task: Task,
+        config: LoopConfig,
+        folder: Path,
+        about: dict[str, Any] | None = None,
+        workers: Workers = Workers(),  # noqa: B008  has no state
     ) -> None:
-        """about: what a reader of the checkpoint must know, such as the model's shape."""
+        """about: data for readers of the checkpoint, such as the model's shape."""
         self.task, self.config, self.folder, self.about = task, config, folder, about or {}
+        self.workers = workers
         self.model = task.model.to(config.device)
         self.optimizers = optimizers(self.model, config)
-        self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
+        self.ema = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
         self.step = 0
         self.stop_asked = False
         with wrap_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> bool:
-        """Take up the folder's checkpoint if there is one.
+        """Load the folder's checkpoint; returns whether there is one.
 
-        A packed one gives the first weights of a new schedule, which starts at step 0. Raises
-        WeightsError if it is damaged, or of a model or optimizer of another shape.
+        A packed checkpoint gives the initial weights of a new schedule, which starts at step 0.
+        Raises WeightsError if it is damaged, or of a model or optimizer of another shape.
         """
         state = checkpoint.load(self.folder / "checkpoint", device=self.config.device)
         if state is None:
@@ -168,15 +180,17 @@ class Loop:
                 f"The training run in {self.folder} is of a model of another shape",
                 hint="use the preset and depth it was started with, or another name for the run",
             ) from error
-        self.average = {name: value.clone() for name, value in state["average"].items()}
+        self.ema = {name: value.clone() for name, value in state["ema"].items()}
         self.step = state["step"]
         return True
 
     def save(self) -> None:
-        """Write the whole state, or leave the previous one untouched."""
+        """Write the whole state, or leave the previous one untouched. The first worker does."""
+        if not self.workers.is_first:
+            return
         state = {
             "model": self.model.state_dict(),
-            "average": self.average,
+            "ema": self.ema,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "about": self.about,
@@ -222,49 +236,60 @@ class Loop:
                 show(f"loss {means['loss']:.4f}")
                 rows, clock = [], now
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:
-                self._log(self.report())
+                self._report()
                 clock = time.monotonic()
             if time.monotonic() - saved_at > self.config.save_every_s:
                 self.save()
                 saved_at = time.monotonic()
         if self.step < last and not self.stop_asked:
-            self._log(self.report())
+            self._report()
             print(f"out of time at step {self.step} of {self.config.steps}", file=sys.stderr)
 
     def train_step(self) -> dict[str, float]:
         """One update. Returns the losses as numbers.
 
-        Raises LimnerError, before any weight is changed, if the loss is not a number any more.
+        Raises LimnerError, before any weight is changed, if the loss is not finite.
         """
-        torch.manual_seed((self.config.seed << 32) + self.step)  # dropout and the like
         self._set_rates()
-        with autocast(self.config):
-            losses = self.task.losses(self.step, step_rng(self.config.seed, self.step))
-        figures = {name: float(value.detach()) for name, value in losses.items()}
+        parts = [self._part(part) for part in self.workers.share(self.config.parts)]
+        figures = merged([part for some in self.workers.gathered(parts) for part in some])
         if not math.isfinite(figures["loss"]):
             raise LimnerError(
                 f"Training has diverged: the loss of step {self.step} is {figures['loss']}",
                 hint=f"the last checkpoint in {self.folder} is whole; go on with a lower rate",
             )
-        losses["loss"].backward()
+        self.workers.add_gradients(self.model)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self._update_average()
+        self._update_ema()
         return figures
 
+    def _part(self, part: int) -> dict[str, float]:
+        """Add the gradients of a part of the step; returns its losses as numbers."""
+        step = self.step * self.config.parts + part
+        torch.manual_seed((self.config.seed << 32) + step)  # dropout and the like
+        with autocast(self.config):
+            losses = self.task.losses(step, step_rng(self.config.seed, step))
+        (losses["loss"] / self.config.parts).backward()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
     def report(self) -> dict[str, float]:
-        """The task's held-out figures, taken with the averaged weights."""
+        """The task's held-out figures, with the EMA weights."""
         current = {name: p.clone() for name, p in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
+        self.model.load_state_dict(self.ema)
         self.model.eval()
         with torch.no_grad():
             figures = self.task.report(self.model, self.folder, self.step)
         self.model.train()
         self.model.load_state_dict(current)
         return figures
+
+    def _report(self) -> None:
+        if self.workers.is_first:
+            self._log(self.report())
 
     def _set_rates(self) -> None:
         share = learning_rate(self.config, self.step)
@@ -273,16 +298,18 @@ class Loop:
                 group["lr"] = group["peak_lr"] * share
 
     @torch.no_grad()
-    def _update_average(self) -> None:
-        # The early average follows closely, so that a short run does not report its first weights.
+    def _update_ema(self) -> None:
+        # The decay is lower at first, so that a short run does not report its initial weights.
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
+                self.ema[name].lerp_(value, 1 - decay)
             else:
-                self.average[name].copy_(value)
+                self.ema[name].copy_(value)
 
     def _log(self, figures: dict[str, float]) -> None:
+        if not self.workers.is_first:
+            return
         row = {"step": self.step, **{name: round(value, 6) for name, value in figures.items()}}
         plot = self.folder / "log.png"
         with wrap_os_errors(self.folder / "log.jsonl"):

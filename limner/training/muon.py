@@ -1,9 +1,9 @@
 """Muon in the precision of its weights.
 
-torch.optim.Muon takes its products in bfloat16, which a processor without AMX multiplies at little
-more than half the speed of float32; a sixth of a step went there (docs/experiments.md). The update
-is the same (Muon, kellerjordan.github.io/posts/muon; Muon is Scalable, arXiv 2502.16982, section
-2.2), and so is the state, so that a run goes on with either.
+torch.optim.Muon multiplies in bfloat16, which on a processor without AMX has about half the speed
+of float32; that took a sixth of a step (docs/experiments.md). Update and state are the same (Muon,
+kellerjordan.github.io/posts/muon; Muon is Scalable, arXiv 2502.16982, section 2.2), so a run can
+change between the two.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A run's log as a picture."""
+"""A plot of a run's log."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which precision a processor trains faster in, found by a trial of two seconds."""
+"""Choose the faster training precision of this processor, by a trial of two seconds."""
 
 import time
 from dataclasses import replace
@@ -16,8 +16,8 @@ _CLEARLY = 1.3
 def chosen(config: LoopConfig, before: str | None = None) -> tuple[LoopConfig, str]:
     """The config with a precision in place of "auto", and a line that says why.
 
-    A run goes on in the precision it had `before`, so that it stays reproducible. Other devices
-    than a CPU keep "auto".
+    A resumed run keeps the precision it had `before`, so that it stays reproducible. On other
+    devices than a CPU, "auto" stays.
     """
     if config.precision != "auto" or torch.device(config.device).type != "cpu":
         return config, f"training in {config.precision} precision"

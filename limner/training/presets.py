@@ -1,4 +1,4 @@
-"""Named sizes: what each stage trains, and for how long."""
+"""Presets: the model sizes and training settings of all stages, by name."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -22,7 +22,7 @@ from limner.training.tasks.upscaler import UpscalerTraining
 
 @dataclass(frozen=True)
 class Preset:
-    """All stages of one size."""
+    """The settings of all stages."""
 
     n_vocab: int
     image_tokenizer: ImageTokenizerTraining
@@ -36,12 +36,12 @@ class Preset:
     tiles: TileConfig = field(default_factory=TileConfig)
 
     def sampling_table(self) -> dict[str, dict[str, Any]]:
-        """How each quality is drawn, as it is kept with the weights."""
+        """The sampling of each quality, as stored with the weights."""
         return {quality: asdict(config) for quality, config in self.sampling.items()}
 
 
-# A small model is told most by the text at the first cells, and soon goes astray when hot; colder,
-# it draws one picture for every seed. The sweep is in docs/experiments.md.
+# Higher temperatures give a small model wrong cells; lower ones give the same picture for every
+# seed. The sweep is in docs/experiments.md.
 _STEADY = SamplingConfig(
     n_steps=64,
     guidance_start=2.2,
@@ -73,10 +73,10 @@ NANO = Preset(
     },
 )
 
-# What ships: nano gone on with at 96 px (limner begin --px 96), 12 × 12 cells.
+# The shipped size: nano continued at 96 px (limner begin --px 96), 12 × 12 cells.
 NANO_96 = replace(
     NANO,
-    # Its codes stay what they were at 64 px; what draws them learns the finer grid.
+    # The codes stay those of 64 px; the transformer learns the finer grid.
     image_tokenizer=replace(
         NANO.image_tokenizer,
         model=replace(NANO.image_tokenizer.model, image_px=96),
@@ -93,8 +93,8 @@ NANO_96 = replace(
         paired=0.25,
     ),
     set=SetConfig(n_scenes=120_000),
-    # Half the steps, and no choosing, draw as well; with less heat in the detail edges are calmer.
-    # A second look takes half of the specks away (docs/experiments.md, 2026-11-26).
+    # Half the steps without candidates draw as well. A lower temperature of details gives smoother
+    # edges. Revising removes half of the specks (docs/experiments.md, 2026-11-26).
     sampling={
         "low": replace(_STEADY, n_steps=16, detail_temperature=0.5),
         "medium": replace(_STEADY, n_steps=32, detail_temperature=0.5, revise_share=0.3),
@@ -114,8 +114,8 @@ NANO_192 = replace(
     ),
 )
 
-# Single things in boxes of 12 cells, half of them in colours that are not their own; gently, as
-# weights that draw are gone on with. Scenes are made of such boxes (docs/experiments.md).
+# Single things in boxes of 12 cells, half of them in other colours, at a low rate that suits
+# weights which draw already. Scenes are made of such boxes (docs/experiments.md).
 NANO_THINGS = replace(
     NANO_192,
     layouts=LayoutTraining(
@@ -178,7 +178,7 @@ SMALL = Preset(
     },
 )
 
-# Seconds a stage: for tests, and to see all stages run.
+# A few seconds for each stage: for tests and trials.
 TINY = Preset(
     n_vocab=600,
     image_tokenizer=ImageTokenizerTraining(

@@ -1,17 +1,17 @@
-"""The stages of a run, in their order, each a short function over the one loop.
+"""The stages of a run in order, each a short function that starts the training loop.
 
-A run is a folder: `text-tokenizer/`, `image-tokenizer/`, `generator/`, `upscaler/` and `planner/`,
-each with its checkpoint, its log and its contact sheets.
+A run is a folder with a subfolder for each stage: `text-tokenizer/`, `image-tokenizer/`,
+`generator/`, `upscaler/` and `planner/`, with checkpoint, log and contact sheets.
 """
 
 import fcntl
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,15 +33,21 @@ from limner.training.datasets import LibrarySet, TrainingSet
 from limner.training.loop import Loop, LoopConfig, Task
 from limner.training.presets import Preset
 from limner.training.tasks import text_tokenizer
-from limner.training.tasks.generator import Generator, GeneratorTask, SheetOfPrompts
-from limner.training.tasks.image_tokenizer import ImageTokenizerTask
+from limner.training.tasks.generator import (
+    Generator,
+    GeneratorTask,
+    GeneratorTraining,
+    SheetOfPrompts,
+)
+from limner.training.tasks.image_tokenizer import ImageTokenizerTask, ImageTokenizerTraining
 from limner.training.tasks.layouts.examples import TileExamples
 from limner.training.tasks.layouts.generator import LayoutGenerator, LayoutTask, LayoutTraining
 from limner.training.tasks.layouts.sheet import SheetOfLayouts
 from limner.training.tasks.layouts.tiles import choose_tiles, encode_tiles
-from limner.training.tasks.planner import PlannerTask
-from limner.training.tasks.upscaler import UpscalerTask, make_pairs
+from limner.training.tasks.planner import PlannerTask, PlannerTraining
+from limner.training.tasks.upscaler import UpscalerTask, UpscalerTraining, make_pairs
 from limner.training.weights import checkpoint
+from limner.training.workers.group import Workers
 
 PROMPTS = (
     *("a red apple", "苹果", "a dog", "狗", "cat face", "猫", "a rocket", "火箭"),
@@ -51,12 +57,13 @@ PROMPTS = (
     *("a green car", "a cat next to a dog", "a star above a house", "绿色背景上的一只狗"),
     *("一个蓝色的苹果", "三只猫"),
 )
+_BATCHES = ("batch", "single_batch")  # names of what is parted in a step of parts
 _TOKENIZER_PICTURES = 12_000  # kept in memory, 16 KB each at 64 px
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run: where it lives, what it trains and on what."""
+    """A training run: its folder, preset and data, and the options of the command."""
 
     folder: Path
     preset: Preset
@@ -67,9 +74,11 @@ class Run:
     seed: int = 0
     rate: float = 1.0  # of the preset's learning rates
     ends_at: float | None = None  # of time.monotonic(): when a stage must be over
+    parts: int = 1  # of each step, if the stage begins; one that goes on keeps what it has
+    workers: Workers = Workers()  # noqa: RUF009  has no state
 
     def loop(self, config: LoopConfig) -> LoopConfig:
-        """A stage's loop with the run's wishes."""
+        """The loop's config with the options of the run."""
         return replace(
             config,
             steps=self.steps or config.steps,
@@ -78,6 +87,7 @@ class Run:
             device=self.device,
             precision=self.precision,
             seed=self.seed,
+            parts=self.parts,
         )
 
     def part(self, stage: str) -> Path:
@@ -86,7 +96,7 @@ class Run:
 
 
 def train_text_tokenizer(run: Run, report: StepProgress) -> None:
-    """Which characters and merges are worth a token."""
+    """Choose the characters and merges that become tokens."""
     config = text_tokenizer.TextTokenizerConfig(n_vocab=run.preset.n_vocab, max_han_characters=2)
     tokenizer = text_tokenizer.train(run.data.captions(), config)
     folder = run.part("text-tokenizer")
@@ -96,7 +106,7 @@ def train_text_tokenizer(run: Run, report: StepProgress) -> None:
 
 
 def train_image_tokenizer(run: Run, report: StepProgress) -> None:
-    """Pictures to codes and back."""
+    """Train the image tokenizer: pictures to codes and back."""
     config = replace(run.preset.image_tokenizer, loop=run.loop(run.preset.image_tokenizer.loop))
     if config.decoder_only and not (run.part("image-tokenizer") / "checkpoint").exists():
         raise SettingsError(
@@ -109,14 +119,14 @@ def train_image_tokenizer(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "image-tokenizer",
-        lambda loop: ImageTokenizerTask(replace(config, loop=loop), pictures, held_out),
+        lambda loop: ImageTokenizerTask(_of_part(config, loop), pictures, held_out),
         config.loop,
         {"model": asdict(config.model)},
     )
 
 
 def train_generator(run: Run, report: StepProgress) -> None:
-    """Captions to codes, or layouts to codes if the preset says so."""
+    """Train the transformer: captions to codes, or layouts to codes with a preset for layouts."""
     if run.preset.layouts is not None:
         _train_layouts(run, run.preset.layouts, report)
         return
@@ -139,14 +149,14 @@ def train_generator(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "generator",
-        lambda loop: GeneratorTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        lambda loop: GeneratorTask(_of_part(config, loop), train, held_out, tokenizer, sheet),
         config.loop,
         about,
     )
 
 
 def _about(run: Run, model: TransformerConfig) -> dict[str, Any]:
-    """What a checkpoint of the generator says of itself."""
+    """The description in a checkpoint of the generator."""
     return {
         "model": asdict(model),
         "styles": [asdict(style) for style in run.data.styles],
@@ -156,26 +166,38 @@ def _about(run: Run, model: TransformerConfig) -> dict[str, Any]:
 
 
 def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
-    """The shape to train on captions; a run that begins with boxes goes on without them.
+    """The model's config for training on captions, which have no boxes.
 
-    Captions do not say where things stand. `limner begin --layouts` adds boxes again afterwards.
+    If the run starts from weights with boxes, they are removed from its checkpoint.
+    `limner begin --layouts` adds boxes again afterwards.
     """
     begun = checkpoint.load(folder / "checkpoint")
     if begun is None:
         return model
-    # Weights with boxes see every cell; a run that has lost its boxes keeps that.
-    model = replace(model, attention=begun["about"]["model"]["attention"])
+    # Weights with boxes have dense attention, and keep it without them.
+    attention = begun["about"]["model"]["attention"]
+    if attention != model.attention:
+        print(
+            f"note: the run goes on with the {attention} attention that its weights have, not with "
+            f"the preset's {model.attention} one",
+            file=sys.stderr,
+        )
+        model = replace(model, attention=attention)
     if begun["about"]["model"].get("layouts") and "optimizers" not in begun:
+        print(
+            "note: captions do not say where things stand, so the weights lose their boxes; "
+            "limner begin --layouts adds boxes again after training",
+            file=sys.stderr,
+        )
         names = Generator(model).state_dict()
-        kept = {name: begun["average"][name] for name in names}
+        kept = {name: begun["ema"][name] for name in names}
         about = begun["about"] | {"model": asdict(model)}
-        state = {"model": kept, "average": kept, "step": 0, "about": about}
-        checkpoint.save(folder / "checkpoint", state, {})
+        checkpoint.save(folder / "checkpoint", checkpoint.of_weights(kept, about), {})
     return model
 
 
 def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> None:
-    """Scenes composed of tiles; the run must be one of weights that draw layouts."""
+    """Train on scenes composed of tiles. SettingsError if the run's weights draw no layouts."""
     if not isinstance(run.data, LibrarySet):
         raise SettingsError(
             "Layouts are learned from drawings that scenes are composed of, not from pictures",
@@ -213,14 +235,14 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> No
     _train(
         run,
         "generator",
-        lambda loop: LayoutTask(replace(config, loop=loop), train, held_out, tokenizer, sheet),
+        lambda loop: LayoutTask(_of_part(config, loop), train, held_out, tokenizer, sheet),
         config.loop,
         about,
     )
 
 
 def train_upscaler(run: Run, report: StepProgress) -> None:
-    """Small pictures, as the image tokenizer rebuilds them, to large ones."""
+    """Train the upscalers: small pictures, as the image tokenizer rebuilds them, to large ones."""
     config = replace(run.preset.upscaler, loop=run.loop(run.preset.upscaler.loop))
     tokenizer, data = load_image_tokenizer(run.folder), run.data
     n, passes = min(config.n_pictures, data.n_pictures), len(config.model.channels)
@@ -230,14 +252,14 @@ def train_upscaler(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "upscaler",
-        lambda loop: UpscalerTask(replace(config, loop=loop), pairs, held_out),
+        lambda loop: UpscalerTask(_of_part(config, loop), pairs, held_out),
         config.loop,
         {"model": asdict(config.model)},
     )
 
 
 def train_planner(run: Run, report: StepProgress) -> None:
-    """Prompts to layouts, from the words of the training set alone."""
+    """Train the planner: prompts to things, with the nouns of the training set."""
     tokenizer, wanted = load_text_tokenizer(run.folder), run.preset.planner
     model = replace(wanted.model, n_vocab=tokenizer.n_vocab)
     config = replace(wanted, model=model, loop=run.loop(wanted.loop))
@@ -245,7 +267,7 @@ def train_planner(run: Run, report: StepProgress) -> None:
     _train(
         run,
         "planner",
-        lambda loop: PlannerTask(replace(config, loop=loop), nouns, tokenizer),
+        lambda loop: PlannerTask(_of_part(config, loop), nouns, tokenizer),
         config.loop,
         {"model": asdict(model)},
     )
@@ -268,29 +290,72 @@ def _train(
     about: dict[str, Any],
 ) -> None:
     ends_at = math.inf if run.ends_at is None else run.ends_at
-    config, why = precision.chosen(config, _precision_before(run.part(stage)))
-    print(why, file=sys.stderr)
+    before = _loop_before(run.part(stage))
+    config = replace(config, parts=int(before.get("parts", 1)) if before else config.parts)
+    # Of several workers each may be of another speed, and the first one decides.
+    config, why = run.workers.agreed(precision.chosen(config, before.get("precision")))
+    if run.workers.n > config.parts:
+        raise SettingsError(
+            f"A step of the run in {run.folder} has {config.parts} parts, and there are "
+            f"{run.workers.n} workers to share them",
+            hint=f"take at most {config.parts} workers, or another name for the run",
+        )
+    if run.workers.is_first:
+        print(why, file=sys.stderr)
     if run.ends_at is not None and run.steps is None:
         config = replace(config, steps=steps_until(make, config, run.part(stage), run.ends_at))
-    with _alone(run.part(stage)):
-        # The first weights too must not depend on what this process has done before.
+    with nullcontext() if run.workers.is_guarded else alone(run.part(stage)):
+        # The initial weights depend on the seed only, not on what this process did before.
         torch.manual_seed(config.seed)
-        loop = Loop(make(config), config, run.part(stage), about)
+        loop = Loop(make(config), config, run.part(stage), about, run.workers)
         loop.resume()
+        if len(set(run.workers.gathered(loop.step))) > 1:
+            raise SettingsError(
+                f"The workers see different checkpoints in {run.part(stage)}",
+                hint="LIMNER_HOME must be one folder that all machines of the cluster share",
+            )
         loop.run(ends_at=ends_at)
 
 
-def _precision_before(folder: Path) -> str | None:
-    """What a stage that goes on was trained in; None if it begins."""
+Training = TypeVar(
+    "Training",
+    ImageTokenizerTraining,
+    GeneratorTraining,
+    LayoutTraining,
+    UpscalerTraining,
+    PlannerTraining,
+)
+
+
+def _of_part(config: Training, loop: LoopConfig) -> Training:
+    """The configuration of a task for which each part of a step is a step.
+
+    Raises SettingsError if a batch cannot be divided into so many parts.
+    """
+    n = loop.parts
+    batches = {name: getattr(config, name) for name in _BATCHES if hasattr(config, name)}
+    for name, batch in batches.items():
+        if batch % n:
+            raise SettingsError(
+                f"A {name} of {batch} cannot be divided among {n} workers",
+                hint=f"take a number of workers that divides {batch}",
+            )
+    smaller = {name: batch // n for name, batch in batches.items()}
+    found: Training = replace(config, loop=replace(loop, steps=loop.steps * n), **smaller)
+    return found
+
+
+def _loop_before(folder: Path) -> dict[str, Any]:
+    """How a stage that goes on was trained; empty if it begins."""
     if not weights.exists(folder / "checkpoint"):
-        return None
-    loop = weights.read(folder / "checkpoint").config.get("loop", {})
-    return str(loop["precision"]) if "precision" in loop else None
+        return {}
+    found: dict[str, Any] = weights.read(folder / "checkpoint").config.get("loop", {})
+    return found
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from training what this one trains; SettingsError if one does."""
+def alone(folder: Path) -> Iterator[None]:
+    """Lock the stage's folder; SettingsError if another process trains it."""
     with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
@@ -306,7 +371,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def load_text_tokenizer(folder: Path) -> TextTokenizer:
-    """What the first stage made; WeightsError if it has not run."""
+    """The text tokenizer of a run; WeightsError if its stage has not run."""
     path = folder / "text-tokenizer" / "text_tokenizer.json"
     if not path.exists():
         raise _not_trained("text-tokenizer", folder)
@@ -314,17 +379,17 @@ def load_text_tokenizer(folder: Path) -> TextTokenizer:
 
 
 def load_image_tokenizer(folder: Path) -> ImageTokenizer:
-    """What the second stage made, averaged weights; WeightsError if it has not run."""
+    """The image tokenizer of a run (EMA weights); WeightsError if its stage has not run."""
     state = _load(folder, "image-tokenizer")
     model = ImageTokenizer(ImageTokenizerConfig(**_tuples(state["about"]["model"])))
-    model.load_state_dict(state["average"])
+    model.load_state_dict(state["ema"])
     return model.eval()
 
 
 def generation_config(folder: Path) -> dict[str, Any]:
-    """How a run's generator wants to be drawn with: its styles, sampling by quality, its art."""
+    """The settings to draw with a run's generator: styles, sampling by quality, kind of art."""
     about = _load(folder, "generator")["about"]
-    art = about.get("art")  # runs of before have none
+    art = about.get("art")  # earlier runs have none
     return {
         "styles": about["styles"],
         "sampling": about["sampling"],
@@ -333,7 +398,7 @@ def generation_config(folder: Path) -> dict[str, Any]:
 
 
 def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
-    """Everything a finished run has made, ready to draw or to be exported.
+    """The whole model of a finished run, for drawing or export.
 
     Raises WeightsError naming the first stage that has not run.
     """
@@ -348,21 +413,21 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     bundle.image_tokenizer.load_state_dict(image.state_dict())
     kind = LayoutGenerator if config.transformer.layouts else Generator
     generator: Generator | LayoutGenerator = kind(config.transformer)
-    generator.load_state_dict(generated["average"])
+    generator.load_state_dict(generated["ema"])
     bundle.transformer.load_state_dict(generator.transformer.state_dict())
     passes = upscalers(config.upscaler)
-    passes.load_state_dict(enlarged["average"])
+    passes.load_state_dict(enlarged["ema"])
     bundle.upscalers.load_state_dict(passes.state_dict())
     return bundle.eval(), text
 
 
 def load_planner(folder: Path) -> Planner | None:
-    """The planner of a run, averaged weights; None if the run has not trained one."""
+    """The planner of a run (EMA weights); None if the run has none."""
     state = checkpoint.load(folder / "planner" / "checkpoint")
     if state is None:
         return None
     planner = Planner(PlannerConfig(**state["about"]["model"]))
-    planner.load_state_dict(state["average"])
+    planner.load_state_dict(state["ema"])
     return planner.eval()
 
 

@@ -22,6 +22,7 @@ def test_it_writes_its_figures(tiny_weights: Path, tmp_path: Path) -> None:
     for engine, ways in (
         ("testcard", ("studio", "card", "apart")),
         ("transformer", ("studio", "card", "apart")),
+        ("dalle_mini", ("studio", "card", "apart")),
         ("upstream", ("upstream",)),
     ):
         assert figures[engine]["bare_ms"] > 0

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.imaging import codec, label, mark
-from limner.imaging.check import check_file
+from limner.imaging import codec
+from limner.imaging.provenance import label, mark
+from limner.imaging.provenance.check import check_file
 from tests.cli.conftest import Run
 from tests.imaging.files import FILES
 from tests.support import exiftool

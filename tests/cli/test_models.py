@@ -52,6 +52,8 @@ def test_what_is_no_model_is_told(run: Run) -> None:
         (["models", "add", "new", "hf:owner/repo"], "neither a folder nor an address"),
         (["models", "paintbrush"], "'paintbrush' is not known"),
         (["models", "add", "new", "http://x", "--option", "steps"], "has no value"),
+        (["models", "add", "new", ".", "--dialect", "sdapi"], "--dialect has no effect on"),
+        (["models", "add", "new", ".", "--key-variable", "X"], "--key-variable has no effect"),
     ):
         told = run(*line)
         assert told.returncode not in (0, 1), line

@@ -20,10 +20,10 @@ def test_a_prompt_without_quotes(run: Run) -> None:
     assert """hint: limner draw 'a red apple'"'"'s core'""" in done.stderr
 
 
-def test_a_home_that_is_a_file(run: Run, tmp_path: Path) -> None:
+def test_a_home_that_is_a_file(run_apart: Run, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.write_text("")
-    done = run("serve", "--port", "0", "--engine", "testcard", LIMNER_HOME=str(home))
+    done = run_apart("serve", "--port", "0", "--engine", "testcard", LIMNER_HOME=str(home))
     assert f"hint: {home} is a file where a folder must be" in done.stderr
 
 

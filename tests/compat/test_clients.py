@@ -1,4 +1,7 @@
-"""Real clients, each in an environment of its own, against `limner serve` and its real model.
+"""Real clients, each in an environment of its own, against `limner serve`.
+
+The default suite runs the quick ones, and the server draws test cards: what a client sends and
+reads is the same. The slow suite, as `make compat`, runs all of them, and the model draws.
 
 What is missing: without pip's or npm's registry a client that is not installed yet fails with the
 words of its installer. Without node, npm or curl, which no registry of ours brings, it is skipped.
@@ -16,25 +19,40 @@ from tests.compat.cases import CASES
 from tests.compat.environments import CannotInstall, NotHere
 
 CLIENTS = trial.clients()
-
-
-def _parameter(client: trial.Client) -> object:
-    marks = [] if client.is_quick else [pytest.mark.slow]
-    return pytest.param(client, id=client.name, marks=marks)
+QUICK = [client for client in CLIENTS if client.is_quick]
+pytestmark = pytest.mark.timeout(600)  # the first time a client is installed
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trial.Served]:
-    """A server for all clients."""
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trial.Served]:
+    """A server with the model that ships, for all clients."""
     with trial.serving(tmp_path_factory.mktemp("compat")) as server:
         yield server
 
 
-@pytest.mark.timeout(600)  # the first time it is installed
-@pytest.mark.parametrize("client", [_parameter(client) for client in CLIENTS])
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trial.Served]:
+    """A server that draws test cards."""
+    with trial.serving(tmp_path_factory.mktemp("compat"), engine="testcard") as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_client_sees_what_it_should(
-    client: trial.Client, server: trial.Served, tmp_path: Path
+    client: trial.Client, drawing: trial.Served, tmp_path: Path
 ) -> None:
+    _try(client, drawing, tmp_path)
+
+
+@pytest.mark.parametrize("client", QUICK, ids=lambda client: client.name)
+def test_quick_client_sees_what_it_should_of_test_cards(
+    client: trial.Client, cards: trial.Served, tmp_path: Path
+) -> None:
+    _try(client, cards, tmp_path)
+
+
+def _try(client: trial.Client, server: trial.Served, tmp_path: Path) -> None:
     try:
         result = trial.run(client, server, tmp_path)
     except CannotInstall as error:

@@ -84,9 +84,10 @@ def clients() -> list[Client]:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[Served]:
-    """A `limner serve` that draws with the model that ships, as a process."""
+def serving(home: Path, engine: str = "transformer") -> Iterator[Served]:
+    """A `limner serve` as a process; by default it draws with the model that ships."""
     command = [sys.executable, "-m", "limner", "serve", "--port", "0", "--quiet"]
+    command += ["--engine", engine]
     variables = os.environ | {"LIMNER_HOME": str(home)}
     log = home / "log.txt"
     with log.open("w") as file, subprocess.Popen(command, stderr=file, env=variables) as process:

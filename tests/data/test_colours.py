@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from limner.data import colours
-from limner.data.colours import colour_name, recolour, tint_of
+from limner.data.colours import colour_grey, colour_name, is_greyish, recolour, tint_of
 
 
 def _disc(rgb: tuple[int, int, int], alpha: int = 255) -> np.ndarray:
@@ -70,3 +70,16 @@ def test_an_empty_picture_has_no_tint() -> None:
 def test_between_two_names_there_is_none() -> None:
     assert colour_name(180, 0.8, 0.5) is None  # turquoise: green to some, blue to others
     assert colour_name(0, 0.8, 0.5) == "red"
+
+
+def test_a_grey_drawing_is_coloured_and_its_eyes_stay() -> None:
+    picture = np.zeros((32, 32, 4), np.uint8)
+    picture[4:28, 4:28] = (150, 155, 160, 255)
+    picture[10:13, 10:13] = (20, 20, 20, 255)
+    tint = tint_of(picture)
+    assert is_greyish(tint)
+    blue = colour_grey(picture, tint, "blue")
+    assert tint_of(blue).natural == "blue"
+    assert (blue[11, 11, :3] < 40).all()
+    assert np.array_equal(blue[..., 3], picture[..., 3])
+    assert (blue[0, 0] == 0).all()

@@ -1,9 +1,8 @@
 """The fenced blocks of the documents: their language, their code, and whether they are run.
 
-A comment on the line before a block says how it is tested:
+A comment on the line before a block says why no test runs it:
 
     <!-- not run: REASON -->   commands of other programs, of root, or of hours
-    <!-- slow -->              run with the slow tests only
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ COMMANDS = ("sh", "python")
 OTHERS = ("text", "json", "yaml", "ini", "toml", "nginx", "caddy", "layers")
 
 _BLOCK = re.compile(
-    r"^(?:[ ]*<!-- (?P<mark>not run: [^\n]+|slow) -->\n)?"
+    r"^(?:[ ]*<!-- not run: (?P<reason>[^\n]+) -->\n)?"
     r"(?P<indent>[ ]*)```(?P<language>\S*)\n(?P<code>.*?)^(?P=indent)```[ ]*$",
     re.DOTALL | re.MULTILINE,
 )
@@ -34,24 +33,14 @@ class Block:
     page: str
     language: str
     code: str
-    mark: str = ""
-
-    @property
-    def reason(self) -> str:
-        """Why no test runs it; empty if one does."""
-        return self.mark.removeprefix("not run: ") if self.mark.startswith("not run") else ""
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether only the slow tests run it."""
-        return self.mark == "slow"
+    reason: str = ""  # why no test runs it; empty if one does
 
 
 def blocks(page: str) -> list[Block]:
     """The blocks of `page`, a path below the repository, in their order."""
     text = (ROOT / page).read_text("utf-8")
     return [
-        Block(page, found["language"], textwrap.dedent(found["code"]), found["mark"] or "")
+        Block(page, found["language"], textwrap.dedent(found["code"]), found["reason"] or "")
         for found in _BLOCK.finditer(text)
     ]
 

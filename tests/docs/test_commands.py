@@ -39,10 +39,7 @@ def _runs(page: str) -> list[Block]:
     return [b for b in blocks(page) if b.language in COMMANDS and not b.reason]
 
 
-def _pages(*, slow: bool) -> list[str]:
-    """The pages beside the README with commands that run; `slow`: those of the slow suite."""
-    pages = [page for page in PAGES if page != "README.md" and _runs(page)]
-    return [page for page in pages if (page != "docs/api.md") == slow]
+PAGES_RUN = [page for page in PAGES if page != "README.md" and _runs(page)]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -51,8 +48,8 @@ def test_every_block_says_what_it_is(page: str) -> None:
     assert {block.language for block in found} <= {*COMMANDS, *OTHERS}
     text = (environments.ROOT / page).read_text("utf-8")
     assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(found)
-    marks = len(re.findall(r"^ *<!-- (?:not run|slow)", text, re.MULTILINE))
-    assert marks == sum(bool(block.mark) for block in found)
+    marks = len(re.findall(r"^ *<!-- not run", text, re.MULTILINE))
+    assert marks == sum(bool(block.reason) for block in found)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/cli.md"])
@@ -74,15 +71,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.address.removeprefix("http://")
 
 
-@pytest.mark.timeout(600)  # openai-python 0.28 may have to be installed
-@pytest.mark.parametrize("page", _pages(slow=False))
-def test_commands_of_the_api_page(page: str, address: str, tmp_path: Path) -> None:
-    _run_page(_runs(page), address, tmp_path)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("page", _pages(slow=True))
+@pytest.mark.parametrize("page", PAGES_RUN)
 def test_commands_of_a_page(page: str, address: str, tmp_path: Path) -> None:
     _run_page(_runs(page), address, tmp_path)
 

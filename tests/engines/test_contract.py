@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from limner.engines.base import (
     Preview,
     Progress,
 )
-from limner.engines.registry import BUILT_IN
+from limner.engines.dalle_mini.convert import convert
+from limner.engines.registry import BUILT_IN, load
 from limner.engines.testcard import CardEngine
 from limner.engines.transformer.engine import TransformerEngine
 from limner.engines.upstream.engine import Upstream, UpstreamEngine
@@ -40,6 +42,8 @@ from limner.request import (
 from limner.settings import Settings
 from tests.docs.blocks import blocks
 from tests.engines.cancelled import Cancelled
+from tests.engines.dalle_mini import tiny as dalle_mini
+from tests.engines.ray import local
 from tests.server.helpers import make_settings, running
 
 pytestmark = pytest.mark.timeout(900)  # the first onnx test exports; the machine may be busy
@@ -71,6 +75,37 @@ def _diffusion(settings: Settings) -> Engine:
     return engine.DiffusionEngine(loading.load(settings), threads=1, steps=2)
 
 
+def _ray(address: str) -> Engine:
+    from limner.engines.ray.engine import RayEngine
+
+    return RayEngine(address, "contract")
+
+
+@pytest.fixture(scope="session")
+def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster with a pool that draws test cards."""
+    with local.cluster(tmp_path_factory.mktemp("ray")) as made:
+        from limner.engines.ray import cluster, pool
+        from limner.engines.ray.models import chosen
+
+        loaded = made.settings(tmp_path_factory.mktemp("home"))
+        with cluster.connected(made.address):
+            cards = chosen(["testcard"], loaded)
+            pool.deploy("contract", cards, pool.Shape(n_cpus=0.5), loaded)
+            yield made.address
+
+
+@pytest.fixture(scope="session")
+def tiny_dalle_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights of a tiny DALL·E mini."""
+    base = tmp_path_factory.mktemp("dalle-mini")
+    return convert(dalle_mini.write(base / "source"), base / "weights").path
+
+
+def _of_weights(folder: Path) -> Settings:
+    return settings.load({"weights": str(folder), "threads": 1, "device": "cpu"})
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "testcard": lambda _: CardEngine(),
     "transformer": lambda request: TransformerEngine.load(
@@ -80,12 +115,20 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),
     "diffusion": lambda request: _diffusion(request.getfixturevalue("settings_of")("sd")),
+    "ray": lambda request: _ray(request.getfixturevalue("ray_address")),
+    "dalle_mini": lambda request: load(
+        "dalle_mini", _of_weights(request.getfixturevalue("tiny_dalle_mini"))
+    ),
 }
+SLOW = {"ray"}  # a cluster takes seconds to start
 WRITE_AN_ENGINE = "docs/how-to/write-an-engine.md"
 REQUEST = ImageRequest("a red fox in the snow", n=3, size=SIZES[0], seed=42)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ENGINES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine = ENGINES[request.param](request)
     yield engine
@@ -201,7 +244,7 @@ def test_an_engine_that_counts_counts_more_of_more(engine: Engine) -> None:
     assert engine.count_tokens("a red fox") > engine.count_tokens("")
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", PARAMS)
 def test_closing_twice_is_as_closing_once(name: str, request: pytest.FixtureRequest) -> None:
     engine = ENGINES[name](request)
     assert len(_pictures(list(engine.generate(dataclasses.replace(REQUEST, n=1))))) == 1

@@ -58,7 +58,7 @@ def test_an_installed_package_adds_an_engine(folder: Path) -> None:
     assert picture.model == "sketch-1"
     with pytest.raises(EngineError) as caught:
         registry.engine_info("scetch")
-    assert caught.value.hint == "engines are transformer, testcard, upstream, sketch"
+    assert caught.value.hint == f"engines are {', '.join(registry.BUILT_IN)}, sketch"
 
 
 def test_the_command_line_lists_it(folder: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_broken_package_fails_alone_and_is_named(
 ) -> None:
     monkeypatch.delitem(sys.modules, "broken_one", raising=False)
     install(folder, "limner-broken", {"broken": target}, broken_one=code)
-    assert list(registry.engines()) == ["transformer", "testcard", "upstream", "broken"]
+    assert list(registry.engines()) == [*registry.BUILT_IN, "broken"]
     with pytest.raises(EngineError, match="Engine broken of the package limner-broken") as caught:
         registry.load("broken", settings.load())
     assert words in caught.value.message

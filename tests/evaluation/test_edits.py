@@ -173,6 +173,7 @@ def test_an_edit_costs_its_share_of_steps_and_time(library: Library, judge: Near
     assert cost.seconds.mean == 0.5
 
 
+@pytest.mark.slow
 def test_every_quality_answers_the_same_questions(library: Library, judge: Nearest) -> None:
     asked: list[ImageRequest] = []
 

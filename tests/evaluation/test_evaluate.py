@@ -18,7 +18,7 @@ from limner.evaluation.baselines import Retrieval, TrainingIndex, training_singl
 from limner.evaluation.measures.edits import DrawnRequest
 from limner.evaluation.measures.statistics import on_white
 from limner.evaluation.questions.prompts import Question, ask
-from limner.evaluation.report import MatchRow, Report
+from limner.evaluation.report import EvaluationReport, MatchRow
 from limner.evaluation.run import EvaluateConfig, Evaluation
 from limner.evaluation.samples import RETRIEVAL, TRUE, Draw, Scores, SplitPictures
 from limner.imaging import codec
@@ -62,11 +62,11 @@ def painter(library: Library, questions: list[Question], languages: tuple[str, .
 
 def evaluated(
     draw: Draw, library: Library, oracle: Oracle, config: EvaluateConfig, **more: Any
-) -> Report:
+) -> EvaluationReport:
     return Evaluation(draw, library, oracle, config, name="painter", **more).run()
 
 
-def row(report: Report, split: str, source: str, lang: str) -> MatchRow:
+def row(report: EvaluationReport, split: str, source: str, lang: str) -> MatchRow:
     [found] = [r for r in report.match if (r.split, r.source, r.lang) == (split, source, lang)]
     return found
 
@@ -85,14 +85,14 @@ class Halving:
 
 
 @pytest.fixture(scope="module")
-def report(library: Library, questions: list[Question], oracle: Oracle) -> Report:
+def report(library: Library, questions: list[Question], oracle: Oracle) -> EvaluationReport:
     config = EvaluateConfig(n=N, splits=SPLITS, n_retrieval_scenes=20)
     draw = painter(library, questions, ("en",))
 
     return evaluated(draw, library, oracle, config, rebuild=Halving())
 
 
-def test_who_draws_the_truth_in_english_is_right_in_english_alone(report: Report) -> None:
+def test_who_draws_the_truth_in_english_is_right_in_english_alone(report: EvaluationReport) -> None:
     for split in SPLITS:
         assert row(report, split, TRUE, "").r_at_1.mean == 1
         # A picture goes through straight alpha, so single edge pixels may differ from the truth.
@@ -103,7 +103,7 @@ def test_who_draws_the_truth_in_english_is_right_in_english_alone(report: Report
         assert row(report, split, TRUE, "").hard.mean == 1
 
 
-def test_every_source_is_in_every_table(report: Report) -> None:
+def test_every_source_is_in_every_table(report: EvaluationReport) -> None:
     drawn = {("painter", "en"), ("painter", "zh"), (RETRIEVAL, "en"), (TRUE, "")}
     rebuilt = ("true, through the tokenizer", "")
     for split in SPLITS:
@@ -117,19 +117,19 @@ def test_every_source_is_in_every_table(report: Report) -> None:
     }
 
 
-def test_distances_grow_from_the_truth_to_nothing(report: Report) -> None:
+def test_distances_grow_from_the_truth_to_nothing(report: EvaluationReport) -> None:
     kid = {(r.source, r.lang): r.kid for r in report.distances}
     assert abs(kid["painter", "en"]) < kid["painter", "zh"]
 
 
-def test_the_tokenizer_is_measured_on_the_artist_it_never_saw(report: Report) -> None:
+def test_the_tokenizer_is_measured_on_the_artist_it_never_saw(report: EvaluationReport) -> None:
     assert report.tokenizer is not None
     assert report.tokenizer.artist == "emojione"
     assert report.tokenizer.psnr.n == 64
     assert 3 < report.tokenizer.psnr.mean < 30
 
 
-def test_tables_and_json_hold_the_same_figures(report: Report) -> None:
+def test_tables_and_json_hold_the_same_figures(report: EvaluationReport) -> None:
     text, table = report.markdown(), json.loads(report.to_json())
     assert len(table["match"]) == len(report.match)
     for found in report.match:

@@ -15,11 +15,11 @@ from limner.evaluation.questions.wordings import (
     LOOKS,
     WITHOUT,
     WORD_RULES,
-    Hands,
+    ArtistClassifier,
     ask_words,
     word_rows,
 )
-from limner.evaluation.report import Report
+from limner.evaluation.report import EvaluationReport
 from limner.evaluation.samples import TRUE, Scores
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
@@ -65,9 +65,9 @@ def test_hands_are_told_apart_on_things_never_looked_at(
     library: Library, judge: Oracle, memory: TrainingIndex
 ) -> None:
     held_out = {entry.concept.key for entry in library.entries if "star" in entry.concept.key}
-    hands = Hands(memory, library, judge.backbone, held_out)
+    classifier = ArtistClassifier(memory, library, judge.backbone, held_out)
     shown = [i for i, e in enumerate(library.entries) if e.concept.key in held_out]
-    found = hands.of(np.stack([library.picture(index, SOURCE_PX) for index in shown]))
+    found = classifier.of(np.stack([library.picture(index, SOURCE_PX) for index in shown]))
     true = [library.entries[index].drawing.artist for index in shown]
     assert np.mean([a == b for a, b in zip(found, true, strict=True)]) == 1
 
@@ -75,7 +75,7 @@ def test_hands_are_told_apart_on_things_never_looked_at(
 def test_one_hand_cannot_be_told_from_others(judge: Oracle) -> None:
     library = library_of_shapes()
     with pytest.raises(DataError, match="fewer than two artists"):
-        Hands(TrainingIndex(library, judge.backbone), library, judge.backbone, set())
+        ArtistClassifier(TrainingIndex(library, judge.backbone), library, judge.backbone, set())
 
 
 def test_words_that_act_are_seen_to_act(
@@ -104,5 +104,5 @@ def test_words_that_act_are_seen_to_act(
     assert by_source["painter", "zh"]["transparent"].mean == 1  # what is empty is clear
     assert by_source["painter", "en"]["style"].mean == by_source[TRUE, ""]["style"].mean == 1
     assert by_source[f"painter, {WITHOUT}", "en"]["style"].mean < 0.6
-    text = Report("painter", "0" * 64, N, words=rows).markdown()
+    text = EvaluationReport("painter", "0" * 64, N, words=rows).markdown()
     assert "| style | outlined | flat | 3D | background | transparent |" in text

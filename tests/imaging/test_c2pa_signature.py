@@ -13,10 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from limner import settings as settings_module
 from limner.errors import MissingExtra, SettingsError
-from limner.imaging import containers, label
-from limner.imaging.c2pa_signature import Signer, read_signature
-from limner.imaging.check import check
-from limner.imaging.label import Label, LabelPolicy
+from limner.imaging.provenance import containers, label
+from limner.imaging.provenance.c2pa_signature import Signer, read_signature
+from limner.imaging.provenance.check import check
+from limner.imaging.provenance.label import Label, LabelPolicy
 from limner.request import ImageRequest, Size
 from limner.studio import Studio
 from tests.imaging.files import FILES, ending

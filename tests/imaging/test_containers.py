@@ -15,7 +15,7 @@ from PIL import Image
 
 from limner.errors import DataError
 from limner.imaging import codec as px
-from limner.imaging import containers
+from limner.imaging.provenance import containers
 from tests.imaging.files import FILES, ending
 
 PACKET = (

@@ -16,10 +16,11 @@ from limner.engines.base import Capabilities, Picture, PictureFile, Preview
 from limner.engines.registry import BUILT_IN, EngineInfo
 from limner.engines.testcard import CardEngine
 from limner.errors import DataError, SettingsError
-from limner.imaging import check as checking
-from limner.imaging import codec, containers, label
-from limner.imaging.check import check, check_file
-from limner.imaging.label import Label, LabelPolicy, Level
+from limner.imaging import codec
+from limner.imaging.provenance import check as checking
+from limner.imaging.provenance import containers, label
+from limner.imaging.provenance.check import check, check_file
+from limner.imaging.provenance.label import Label, LabelPolicy, Level
 from limner.request import Edit, ImageRequest, Size, Variation
 from limner.studio import Studio
 from tests.imaging.files import FILES, FORMATS, ending, pixels

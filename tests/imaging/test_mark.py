@@ -14,7 +14,8 @@ import limner
 from limner.arrays import Pixels
 from limner.errors import InvalidRequest
 from limner.finish.vector import svg
-from limner.imaging import codec, mark
+from limner.imaging import codec
+from limner.imaging.provenance import mark
 from limner.request import ImageRequest
 
 GROUNDS = {

@@ -11,6 +11,7 @@ import pytest
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "attention.py"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # measures for seconds, which a busy machine can stretch to minutes
 def test_the_quick_run_writes_its_figures(tmp_path: Path) -> None:
     target = tmp_path / "attention.json"

@@ -79,22 +79,22 @@ def _scores(
     asked: Tensor,
 ) -> Tensor:  # fmt: skip
     """Scores of the cells `asked` after the cells `known` of codes (1, n_cells, n_groups)."""
-    places, n = cells.places(layout, 4), cells.n_owners(layout)
+    positions, n = cells.positions(layout, 4), cells.n_owners(layout)
     index = np.concatenate([np.arange(n), known.numpy() + n])
     begin = torch.full((1, n, 2), OLD.n_codes)
     scores: Tensor = model(
         told,
         torch.cat([begin, codes[:, known]], dim=1),
-        _elements(places.take(index)),
+        _elements(positions.take(index)),
         codes[:, asked],
-        _elements(places.take(asked.numpy() + n)),
+        _elements(positions.take(asked.numpy() + n)),
         None,
     )
     return scores
 
 
-def _elements(places: cells.Places) -> Elements:
-    elements = Elements.of(places)
+def _elements(positions: cells.Positions) -> Elements:
+    elements = Elements.of(positions)
     return Elements(*(getattr(elements, name)[None] for name in elements.__dataclass_fields__))
 
 
@@ -125,16 +125,16 @@ def _scores_of_thing(
     model: LayoutTransformer, layout: Layout, told: Told, codes: Tensor, order: Tensor, n: int
 ) -> Tensor:
     """As `_scores`, with no ground: its [BEGIN] is left out, too."""
-    places, n_owners = cells.places(layout, 4), cells.n_owners(layout)
+    positions, n_owners = cells.positions(layout, 4), cells.n_owners(layout)
     known = np.concatenate([[0], order[:n].numpy() + n_owners])
     asked = order[n:]
     begin = torch.full((1, 1, 2), OLD.n_codes)
     scores: Tensor = model(
         told,
         torch.cat([begin, codes[:, order[:n]]], dim=1),
-        _elements(places.take(known)),
+        _elements(positions.take(known)),
         codes[:, asked],
-        _elements(places.take(asked.numpy() + n_owners)),
+        _elements(positions.take(asked.numpy() + n_owners)),
         None,
     )
     return scores
@@ -188,7 +188,7 @@ def test_drawing_step_by_step_gives_the_scores_of_the_whole(new: LayoutTransform
     order, n = torch.from_numpy(cells.drawing_order(layout)), cells.n_owners(layout)
     codes = torch.randint(0, 30, (1, 64, 2))
     told = _tell(new, [_text(1), _text(2), _text(3), _text(4)], [0, 1, 2, CAPTION])
-    places = cells.places(layout, 4)
+    positions = cells.positions(layout, 4)
     heads, d_head = OLD.n_heads, OLD.d // OLD.n_heads
     cache = torch.zeros(1, OLD.n_content_layers + 1, 2, heads, 0, d_head)
     seen = torch.zeros(1, 0, dtype=torch.long)
@@ -200,11 +200,11 @@ def test_drawing_step_by_step_gives_the_scores_of_the_whole(new: LayoutTransform
             cache,
             seen,
             known_codes,
-            _elements(places.take(known.numpy())),
-            _elements(places.take(here.numpy() + n)),
+            _elements(positions.take(known.numpy())),
+            _elements(positions.take(here.numpy() + n)),
         )
         cache = torch.cat([cache, fresh], dim=4)
-        seen = torch.cat([seen, torch.from_numpy(places.owner[known.numpy()])[None]], dim=1)
+        seen = torch.cat([seen, torch.from_numpy(positions.owner[known.numpy()])[None]], dim=1)
         whole = _scores(new, layout, told, codes, order[:start], here)
         torch.testing.assert_close(new.head(hidden, codes[:, here]), whole, atol=1e-4, rtol=1e-4)
         known, known_codes = here + n, codes[:, here]
@@ -223,15 +223,15 @@ def test_padding_is_neither_heard_nor_seen(new: LayoutTransformer) -> None:
     torch.testing.assert_close(
         _scores(new, layout, padded, codes, asked[:0], asked), plain, atol=1e-4, rtol=1e-4
     )
-    places = cells.places(layout, 4)
-    begins = places.take(np.array([0, 0]))
+    positions = cells.positions(layout, 4)
+    begins = positions.take(np.array([0, 0]))
     begins.owner[1] = NOBODY
     with_padding = new(
         told,
         torch.full((1, 2, 2), OLD.n_codes),
         _elements(begins),
         codes,
-        _elements(places.take(np.arange(1, 17))),
+        _elements(positions.take(np.arange(1, 17))),
         None,
     )
     torch.testing.assert_close(with_padding, plain, atol=1e-4, rtol=1e-4)

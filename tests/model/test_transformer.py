@@ -68,15 +68,15 @@ def in_steps(
     d_head = config.d // config.n_heads
     cache = torch.zeros(rows, config.n_content_layers + 1, 2, config.n_heads, 0, d_head)
     known = torch.full((rows, 1, config.n_groups), config.n_codes)
-    known_places = torch.full((rows, 1), config.n_cells)
+    known_positions = torch.full((rows, 1), config.n_cells)
     found = []
     for start, end in pairwise(np.cumsum([0, *sizes]).tolist()):
         past, filled = cache.shape[4], cache.shape[4] + known.shape[1]
         masks = torch.from_numpy(np.stack([mask[past:filled, :filled] for mask in whole]))
-        places = order[:, start:end]
-        hidden, fresh = model.step(memory, cache, known, known_places, places, masks)
+        positions = order[:, start:end]
+        hidden, fresh = model.step(memory, cache, known, known_positions, positions, masks)
         cache = torch.cat([cache, fresh], dim=4)
-        known, known_places = codes[:, start:end], places
+        known, known_positions = codes[:, start:end], positions
         found.append(model.head(hidden, known))
     return torch.cat(found, dim=1)
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from limner.engines import registry
-from tests.server.helpers import GatedEngine, Server, make_settings, running
+from tests.server.conftest import engine
+from tests.server.helpers import HISTORY, GatedEngine, Server, make_settings, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+__all__ = ["engine"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE = {"width": 1280, "height": 860}
@@ -54,7 +56,7 @@ def opening(browser: Browser) -> Iterator[Opening]:
     contexts = []
 
     def open_page(address: str, *, is_watched: bool = True, **options: Any) -> Page:
-        values: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", "accept_downloads": True}
+        values: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", "reduced_motion": "reduce"}
         context = browser.new_context(**(values | options))
         contexts.append(context)
         page = context.new_page()
@@ -82,23 +84,20 @@ def watch(page: Page, complaints: list[str]) -> None:
     page.on("console", said)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Server]:
-    """A server with test cards and a history of its own."""
-    with running(make_settings(tmp_path)) as server:
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with test cards for the tests of a module."""
+    with running(make_settings(tmp_path_factory.mktemp("site"))) as server:
         yield server
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
-    """An engine that draws when told to, known to limner as "gated"."""
-    engine = GatedEngine()
-    info = registry.EngineInfo(
-        "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
-    )
-    monkeypatch.setitem(registry.BUILT_IN, "gated", info)
-    yield engine
-    engine.let_all_go()
+def site(shared_site: Server) -> Iterator[Server]:
+    """A server with test cards whose history is empty."""
+    yield shared_site
+    while rows := shared_site.http.get(HISTORY).json()["data"]:
+        for row in rows:
+            shared_site.http.delete(f"{HISTORY}/{row['id']}").raise_for_status()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
+from limner.storage.db.keys import KeyStore
 from tests.page.steps import draw, open_first, tiles
 from tests.page.test_access import write_run
 from tests.server.helpers import Server, make_settings, running
@@ -52,7 +53,6 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
         page.wait_for_load_state("networkidle")
         page.evaluate("scrollTo(0, 0)")
         page.mouse.move(0, 0)
-        page.wait_for_timeout(700)  # what fades in
         made.append(_write(page.screenshot(), folder / f"{name}.webp"))
 
     page = _open(browser, server)
@@ -80,7 +80,11 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
     keep(page, "page-change")
     window.get_by_role("button", name="Draw", exact=True).click()
     expect(tiles(page)).to_have_count(len(PROMPTS) + 2, timeout=180_000)
-    open_first(page).get_by_role("button", name="Compare with before").click(timeout=60_000)
+    window = open_first(page)
+    window.get_by_role("button", name="What does the model see?").click()
+    expect(window.get_by_role("heading", name="What the model thinks it drew")).to_be_visible()
+    keep(page, "page-look")
+    window.get_by_role("button", name="Compare with before").click(timeout=60_000)
     keep(page, "page-compare")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
@@ -95,11 +99,21 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
         other = _open(browser, server, **options)
         expect(other.locator(".tile").first).to_be_visible()
         keep(other, name)
+    KeyStore(server.service.database).create("anna")
+    server.service.keys.read()
+    other = _open(browser, server)
+    expect(other.get_by_role("dialog", name="A key, please")).to_be_visible()
+    keep(other, "page-key")
     return made
 
 
 def _open(browser: Browser, server: Server, **options: Any) -> Page:
-    values: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", "color_scheme": "light"}
+    values: dict[str, Any] = {
+        "viewport": WIDE,
+        "locale": "en-GB",
+        "color_scheme": "light",
+        "reduced_motion": "reduce",
+    }
     page = browser.new_context(**(values | options)).new_page()
     page.goto(server.url)
     return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,12 @@ def say(page: Page, text: str) -> None:
 
 def drawn(page: Page, text: str = "a red apple", n: int = 1) -> None:
     """Draw, and wait for the end and the gallery."""
+    gallery = page.get_by_role("region", name="Gallery")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(gallery.get_by_text("Loading …")).to_have_count(0)
     before = tiles(page).count()
     draw(page, text)
+    say(page, "Done" if n == 1 else f"{n} pictures done")
     expect(tiles(page)).to_have_count(before + n)
 
 
@@ -72,3 +77,17 @@ def picture(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
+
+
+def drop(page: Page, data: bytes, name: str, kind: str = "image/png") -> None:
+    """Let a file fall onto the page."""
+    page.evaluate(
+        """([data, name, kind]) => {
+          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], name, {type: kind}));
+          document.body.dispatchEvent(
+            new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        [base64.b64encode(data).decode(), name, kind],
+    )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from limner.engines.base import Capabilities, ImageTask
 from limner.engines.testcard import CardEngine
 from limner.request import Edit, Size, SizeRule, Variation
 from tests.page.conftest import Opening
-from tests.page.steps import history, open_first, prompt, say, tiles
-from tests.server.helpers import HISTORY, Server, make_settings, picture_file, running
+from tests.page.steps import drop, history, open_first, say, tiles
+from tests.server.helpers import HISTORY, Server, picture_file, wait_until
 
 
 @pytest.fixture
@@ -195,6 +193,44 @@ def test_pulled_edges_widen_the_canvas(site: Server, opening: Opening, sources: 
     assert edited["pictures"][0]["parent"] == hashlib.sha256(_file(site)).hexdigest()
 
 
+def test_handles_lie_around_the_picture(site: Server, opening: Opening) -> None:
+    site.generate(prompt="a pear")
+    window = _begin(opening(site.url))
+    board = window.get_by_role("application").bounding_box()
+    assert board
+    places = {}
+    for side in ("on the left", "on the right", "at the top", "at the bottom"):
+        box = window.get_by_role("slider", name=f"Widen {side}").bounding_box()
+        assert box
+        places[side] = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert places["on the left"][0] < board["x"]
+    assert places["at the top"][1] < board["y"]
+    assert places["on the right"][0] > board["x"] + board["width"]
+    assert places["at the bottom"][1] > board["y"] + board["height"]
+
+
+def test_picture_that_loads_or_cannot_be_loaded_is_told(site: Server, opening: Opening) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    page.goto("about:blank")
+    held: list[Route] = []
+    page.route("**/pictures/0", lambda route: held.append(route))
+    [row] = history(site)
+    page.goto(f"{site.url}/#/edit/{row['id']}/0")
+    window = page.get_by_role("dialog", name="Change a picture")
+    expect(window.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    expect(window.get_by_role("application")).to_have_count(0)
+    wait_until(lambda: page.evaluate("true") and held)
+    held.pop().continue_()
+    expect(window.get_by_role("application")).to_be_visible()
+    page.reload()
+    expect(window.get_by_role("status").filter(has_text="Loading …")).to_be_visible()
+    wait_until(lambda: page.evaluate("true") and held)
+    held.pop().abort()
+    expect(window.get_by_role("alert")).to_contain_text("could not be loaded")
+    expect(window.get_by_role("button", name="Draw", exact=True)).to_be_disabled()
+
+
 def test_edits_are_a_tree_that_one_walks_back(site: Server, opening: Opening) -> None:
     site.generate(prompt="a pear")
     page = opening(site.url)
@@ -216,53 +252,12 @@ def test_edits_are_a_tree_that_one_walks_back(site: Server, opening: Opening) ->
     expect(family.get_by_role("link")).to_have_count(2)
 
 
-def _drop(page: Page, data: bytes, name: str, kind: str = "image/png") -> None:
-    """Let a file fall onto the page."""
-    page.evaluate(
-        """([data, name, kind]) => {
-          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([bytes], name, {type: kind}));
-          document.body.dispatchEvent(
-            new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
-        }""",
-        [base64.b64encode(data).decode(), name, kind],
-    )
-
-
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "svg"])
-@pytest.mark.parametrize("label", ["off", "label", "full"])
-def test_own_picture_brings_its_settings_back(
-    tmp_path: Path, opening: Opening, format: str, label: str
-) -> None:
-    words = 'a "pear" 梨 {x} \\ <b>&amp;'
-    body = {"prompt": words, "model": "testcard", "seed": 2**60 + 1, "size": "384x256"}
-    with running(make_settings(tmp_path, label=label)) as server:
-        server.generate(**body, quality="high").raise_for_status()
-        [row] = server.http.get(HISTORY).json()["data"]
-        path = f"{HISTORY}/{row['id']}/pictures/0"
-        data = server.http.get(path, params={"format": format}).content
-        page = opening(server.url)
-        prompt(page).fill("before")
-        kind = "svg+xml" if format == "svg" else format
-        _drop(page, data, f"x.{format}", f"image/{kind}")
-        if label == "off":  # then a file says nothing of limner
-            expect(prompt(page)).to_have_value("before")
-            return
-        expect(page.get_by_text("Prompt and settings are back.")).to_be_visible()
-        expect(prompt(page)).to_have_value(words if label == "full" else "before")
-        page.get_by_text("Options", exact=True).click()
-        expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))
-        expect(page.get_by_role("radio", name="Landscape")).to_be_checked()
-        expect(page.get_by_role("radio", name="Best")).to_be_checked()
-
-
 def test_other_picture_becomes_the_source_of_an_edit(
     site: Server, opening: Opening, sources: list[Any]
 ) -> None:
     page = opening(site.url)
     data = picture_file(320, 256, mode="RGB", colour="red")
-    _drop(page, data, "<img src=x onerror=alert(1)>.png")
+    drop(page, data, "<img src=x onerror=alert(1)>.png")
     window = page.get_by_role("dialog", name="Change a picture")
     expect(window.get_by_role("application")).to_be_visible()
     _draw(window)
@@ -270,31 +265,6 @@ def test_other_picture_becomes_the_source_of_an_edit(
     assert sources[-1].pixels.shape == (256, 320, 4)
     row: Any = history(site)[0]
     assert row["pictures"][0]["parent"] == hashlib.sha256(data).hexdigest()
-
-
-def test_what_is_no_picture_is_said(site: Server, opening: Opening) -> None:
-    page = opening(site.url)
-    for name, kind, data in (
-        ("<b>notes</b>.txt", "text/plain", b"hello"),
-        ("broken.png", "image/png", b"\x89PNG\r\n\x1a\nbroken"),
-    ):
-        _drop(page, data, name, kind)
-        expect(page.get_by_text(f"{name} is not a PNG, JPEG or WebP picture.")).to_be_visible()
-    assert page.locator(".toast b").count() == 0
-
-
-def test_pasted_picture_is_taken(site: Server, opening: Opening) -> None:
-    page = opening(site.url)
-    page.evaluate(
-        """(data) => {
-          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
-          const clipboardData = new DataTransfer();
-          clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
-          document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true}));
-        }""",
-        base64.b64encode(picture_file(256)).decode(),
-    )
-    expect(page.get_by_role("dialog", name="Change a picture")).to_be_visible()
 
 
 def test_what_a_model_cannot_do_is_greyed_with_the_reason(
@@ -307,8 +277,8 @@ def test_what_a_model_cannot_do_is_greyed_with_the_reason(
     )
     page = opening(site.url)
     page.get_by_text("Options", exact=True).click()
-    expect(page.get_by_role("radio", name="Clear")).to_be_disabled()
-    expect(page.get_by_text("testcard draws no clear background.")).to_be_visible()
+    expect(page.get_by_role("radio", name="Transparent")).to_be_disabled()
+    expect(page.get_by_text("testcard draws no transparent background.")).to_be_visible()
     expect(page.get_by_role("radio", name="Large")).to_be_disabled()
     expect(page.get_by_role("radio", name="Wide")).to_be_disabled()
     expect(page.get_by_role("radio", name="Landscape")).to_be_enabled()

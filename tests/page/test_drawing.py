@@ -36,7 +36,7 @@ def test_options_reach_the_server(site: Server, opening: Opening) -> None:
         "Shape": "Landscape",
         "Size": "Small",
         "Quality": "Best",
-        "Background": "Clear",
+        "Background": "Transparent",
     }.items():
         option(page, group, name)
     page.get_by_label("Seed").fill("9007199254740993")  # 2^53 + 1: no number of JavaScript
@@ -191,7 +191,7 @@ def test_keyboard_alone_from_prompt_to_saved_file(site: Server, opening: Opening
         if page.evaluate("document.activeElement.matches('.sheet a')"):
             break
     page.keyboard.press("Enter")
-    button = page.get_by_role("button", name="Download PNG")
+    button = page.get_by_role("dialog").get_by_role("button", name="Download PNG")
     expect(button).to_be_visible()
     for _ in range(40):
         page.keyboard.press("Tab")

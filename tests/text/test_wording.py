@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.text.wording import as_captions_say, colour_of_ground
+from limner.text.wording import as_captions_say, colour_of_ground, split_colour
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,27 @@ def test_other_words_stay(words: str) -> None:
 )
 def test_a_ground_names_its_colour(ground: str, name: str | None) -> None:
     assert colour_of_ground(ground) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "split"),
+    [
+        ("black guitar", ("black", "a guitar")),
+        ("a red apple", ("red", "an apple")),
+        ("an orange anchor", ("orange", "an anchor")),
+        ("big grey cat", ("grey", "a big cat")),
+        ("red shoes", ("red", "shoes")),
+        ("黑吉他", ("black", "吉他")),
+        ("一把黑色的吉他", ("black", "一把吉他")),
+    ],
+)
+def test_a_colour_is_split_from_its_thing(words: str, split: tuple[str, str]) -> None:
+    assert split_colour(words) == split
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["guitar", "a dark blue car", "深蓝色的车", "red", "红酒", "吉他", "a cat with black ears"],
+)
+def test_without_a_plain_colour_at_the_head_nothing_is_split(words: str) -> None:
+    assert split_colour(words) is None

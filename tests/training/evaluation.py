@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from limner.training.tasks.backbone import SOURCE_PX, Backbone
 _STAGES = (1, 3, 3, 4, 4, 5, 1)  # blocks of EfficientNet-Lite 1 and 2
 
 
+@cache
 def library_of_shapes() -> Library:
     """Shapes of one training artist, and the same with thick outlines of one of the judge's."""
     thin = [_by(drawing, "noto", drawing.svg) for drawing in shapes.drawings()]
@@ -37,6 +39,7 @@ def library_of_shapes() -> Library:
     return Library.from_drawings(thin + thick, shapes.concepts())
 
 
+@cache
 def library_of_hands() -> Library:
     """Shapes by three training artists: in colour, with thick black outlines, and all black."""
     drawn = shapes.drawings()

@@ -241,12 +241,16 @@ def test_a_run_of_layouts_begins_from_weights_goes_on_and_is_exported(
 
 
 def test_a_run_with_boxes_learns_captions_without_them_and_takes_them_again(
-    tiny_weights: Path, tmp_path: Path
+    tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = LibrarySet(_shapes(), SetConfig(n_scenes=8, n_captions=8, n_held_out=2))
     folder = begin_run(tiny_weights, tmp_path / "run", layouts=True)
     for steps in (1, 2):  # the second goes on
         stages.train_generator(stages.Run(folder, TINY, data, steps=steps, rate=1e-9), _quiet)
+        said = capsys.readouterr().err
+        assert ("lose their boxes" in said) == (steps == 1)
+        kept = "goes on with the dense attention that its weights have"
+        assert (kept in said) == (TINY.generator.model.attention != "dense")
     bundle, _ = stages.load_bundle(folder)
     assert not bundle.config.transformer.layouts
     begun, _ = stages.load_bundle(begin_run(tiny_weights, tmp_path / "plain"))

@@ -175,6 +175,18 @@ def files_up_to(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_run_of_an_earlier_version_goes_on(tmp_path: Path, unplotted: None) -> None:
+    loop = Loop(Line(), CONFIG, tmp_path)
+    loop.run(until=4)
+    saved = state(tmp_path)
+    saved["average"] = saved.pop("ema")  # its earlier name
+    checkpoint.save(tmp_path / "checkpoint", saved, {})
+    resumed = Loop(Line(), CONFIG, tmp_path)
+    assert resumed.resume()
+    for name, value in loop.ema.items():
+        assert torch.equal(resumed.ema[name], value)
+
+
 def test_full_disk_keeps_the_earlier_checkpoint(tmp_path: Path, unplotted: None) -> None:
     loop = Loop(Line(), CONFIG, tmp_path)
     loop.run(until=3)
@@ -251,7 +263,7 @@ def test_pickle_in_place_of_a_state_is_not_run(tmp_path: Path) -> None:
 
     contents = {"state.pt": pickle.dumps(Evil(), protocol=2)}
     weights.write(tmp_path / "checkpoint", {"kind": checkpoint.KIND}, contents=contents)
-    with pytest.raises(WeightsError, match="cannot be taken up"):
+    with pytest.raises(WeightsError, match="cannot be resumed"):
         checkpoint.load(tmp_path / "checkpoint")
     assert not (tmp_path / "touched").exists()
 
@@ -293,7 +305,7 @@ def test_average_follows_closely_at_first_and_slowly_later(tmp_path: Path) -> No
         loop.train_step()
         decay = min(0.9, (2 + step) / (11 + step))
         expected = decay * expected + (1 - decay) * loop.model.state_dict()[name]
-        assert torch.allclose(loop.average[name], expected, atol=1e-6)
+        assert torch.allclose(loop.ema[name], expected, atol=1e-6)
     current = loop.model.state_dict()[name].clone()
     loop.report()
     assert torch.equal(loop.model.state_dict()[name], current)  # reported of the average, put back

@@ -56,12 +56,12 @@ def test_it_holds_the_average_closely_in_a_fraction_of_the_bytes(run: Path, tmp_
     packed = pack_run(run, tmp_path / "packed")
     before, after = _state(run), _state(packed)
     assert after["about"] == {"model": {"d": 64}}
-    assert after["average"].keys() == before["average"].keys()
-    for name, value in before["average"].items():
-        assert after["average"][name].shape == value.shape
-        assert after["average"][name].dtype == value.dtype
+    assert after["ema"].keys() == before["ema"].keys()
+    for name, value in before["ema"].items():
+        assert after["ema"][name].shape == value.shape
+        assert after["ema"][name].dtype == value.dtype
         step = value.abs().max().item() / 127
-        assert (after["average"][name] - value).abs().max() <= 0.51 * step + 1e-6, name
+        assert (after["ema"][name] - value).abs().max() <= 0.51 * step + 1e-6, name
     sizes = [(folder / "generator/checkpoint/state.pt").stat().st_size for folder in (run, packed)]
     assert sizes[1] < sizes[0] / 8
     assert (packed / "text-tokenizer" / "text_tokenizer.json").read_text() == "{}"
@@ -69,8 +69,8 @@ def test_it_holds_the_average_closely_in_a_fraction_of_the_bytes(run: Path, tmp_
 
 def test_packing_again_changes_nothing(run: Path, tmp_path: Path) -> None:
     once = pack_run(run, tmp_path / "once")
-    twice = _state(pack_run(once, tmp_path / "twice"))["average"]
-    for name, value in _state(once)["average"].items():
+    twice = _state(pack_run(once, tmp_path / "twice"))["ema"]
+    for name, value in _state(once)["ema"].items():
         assert torch.allclose(value, twice[name], atol=1e-6), name
 
 
@@ -80,7 +80,7 @@ def test_training_goes_on_from_it_with_a_new_schedule(run: Path, tmp_path: Path)
     assert loop.resume()
     assert loop.step == 0
     first = {name: value.clone() for name, value in loop.model.state_dict().items()}
-    expected = _state(packed)["average"]
+    expected = _state(packed)["ema"]
     assert all(torch.equal(value, expected[name]) for name, value in first.items())
     loop.run()
     assert loop.step == CONFIG.steps

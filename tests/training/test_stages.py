@@ -226,9 +226,9 @@ def test_all_stages_make_a_bundle_that_draws(finished: stages.Run) -> None:
     bundle, text = stages.load_bundle(finished.folder)
     config = bundle.config.transformer
     assert config.n_vocab == text.n_vocab
-    average = state(finished.part("generator"))["average"]
+    ema = state(finished.part("generator"))["ema"]
     name = "content.0.attention.out.weight"
-    assert torch.equal(bundle.transformer.state_dict()[name], average[f"transformer.{name}"])
+    assert torch.equal(bundle.transformer.state_dict()[name], ema[f"transformer.{name}"])
     prompt, _ = text.encode_padded(["a red star"], config.max_text)
     nothing = np.zeros_like(prompt)
     nothing[:, 0] = NULL

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.cli.drawing import progress
 from limner.cli.drawing.output import plan, slug
 from limner.engines.base import Picture
@@ -163,6 +164,7 @@ def run(request: ImageRequest, size: str | None, output: Output, name: str | Non
     request = replace(request, size=Size.parse(size)) if size else request
     request = request.with_seed()
     targets = plan(output.output, request, name or slug(request.prompt), output.format)
+    _refuse_of_other_formats(targets[0].format)
     if output.show and targets[0].is_stdout:
         raise InvalidRequest(
             "The picture and the preview of --show would both go to the standard output",
@@ -193,6 +195,15 @@ def run(request: ImageRequest, size: str | None, output: Output, name: str | Non
     seconds = time.monotonic() - started_s
     pictures = "1 picture" if request.n == 1 else f"{request.n} pictures"
     click.echo(f"drew {pictures} in {seconds:.1f} s with seed {request.seed}", err=True)
+
+
+def _refuse_of_other_formats(format: FileFormat) -> None:
+    """Refuse options of one file format where another is written."""
+    of_format = {"gif": ("frames", "frame_duration"), "svg": ("complexity",)}
+    for other, names in of_format.items():
+        if format != other:
+            where = f"in {format.upper()} files; it is for {other.upper()}"
+            unused.refuse(names, where, f"add --format {other}, or name a .{other} file")
 
 
 def _show(picture: Picture) -> None:

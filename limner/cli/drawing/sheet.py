@@ -52,7 +52,7 @@ def sheet(
     from limner.cli.drawing import sheet_pages
     from limner.data.sheet import chinese_font, write_sheet
     from limner.imaging import codec
-    from limner.imaging.label import COMPOSITE, COMPOSITE_SYNTHETIC, Label
+    from limner.imaging.provenance.label import COMPOSITE, COMPOSITE_SYNTHETIC, Label
     from limner.studio import Studio
 
     chosen = settings.load({"home": home, "weights": weights, "engine": engine})

@@ -40,8 +40,8 @@ def trace(image: str, output: str | None, complexity: Complexity) -> None:
     target = _target(image, output)
     from limner.finish.vector import svg
     from limner.imaging import decode_upload
-    from limner.imaging.check import label_of_file
-    from limner.imaging.label_policy import policy_of
+    from limner.imaging.provenance.check import label_of_file
+    from limner.imaging.provenance.label_policy import policy_of
 
     found = svg.traced(decode_upload.read_file(image).pixels, complexity, title=Path(image).stem)
     # Keep limner's label.

@@ -118,11 +118,14 @@ def recover() -> None:
 
 def _open(*, recovering: bool = False) -> History:
     from limner.storage.blobs.opening import open_store
+    from limner.storage.db import store_id
     from limner.storage.db.database import Database
     from limner.storage.history.history import History
     from limner.storage.reserve import Reserve
 
     loaded = settings_module.load()
+    if not recovering:
+        store_id.check(loaded)
 
     def open_all() -> History:
         database = Database(loaded.database, loaded.home)

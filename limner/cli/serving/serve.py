@@ -39,12 +39,14 @@ def serve(
     """Serve the OpenAI Images API."""
     from limner.service.access import auth  # the server's packages load only for this command
     from limner.service.telemetry import logs  # the server's packages load only for this command
+    from limner.storage.db import store_id
     from limner.storage.db.database import Database
     from limner.storage.db.keys import KeyStore
     from limner.storage.reserve import Reserve
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
     logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
+    store_id.check(settings)
     # It starts even on a full disk, so that pictures can be deleted.
     opened = Reserve(settings.home).with_room(lambda: Database(settings.database, settings.home))
     with contextlib.closing(opened) as database:

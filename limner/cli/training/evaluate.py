@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.cli.training.train import run_folder
 from limner.errors import MissingExtra, OutputError
 from limner.request import QUALITIES, Quality
+from limner.storage.files import write_whole
 from limner.studio import Studio
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from limner.evaluation.judge.judge import Judge
-    from limner.evaluation.measures.edits import DrawnRequest
+    from limner.evaluation.report import EvaluationReport
     from limner.evaluation.things.report import ThingsReport
-    from limner.request import ImageRequest
     from limner.settings import Settings
 
 _SPLITS = "in_distribution,unseen_concept,compositional,paraphrase"
@@ -108,22 +106,7 @@ _THINGS = "things"  # measured by limner.evaluation
 )
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def evaluate(
-    weights: str | None,
-    engine: str | None,
-    n: int,
-    splits: str,
-    parts: str,
-    only: str | None,
-    purpose: str,
-    languages: str,
-    best_of: int,
-    seed: int,
-    quality: Quality,
-    run: str | None,
-    data: Path | None,
-    json_path: Path | None,
-    sheet: Path | None,
-    home: Path | None,
+    weights: str | None, engine: str | None, home: Path | None, json_path: Path | None, **how: Any
 ) -> None:
     """Draw answers to many prompts and print how an independent judge scores them.
 
@@ -131,72 +114,123 @@ def evaluate(
     on first use, which takes some minutes. With 200 questions about 1,600 pictures are drawn for
     the splits, 1,200 for edits, 800 for variations, 600 for words and 1,100 for things.
     """
-    from limner.data.emoji import splits as split_names
-
     loaded = settings.load({"home": home, "engine": engine, "weights": weights})
-    for path in (json_path, sheet):
+    asked = _Asked.taken(how, loaded)
+    for path in (json_path, asked.sheet):
         _check_folder_of(path)
-    asked_splits = tuple(map(split_names.named, _names(splits)))
-    asked_parts = _names(parts)
-    if only is not None:
-        asked_splits, asked_parts = (), (_THINGS,)
-    old_parts = tuple(part for part in asked_parts if part != _THINGS)
     stage = _stage(loaded.threads)
-    config = stage.EvaluateConfig(
-        n=n,
-        splits=asked_splits,
-        languages=_names(languages),
-        parts=old_parts,
-        quality=quality,
-        best_of=best_of,
-        seed=seed,
-        sheet=sheet,
-        cache=loaded.home / "evaluation",
-    )
+    config = asked.config(stage, loaded)
     studio = Studio(loaded)
     click.get_current_context().call_on_close(studio.close)
-    draw, folder, progress = drawer(studio, quality), data or loaded.home / "data", _Progress()
-    name = f"{loaded.engine} {loaded.weights}, {quality}"
+    progress, name = _Progress(), f"{loaded.engine} {loaded.weights}, {asked.quality}"
     figures: dict[str, Any] = {}
     seconds = 0.0
-    if asked_splits or old_parts or run is not None:
-        judge = _judge(loaded, folder, progress)
-        trained = None if run is None else run_folder(loaded.home, run)
-        report = stage.main(draw, folder, judge, config, trained, progress, name, asker(studio))
+    if asked.needs_judge:
+        report = _with_judge(studio, asked, config, name, progress, stage)
         click.echo(report.markdown(), nl=False)
         figures, seconds = json.loads(report.to_json()), report.seconds
-    if _THINGS in asked_parts:
-        found = _things(
-            studio, folder, _names(only or _THINGS), n, purpose, seed, quality, name, progress
-        )
+    if asked.things:
+        found = _things(studio, asked, name, progress)
         click.echo(found.markdown(), nl=False)
         figures["things"], seconds = found.to_dict(), seconds + found.seconds
     if json_path is not None:
-        from limner.storage.files import write_whole
-
         text = json.dumps(figures, indent=2, ensure_ascii=False) + "\n"
         write_whole(json_path, text.encode())
     click.echo(f"evaluated in {seconds:.0f} s", err=True)
 
 
-def _things(
-    studio: Studio,
-    data: Path,
-    parts: tuple[str, ...],
-    n: int,
-    purpose: str,
-    seed: int,
-    quality: Quality,
-    name: str,
-    progress: _Progress,
-) -> ThingsReport:
+@dataclass(frozen=True)
+class _Asked:
+    """What is measured, and how."""
+
+    n: int
+    splits: tuple[str, ...]
+    parts: tuple[str, ...]  # but for things
+    things: tuple[str, ...]  # figures about single things; all of them: ("things",)
+    languages: tuple[str, ...]
+    purpose: str
+    best_of: int
+    seed: int
+    quality: Quality
+    run: str | None
+    sheet: Path | None
+    data: Path
+
+    @classmethod
+    def taken(cls, how: dict[str, Any], loaded: Settings) -> _Asked:
+        """From the options of the command. Raises InvalidRequest for one without effect."""
+        from limner.data.emoji import splits as split_names
+
+        only = how.pop("only")
+        splits: tuple[str, ...] = ()
+        parts: tuple[str, ...] = ()
+        if only is not None:
+            unused.refuse(("splits", "parts"), "beside --only")
+            things = _names(only)
+        else:
+            splits = tuple(map(split_names.named, _names(how["splits"])))
+            named = _names(how["parts"])
+            parts = tuple(part for part in named if part != _THINGS)
+            things = (_THINGS,) if _THINGS in named else ()
+        if not things:
+            unused.refuse(("purpose",), "without the part things")
+        if not splits:
+            unused.refuse(("best_of", "sheet"), "without a split")
+            if "words" not in parts:
+                unused.refuse(("languages",), "without a split and without the part words")
+        how |= {"splits": splits, "parts": parts, "things": things}
+        how |= {"languages": _names(how["languages"]), "data": how["data"] or loaded.home / "data"}
+        return cls(**how)
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether there is anything to measure but single things."""
+        return bool(self.splits or self.parts or self.run is not None)
+
+    def config(self, stage: Any, loaded: Settings) -> Any:
+        """As the evaluation takes it. Raises DataError for an unknown split or part."""
+        return stage.EvaluateConfig(
+            n=self.n,
+            splits=self.splits,
+            languages=self.languages,
+            parts=self.parts,
+            quality=self.quality,
+            best_of=self.best_of,
+            seed=self.seed,
+            sheet=self.sheet,
+            cache=loaded.home / "evaluation",
+        )
+
+
+def _with_judge(
+    studio: Studio, asked: _Asked, config: Any, name: str, progress: _Progress, stage: Any
+) -> EvaluationReport:
+    """Evaluate splits and parts."""
+    from limner.evaluation.ask_studio import asker, drawer
+
+    draw, loaded = drawer(studio, asked.quality), studio.settings
+    judge = _judge(loaded, asked.data, progress)
+    trained = None if asked.run is None else run_folder(loaded.home, asked.run)
+    report: EvaluationReport = stage.main(
+        draw, asked.data, judge, config, trained, progress, name, asker(studio)
+    )
+    return report
+
+
+def _things(studio: Studio, asked: _Asked, name: str, progress: _Progress) -> ThingsReport:
     """Evaluate drawings of single things."""
     from limner.evaluation.things import run
 
-    cache = studio.settings.home / "evaluation"
-    chosen = run.PARTS if parts == (_THINGS,) else parts
-    config = run.ThingsConfig(n, purpose, seed, quality, chosen, cache)
-    return run.main(studio, data, config, name, progress)
+    parts = run.PARTS if asked.things == (_THINGS,) else asked.things
+    config = run.ThingsConfig(
+        asked.n,
+        asked.purpose,
+        asked.seed,
+        asked.quality,
+        parts,
+        studio.settings.home / "evaluation",
+    )
+    return run.main(studio, asked.data, config, name, progress)
 
 
 def _names(listed: str) -> tuple[str, ...]:
@@ -224,53 +258,6 @@ def _stage(threads: int) -> Any:
     if threads:
         torch.set_num_threads(threads)
     return stage
-
-
-def drawer(
-    studio: Studio, quality: Quality
-) -> Callable[
-    [Sequence[str], Sequence[int]], tuple[NDArray[np.uint8], NDArray[np.floating] | None]
-]:
-    """A function from prompts and seeds to pictures and scores of the studio's engine."""
-    import numpy as np
-
-    from limner.request import SIZES, ImageRequest
-
-    # Report a wrong quality or a missing engine now, before a judge is trained.
-    ImageRequest("a cat", size=SIZES[0], quality=quality)
-    studio.engine()
-
-    def draw(
-        prompts: Sequence[str], seeds: Sequence[int]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.floating] | None]:
-        pictures = [
-            studio.pictures(ImageRequest(prompt, size=SIZES[0], quality=quality, seed=seed))[0]
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
-        scores = [picture.score for picture in pictures if picture.score is not None]
-        known = np.array(scores) if len(scores) == len(pictures) else None
-        return np.stack([picture.pixels for picture in pictures]), known
-
-    return draw
-
-
-def asker(studio: Studio) -> Callable[[ImageRequest], DrawnRequest]:
-    """A function from requests to pictures, steps and seconds of the studio's engine."""
-    from limner.engines.base import Picture, Progress
-    from limner.evaluation.measures.edits import DrawnRequest
-
-    def ask(request: ImageRequest) -> DrawnRequest:
-        started = time.perf_counter()
-        pictures, n_steps = {}, 0
-        for event in studio.draw(request):
-            if isinstance(event, Picture):
-                pictures[event.index] = event.pixels
-            elif isinstance(event, Progress):
-                n_steps = event.total
-        seconds = time.perf_counter() - started
-        return DrawnRequest([pictures[index] for index in sorted(pictures)], n_steps, seconds)
-
-    return ask
 
 
 def _judge(loaded: Settings, data: Path, progress: _Progress) -> Judge:

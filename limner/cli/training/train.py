@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from limner import settings
+from limner.cli import unused
 from limner.errors import MissingExtra, SettingsError
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
@@ -52,6 +53,13 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
     type=click.Choice(["auto", "float32", "bfloat16"]),
 )
 @click.option("--threads", default=0, show_default=True, type=click.IntRange(0), help="0: all.")
+@click.option(
+    "--ray",
+    "n_workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Share each step among N workers of a Ray cluster: LIMNER_RAY_ADDRESS, or this machine.",
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def train(
     stage: str,
@@ -66,6 +74,7 @@ def train(
     device: str,
     precision: str,
     threads: int,
+    n_workers: int | None,
     home: Path | None,
 ) -> None:
     """Train a STAGE, or all of them in order, and print the run's folder.
@@ -76,11 +85,37 @@ def train(
     _check_device(torch, device)
     if threads:
         torch.set_num_threads(threads)
-    place = settings.load({"home": home}).home
+    home = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
-    opened = datasets.open_set(data, place / "data", chosen.set)
+    parts = STAGES if stage == "all" else (stage,)
+    _note_of_other_stages(stage)
+    if n_workers is not None and stage != "text-tokenizer":
+        if minutes is not None:
+            raise SettingsError(
+                "--minutes and --ray cannot be used together", hint="give the number of --steps"
+            )
+        folder = run_folder(home, name).absolute()
+        with _workers(n_workers, threads or 1) as on_ray:
+            order = on_ray.Order(
+                folder,
+                home.absolute() / "data",
+                chosen,
+                data,
+                steps=steps,
+                device=device,
+                precision=precision,
+                seed=seed,
+                rate=rate,
+                threads=threads or 1,
+            )
+            for part in parts:
+                click.echo(f"training the {part} with {n_workers} workers", err=True)
+                on_ray.train(part, order, n_workers)
+        click.echo(folder)
+        return
+    opened = datasets.open_set(data, home / "data", chosen.set)
     run = stages.Run(
-        run_folder(place, name),
+        run_folder(home, name),
         chosen,
         opened,
         steps=steps,
@@ -89,12 +124,21 @@ def train(
         seed=seed,
         rate=rate,
     )
-    for part in STAGES if stage == "all" else (stage,):
+    for part in parts:
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():
             ends_at = None if minutes is None else time.monotonic() + 60 * minutes
             stages.STAGES[part](replace(run, ends_at=ends_at), report)
     click.echo(run.folder)
+
+
+def _note_of_other_stages(stage: str) -> None:
+    """Name the options without effect: scripts give the same ones to every stage."""
+    if stage == "text-tokenizer":
+        names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision", "n_workers")
+        unused.note(names, "on the text tokenizer")
+    elif stage not in ("generator", "all"):
+        unused.note(("depth",), f"on the {stage}; it is for the generator")
 
 
 @click.command()
@@ -115,6 +159,11 @@ def begin(
     model on your pictures. Other stages are trained from scratch. A --px above that of the weights
     gives drawings more cells; train further for finer details.
     """
+    if parts and "generator" not in parts:
+        unused.refuse(("layouts",), "without the generator", "add --stage generator")
+        if "image-tokenizer" not in parts:
+            needed = "without the image tokenizer and the generator"
+            unused.refuse(("px",), needed, "add --stage image-tokenizer and --stage generator")
     _training()
     from limner.storage.checkpoints import weights
     from limner.training.weights.init_from_weights import begin_run
@@ -187,6 +236,18 @@ def _training():  # type: ignore[no-untyped-def]
             hint="pip install 'limner[train]'",
         ) from error
     return torch, stages, presets, datasets
+
+
+@contextmanager
+def _workers(n: int, threads: int) -> Iterator[Any]:
+    """The module that trains with workers, in a cluster that has room for `n` with `threads`."""
+    from limner.engines.registry import imported
+
+    names = ("limner.engines.ray.cluster", "limner.training.workers.on_ray")
+    cluster, on_ray = (imported(name, "limner train --ray", "ray-train") for name in names)
+    address = settings.load().ray_address
+    with cluster.connected(address) if address else cluster.here(n * threads):
+        yield on_ray
 
 
 def _check_device(torch: Any, device: str) -> None:

@@ -57,8 +57,8 @@ def _fetch(config: BuildConfig, report: StageProgress) -> None:
     folder = config.data / "npm"
     with files.wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for place, package in enumerate(wanted):
-        report(f"fetching {package.folder}", place, len(wanted))
+    for index, package in enumerate(wanted):
+        report(f"fetching {package.folder}", index, len(wanted))
         npm.fetch(package, folder)
     report("fetching", len(wanted), len(wanted))
 

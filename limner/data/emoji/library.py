@@ -248,7 +248,7 @@ def _by_artist(drawings: Iterable[Drawing]) -> dict[str, list[Drawing]]:
 
 Skipped = list[tuple[str, str]]
 Selection = list[tuple[_Set, list[int]]]
-Seen = tuple[_Set, int, _Facts]
+_Candidate = tuple[_Set, int, _Facts]
 
 
 def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[Selection, Skipped]:
@@ -284,28 +284,28 @@ def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Ski
 
 
 def _without_duplicates(
-    seen: Sequence[Seen], concepts: Mapping[str, Concept]
-) -> tuple[list[Seen], Skipped]:
+    seen: Sequence[_Candidate], concepts: Mapping[str, Concept]
+) -> tuple[list[_Candidate], Skipped]:
     """Drop duplicates; prefers an emoji to a named idea, and training art to the judge's."""
 
-    def rank(place: int) -> tuple[bool, bool, int]:
-        one, row, _ = seen[place]
+    def rank(index: int) -> tuple[bool, bool, int]:
+        one, row, _ = seen[index]
         drawing = one.drawings[row]
         named = drawing.concept.startswith("name:")
         return (
             drawing.artist in art.JUDGE_ARTISTS,
             named or concepts[drawing.concept].gender,
-            place,
+            index,
         )
 
     kept: dict[str, int] = {}
     duplicates: Skipped = []
-    for place in sorted(range(len(seen)), key=rank):
-        first = kept.setdefault(seen[place][2].digest, place)
-        if first != place:
-            names = [seen[which][0].drawings[seen[which][1]].id for which in (place, first)]
+    for index in sorted(range(len(seen)), key=rank):
+        first = kept.setdefault(seen[index][2].digest, index)
+        if first != index:
+            names = [seen[which][0].drawings[seen[which][1]].id for which in (index, first)]
             duplicates.append((names[0], f"the same picture as {names[1]}"))
-    return [seen[place] for place in sorted(kept.values())], duplicates
+    return [seen[index] for index in sorted(kept.values())], duplicates
 
 
 def _entry(drawing: Drawing, concepts: Mapping[str, Concept], facts: _Facts) -> Entry:

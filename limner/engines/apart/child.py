@@ -44,7 +44,7 @@ def main() -> None:
     try:
         engine = load(name, settings)
     except Exception as error:
-        connection.send(("error", _told(error, name)))
+        connection.send(("error", told(error, name)))
         return
     connection.send(
         ("ready", About(engine.name, engine.model, engine.capabilities, engine.n_bytes))
@@ -66,12 +66,12 @@ def _drawn(connection: Connection, engine: Engine, task: ImageTask) -> tuple[str
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # nobody is there any more
     except Exception as error:
-        return "error", _told(error, engine.name)
+        return "error", told(error, engine.name)
     return "end", None
 
 
-def _told(error: Exception, name: str) -> LimnerError:
-    """`error` as one that the other side knows."""
+def told(error: Exception, name: str) -> LimnerError:
+    """`error` of engine `name`, as one that the other side knows."""
     if isinstance(error, LimnerError):
         return error
     if isinstance(error, MemoryError):

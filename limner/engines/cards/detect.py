@@ -10,12 +10,15 @@ from typing import Any
 
 from limner.engines.base import Capabilities
 from limner.engines.cards.card import Card, Cards, check_name
+from limner.engines.cards.converting import is_dalle_mini
 from limner.engines.diffusion import folder as diffusers_folder
 from limner.engines.registry import engines
 from limner.errors import DataError, SettingsError
 from limner.options import Options
 from limner.settings import ANY_FOLDER, ANY_PATH, EARLIER_ENGINES, Settings, checked, fields
 from limner.storage.checkpoints import weights
+
+_RAY = "ray:"
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,18 @@ class Found:
 
 
 def _limner_weights(path: Path) -> Found | None:
+    if is_dalle_mini(path):
+        raise DataError(
+            f"{path} holds the files of DALL·E mini as they are published",
+            hint=f"`limner models convert {path} FOLDER` makes a folder of weights of them",
+        )
     if not (path / weights.MANIFEST).is_file():
         return None
-    return Found("transformer", weights.read(path).n_bytes, {"weights": str(path)})
+    checkpoint = weights.read(path)
+    if checkpoint.kind == "dalle_mini":
+        n_bytes = 4 * int(checkpoint.config["n_parameters"])
+        return Found("dalle_mini", n_bytes, {"weights": str(path)})
+    return Found("transformer", checkpoint.n_bytes, {"weights": str(path)})
 
 
 def _pipeline(path: Path) -> Found | None:
@@ -61,20 +73,22 @@ def card_for(
     """The card of the model at `source`, which is loaded once to see what it can do.
 
     engine_settings: settings as text that its engine is built with, over those of the server.
-    A service is not asked anything. Raises DataError for a source or a name that will not do, and
-    what the engine says is wrong.
+    A service is not asked anything; a pool of a Ray cluster is. Raises DataError for a source or a
+    name that will not do, and what the engine says is wrong.
     """
     _check_free(name)
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         card = _of_service(name, source, dialect, model, key_variable)
         # What it can do depends on the dialect alone: no key is needed to see it.
         looked_at = replace(card, key_variable="", apart=apart)
+    elif source.startswith(_RAY):
+        card = looked_at = _of_pool(name, source, settings)
     else:
         card = _of_path(name, source)
         card = replace(card, settings={**card.settings, **_checked(engine_settings or {})})
         looked_at = replace(card, apart=apart)
     with closing(looked_at.build(settings)) as engine:
-        able, n_lanes = engine.capabilities, engine.max_concurrency
+        able, max_concurrency = engine.capabilities, engine.max_concurrency
         n_bytes = engine.n_bytes or card.n_bytes
         options = able.read_options(dict(defaults or {}), card.engine)
     return replace(
@@ -82,7 +96,7 @@ def card_for(
         licence=licence,
         n_bytes=n_bytes,
         capabilities=able,
-        max_concurrency=n_lanes,
+        max_concurrency=max_concurrency,
         defaults=Options(options),
         apart=apart,
     )
@@ -112,6 +126,11 @@ def _checked(given: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def is_address(source: str) -> bool:
+    """Whether `source` is the address of a service, and not a folder."""
+    return source.startswith(("http://", "https://"))
+
+
 def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str) -> Card:
     found = {
         "upstream_url": checked("upstream_url", url),
@@ -122,12 +141,22 @@ def _of_service(name: str, url: str, dialect: str, model: str, key_variable: str
     return Card(name, "upstream", url, 0, "", Capabilities(), 1, found, key_variable)
 
 
+def _of_pool(name: str, source: str, settings: Settings) -> Card:
+    """ray:MODEL of the pool of the settings, or ray:POOL/MODEL."""
+    pool, slash, model = source.removeprefix(_RAY).rpartition("/")
+    found = {
+        "ray_pool": checked("ray_pool", pool if slash else settings.ray_pool),
+        "ray_model": checked("ray_model", model),
+    }
+    return Card(name, "ray", source, 0, "", Capabilities(), 1, found)
+
+
 def _of_path(name: str, source: str) -> Card:
     path = Path(source).expanduser().absolute()
     if not path.exists():
         raise DataError(
             f"{source} is neither a folder nor an address",
-            hint="give a folder with a model, or an address that begins with https://",
+            hint="give a folder with a model, an address that begins with https://, or ray:MODEL",
         )
     found = next((found for look in LOOKS if (found := look(path))), None)
     if found is None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from limner.arrays import Floats, Ints
 from limner.planning.layout import Layout
 from limner.planning.plan import Scores
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 from limner.sampling.decoding import Network
 from limner.sampling.layout_decoding import LayoutNetwork
 from limner.text.text_tokenizer import TextTokenizer
@@ -27,7 +27,7 @@ class LayoutBackend(LayoutNetwork, Protocol):
     def pixels(self, codes: Ints, layout: Layout) -> Pictures:
         """Pictures of codes (B, n_cells, n_groups) of a layout's canvas."""
 
-    def embed_cells(self, codes: Ints, places: Places) -> Floats:
+    def embed_cells(self, codes: Ints, positions: Positions) -> Floats:
         """Unit vectors (B, E) of pictures of which cells (B, n, n_groups) are given."""
 
 

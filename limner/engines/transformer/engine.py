@@ -31,6 +31,7 @@ from limner.engines.transformer.cut_out import cut_out, is_cut_out, without_grou
 from limner.engines.transformer.job import Job
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.drawing import SceneDrawer
+from limner.engines.transformer.scenes.given import BOXES, BoxDrawer, given_boxes
 from limner.engines.transformer.scenes.scene import Scene
 from limner.engines.transformer.windows import Events, WindowDrawer
 from limner.imaging import codec
@@ -74,11 +75,13 @@ class TransformerEngine(Engine):
             transparent=True,
             flat_art=self.draws_flat_art,
             score=True,
+            options=(BOXES,),
         )
         self._batch = batch
         self._prompts = Prompts(backend)
         self._windows = WindowDrawer(backend, self._prompts)
         self._scenes = SceneDrawer.of(backend, self._prompts)
+        self._boxes = BoxDrawer(self, self._prompts)
         self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
         self._parts: WeakKeyDictionary[ImageRequest, CloseUp | None] = WeakKeyDictionary()
 
@@ -108,14 +111,15 @@ class TransformerEngine(Engine):
         return qualities.sampling(self.backend, quality)
 
     def scene(self, one: ImageTask) -> Scene | None:
-        """The scene that a picture from text shows, if it names several things."""
-        if self._scenes is None or one.request.source is not None:
+        """The scene that a picture from text shows, if it names several things, in no given box."""
+        if self._scenes is None or one.request.source is not None or given_boxes(one.request):
             return None
         return self._scenes.scene(one)
 
     def batch_key(self, task: ImageTask) -> BatchKey:
         """Pictures from text share by quality and length of text, whatever their sizes."""
-        if task.request.source is not None or self.scene(task) is not None:
+        request = task.request
+        if request.source is not None or given_boxes(request) or self.scene(task) is not None:
             return BatchKey(task, 1)
         config = self._config(task.request)
         key = config, self._prompts.tokens(task).shape[1]
@@ -134,7 +138,9 @@ class TransformerEngine(Engine):
 
     def _draw_alone(self, one: ImageTask, cancel: CancelToken) -> Events:
         """Draw a picture that may be a scene, or an edit of a small part."""
-        if (scene := self.scene(one)) and self._scenes:
+        if given_boxes(one.request):
+            yield from ((one, event) for event in self._boxes.draw(one, cancel))
+        elif (scene := self.scene(one)) and self._scenes:
             drawn = self._scenes.draw(scene, one, self.sampling(one.request.quality), cancel)
             yield from ((one, event) for event in drawn)
         elif part := self._close_up(one.request):
@@ -168,6 +174,11 @@ class TransformerEngine(Engine):
                 yield from ((job.one, Notice(text)) for text in self._remarks(job))
         yield from self._windows.draw(jobs, 0)
         for job in jobs:
+            if not job.is_cancelled and not job.takes_paint(self.backend):
+                job.prompt = self._prompts.told_colour(job.one)
+                job.touch = replace(job.touch, colour=None)
+                yield from self._windows.draw_again(job)
+        for job in jobs:
             least = job.one.request.retry_below
             if least is not None and job.score < least and not job.is_cancelled:
                 yield from self._windows.try_again(job)
@@ -197,6 +208,7 @@ class TransformerEngine(Engine):
             ~hidden,
             self._prompts.said(request).ground,
             self._prompts.is_outlined(request),
+            self._prompts.touch(one),
         )
 
     def _config(self, request: ImageRequest) -> SamplingConfig:

@@ -9,6 +9,7 @@ from limner.engines.base import CancelToken, ImageTask
 from limner.engines.transformer.backend import Backend
 from limner.engines.transformer.conditioning import Start
 from limner.engines.transformer.pixels.postprocess import on_ground, picture, picture_in
+from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch
 from limner.engines.transformer.said import Colour
 from limner.imaging import codec
 from limner.request import Edit
@@ -32,6 +33,7 @@ class Job:
     drawn: Bools  # (n_cells,)
     ground: Colour | None = None  # painted behind a picture from text
     is_outlined: bool = False  # by the finish
+    touch: Touch = UNTOUCHED  # of a picture from text
     n_done: int = 0  # steps
     score: float = 0.0  # of the best candidate so far
     n_tried: int = 0  # candidates that are drawn
@@ -65,9 +67,18 @@ class Job:
 
     def remarks(self) -> Iterator[str]:
         """What is to be said before it is drawn."""
-        source = self.one.request.source
+        source, options = self.one.request.source, self.one.request.options
+        if source is not None and "boxes" in options:
+            yield "Not used: boxes; they are of pictures from text alone"
         if isinstance(source, Edit) and source.given_mask is None and self.start.placed:
             yield "No mask was given: what is clear in the picture was drawn, the rest kept"
+
+    def takes_paint(self, backend: Backend) -> bool:
+        """Whether what is drawn of its first window can be had in the colour that was asked for."""
+        if not self.touch.is_wanted:
+            return True
+        drawn = backend.pixels(self.codes[self.windows[0].positions][None])[0]
+        return not self.touch.is_missed(drawn)
 
     def preview(self, backend: Backend, i: int, partial: Partial) -> Pixels:
         """The picture with window `i` as it stands now, first candidate."""
@@ -93,6 +104,7 @@ class Job:
                 is_flat=is_flat,
                 is_outlined=self.is_outlined,
                 has_room=self.ground is not None,
+                touch=self.touch,
             )
             if start.behind is not None:
                 whole = codec.over(whole, start.behind)

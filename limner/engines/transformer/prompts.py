@@ -8,14 +8,28 @@ import numpy as np
 from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
-from limner.engines.transformer.said import Said, said_of_one
+from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
+from limner.engines.transformer.said import Said, said_of_one, without_colour
 from limner.planning import plan
+from limner.planning.lists import read_list
 from limner.request import ImageRequest
-from limner.text.styles import OUTLINED, Style, chosen, look_of, named, with_style, without_look
+from limner.text.own_colours import own_colours
+from limner.text.styles import (
+    OUTLINED,
+    Style,
+    chosen,
+    look_of,
+    named,
+    with_style,
+    without_look,
+)
+from limner.text.synonyms import as_taught
+from limner.text.taught import TaughtNames, TaughtThings
 from limner.text.text_tokenizer import NULL
+from limner.text.turning import may_turn
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
-_MAX_TEXTS = 256  # that are remembered as tokens, and as read
+_MAX_TEXTS = 256  # kept in the cache, as tokens and encoded
 
 
 class Prompts:
@@ -27,6 +41,7 @@ class Prompts:
             Style(**{**style, "words": tuple(style["words"])})
             for style in backend.config.get("styles", ())
         ]
+        self._known = TaughtNames()
         self._is_flat = backend.config.get("art") == "flat"
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
@@ -34,23 +49,63 @@ class Prompts:
         self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
 
     def tokens(self, one: ImageTask) -> Ints:
-        """What is drawn, (1, T); T depends on the prompt alone."""
+        """What is drawn, (1, T), without a colour that is painted; T depends on it alone."""
         if not one.request.prompt:
             return self.nothing
+        said = self.said(one.request)
+        return self._text(self.in_style(said.plain or said.words, one))[0]
+
+    def told_colour(self, one: ImageTask) -> Ints:
+        """The same with its colour, for what takes no paint."""
         return self._text(self.in_style(self.said(one.request).words, one))[0]
+
+    def touch(self, one: ImageTask) -> Touch:
+        """What a seed does to flat art from text, and the colour that is painted on it."""
+        request = one.request
+        if request.source is not None or not self._is_flat:
+            return UNTOUCHED
+        said = self.said(request)
+        return touch_by_seed(
+            one.seed,
+            one.index,
+            may_turn=may_turn(request.prompt),
+            asked=said.colour,
+            own=own_colours(said.name),
+        )
 
     def said(self, request: ImageRequest) -> Said:
         """What is drawn of a request that is no scene; of an edit it is the whole prompt."""
         if request.source is not None:
             return Said(request.prompt)
-        return said_of_one(request.prompt, self.reading(request.prompt))
+        reading = self.reading(request.prompt)
+        return said_of_one(request.prompt, reading, self._known if self._is_flat else ())
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
-        prompt = one.request.prompt
         if self.is_outlined(one.request):
-            words, prompt = without_look(words), without_look(prompt)
-        return with_style(words, chosen(prompt, self._styles, one.seed, one.index), self._styles)
+            words = without_look(words)
+        return with_style(words, self._style(one), self._styles)
+
+    def as_taught(self, phrase: str) -> str:
+        """The words for a thing of a scene, with a name that the weights were taught."""
+        return as_taught(phrase) if self._is_flat else phrase
+
+    def without_colour(self, phrase: str) -> tuple[str | None, str]:
+        """The colour that a thing of a scene is painted in, and what is then drawn."""
+        return without_colour(phrase, self._known) if self._is_flat else (None, phrase)
+
+    def style_of(self, one: ImageTask, words: str) -> str:
+        """What to say after a thing's words, so that it has the style of the whole prompt."""
+        if self.is_outlined(one.request):
+            return OUTLINED
+        style = self._style(one)
+        return "" if style is None else style.said_in(words)
+
+    def _style(self, one: ImageTask) -> Style | None:
+        prompt, styles = one.request.prompt, self._styles
+        if self.is_outlined(one.request):
+            prompt = without_look(prompt)
+        return chosen(prompt, styles, one.seed, one.index)
 
     def is_outlined(self, request: ImageRequest) -> bool:
         """Whether a picture from text gets its outlines from the finish."""
@@ -85,6 +140,13 @@ class Prompts:
         """What a prompt says; nothing if the weights have no planner."""
         if not self._can_plan:
             return plan.Reading()
+        said = self._planned(prompt)
+        listed = read_list(prompt, self._planned, TaughtThings())
+        if listed is not None and len(listed.things) > len(said.things):
+            return listed
+        return said
+
+    def _planned(self, prompt: str) -> plan.Reading:
         return plan.read([prompt], self._backend.text_tokenizer, self._backend.score_plan)[0]
 
     def _read(self, prompt: str) -> tuple[Ints, int]:

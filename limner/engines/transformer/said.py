@@ -6,6 +6,7 @@ the planner; the network is told "a red car", and the blue is painted behind it.
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,12 +15,17 @@ from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
 from limner.planning.plan import Reading
+from limner.text.phrases import bare
+from limner.text.styles import without_look
+from limner.text.synonyms import as_taught
 from limner.text.text_tokenizer import normalise
-from limner.text.wording import colour_of_ground
+from limner.text.wording import colour_of_ground, split_colour
 
 Colour = tuple[int, int, int]
 
+_ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
+_SIZE = re.compile(r"^(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+|[大小]的?)")
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
 
@@ -29,17 +35,53 @@ class Said:
 
     words: str
     ground: Colour | None = None  # None: clear
+    colour: str | None = None  # of colours.NAMES, that the thing may be painted in
+    plain: str = ""  # the words without that colour, as they are then drawn
+    name: str = ""  # of the one thing, bare and without a colour
 
 
-def said_of_one(prompt: str, reading: Reading) -> Said:
-    """The words of the one thing that a prompt names; the whole prompt if it names none or more."""
+def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
+    """The words of the one thing that a prompt names; the whole prompt if it names none or more.
+
+    known: names that the weights were taught; none for weights of other captions. Things are called
+    by them ("a car" by "an automobile"), and a "red apple" is drawn as it is, not painted.
+    """
     if len(reading.things) != 1 or reading.is_scene:
-        return Said(prompt)
+        return Said(prompt, name=name_of(prompt, known))
     ground = painted(reading.ground)
     [thing] = reading.things
-    whole = replace(thing, words=_with_neighbours(normalise(prompt), reading))
+    words = _with_neighbours(normalise(prompt), reading)
+    whole = replace(thing, words=as_taught(words) if known else words)
     kept = reading if ground is None else replace(reading, ground="")
-    return Said(plan.phrase(whole, kept), ground)
+    said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
+    colour, words = without_colour(whole.words, known)
+    if colour is None:
+        return said
+    return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
+
+
+def without_colour(words: str, known: Container[str]) -> tuple[str | None, str]:
+    """The colour that a thing is painted in, and the words that it is then drawn by.
+
+    None and the same words if no colour is said at their head, if the thing is known with it ("red
+    apple"), or if it is not known without it: what is drawn badly takes no paint.
+    """
+    split = split_colour(words)
+    if split is None or _known_name(words, known) or not _known_name(split[1], known):
+        return None, words
+    return split
+
+
+def _known_name(words: str, known: Container[str]) -> str:
+    """The known name in the words for a thing, up to a comma, without article and size; or ""."""
+    name = bare(_STOPS.split(words)[0])
+    return next((each for each in (name, _SIZE.sub("", name)) if each in known), "")
+
+
+def name_of(words: str, known: Container[str] = ()) -> str:
+    """The name of a thing, without article, size, colour and look; "" if it is not known."""
+    words = without_look(normalise(words)).strip(_ENDS)
+    return _known_name(without_colour(words, known)[1], known)
 
 
 def painted(ground: str) -> Colour | None:

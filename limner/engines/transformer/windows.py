@@ -42,15 +42,18 @@ class WindowDrawer:
     def try_again(self, job: Job) -> Events:
         """Draw as many candidates of the first window again, and keep the best of all."""
         score, codes = job.score, job.codes.copy()
+        yield from self.draw_again(job)
+        if job.score <= score:
+            job.score, job.codes = score, codes
+
+    def draw_again(self, job: Job) -> Events:
+        """Draw the first window again, with candidates that were not drawn before."""
         for partial in self._partials([job], 0):
             candidates = partial.codes
             # It may be left at each step, but the steps were counted with one try.
             yield job.one, Progress(job.n_done, job.n_steps + 1, "trying again")
         best = self._choose(job, candidates)
-        if job.score > score:
-            job.codes[job.windows[0].positions] = candidates[best]
-        else:
-            job.score, job.codes = score, codes
+        job.codes[job.windows[0].positions] = candidates[best]
 
     def revise(self, jobs: list[Job], i: int) -> Events:
         """Look at window `i` of jobs once more, and draw its least likely cells anew."""

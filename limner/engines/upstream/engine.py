@@ -74,7 +74,7 @@ class UpstreamEngine(Engine):
         dialect: str = "openai",
         model: str = "",
         limits: Limits = Limits(),  # noqa: B008  frozen
-        n_lanes: int = 4,
+        max_concurrency: int = 4,
         recorder: Recorder | None = None,
         replayer: Replayer | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class UpstreamEngine(Engine):
         self._lock = threading.Lock()
         # Not the bare name: it may be one of OpenAI's, which has rules of its own here.
         self.model = f"upstream/{model}" if model else "upstream"
-        self.max_concurrency = n_lanes
+        self.max_concurrency = max_concurrency
         self.capabilities = self._dialect.capabilities
 
     def draw(

@@ -1,9 +1,9 @@
-"""The judge: says how well a picture shows what a caption says. Used to evaluate, never to train.
+"""The judge: scores how well a picture matches a caption. For evaluation only, never for training.
 
-It shares nothing with what it judges: another image network (EfficientNet-Lite 1), another text
-network (MiniLM), and only the drawings of three artists whom the generator never saw. Both
-networks are frozen; two small heads learn to bring matching pictures and captions together.
-Judging with the model one trains or ranks with would flatter it (arXiv 2111.15640, section 4).
+It is independent of the generator: another image network (EfficientNet-Lite 1), another text
+network (MiniLM), and drawings of three artists that the generator has not seen. Both networks are
+frozen; two small heads map matching pictures and captions to near vectors. A model that judges
+itself gets too good a score (arXiv 2111.15640, section 4).
 """
 
 import hashlib
@@ -62,8 +62,8 @@ class JudgeConfig:
 class PictureHead(nn.Module):
     """Cells of a frozen feature map to one unit vector: what is there, and what is where.
 
-    What is there is read off means and maxima over the picture by one linear map, most of whose
-    input is hidden at each step: anything richer learns the judge's few artists by heart.
+    The content is one linear map of means and maxima over the picture, with strong dropout: larger
+    heads overfit to the judge's few artists.
     """
 
     def __init__(self, n_features: int, width: int, dropout: float) -> None:
@@ -108,7 +108,7 @@ class TextHead(nn.Module):
 
 
 class JudgeHeads(nn.Module):
-    """All that is trained of the judge."""
+    """The trained part of the judge."""
 
     def __init__(self, n_features: int, config: JudgeConfig) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ def n_features(backbone: Backbone) -> int:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything the heads train on, gone once through the frozen networks."""
+    """The training data of the heads: outputs of the frozen networks."""
 
     cells: NDArray[np.float16]  # (N, cells, features)
     states: NDArray[np.float16]  # (M, T, WIDTH), of each different caption once
@@ -179,7 +179,7 @@ def prepare(
     sentences: SentenceEncoder,
     report: StageProgress = _silent,
 ) -> Prepared:
-    """Draw the judge's scenes and run the frozen networks over them, once."""
+    """Draw the judge's scenes and run the frozen networks on them."""
     total = judge_scenes.n_examples(library, config.scenes)
     cells, rows, keys, groups = [], [], [], []
     row_from_caption: dict[str, int] = {}
@@ -231,7 +231,7 @@ def train(prepared: Prepared, config: JudgeConfig, report: StageProgress = _sile
 
 
 def _batch_of_groups(prepared: Prepared, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """At least `size` examples in whole groups, so that siblings meet."""
+    """At least `size` examples in whole groups, so that siblings are in one batch."""
     chosen: list[NDArray[np.int64]] = []
     n_chosen = 0
     while n_chosen < size:

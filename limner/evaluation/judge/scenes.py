@@ -1,7 +1,7 @@
-"""What the judge learns from: drawings of its own artists, alone and composed, with true captions.
+"""The judge's training data: drawings of its own artists, single and composed, with true captions.
 
-Scenes come in groups of siblings that differ in one thing only: the colour, the count, who stands
-where. A group stays together in a batch, so the judge has to look at just that thing.
+Scenes come in groups of siblings that differ in one respect only: colour, count or position. A
+group is in one batch, so that the judge must learn that difference.
 """
 
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class JudgeScenes:
 
 @dataclass(frozen=True)
 class Example:
-    """A picture, what it shows, and what may be said of it."""
+    """A picture with its scene and its captions."""
 
     picture: NDArray[np.uint8]  # premultiplied RGBA, SOURCE_PX a side
     spec: SceneSpec
@@ -61,7 +61,7 @@ class Example:
 
 
 def describe(spec: SceneSpec, library: Library) -> str:
-    """The plainest English caption of a scene: what the judge compares every picture with."""
+    """The plainest English caption of a scene, with which the judge compares pictures."""
     item = spec.objects[0]
     plain = len(spec.objects) == 1 and item == replace(item, colour=None, size=None)
     if plain and item.count == 1 and spec.background == "transparent":
@@ -74,7 +74,7 @@ def describe(spec: SceneSpec, library: Library) -> str:
 
 
 def shown(spec: SceneSpec) -> str:
-    """A key that is equal for scenes which one caption would fit, whoever drew them."""
+    """A key that is equal for scenes with the same caption, by whatever artist."""
     things = [
         f"{item.count} {item.colour or ''} {item.size or ''} {item.concept}"
         for item in spec.objects
@@ -123,7 +123,7 @@ def _example(
 
 
 def _changed(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mirrored half of the time, blurred a third of it: lone objects stay what they are."""
+    """Mirrored in half of the cases, blurred in a third; the object stays recognisable."""
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
     if rng.random() < 0.35:
@@ -183,7 +183,7 @@ def _pick_two(rng: np.random.Generator, pool: list[Entry]) -> tuple[Entry, Entry
 
 
 def placed(entry: Entry, x: float, y: float, side: float) -> Placement:
-    """Where the drawing's square goes so that what is visible of it has its centre at (x, y)."""
+    """The placement of a drawing whose visible part has its centre at (x, y)."""
     left, top, right, bottom = entry.box
     scale = side / max(entry.extent, 0.4)
     return (x - ((left + right) / 2 - 0.5) * scale, y - ((top + bottom) / 2 - 0.5) * scale, scale)
@@ -205,7 +205,7 @@ def _maybe_colour(rng: np.random.Generator, *taken: str | None) -> str:
 def _coloured(rng: np.random.Generator, pool: list[Entry]) -> list[SceneSpec]:
     entry = _pick(rng, pool)
     others = [name for name in colours.NAMES if name != entry.tint.natural]
-    chosen = [others[int(place)] for place in rng.permutation(len(others))[:3]]
+    chosen = [others[int(index)] for index in rng.permutation(len(others))[:3]]
     if entry.tint.natural is not None:
         chosen[0] = entry.tint.natural
     background = _maybe_colour(rng, *chosen)

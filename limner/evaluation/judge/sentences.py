@@ -96,8 +96,8 @@ class SentenceEncoder:
             rows = by_length[start : start + _BATCH]
             longest = len(ids[rows[-1]])
             padded = np.full((len(rows), longest), _PAD, np.int64)
-            for place, row in enumerate(rows):
-                padded[place, : len(ids[row])] = ids[row]
+            for index, row in enumerate(rows):
+                padded[index, : len(ids[row])] = ids[row]
             known = padded != _PAD
             states[rows, :longest] = self._run(padded, known) * known[..., None]
             mask[rows, :longest] = known

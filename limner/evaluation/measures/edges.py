@@ -1,4 +1,4 @@
-"""How wide a picture's edges are, in pixels. NumPy alone."""
+"""The width of edges in a picture, in pixels. NumPy only."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,7 +1,7 @@
-"""Figures of edits and variations: do they follow, do they fit in, do they keep what they must.
+"""Figures of edits and variations: match with the prompt, seams, and what was kept.
 
-Beside the engine stand the picture to begin with, left as it is, and a drawing of the new caption
-that never saw it: an edit has to follow its prompt like the second and keep to the first.
+Two baselines are in every table: the source unchanged, and a drawing of the new caption without
+the source. An edit should match its prompt like the second and keep its source like the first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +55,7 @@ Some = dict[int, Pixels]  # pictures of some of the questions, by their number
 
 @dataclass(frozen=True, eq=False)
 class DrawnRequest:
-    """What became of one request."""
+    """The answer to one request."""
 
     pictures: list[Pixels]  # straight RGBA (H, W, 4)
     n_steps: int  # of the engine's progress
@@ -85,7 +85,7 @@ class Redrawing:
         self.name, self.progress = name, progress
 
     def parts(self) -> list[EditRow]:
-        """Another thing in the place of one of two, under a mask."""
+        """Figures of edits under a mask: one of two things is replaced by another."""
         pool = exchanges(self.library, max(self.n, N_POOL), self.seed)
         asked = pool[: self.n]
         captions = Captions(self.judge, [one.new for one in pool], len(asked), self.seed)
@@ -114,7 +114,7 @@ class Redrawing:
         return np.stack(drawn)
 
     def wholes(self) -> list[EditRow]:
-        """Each of some things on white turned into the next one, without a mask."""
+        """Figures of edits without a mask: each of some things on white becomes the next one."""
         pool, asked = self._singles()
         captions = Captions(self.judge, [one.caption for one in pool], len(asked), self.seed)
         rows = [(row + 1) % len(asked) for row in range(len(asked))]
@@ -170,7 +170,10 @@ class Redrawing:
         )  # fmt: skip
 
     def variations(self, threshold: float) -> list[VariationRow]:
-        """Two of each of some things; nearer than `threshold` (cosine) is a near copy."""
+        """Figures of variations, two for each of some things.
+
+        A cosine to the source above `threshold` counts as a near copy.
+        """
         pool, asked = self._singles()
         captions = Captions(self.judge, [one.caption for one in pool], len(asked), self.seed)
         sources = self._rendered([one.spec for one in asked])
@@ -210,9 +213,9 @@ class Redrawing:
         seen = self.judge.embed_pictures(_small(pictures))
         variety = estimate([])
         if second:
-            places = [rows.index(row) for row in second]
+            indices = [rows.index(row) for row in second]
             others = self._features(np.stack(list(second.values())))
-            variety = estimate(1 - (features[places] * others).sum(1))
+            variety = estimate(1 - (features[indices] * others).sum(1))
         return VariationRow(
             source,
             captions.n_choices,
@@ -223,7 +226,7 @@ class Redrawing:
         )
 
     def cost(self) -> CostRow:
-        """An edit of a quarter of a picture against a drawing of all of it, by turns."""
+        """Time and steps to edit a quarter of a picture, and to draw all of it, in turns."""
         source = np.full((_SIZE.height, _SIZE.width, 4), 255, np.uint8)
         mask = np.full((_SIZE.height, _SIZE.width), 255, np.uint8)
         mask[: _SIZE.height // 2, : _SIZE.width // 2] = 0

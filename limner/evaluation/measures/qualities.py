@@ -1,7 +1,6 @@
-"""The quality dial: what low, medium and high cost, and what they are worth.
+"""Time and accuracy of the qualities low, medium and high.
 
-All qualities answer the same questions by turns, so that whatever else the machine does slows all
-of them alike.
+They answer the same questions in turns, so that other load on the machine slows all of them alike.
 """
 
 from typing import get_args
@@ -37,8 +36,8 @@ def quality_rows(
         took: dict[Quality, list[float]] = {quality: [] for quality in seen}
         for quality in seen:
             draw(ImageRequest("a red apple", size=SIZES[0], quality=quality, seed=seed))  # warm
-        for place, question in enumerate(asked):
-            progress(f"qualities {split}", place, len(asked))
+        for index, question in enumerate(asked):
+            progress(f"qualities {split}", index, len(asked))
             for quality in seen:
                 prompt = question.prompts.get("en", question.caption)
                 drawn = draw(

@@ -46,6 +46,6 @@ def _others(captions: list[str], n: int, seed: int) -> NDArray[np.int64]:
     for row in range(n):
         different = [other for other, text in enumerate(captions) if text != captions[row]]
         order = rng.permutation(len(different))[: min(N_OTHERS, n_different - 1)]
-        chosen.append([different[int(place)] for place in order])
+        chosen.append([different[int(index)] for index in order])
     n_others = min(map(len, chosen))
     return np.array([row[:n_others] for row in chosen], np.int64)

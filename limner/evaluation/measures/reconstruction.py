@@ -1,4 +1,4 @@
-"""Pictures to codes and back: what is lost before anything is drawn."""
+"""The error of the image tokenizer: pictures to codes and back."""
 
 from pathlib import Path
 

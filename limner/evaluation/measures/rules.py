@@ -1,10 +1,9 @@
 """Simple checks of composed pictures: count, position, colour and background, by rule.
 
-The idea is GenEval's (arXiv 2310.11513, section 3): look for what the prompt names and measure it.
-Its detectors are not to be had here, so objects are found as connected areas, their colours by the
-nearest colour in Lab, and which of two halves shows which object is asked of the judge. None of
-this is right always; `limner evaluate` therefore prints how often each check is right on pictures
-that are known to be right.
+After GenEval (arXiv 2310.11513, section 3), without its detectors: objects are connected areas,
+their colour is the nearest one in Lab, and the judge says which half of the picture shows which of
+two objects. The checks err, so `limner evaluate` also prints how often each is right on true
+pictures.
 """
 
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RuleCheck:
-    """What one rule says of one picture; None where the scene does not ask for it."""
+    """The result of one rule on one picture; None where the scene does not need it."""
 
     count: bool | None = None
     position: bool | None = None
@@ -45,7 +44,7 @@ class RuleCheck:
 def check(
     pictures: Pixels, specs: Sequence[SceneSpec], library: Library, judge: Judge
 ) -> list[RuleCheck]:
-    """One verdict a picture; premultiplied RGBA (N, SOURCE_PX, SOURCE_PX, 4)."""
+    """Check pictures, premultiplied RGBA (N, SOURCE_PX, SOURCE_PX, 4); one result each."""
     positions = _positions(pictures, specs, library, judge)
     return [
         RuleCheck(
@@ -77,7 +76,7 @@ def count_objects(picture: Pixels) -> int:
 
 
 def foreground(picture: Pixels) -> Mask:
-    """Which pixels belong to objects, (H, W): those unlike the rim of the picture."""
+    """The pixels of objects, (H, W): those that differ from the border of the picture."""
     alpha = picture[..., 3] / 255
     rim = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
     if np.median(rim) < 0.5:
@@ -131,7 +130,7 @@ def _flooded(mask: Mask, start: tuple[np.intp, ...]) -> Mask:
 
 
 def _put_together(boxes: list[Box]) -> list[Box]:
-    """Joins the closest pair as long as what comes out is no larger than one object."""
+    """Join the closest two boxes while the result is no larger than one object."""
     boxes = list(boxes)
     while len(boxes) > 1:
         pairs = [(i, j) for i in range(len(boxes)) for j in range(i)]
@@ -139,7 +138,7 @@ def _put_together(boxes: list[Box]) -> list[Box]:
         joined = _around(boxes[i], boxes[j])
         if _side(joined) > _OBJECT_SIDE * SOURCE_PX:
             break
-        boxes = [box for place, box in enumerate(boxes) if place not in (i, j)] + [joined]
+        boxes = [box for k, box in enumerate(boxes) if k not in (i, j)] + [joined]
     return boxes
 
 
@@ -164,7 +163,7 @@ _OTHER = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 def _positions(
     pictures: Pixels, specs: Sequence[SceneSpec], library: Library, judge: Judge
 ) -> list[bool | None]:
-    """Asked of two objects in a relation; the judge names the object in each half."""
+    """For two objects in a relation: the judge names the object in each half."""
     asked = [row for row, spec in enumerate(specs) if spec.relation in _HALF_FROM_RELATION]
     found: list[bool | None] = [None] * len(specs)
     if not asked:
@@ -186,7 +185,7 @@ def _positions(
 
 
 def half_of(picture: Pixels, half: str) -> Pixels:
-    """What stands in a half of a picture, in a square as large as it, scaled to SOURCE_PX."""
+    """The content of a half of a picture, padded to a square and scaled to SOURCE_PX."""
     px = picture.shape[0]
     middle = px // 2
     window = {
@@ -211,7 +210,7 @@ def half_of(picture: Pixels, half: str) -> Pixels:
 
 
 def _colour(picture: Pixels, spec: SceneSpec) -> bool | None:
-    """Asked where a colour is said of an object; of two objects, each in its own half."""
+    """For objects with a colour; of two objects, each in its own half."""
     said = [item.colour for item in spec.objects]
     if not any(said):
         return None
@@ -242,7 +241,7 @@ def _half(px: int, half: str) -> Mask:
 def dominant_colour(picture: Pixels, mask: Mask, wanted: str) -> str | None:
     """The most frequent of the eleven colours under a mask, None if nothing is there.
 
-    Outlines, eyes and highlights are black, white or grey: these count only if one is `wanted`.
+    Black, white and grey are also outlines, eyes and highlights: they count only if `wanted`.
     """
     if not mask.any():
         return None
@@ -288,7 +287,7 @@ _SHADES = {
 
 
 def nearest_colours(lab: Floats) -> NDArray[np.intp]:
-    """The place in colours.NAMES of the nearest colour of each Lab value (N, 3)."""
+    """The index in colours.NAMES of the nearest colour of each Lab value (N, 3)."""
     shades = lab_of(np.array([shade for name in colours.NAMES for shade in _SHADES[name]]))
     owners = np.repeat(np.arange(len(colours.NAMES)), [len(_SHADES[n]) for n in colours.NAMES])
     # The square of the distance without |lab|^2, which is the same for every shade.

@@ -38,7 +38,7 @@ def estimate(values: NDArray[np.generic] | list[float] | list[bool], seed: int =
 def is_first(true: Floats, others: Floats) -> NDArray[np.bool_]:
     """R-precision@1: whether the true caption's score (n,) beats all others' (n, m).
 
-    A tie is lost: a judge that scores everything alike gets nothing.
+    A tie counts as wrong, so a judge with constant scores gets 0.
     """
     first: NDArray[np.bool_] = true > others.max(1)
     return first
@@ -193,11 +193,11 @@ def seam(
     """How much steeper pictures (N, H, W, 4) are across the edges of masks (N, H, W) than beside.
 
     The mean difference, of 255, between neighbouring pixels of which one is masked, less that
-    between neighbours up to `reach` pixels away from such a pair. 0 shows no seam. Premultiplied,
-    so that colour which nobody sees does not count.
+    between neighbours up to `reach` pixels away from such a pair. 0 means no seam. Pictures are
+    premultiplied, so that invisible colour does not count.
     """
     found = np.zeros(len(pictures))
-    for place, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+    for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
         across, beside = [], []
         for values, hidden in ((picture, mask), (picture.swapaxes(0, 1), mask.T)):
             steps = np.abs(np.diff(values.astype(np.float64), axis=1)).mean(-1)
@@ -210,7 +210,7 @@ def seam(
             beside.append(steps[near & ~is_edge])
         edge, rest = np.concatenate(across), np.concatenate(beside)
         if len(edge) and len(rest):
-            found[place] = edge.mean() - rest.mean()
+            found[index] = edge.mean() - rest.mean()
     return found
 
 

@@ -1,1 +1,1 @@
-"""What the model is asked to draw in an evaluation, and what counts as right."""
+"""The questions of an evaluation, and which answers are right."""

@@ -1,7 +1,6 @@
-"""What evaluation asks of edits and variations: scenes to begin with, and what they are to become.
+"""The questions of edits and variations: source scenes, and the results asked for.
 
-The pictures to begin with are true ones, so that a figure says what an edit does and not how well
-the generator drew before it.
+Source pictures are true ones, so that a figure measures the edit, not the drawing before it.
 """
 
 from dataclasses import dataclass, replace
@@ -48,7 +47,7 @@ class Exchange:
 
 
 def exchanges(library: Library, n: int, seed: int = 0) -> list[Exchange]:
-    """n exchanges, no two with the same result; the first of many are those of few."""
+    """n exchanges with different results. A larger n begins with those of a smaller n."""
     found: dict[str, Exchange] = {}
     for number in range(n):
         rng = np.random.default_rng([seed, number, *b"exchange"])
@@ -108,7 +107,7 @@ class Single:
 
 
 def singles(library: Library, n: int, seed: int = 0) -> list[Single]:
-    """n things, no two alike; the first of many are those of few."""
+    """n different things. A larger n begins with those of a smaller n."""
     found: dict[str, Single] = {}
     for number in range(n):
         rng = np.random.default_rng([seed, number, *b"single"])

@@ -1,4 +1,4 @@
-"""What evaluation asks for: scenes of a split, their prompts, and captions that are nearly true."""
+"""The questions of a split: scenes, their prompts, and captions that are nearly true."""
 
 from dataclasses import dataclass, replace
 
@@ -49,9 +49,9 @@ class Question:
 def ask(
     library: Library, split: str, n: int, seed: int = 0, languages: tuple[str, ...] = ("en", "zh")
 ) -> list[Question]:
-    """n questions of a split, no two of which show the same; the same seed asks the same.
+    """n different questions of a split; the same seed gives the same questions.
 
-    The first of many are those of few. A small library may give less than n.
+    A larger n begins with those of a smaller n. A small library may have fewer than n.
     """
     rng = np.random.default_rng([seed, *splits.CODES[split].encode()])
     questions: dict[str, Question] = {}
@@ -83,7 +83,7 @@ def _question(
     hard = [describe(other, library) for other in nearly(spec, library)]
     true = describe(spec, library)
     different = sorted({text for text in hard if text != true})
-    chosen = [different[int(place)] for place in rng.permutation(len(different))[:N_HARD]]
+    chosen = [different[int(index)] for index in rng.permutation(len(different))[:N_HARD]]
     enough = tuple(chosen) if len(chosen) == N_HARD else ()
     return Question(spec, prompts, true, enough, int(rng.integers(2**31)))
 
@@ -91,12 +91,12 @@ def _question(
 def nearly(spec: SceneSpec, library: Library) -> list[SceneSpec]:
     """Scenes that differ from a scene in one colour, count, size, relation or the background.
 
-    They are for captions only: who stands where is not worked out anew.
+    They are for captions only: positions of objects are not computed again.
     """
     found = [replace(spec, background=name) for name in _other_backgrounds(spec)]
-    for place, item in enumerate(spec.objects):
+    for index, item in enumerate(spec.objects):
         for changed in _changed_items(item, library):
-            objects = (*spec.objects[:place], changed, *spec.objects[place + 1 :])
+            objects = (*spec.objects[:index], changed, *spec.objects[index + 1 :])
             found.append(replace(spec, objects=objects))
     if len(spec.objects) == 2 and spec.relation != "none":
         found += [replace(spec, relation=other) for other in _COUNTERPART[spec.relation]]
@@ -110,7 +110,7 @@ def nearly(spec: SceneSpec, library: Library) -> list[SceneSpec]:
 
 
 def _other_backgrounds(spec: SceneSpec) -> list[str]:
-    """Only where a background is said: on nothing, any other would be as easily seen through."""
+    """Other backgrounds of a scene that has one; none for a transparent scene."""
     if spec.background == "transparent":
         return []
     return [name for name in colours.NAMES if name != spec.background]

@@ -1,8 +1,8 @@
-"""What the words beside the subject do: whose hand, which look, what background.
+"""Whether words beside the subject work: artist, look, background.
 
-Hands are told apart by the frozen features of the judge's image network and a linear map that was
-fitted to the training drawings, those of the things asked for left out. No caption is read, so
-the figures hold for words that the judge does not know.
+A picture's artist is found by the frozen features of the judge's image network and a linear map
+fitted to the training drawings, without those of the things asked for. No caption is read, so the
+figures hold for words that the judge does not know.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from limner.evaluation.samples import TRUE, Draw, Rebuild, draw_all
 from limner.progress import StageProgress
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
-# A look, whose hands have it, and the word that people say for it. Training captions say these
-# words within longer ones only: "outlined Streamline style", "flat Fluent style", "soft 3D look".
+# A look, the artists who draw in it, and the word for it. Training captions have these words only
+# within longer ones: "outlined Streamline style", "flat Fluent style", "soft 3D look".
 LOOKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "outlined": (("streamline-emojis",), {"en": "outlined style", "zh": "描边风格"}),
     "flat": (
@@ -49,7 +49,7 @@ _RIDGE = 1.0  # of the features' mean variance; of 200 true drawings 0.70 are to
 
 @dataclass(frozen=True)
 class WordQuestion:
-    """A thing, words beside it, and what they should do."""
+    """A thing, words about its look, and what they should change."""
 
     rule: str  # of WORD_RULES
     asked: str  # an artist, a look, a background
@@ -59,14 +59,13 @@ class WordQuestion:
     seed: int
 
 
-class Hands:
-    """Tells whose hand drew a picture, by least squares on the training drawings' features."""
+class ArtistClassifier:
+    """Finds a picture's artist: least squares on the features of the training drawings."""
 
     def __init__(
         self, memory: TrainingIndex, library: Library, backbone: Backbone, without: set[str]
     ) -> None:
-        """`without` are keys of concepts whose drawings are not looked at.
-
+        """without: keys of concepts whose drawings are left out.
         Raises DataError if fewer than two artists are left.
         """
         entries = [library.entries[index] for index in memory.members]
@@ -75,13 +74,13 @@ class Hands:
         self.artists = tuple(sorted({name for name, use in zip(names, known, strict=True) if use}))
         if len(self.artists) < 2:
             raise DataError(
-                "Hands cannot be told apart: the library has drawings of fewer than two artists",
+                "Artists cannot be told apart: the library has drawings of fewer than two",
                 hint="build the library with all artists, `limner data build`, or leave out words",
             )
         self._backbone = backbone
         features = memory.features[known].astype(np.float64)
         owners = np.array([self.artists.index(names[row]) for row in np.flatnonzero(known)])
-        # Each artist counts alike, whoever drew more.
+        # Every artist has the same weight, whatever the number of drawings.
         weights = 1 / np.bincount(owners)[owners] / len(self.artists)
         self._mean = weights @ features
         x = features - self._mean
@@ -134,8 +133,8 @@ def _style(rng: np.random.Generator, library: Library, artist: str) -> WordQuest
 def _look(
     rng: np.random.Generator, library: Library, look: str, artists: Sequence[str]
 ) -> WordQuestion | None:
-    hands, said = LOOKS[look]
-    there = [artist for artist in hands if artist in artists]
+    artists_of_look, said = LOOKS[look]
+    there = [artist for artist in artists_of_look if artist in artists]
     entry = _entry(rng, library, there[int(rng.integers(len(there)))]) if there else None
     return None if entry is None else _question(rng, library, look, look, entry, said)
 
@@ -183,15 +182,16 @@ def _question(
 
 
 def check_words(
-    pictures: Pixels, questions: Sequence[WordQuestion], hands: Hands
+    pictures: Pixels, questions: Sequence[WordQuestion], classifier: ArtistClassifier
 ) -> dict[str, Estimate]:
     """How often the words did what they say, by rule."""
     answers: dict[str, list[bool]] = {rule: [] for rule in WORD_RULES}
-    for picture, hand, question in zip(pictures, hands.of(pictures), questions, strict=True):
+    artists = classifier.of(pictures)
+    for picture, artist, question in zip(pictures, artists, questions, strict=True):
         if question.rule == STYLE:
-            is_so = hand == question.asked
+            is_so = artist == question.asked
         elif question.rule in LOOKS:
-            is_so = hand in LOOKS[question.rule][0]
+            is_so = artist in LOOKS[question.rule][0]
         else:
             is_so = rules.background_of(picture) == question.asked
         answers[question.rule].append(is_so)
@@ -212,7 +212,8 @@ def word_rows(
 ) -> list[RuleRow]:
     """The true pictures, the engine's in each language, and its English ones without the words."""
     questions = ask_words(library, n, seed)
-    hands = Hands(memory, library, judge.backbone, {q.spec.objects[0].concept for q in questions})
+    asked_for = {q.spec.objects[0].concept for q in questions}
+    classifier = ArtistClassifier(memory, library, judge.backbone, asked_for)
     true = np.stack([render_scene(q.spec, library, SOURCE_PX) for q in questions])
     found = {(TRUE, ""): true}
     if rebuild is not None:
@@ -227,6 +228,6 @@ def word_rows(
     for key, prompts in asked.items():
         found[key], _ = draw_all(draw, prompts, seeds, f"words {key[1]}", progress)
     return [
-        RuleRow(source, lang, check_words(pictures, questions, hands))
+        RuleRow(source, lang, check_words(pictures, questions, classifier))
         for (source, lang), pictures in found.items()
     ]

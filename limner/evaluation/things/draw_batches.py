@@ -1,4 +1,4 @@
-"""Many requests drawn as fast as the engine can: in batches of those that may share one."""
+"""Draw many requests in batches, as large as the engine allows."""
 
 from collections.abc import Hashable, Sequence
 

@@ -1,4 +1,4 @@
-"""The figures about single things, as tables for people and as JSON for programs."""
+"""The report about single things: tables in Markdown, and JSON."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -32,7 +32,7 @@ two artists' drawings of one thing are."""
 
 @dataclass
 class ThingsReport:
-    """Everything by the source of the pictures: true, through the tokenizer, drawn."""
+    """Figures by the source of the pictures: true, through the tokenizer, drawn."""
 
     engine: str
     judge: str  # SHA-256 of what names the things

@@ -1,7 +1,7 @@
-"""All figures that look at single things: questions to a studio's engine, pictures to the judge.
+"""Evaluation by single things: an engine draws questions, and the crops of its pictures are named.
 
-Every figure stands beside that of true pictures, which says how often the judge itself is right,
-and of the same pictures through the image tokenizer, which no transformer can better.
+Every figure is also measured on true pictures, as the accuracy of the measure itself, and on the
+same pictures through the image tokenizer, as the upper limit of any transformer.
 """
 
 import time
@@ -19,7 +19,7 @@ from limner.errors import DataError
 from limner.evaluation.baselines import TrainingIndex
 from limner.evaluation.measures.edges import edge_width
 from limner.evaluation.measures.statistics import Estimate, estimate
-from limner.evaluation.questions.wordings import LOOKS, Hands
+from limner.evaluation.questions.wordings import LOOKS, ArtistClassifier
 from limner.evaluation.samples import REBUILT, TRUE
 from limner.evaluation.things.crops.cutting import count_specks, things_in
 from limner.evaluation.things.crops.naming import Namer
@@ -38,7 +38,7 @@ from limner.training.tasks.backbone import SOURCE_PX, Backbone
 PARTS = ("compositions", "masks", "looks", "edges", "variety")
 
 _SIZE, _LARGE = SIZES[0], SIZES[-1]
-_GREY = (128, 128, 128)  # behind what is clear: white and black both have edges on it
+_GREY = (128, 128, 128)  # behind transparent pixels: white and black both have edges on it
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ class ThingsEvaluation:
 
     @cached_property
     def namer(self) -> Namer:
-        """Names crops; looking at the judge's drawings takes a minute the first time."""
+        """Names crops; computing features of the judge's drawings takes a minute the first time."""
         return Namer(self.library, self.backbone, self.keys, self.config.cache, self.progress)
 
     @cached_property
     def memory(self) -> TrainingIndex:
-        """The training drawings; looking at them takes minutes the first time."""
+        """The features of the training drawings; computing them takes minutes the first time."""
         return TrainingIndex(
             self.library,
             self.backbone,
@@ -170,9 +170,9 @@ class ThingsEvaluation:
         ]
         wanted = [one for question in questions for one in question.requests(config.quality)]
         asked = {question.entries["flat"].concept.key for question in questions}
-        hands = Hands(self.memory, self.library, self.backbone, asked)
+        classifier = ArtistClassifier(self.memory, self.library, self.backbone, asked)
         for source, pictures in self._sources(true, wanted, "looks").items():
-            report.looks[source] = looks.check(pictures, hands)
+            report.looks[source] = looks.check(pictures, classifier)
 
     def _edges(self, report: ThingsReport) -> None:
         config = self.config
@@ -230,7 +230,7 @@ def _straight(premultiplied: Pixels) -> Pixels:
 
 
 def _known(values: list[float]) -> Estimate:
-    """The mean of what is no NaN."""
+    """The mean of the values that are not NaN."""
     return estimate([value for value in values if np.isfinite(value)])
 
 

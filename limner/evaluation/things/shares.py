@@ -1,4 +1,4 @@
-"""Shares of questions that came out right, with their uncertainty."""
+"""Shares of right answers with their 95 % intervals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""True pictures to codes and back, by the weights that draw: what no transformer can better."""
+"""True pictures through the image tokenizer of the engine: the upper limit of any transformer."""
 
 from limner.arrays import Pixels
 from limner.engines.transformer.conditioning import start

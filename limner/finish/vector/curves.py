@@ -39,9 +39,9 @@ def _spaced(loop: Points) -> Points:
     steps = np.sqrt((np.diff(loop, axis=0, append=loop[:1]) ** 2).sum(1))
     along = np.concatenate([[0], np.cumsum(steps)])
     n = max(8, int(along[-1] / 0.6))
-    places = np.arange(n) * (along[-1] / n)
+    parameters = np.arange(n) * (along[-1] / n)
     closed = np.concatenate([loop, loop[:1]])
-    return np.stack([np.interp(places, along, closed[:, c]) for c in (0, 1)], 1)
+    return np.stack([np.interp(parameters, along, closed[:, c]) for c in (0, 1)], 1)
 
 
 def _corners(loop: Points) -> np.ndarray:
@@ -74,16 +74,16 @@ def _fitted(points: Points, start: Points, end: Points, tolerance: float) -> lis
             np.stack([points[0], points[0] + start * third, points[-1] + end * third, points[-1]])
         ]
     steps = np.sqrt((np.diff(points, axis=0) ** 2).sum(1))
-    places = np.concatenate([[0], np.cumsum(steps)]) / steps.sum()
+    parameters = np.concatenate([[0], np.cumsum(steps)]) / steps.sum()
     for _ in range(_ROUNDS):
-        curve = _least_squares(points, places, start, end)
-        error = ((_at(curve, places) - points) ** 2).sum(1)
+        curve = _least_squares(points, parameters, start, end)
+        error = ((_at(curve, parameters) - points) ** 2).sum(1)
         worst = float(error.max())
         if worst <= tolerance**2:
             return [curve]
         if worst > (6 * tolerance) ** 2:
             break
-        places = _newton(curve, points, places)
+        parameters = _newton(curve, points, parameters)
     cut = int(np.clip(error.argmax(), 1, len(points) - 2))
     low, high = max(cut - 2, 0), min(cut + 2, len(points) - 1)
     tangent = _unit(points[low] - points[high])

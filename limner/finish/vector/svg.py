@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from limner.arrays import Floats, Ints, Pixels
 from limner.errors import InvalidRequest
-from limner.finish.colours import Paint, is_clear, squared_errors
 from limner.finish.components import components
+from limner.finish.painting import Paint, is_clear, squared_errors
 from limner.finish.regions import blurred
 from limner.finish.segment import Flat, sampled, segmented
 from limner.finish.sheets import Sheets
@@ -206,12 +206,12 @@ def _bounds(areas: Ints) -> Ints:
     n = int(areas.max()) + 1
     found = np.zeros((n, 2, 2), np.int64)
     for axis in (0, 1):
-        places = np.broadcast_to(
+        positions = np.broadcast_to(
             np.expand_dims(np.arange(areas.shape[axis]), 1 - axis), areas.shape
         )
         low, high = np.full(n, areas.size), np.zeros(n, np.int64)
-        np.minimum.at(low, areas.ravel(), places.ravel())
-        np.maximum.at(high, areas.ravel(), places.ravel() + 1)
+        np.minimum.at(low, areas.ravel(), positions.ravel())
+        np.maximum.at(high, areas.ravel(), positions.ravel() + 1)
         found[:, 0, axis], found[:, 1, axis] = low, high
     return found
 

@@ -2,7 +2,8 @@
 
 Only this server's own page may use it. SameSite=Strict keeps other sites from sending it. Pages on
 other ports of the host are the same site; `Origin` and `Sec-Fetch-Site`, which no page can forge,
-distinguish them.
+distinguish them. Browsers share cookies between the ports of a host, so the name says which
+database the session is of: servers with different databases do not overwrite each other's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from limner.server.http import scope, urls
 from limner.server.openai import errors
 from limner.storage.db.sessions import LIFETIME_S
 
-NAME = "limner_session"
+NAME = "limner_session"  # and the id of the database that has the sessions
 
 _READING = frozenset({"GET", "HEAD"})
 _SAME = frozenset({"same-origin", "none", ""})
@@ -24,7 +25,7 @@ _SAME = frozenset({"same-origin", "none", ""})
 
 def token(request: Request) -> str | None:
     """The session token of `request`, or None. Raises ApiError (403) for a foreign page."""
-    found = request.cookies.get(NAME)
+    found = request.cookies.get(_name(request))
     if found:
         check_page(request)
     return found or None
@@ -45,12 +46,16 @@ def check_page(request: Request) -> None:
 
 def give(request: Request, response: Response, value: str) -> None:
     """Set the cookie to `value`, a fresh token."""
-    response.set_cookie(NAME, value, max_age=int(LIFETIME_S), **_attributes(request))
+    response.set_cookie(_name(request), value, max_age=int(LIFETIME_S), **_attributes(request))
 
 
 def take(request: Request, response: Response) -> None:
     """Remove the cookie."""
-    response.delete_cookie(NAME, **_attributes(request))
+    response.delete_cookie(_name(request), **_attributes(request))
+
+
+def _name(request: Request) -> str:
+    return f"{NAME}_{scope.service(request).sessions.id}"
 
 
 def _attributes(request: Request) -> dict[str, Any]:

@@ -36,8 +36,9 @@ import numpy as np
 
 from limner.arrays import Pixels
 from limner.errors import DataError
-from limner.imaging import check, decode_upload
+from limner.imaging import decode_upload
 from limner.imaging.decode_upload import Opened
+from limner.imaging.provenance import check
 from limner.request import Edit, Size, Variation
 from limner.sampling import inpainting
 

@@ -16,12 +16,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from limner.errors import OutputError
+from limner.imaging.provenance.containers import MEDIA_TYPES, raster_of
 
 if TYPE_CHECKING:
     from limner.arrays import Pixels
-
-# The first bytes determine the type; names and declared types are often wrong.
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,12 @@ class RawFile:
 
 
 def sniff(head: bytes) -> str | None:
-    """The media type by the first 12 bytes or more; None if unknown."""
-    if head.startswith(_PNG):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
+    """The media type by the first 12 bytes or more; None if unknown.
+
+    Names and declared types are often wrong.
+    """
+    if found := raster_of(head):
+        return MEDIA_TYPES[found]
     if head.startswith(b"BM"):
         return "image/bmp"
     return None

@@ -38,6 +38,17 @@ def dump(body: Json) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
+def page(items: Sequence[Json], *, has_more: bool) -> Json:
+    """One page of a list."""
+    return {
+        "object": "list",
+        "data": list(items),
+        "first_id": items[0]["id"] if items else None,
+        "last_id": items[-1]["id"] if items else None,
+        "has_more": has_more,
+    }
+
+
 def images(call: Call, drawn: Sequence[Drawn], engine: Engine) -> Json:
     """The body of a finished request, in the shape of its model's generation."""
     body: Json = {"created": int(time.time())}

@@ -40,7 +40,8 @@ from limner.service.submission import Strictness, Submission
 # Additions of limner that change what is drawn.
 OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
 # Sent by clients of other servers. They are options of engines that declare them
-# (`_read_options`); else they have no effect, and a notice says so.
+# (`_read_options`); else they have no effect, and a notice says so. The last two are meant for a
+# client library or a proxy that passes them on by mistake.
 UNUSED_NAMES = frozenset(
     [
         "negative_prompt",
@@ -55,10 +56,10 @@ UNUSED_NAMES = frozenset(
         "metadata",
         "engine",
         "deployment_id",
+        "timeout",
+        "request_timeout",
     ]
 )
-# Meant for a client library or a proxy that passes them on by mistake.
-_IGNORED_NAMES = frozenset(["timeout", "request_timeout"])
 # Names of options on other servers, and their names here.
 _ALIASES = {
     "num_inference_steps": "steps",
@@ -67,7 +68,7 @@ _ALIASES = {
     "true_cfg_scale": "guidance",
     "sampler": "scheduler",
 }
-EXTRAS = OWN_NAMES | UNUSED_NAMES | _IGNORED_NAMES
+EXTRAS = OWN_NAMES | UNUSED_NAMES
 _COMMON = frozenset(
     [
         "prompt",
@@ -90,11 +91,9 @@ _COMMON = frozenset(
         "svg",
     ]
 )
-_GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES | _IGNORED_NAMES
-_EDIT_NAMES = _COMMON | {"input_fidelity", "parent"} | OWN_NAMES | _IGNORED_NAMES
-_VARIATION_NAMES = (
-    frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES | _IGNORED_NAMES
-)
+_GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES
+_EDIT_NAMES = _COMMON | {"input_fidelity", "parent"} | OWN_NAMES
+_VARIATION_NAMES = frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES
 
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -261,6 +260,7 @@ def _read_rest(
     identifier = _read_identifier(fields)
     seed = _read_seed(fields)
     size = read_size(fields, target, sources.original if sources else None)
+    _notice_unused(fields, is_svg=asked.format == "svg", stream=stream)
     source = sources.source if sources else None
     previews = partial_images if stream else 0
     request = ImageRequest(
@@ -286,6 +286,17 @@ def _read_rest(
         identifier,
         tuple(fields.notices),
     )
+
+
+def _notice_unused(fields: Fields, *, is_svg: bool, stream: bool) -> None:
+    """Name the parameters that are accepted and change nothing in this request."""
+    unused = [name for name in ("style", "input_fidelity") if fields.given(name)]
+    if fields.given("complexity") and not is_svg:
+        unused.append("complexity (it is for output_format svg)")
+    if fields.given("partial_images") and not stream:
+        unused.append("partial_images (it is for stream true)")
+    if unused:
+        fields.notice(f"Not used: {', '.join(unused)}")
 
 
 def _read_parent(fields: Fields) -> str | None:

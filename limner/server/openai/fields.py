@@ -82,12 +82,7 @@ class Fields:
                 code="empty_string",
             )
         if len(value) > max_chars:
-            raise ApiError(
-                "Invalid 'prompt': string too long. Expected a string with maximum length "
-                f"{max_chars}, but got a string with length {len(value)} instead.",
-                param="prompt",
-                code="string_above_max_length",
-            )
+            raise too_long("prompt", max_chars, len(value))
         return value
 
     def choice(
@@ -186,6 +181,16 @@ def missing(name: str) -> ApiError:
 def unknown_parameter(name: str) -> ApiError:
     """`name` is not a parameter."""
     return ApiError(f"Unknown parameter: '{shown(name)}'.", param=name, code="unknown_parameter")
+
+
+def too_long(name: str, max_chars: int, n_chars: int) -> ApiError:
+    """The text `name` has `n_chars` characters, more than `max_chars`."""
+    return ApiError(
+        f"Invalid '{name}': string too long. Expected a string with maximum length {max_chars}, "
+        f"but got a string with length {n_chars} instead.",
+        param=name,
+        code="string_above_max_length",
+    )
 
 
 def wrong_type(name: str, expected: str, value: object) -> ApiError:

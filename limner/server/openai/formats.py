@@ -106,12 +106,7 @@ def _read_author(fields: Fields, format: FileFormat) -> None:
     said = _inner(fields, author, "svg", ("model", "reasoning"))
     model = said.text("svg.model")
     if model is not None and len(model) > _MAX_MODEL_CHARS:
-        raise ApiError(
-            f"Invalid 'svg.model': string too long. Expected a string with maximum length "
-            f"{_MAX_MODEL_CHARS}, but got a string with length {len(model)} instead.",
-            param="svg.model",
-            code="string_above_max_length",
-        )
+        raise f.too_long("svg.model", _MAX_MODEL_CHARS, len(model))
     reasoning = said.value("svg.reasoning")
     if reasoning is not None:
         if not isinstance(reasoning, Mapping):

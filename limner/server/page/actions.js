@@ -3,14 +3,13 @@ import { beginPicking } from "./compare.js";
 import { copyPicture, copyText, download, rasterOf } from "./files.js";
 import { html } from "./html.js";
 import { generate, isBusy, vary } from "./job.js";
-import { bodyNow, can, modelNow, recall } from "./options.js";
+import { bodyNow, can, FORMATS, modelNow, recall } from "./options.js";
 import { asCurl, asPython } from "./recipes.js";
 import { go, home } from "./router.js";
 import { toast } from "./toasts.js";
 import { t } from "./words.js";
 
 const N_VARIATIONS = 4;
-const FORMATS = { png: "PNG", webp: "WebP", svg: "SVG", jpeg: "JPEG", gif: "GIF" };
 
 // What a picture can be saved as: an SVG cannot be turned into pixels by the server.
 function formatsOf({ format, src }) {
@@ -19,21 +18,22 @@ function formatsOf({ format, src }) {
 }
 
 async function varied(item) {
-  const blob = await rasterOf(item);
-  const { id: model } = modelNow();
-  home();
-  const file = new File([blob], "picture", { type: blob.type });
-  vary({ model, n: N_VARIATIONS, size: item.size }, file);
+  try {
+    const blob = await rasterOf(item);
+    const { id: model } = modelNow();
+    home();
+    const file = new File([blob], "picture", { type: blob.type });
+    vary({ model, n: N_VARIATIONS, size: item.size }, file);
+  } catch (failure) {
+    toast(failure.message || t("unreachable"), { isError: true });
+  }
 }
 
-export function Actions({ item }) {
-  const draws = (change) => () => { recall(item); change(); home(); };
-  const same = draws(() => generate(bodyNow()));
-  const other = () => { recall(item, { keepSeed: false }); home(); generate(bodyNow()); };
+// What is drawn from a picture, and the files that it can be taken along as.
+export function Next({ item }) {
   const model = modelNow()?.id;
   const reasons = { edit: !can("edit") && t("cannotEdit", { model }),
     vary: !can("vary") && t("cannotVary", { model }) };
-  const isText = item.kind === "generation";
   return html`
     <div class="actions">
       <button type="button" class="main" disabled=${Boolean(reasons.edit)}
@@ -42,18 +42,25 @@ export function Actions({ item }) {
         onClick=${() => varied(item)}>${t("vary")}</button>
       ${(reasons.edit || reasons.vary) && html`<p class="faint">${reasons.edit || reasons.vary}</p>`}
     </div>
-    ${isText && html`<div class="actions">
-      <button type="button" disabled=${isBusy()} onClick=${same}>${t("again")}</button>
-      <button type="button" disabled=${isBusy()} onClick=${other}>${t("otherSeed")}</button>
-      <button type="button" onClick=${() => { recall(item); home(); toast(t("recalled")); }}>
-        ${t("recallAll")}</button>
-    </div>`}
     <div class="actions" role="group" aria-label=${t("downloads")}>
       <span class="faint">${t("downloads")}</span>
       ${formatsOf(item).map((format) => html`<button type="button"
         key=${format} aria-label=${t("download", { format: FORMATS[format] })}
         onClick=${() => download(item, format)}>${FORMATS[format]}</button>`)}
-    </div>
+    </div>`;
+}
+
+export function Actions({ item }) {
+  const same = () => { recall(item); home(); generate(bodyNow()); };
+  const other = () => { recall(item, { keepSeed: false }); home(); generate(bodyNow()); };
+  return html`
+    <${Next} item=${item} />
+    ${item.kind === "generation" && html`<div class="actions">
+      <button type="button" disabled=${isBusy()} onClick=${same}>${t("again")}</button>
+      <button type="button" disabled=${isBusy()} onClick=${other}>${t("otherSeed")}</button>
+      <button type="button" onClick=${() => { recall(item); home(); toast(t("recalled")); }}>
+        ${t("recallAll")}</button>
+    </div>`}
     <div class="actions">
       <button type="button" class="quiet" onClick=${() => copyPicture(item)}>${t("copyPicture")}</button>
       <button type="button" class="quiet" onClick=${() => copyText(asCurl(item))}>${t("copyCurl")}</button>

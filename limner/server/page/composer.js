@@ -1,9 +1,10 @@
 // The prompt, "Draw" and "Stop", and the fold with all else that can be said of a picture.
+import { formatTrouble, groundTrouble, numberTrouble, shapeTrouble, sizeTrouble } from "./abilities.js";
 import { limits } from "./api.js";
 import { html, useCell, useLayoutEffect, useRef } from "./html.js";
 import { generate, isBusy, job, stop } from "./job.js";
 import {
-  bodyNow, can, choose, DEFAULTS, draws, modelNow, models, options, prompt, SHAPES, SIDES, sizeOf,
+  bodyNow, choose, DEFAULTS, FORMATS, modelNow, models, NUMBERS, options, prompt, SHAPES, SIDES, sizeOf,
 } from "./options.js";
 import { Choice } from "./parts.js";
 import { t } from "./words.js";
@@ -19,6 +20,7 @@ export function Composer() {
   const box = useRef();
   useLayoutEffect(() => { // as high as its text
     box.current.style.height = "auto";
+    if (!text) return; // to measure takes a layout, for which the first picture of the page waits
     box.current.style.height = `${box.current.scrollHeight + 2}px`;
   }, [text]);
   const busy = isBusy();
@@ -46,7 +48,8 @@ function Limits() {
 function Fold() {
   const now = useCell(options);
   const summary = [now.n, sizeOf(now).replace("x", "×"), t(now.quality),
-    now.style, now.seed && `${t("seed")} ${now.seed}`].filter(Boolean).join(" · ");
+    now.format !== "png" && FORMATS[now.format], now.style,
+    now.seed && `${t("seed")} ${now.seed}`].filter(Boolean).join(" · ");
   return html`<details class="fold">
     <summary><span>${t("options")}</span><span class="faint">${summary}</span></summary>
     <div class="fields"><${Fields} now=${now} /></div>
@@ -56,29 +59,29 @@ function Fold() {
 function Fields({ now }) {
   const set = (name) => (value) => choose({ [name]: value });
   const styles = modelNow()?.limner.styles || [];
-  const model = modelNow()?.id;
-  const unless = (isAble, reason) => (isAble || !model ? "" : t(reason, { model }));
-  // A shape is greyed if it is drawn at no side, a side if the chosen shape is not drawn at it.
-  const shapes = Object.entries(SHAPES).map(([shape, sides]) => [shape, t(shape),
-    html`<${Frame} sides=${sides} />`,
-    unless(SIDES.some((side) => draws(sizeOf({ shape, side }))), "cannotSize")]);
+  const reason = (name) => name && t(name, { model: modelNow()?.id });
+  const shapes = Object.entries(SHAPES).map(([shape, sides]) =>
+    [shape, t(shape), html`<${Frame} sides=${sides} />`, reason(shapeTrouble(shape))]);
   if (now.shape === "own") shapes.push(["own", now.size.replace("x", "×")]);
   const sides = SIDES.map((side, at) => [side, t(["small", "middle", "large"][at]), "",
-    unless(draws(sizeOf({ shape: now.shape, side })), "cannotSize")]);
-  const words = (...names) => names.map((name) => [name, t(name)]);
-  const grounds = words("auto", "transparent", "opaque");
-  grounds[1].push("", unless(can("transparent"), "cannotClear"));
+    reason(sizeTrouble(sizeOf({ shape: now.shape, side })))]);
+  const grounds = ["auto", "transparent", "opaque"].map((name) =>
+    [name, t(name), "", reason(groundTrouble(name))]);
+  const formats = Object.entries(FORMATS).map(([name, words]) =>
+    [name, words, "", reason(formatTrouble(name))]);
   return html`
     <${Choice} label=${t("number")} name="n" value=${now.n} onChoose=${set("n")}
-      values=${[1, 2, 3, 4, 6, 10].map((n) => [n, n])} />
+      values=${NUMBERS.map((n) => [n, n, "", reason(numberTrouble(n))])} />
     <${Choice} label=${t("shape")} name="shape" value=${now.shape} onChoose=${set("shape")}
       values=${shapes} />
     ${now.shape !== "own" && html`<${Choice} label=${t("size")} name="side" value=${now.side}
       onChoose=${set("side")} values=${sides} />`}
     <${Choice} label=${t("quality")} name="quality" value=${now.quality} onChoose=${set("quality")}
-      values=${words("low", "medium", "high")} />
+      values=${["low", "medium", "high"].map((name) => [name, t(name)])} />
     <${Choice} label=${t("background")} name="background" value=${now.background}
       onChoose=${set("background")} values=${grounds} />
+    <${Choice} label=${t("format")} name="format" value=${now.format} onChoose=${set("format")}
+      values=${formats} />
     ${styles.length > 0 && html`<label class="field"><span>${t("style")}</span>
       <select value=${now.style} onChange=${(event) => choose({ style: event.target.value })}>
         <option value="">${t("anyStyle")}</option>
@@ -91,6 +94,9 @@ function Fields({ now }) {
     event.target.value = event.target.value.replace(/\D/g, "");
     choose({ seed: event.target.value });
   }} /></label>
+    <label class="check"><input type="checkbox" checked=${now.mark}
+      onChange=${(event) => choose({ mark: event.target.checked })} />
+      <span>${t("markIn")}</span></label>
     ${models.value.length > 1 && html`<label class="field"><span>${t("model")}</span>
       <select value=${modelNow()?.id} onChange=${(event) => choose({ model: event.target.value })}>
         ${models.value.map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}

@@ -1,30 +1,21 @@
 // One picture, large: what made it, what can be done with it, and the tree that it belongs to.
-import { call } from "./api.js";
 import { Actions } from "./actions.js";
 import { Family } from "./family.js";
-import { all, gallery, itemsOf, keyOf, remove, sourceOf, star } from "./gallery-data.js";
+import { all, keyOf, remove, sourceOf, star } from "./gallery-data.js";
 import { html, useCell, useEffect, useState } from "./html.js";
-import { CloseButton, Dialog, IconButton, Trouble } from "./parts.js";
+import { useItem } from "./item.js";
+import { altOf, Look } from "./look.js";
+import { models } from "./options.js";
+import { CloseButton, Dialog, IconButton, Loading, Trouble } from "./parts.js";
 import { addressOf, home, route } from "./router.js";
 import { dateOf, t } from "./words.js";
 
 export function Detail() {
   const [view, id, index] = useCell(route);
-  useCell(gallery);
-  const [found, setFound] = useState(null);
-  const key = `${id}/${index}`;
-  const here = all().find((item) => keyOf(item) === key) ||
-    (found?.item && keyOf(found.item) === key ? found.item : null);
-  useEffect(() => {
-    if (view !== "picture" || here) return;
-    call(`/v1/images/history/${encodeURIComponent(id)}`)
-      .then((row) => itemsOf(row).find((item) => String(item.index) === index))
-      .then((item) => { if (item) setFound({ item }); else home(); })
-      .catch((failure) => setFound({ failure }));
-  }, [view, key, Boolean(here)]);
+  const { item, failure } = useItem(view === "picture" && id, index);
   if (view !== "picture") return null;
-  const body = here ? html`<${Picture} key=${key} item=${here} />`
-    : found?.failure && html`<${Trouble} failure=${found.failure} />`;
+  const body = item ? html`<${Picture} key=${keyOf(item)} item=${item} />`
+    : failure ? html`<${Trouble} failure=${failure} />` : html`<${Loading} />`;
   return html`<${Dialog} label=${t("picture")} class="wide detail" onClose=${home}>
     ${body}<${CloseButton} onClick=${home} /></${Dialog}>`;
 }
@@ -48,6 +39,7 @@ function takeAway(item) {
 }
 
 function Picture({ item }) {
+  const [found, setFound] = useState(null); // what the model sees in it
   useEffect(() => {
     const walk = (event) => {
       if (event.target.matches("input, textarea, select") || event.altKey) return;
@@ -61,7 +53,8 @@ function Picture({ item }) {
   const style = { aspectRatio: `${width} / ${height}`, width: `min(100%, ${(74 * width) / height}vh)` };
   return html`
     <figure class="large">
-      <img src=${sourceOf(item)} alt=${item.prompt || t("untitled")} style=${style} />
+      <img src=${sourceOf(item)} style=${style}
+        alt=${found ? altOf(found) : item.prompt || t("untitled")} />
       <figcaption class="row">
         <${IconButton} name="left" label=${t("previous")} disabled=${!neighbour(item, -1)}
           onClick=${() => step(item, -1)} />
@@ -69,7 +62,7 @@ function Picture({ item }) {
           ${!item.src && html`<${IconButton} name="star" filled=${item.starred}
             aria-pressed=${Boolean(item.starred)} label=${t(item.starred ? "unstar" : "star")}
             onClick=${() => star(item)} />`}
-          <span class="mark" title=${t("aiNote")}>${t("aiMark")}</span>
+          ${isByAi(item) && html`<span class="mark" title=${t("aiNote")}>${t("aiMark")}</span>`}
           <${IconButton} name="trash" label=${t("remove")} onClick=${() => takeAway(item)} />
         </span>
         <${IconButton} name="right" label=${t("next")} disabled=${!neighbour(item, 1)}
@@ -79,10 +72,15 @@ function Picture({ item }) {
     <div class="about">
       <h2>${item.prompt || t("untitled")}</h2>
       <${Actions} item=${item} />
+      <${Look} item=${item} found=${found} onFound=${setFound} />
       <${Family} item=${item} />
       <${Facts} item=${item} />
     </div>`;
 }
+
+// A test card is not; what is not known is.
+const isByAi = ({ model }) =>
+  models.value.find(({ id }) => id === model)?.capabilities.ai !== false;
 
 function Facts({ item }) {
   const { parameters } = item;

@@ -20,7 +20,9 @@ export async function take(file) {
     const own = await readOwn(file);
     if (own) {
       const size = `${image.naturalWidth}x${image.naturalHeight}`;
-      recall({ ...own, size, parameters: { size, ...own.parameters, n: own.index + 1 } });
+      const kind = file.type.slice("image/".length).replace("+xml", "");
+      const format = kind === "svg" && own.index ? "png" : kind; // SVG is drawn alone
+      recall({ ...own, size, format, parameters: { size, ...own.parameters, n: own.index + 1 } });
       URL.revokeObjectURL(url);
       home();
       const change = { action: t("change"), onAction: () => show(file, URL.createObjectURL(file)) };

@@ -1,12 +1,14 @@
 // Change a picture: paint what is to be drawn anew, draw boxes, pull its edges further out.
 import { rasterOf } from "./files.js";
-import { all, keyOf, sourceOf } from "./gallery-data.js";
+import { sourceOf } from "./gallery-data.js";
 import { cell, html, useCell, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
+import { useItem } from "./item.js";
 import { edit, isBusy } from "./job.js";
-import { can, modelNow, options, styled } from "./options.js";
+import { bodyOf, can, modelNow, options } from "./options.js";
 import { Mask, maskFile, widened } from "./mask.js";
-import { Choice, CloseButton, Dialog } from "./parts.js";
+import { Choice, CloseButton, Dialog, Loading, Trouble } from "./parts.js";
 import { go, home, route } from "./router.js";
+import { toast } from "./toasts.js";
 import { t } from "./words.js";
 
 const STEP = 16; // sides are multiples of it
@@ -18,14 +20,16 @@ export const opened = cell(null); // a picture of the visitor's own: {file, url,
 export function Editor() {
   const [view, id, index] = useCell(route);
   const own = useCell(opened);
+  const isFile = id === "file";
+  const { item, failure } = useItem(view === "edit" && !isFile && id, index);
   if (view !== "edit") return null;
-  const item = all().find((one) => keyOf(one) === `${id}/${index}`) || { id, index, prompt: "" };
-  const source = id === "file" ? own : { url: sourceOf(item), name: item.prompt, item };
-  if (!source) { home(); return null; }
-  const close = () => (source.item ? go("picture", id, index) : home());
+  if (isFile && !own) { home(); return null; }
+  const source = isFile ? own : item && { url: sourceOf(item), item };
+  const close = () => (isFile ? home() : go("picture", id, index));
+  const body = source ? html`<${Desk} key=${source.url} source=${source} />`
+    : failure ? html`<${Trouble} failure=${failure} />` : html`<${Loading} />`;
   return html`<${Dialog} label=${t("changeTitle")} class="wide editor" onClose=${close}>
-    <${Desk} key=${source.url} source=${source} />
-    <${CloseButton} onClick=${close} /></${Dialog}>`;
+    ${body}<${CloseButton} onClick=${close} /></${Dialog}>`;
 }
 
 function Desk({ source }) {
@@ -33,7 +37,7 @@ function Desk({ source }) {
   const [tool, setTool] = useState("brush");
   const [brush, setBrush] = useState(48);
   const [pads, setPads] = useState(NO_PADS);
-  const [image, setImage] = useState(null);
+  const [image, setImage] = useState(null); // "broken" if it could not be loaded
   const [text, setText] = useState("");
   const [, redraw] = useState(0);
   const painted = useRef();
@@ -41,24 +45,33 @@ function Desk({ source }) {
   useEffect(() => {
     const loading = new Image();
     loading.onload = () => setImage(loading);
+    loading.onerror = () => setImage("broken");
     loading.src = source.url;
   }, []);
-  const size = image && { width: image.naturalWidth, height: image.naturalHeight };
+  const isHere = image instanceof Image;
+  const size = isHere && { width: image.naturalWidth, height: image.naturalHeight };
+
+  const isWider = Object.values(pads).some(Boolean);
+  const { format } = options.value;
+  const isGifMask = format === "gif" && (isWider || !mask.isEmpty);
+  const isReady = text.trim() && isHere && !isBusy() && can("edit") && !isGifMask;
 
   async function draw(event) {
     event.preventDefault();
-    if (!text.trim() || isBusy()) return;
-    const isWider = Object.values(pads).some(Boolean);
+    if (!isReady) return;
     const canvas = painted.current; // the window may close: what is on it stays
     home();
-    const file = isWider ? await widened(image, pads, size)
-      : source.file || await rasterOf(source.item);
-    const clear = can("mask") ? await maskFile(canvas, pads, size) : null;
-    const { n, quality, background, seed } = options.value;
-    const body = { model: modelNow().id, prompt: styled(text.trim()), n, quality, background, seed,
-      size: `${canvas.width}x${canvas.height}`, parent: source.item?.sha256 };
-    edit(body, new File([file], isWider ? "picture.png" : source.file?.name || "picture.png",
-      { type: file.type }), clear);
+    try {
+      const file = isWider ? await widened(image, pads, size)
+        : source.file || await rasterOf(source.item);
+      const maskPng = can("mask") ? await maskFile(canvas, pads, size) : null;
+      const body = { ...bodyOf(text, `${canvas.width}x${canvas.height}`),
+        parent: source.item?.sha256 };
+      edit(body, new File([file], isWider ? "picture.png" : source.file?.name || "picture.png",
+        { type: file.type }), maskPng);
+    } catch (failure) {
+      toast(failure.message || t("unreachable"), { isError: true });
+    }
   }
 
   const change = (stroke) => { mask.add(stroke); again(); };
@@ -80,9 +93,10 @@ function Desk({ source }) {
   });
 
   return html`<form class="desk" onSubmit=${draw}>
-    ${image ? html`<${Board} image=${image} size=${size} mask=${mask} pads=${pads} tool=${tool}
+    ${isHere ? html`<${Board} image=${image} size=${size} mask=${mask} pads=${pads} tool=${tool}
       brush=${brush} painted=${painted} onChange=${again} onPads=${setPads} />`
-    : html`<div class="board-room"></div>`}
+    : html`<div class="board-room">${image ? html`<p class="bad" role="alert">${t("notLoaded")}</p>`
+      : html`<${Loading} />`}</div>`}
     <div class="about">
       <h2>${t("changeTitle")}</h2>
       <p class="faint" id="paint-hint">${t("paintHere")}</p>
@@ -107,7 +121,8 @@ function Desk({ source }) {
   }}></textarea></label>
       ${!can("edit") && modelNow() && html`<p class="bad">
         ${t("cannotEdit", { model: modelNow().id })}</p>`}
-      <button class="main" disabled=${!text.trim() || !image || isBusy() || !can("edit")}>
+      ${isGifMask && html`<p class="bad">${t("gifMask")}</p>`}
+      <button class="main" disabled=${!isReady}>
         ${t("draw")}</button>
     </div>
   </form>`;

@@ -12,9 +12,9 @@ export async function fileOf(item, query) {
 }
 
 // The pixels of a picture as a file that can be edited; an SVG is drawn, of a GIF the first frame.
-export async function rasterOf(item) {
-  if (item.src || ["png", "jpeg", "webp"].includes(item.format)) return fileOf(item);
-  if (item.format !== "svg") return fileOf(item, { format: "png" });
+export async function rasterOf(item, formats = ["png", "jpeg", "webp"]) {
+  if (formats.includes(item.format)) return fileOf(item);
+  if (item.format !== "svg" && !item.src) return fileOf(item, { format: "png" });
   const image = new Image();
   image.src = sourceOf(item);
   await image.decode();
@@ -62,5 +62,5 @@ async function copy(make) {
 
 export const copyText = (text) => copy(() => navigator.clipboard.writeText(text));
 export const copyPicture = (item) => copy(() => navigator.clipboard.write([
-  new ClipboardItem({ "image/png": fileOf(item, item.src ? null : { format: "png" }) }),
+  new ClipboardItem({ "image/png": rasterOf(item, ["png"]) }),
 ]));

@@ -13,7 +13,7 @@ export const hasHistory = cell(true);
 export const filters = cell({ q: "", model: "", since: "", until: "", starred: "" });
 
 const removed = new Map(); // key → timer: deleted here, and not yet at the server
-const channel = "BroadcastChannel" in self ? new BroadcastChannel("limner") : null;
+const channel = "BroadcastChannel" in self ? new BroadcastChannel(`limner${PREFIX}`) : null;
 let visit = 0; // counts searches, so that an old answer is not taken for a new one
 
 export const keyOf = ({ id, index }) => `${id}/${index}`;

@@ -3,7 +3,7 @@ import { call, Failure, request } from "./api.js";
 import { eventsOf } from "./events.js";
 import { cell } from "./html.js";
 import { add, itemsOf, withoutHistory } from "./gallery-data.js";
-import { toJson } from "./options.js";
+import { isStreamed, toJson } from "./options.js";
 
 const POLL_MS = 800;
 
@@ -13,27 +13,29 @@ export const isBusy = () => ["sent", "waiting", "drawing"].includes(job.value?.s
 
 let current = null; // {id, abort} of the request under way
 
+// How the answer is asked for: as a stream with previews, if the API has one, or whole.
+const AS_STREAM = { stream: true, partial_images: 3 };
+const WHOLE = { response_format: "b64_json" };
+const answerOf = ({ output_format: format }) => (isStreamed(format) ? AS_STREAM : WHOLE);
+
 export function generate(body) {
-  const json = { ...body, stream: true, partial_images: 3 };
-  return run({
-    kind: "generation", body,
-    options: {
-      method: "POST", headers: { "content-type": "application/json" }, body: toJson(json),
-    },
-    path: "/v1/images/generations", isStream: true,
-  });
+  const options = {
+    method: "POST", headers: { "content-type": "application/json" },
+    body: toJson({ ...body, ...answerOf(body) }),
+  };
+  return run({ kind: "generation", body, options, path: "/v1/images/generations" });
 }
 
 export function edit(body, image, mask) {
-  const form = formOf({ ...body, stream: true, partial_images: 3 }, image);
+  const form = formOf({ ...body, ...answerOf(body) }, image);
   if (mask) form.append("mask", mask, "mask.png");
   const options = { method: "POST", body: form };
-  return run({ kind: "edit", body, options, path: "/v1/images/edits", isStream: true });
+  return run({ kind: "edit", body, options, path: "/v1/images/edits" });
 }
 
 export function vary(body, image) {
-  const options = { method: "POST", body: formOf({ ...body, response_format: "b64_json" }, image) };
-  return run({ kind: "variation", body, options, path: "/v1/images/variations", isStream: false });
+  const options = { method: "POST", body: formOf({ ...body, ...WHOLE }, image) };
+  return run({ kind: "variation", body, options, path: "/v1/images/variations" });
 }
 
 export function again() {
@@ -77,14 +79,16 @@ async function run(task) {
     task };
   const options = { ...task.options, signal: abort.signal };
   options.headers = { ...options.headers, "x-client-request-id": id };
+  const { output_format: format = "png" } = task.body;
+  const isStream = task.kind !== "variation" && isStreamed(format);
   const drawn = [];
   let requestId = null;
   try {
     const asking = request(task.path, options);
-    const response = task.isStream ? await asking : await watched(asking, id);
+    const response = isStream ? await asking : await watched(asking, id);
     requestId = response.headers.get("x-request-id");
-    await (task.isStream ? follow(response, drawn) : takeAll(response, drawn));
-    change({ state: "done", preview: null });
+    await (isStream ? follow(response, drawn) : takeAll(response, drawn, format));
+    change({ state: "done", preview: null, fresh: drawn.map(({ src }) => src) });
   } catch (failure) {
     const isStopped = failure.name === "AbortError" || failure.code === "request_cancelled";
     change(isStopped ? { state: "stopped", preview: null } : { state: "failed", failure });
@@ -135,12 +139,13 @@ async function watched(asking, id) {
   return ended;
 }
 
-async function takeAll(response, drawn) {
+async function takeAll(response, drawn, format) {
   const { data } = await response.json();
-  for (const { b64_json: data64 } of data) drawn.push({ src: `data:image/png;base64,${data64}` });
+  for (const one of data) drawn.push({ src: sourceOf({ output_format: format, ...one }) });
 }
 
-const sourceOf = (data) => `data:image/${data.output_format};base64,${data.b64_json}`;
+const sourceOf = ({ output_format: format, b64_json: data }) =>
+  `data:image/${format === "svg" ? "svg+xml" : format};base64,${data}`;
 
 // Show what was drawn: from the history, or, without one, as it came.
 async function keep(id, drawn, task) {
@@ -154,7 +159,7 @@ async function keep(id, drawn, task) {
     const { prompt = "", model, ...parameters } = task.body;
     const items = drawn.map(({ src, size }, index) => ({
       id, index, src, prompt, model, kind: task.kind, parameters, seed: task.body.seed ?? null,
-      size: size || task.body.size, format: "png", createdS: Date.now() / 1000,
+      size: size || task.body.size, format: task.body.output_format || "png", createdS: Date.now() / 1000,
     }));
     withoutHistory(items);
     change({ items });

@@ -117,9 +117,9 @@ function Offline() {
   return is && html`<p class="notice bad" role="alert">${t("offline")}</p>`;
 }
 
+enter(); // first of all: the answers come while the page is laid out
 const app = document.getElementById("app");
 app.replaceChildren(); // what was shown until now
 render(html`<${App} />`, app);
 document.getElementById("prompt").focus({ preventScroll: true });
 performance.mark("limner-shown");
-enter();

@@ -71,11 +71,11 @@ function sized(width, height) {
   return canvas;
 }
 
-// The mask as the API wants it: clear where the picture is to change. Null if that is nowhere.
+// The mask as the API wants it: transparent where the picture is to change. Null if that is nowhere.
 export async function maskFile(painted, pads, { width, height }) {
   const canvas = sized(painted.width, painted.height);
   const draw = canvas.getContext("2d");
-  draw.fillRect(pads.left, pads.top, width, height); // beyond the picture all is clear
+  draw.fillRect(pads.left, pads.top, width, height); // beyond the picture all is transparent
   draw.globalCompositeOperation = "destination-out";
   draw.drawImage(painted, 0, 0);
   const alphas = draw.getImageData(0, 0, canvas.width, canvas.height);
@@ -88,7 +88,7 @@ export async function maskFile(painted, pads, { width, height }) {
   return n ? blobOf(canvas) : null;
 }
 
-// The picture on a larger canvas, clear around it.
+// The picture on a larger canvas, transparent around it.
 export async function widened(image, pads, { width, height }) {
   const canvas = sized(width + pads.left + pads.right, height + pads.top + pads.bottom);
   canvas.getContext("2d").drawImage(image, pads.left, pads.top);

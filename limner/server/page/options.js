@@ -5,7 +5,7 @@ export const prompt = cell("");
 export const models = cell([]); // of this server's own, with what each can do
 export const DEFAULTS = {
   model: "", n: 1, shape: "square", side: 512, size: "", style: "", quality: "medium",
-  background: "auto", seed: "",
+  background: "auto", format: "png", seed: "", mark: false,
 };
 export const options = cell(DEFAULTS);
 
@@ -14,6 +14,11 @@ export const SHAPES = {
   square: [1, 1], portrait: [1, 1.5], landscape: [1.5, 1], tall: [1, 2], wide: [2, 1],
 };
 export const SIDES = [256, 512, 1024];
+export const NUMBERS = [1, 2, 3, 4, 6, 10];
+
+// Files, by the name that the API has for them. The last two are drawn without previews.
+export const FORMATS = { png: "PNG", webp: "WebP", jpeg: "JPEG", svg: "SVG", gif: "GIF" };
+export const isStreamed = (format) => !["svg", "gif"].includes(format);
 
 export function choose(values) { options.value = { ...options.value, ...values }; }
 
@@ -44,16 +49,6 @@ export function can(ability) {
   return Boolean(modelNow()?.capabilities[ability]);
 }
 
-// Whether the chosen model draws `size`, by the rule that it declares.
-export function draws(size) {
-  const rule = modelNow()?.capabilities.sizes;
-  if (!rule || rule.choices) return !rule || rule.choices.includes(size);
-  const sides = size.split("x").map(Number);
-  const [shorter, longer] = [Math.min(...sides), Math.max(...sides)];
-  return shorter >= rule.min_side && longer <= rule.max_side &&
-    longer <= rule.max_ratio * shorter && sides.every((side) => side % rule.step === 0);
-}
-
 // `text` with the chosen style said after it, as the model knows it.
 export function styled(text, style = options.value.style) {
   const known = modelNow()?.limner.styles.find(({ en }) => en === style);
@@ -72,11 +67,15 @@ function unstyled(text) {
 }
 
 export function bodyNow() {
-  const { n, quality, background, seed } = options.value;
-  const body = {
-    model: modelNow()?.id, prompt: styled(prompt.value.trim()), n, size: sizeOf(options.value),
-    quality, background,
-  };
+  return bodyOf(prompt.value, sizeOf(options.value));
+}
+
+// The request for `text` at `size` with all other options of now.
+export function bodyOf(text, size) {
+  const { n, quality, background, format, seed, mark } = options.value;
+  const body = { model: modelNow()?.id, prompt: styled(text.trim()), n, size, quality, background,
+    output_format: format };
+  if (mark) body.mark = true;
   // A seed may have 63 bits, more than a number of JavaScript; it goes into the text as it is.
   return seed === "" ? body : { ...body, seed: BigInt(seed) };
 }
@@ -87,7 +86,7 @@ export function toJson(body) {
   return seed === undefined ? text : `${text.slice(0, -1)},"seed":${seed}}`;
 }
 
-// Take prompt and parameters from a drawn picture; `only` some of them.
+// Take prompt and parameters from a drawn picture, the seed if wanted.
 export function recall(item, { keepSeed = true } = {}) {
   const { parameters = {} } = item;
   if (models.value.some(({ id }) => id === item.model)) choose({ model: item.model });
@@ -96,6 +95,8 @@ export function recall(item, { keepSeed = true } = {}) {
   choose({
     ...DEFAULTS, model: options.value.model, style, ...fromSize(parameters.size || item.size),
     n: parameters.n || 1, quality: parameters.quality || "medium",
-    background: parameters.background || "auto", seed: keepSeed ? String(item.seed ?? "") : "",
+    background: parameters.background || "auto",
+    format: item.format in FORMATS ? item.format : "png", mark: Boolean(parameters.mark),
+    seed: keepSeed ? String(item.seed ?? "") : "",
   });
 }

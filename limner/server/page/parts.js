@@ -53,6 +53,11 @@ export function Dialog({ label, onClose, children, ...rest }) {
     ${children}<${Toasts} /></dialog>`;
 }
 
+// What is being fetched.
+export function Loading() {
+  return html`<p class="faint" role="status">${t("loading")}</p>`;
+}
+
 export function CloseButton({ onClick }) {
   return html`<${IconButton} name="close" label=${t("close")} onClick=${onClick} />`;
 }

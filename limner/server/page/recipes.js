@@ -7,12 +7,14 @@ const quotedForShell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function fieldsOf(item) {
   const { n = 1, size, quality, background, seed } = item.parameters;
   const all = { model: item.model, prompt: item.prompt, n, size: size || item.size, quality,
-    background, seed: item.seed ?? seed };
-  if (item.kind === "variation") for (const name of ["prompt", "quality", "background"]) delete all[name];
+    background, output_format: item.format, mark: item.parameters.mark || null, seed: item.seed ?? seed };
+  if (item.kind === "variation") for (const name of NOT_OF_VARIATIONS) delete all[name];
   return Object.entries(all).filter(([, value]) => value !== undefined && value !== null);
 }
 
-const numbers = new Set(["n", "seed"]);
+const NOT_OF_VARIATIONS = ["prompt", "quality", "background", "output_format"];
+const plain = new Set(["n", "seed", "mark"]); // numbers and truth values
+const inPython = (value) => (value === true ? "True" : String(value));
 const PATHS = { generation: "generations", edit: "edits", variation: "variations" };
 
 export function asCurl(item) {
@@ -20,7 +22,7 @@ export function asCurl(item) {
   if (needsKey()) lines.push('-H "Authorization: Bearer $LIMNER_KEY"');
   if (item.kind === "generation") {
     const json = fieldsOf(item).map(([name, value]) =>
-      `${JSON.stringify(name)}: ${numbers.has(name) ? value : JSON.stringify(value)}`);
+      `${JSON.stringify(name)}: ${plain.has(name) ? value : JSON.stringify(value)}`);
     lines.push("-H 'Content-Type: application/json'", `-d ${quotedForShell(`{${json.join(", ")}}`)}`);
   } else {
     lines.push("-F image=@picture.png");
@@ -32,11 +34,11 @@ export function asCurl(item) {
 }
 
 // Not parameters of the openai client.
-const EXTRA = ["seed"];
+const EXTRA = ["seed", "mark"];
 const CALLS = { generation: "generate", edit: "edit", variation: "create_variation" };
 
 export function asPython(item) {
-  const shown = (name, value) => (numbers.has(name) ? String(value) : JSON.stringify(value));
+  const shown = (name, value) => (plain.has(name) ? inPython(value) : JSON.stringify(value));
   const fields = fieldsOf(item);
   const own = fields.filter(([name]) => !EXTRA.includes(name));
   const extra = fields.filter(([name]) => EXTRA.includes(name));

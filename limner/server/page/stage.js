@@ -1,4 +1,5 @@
 // The drawing under way, and what came of it.
+import { Next } from "./actions.js";
 import { sourceOf, keyOf } from "./gallery-data.js";
 import { html, useCell, useEffect, useRef, useState } from "./html.js";
 import { again, dismiss, isBusy, job } from "./job.js";
@@ -53,11 +54,13 @@ function Result({ now }) {
     </div>`;
   }
   if (!item) return null;
+  const isKept = item.id && !isBusy();
   const picture = html`<img src=${sourceOf(item)} alt=${now.prompt || t("untitled")} />`;
   return html`<div class="sheet" style=${style}>${item.id
     ? html`<a href=${addressOf("picture", item.id, item.index)}>${picture}</a>` : picture}</div>
     ${items.length > 1 && html`<div class="strip">${items.map((one, at) => html`
       <button type="button" key=${one.id ? keyOf(one) : at} aria-pressed=${one === item}
         aria-label=${`${t("picture")} ${at + 1}`} onClick=${() => setChosen(at)}>
-        <img src=${sourceOf(one, 160)} alt="" /></button>`)}</div>`}`;
+        <img src=${sourceOf(one, 160)} alt="" /></button>`)}</div>`}
+    ${isKept && html`<div class="next"><${Next} item=${item} /></div>`}`;
 }

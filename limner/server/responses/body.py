@@ -1,7 +1,8 @@
 """Parsing the body of POST /v1/responses: what to draw, and which pictures it refers to.
 
 There is no language model: the text of the last user message is the prompt. Parameters for a
-language model (instructions, reasoning, temperature, other tools) have no effect.
+language model (instructions, reasoning, temperature, other tools) have no effect; a notice names
+them.
 """
 
 from __future__ import annotations
@@ -20,27 +21,32 @@ MAX_PROMPT_CHARS = 32_000
 _USED = frozenset(
     ["input", "model", "tools", "tool_choice", "stream", "store", "previous_response_id"]
 )
-# For a language model or an account; accepted without effect.
-_ACCEPTED = frozenset(
+# For a language model: without effect, with a notice.
+_UNUSED = frozenset(
     [
         "include",
         "instructions",
         "max_output_tokens",
         "max_tool_calls",
-        "metadata",
-        "parallel_tool_calls",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
         "reasoning",
-        "safety_identifier",
-        "service_tier",
         "stream_options",
         "temperature",
         "text",
         "top_logprobs",
         "top_p",
         "truncation",
+    ]
+)
+# About the account and the call, not about the picture.
+_ACCEPTED = frozenset(
+    [
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
         "user",
     ]
 )
@@ -124,7 +130,7 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
     for name, way_out in _REFUSED.items():
         if fields.given(name) and values[name] is not False:
             raise f.wrong_value(name, f"'{name}' is not supported by this server. {way_out}")
-    fields.check_known(_USED | _ACCEPTED | _REFUSED.keys())
+    fields.check_known(_USED | _ACCEPTED | _REFUSED.keys(), _UNUSED)
     model = fields.text("model")
     if model is None:
         raise f.missing("model")

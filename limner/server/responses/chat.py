@@ -79,7 +79,7 @@ def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
     """Convert each message to one item, so that indices match."""
     prompt = ""
     was_drawn = False
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         if not isinstance(message, Mapping):
             yield message  # refused when items are parsed
             continue
@@ -93,7 +93,7 @@ def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
             continue
         item = _as_message(message)
         if message.get("role") == "user":
-            text = " ".join(_texts(item["content"], text_of, f"messages[{place}].content"))
+            text = " ".join(_texts(item["content"], text_of, f"messages[{index}].content"))
             prompt = joined(prompt, text) if was_drawn else text
         yield item
 

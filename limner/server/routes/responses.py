@@ -187,7 +187,7 @@ async def _answer(
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     await drawing.check_prompt(serving, submission)
     trace = scope.trace(request)
-    with body.tool.naming(), trace.during("admission"):
+    with body.tool.naming(), trace.during("submission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     try:

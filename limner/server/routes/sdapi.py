@@ -168,7 +168,7 @@ async def _answer(request: Request, sent: Mapping[str, Any], call: Call) -> Resp
     engine = serving.worker(submission).engine
     await drawing.check_prompt(serving, submission)
     trace = scope.trace(request)
-    with trace.during("admission"):
+    with trace.during("submission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     with job:
@@ -178,7 +178,8 @@ async def _answer(request: Request, sent: Mapping[str, Any], call: Call) -> Resp
         return Response(status_code=drawing.CLIENT_LEFT)
     drawn, notices = found
     body = answers.dump(shapes.answer(sent, call, drawn, engine.model))
-    headers = drawing.headers_of(call, notices)
+    ignored = shapes.unused(sent)
+    headers = drawing.headers_of(call, [*notices, *([ignored] if ignored else [])])
     return WholeDelivery(body, media_type=_JSON, headers=headers, ticket=job.ticket)
 
 

@@ -54,7 +54,7 @@ async def create(request: Request) -> Response:
             form.close()
     if upload is None:
         return Response(status_code=drawing.CLIENT_LEFT)
-    ticket = await serving.limiter.admitted(holder, 0)
+    ticket = await serving.limiter.acquire_async(holder, 0)
     try:
         id, run = scope.request_id(request), serving.database_threads.run
         row = await run(uploads.add, serving, history, upload, holder, id)
@@ -74,15 +74,7 @@ async def page(request: Request) -> Response:
     rows = await run(history.page, limit + 1, before, only, uploads=True)
     now_s = time.time()
     shown = [_shown(row) for row in rows[:limit] if uploads.is_whole(row, now_s)]
-    return _json(
-        {
-            "object": "list",
-            "data": shown,
-            "first_id": shown[0]["id"] if shown else None,
-            "last_id": shown[-1]["id"] if shown else None,
-            "has_more": len(rows) > limit,
-        }
-    )
+    return _json(answers.page(shown, has_more=len(rows) > limit))
 
 
 async def show(request: Request, id: str) -> Response:

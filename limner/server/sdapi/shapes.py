@@ -1,7 +1,8 @@
 """Conversion of /sdapi/v1 requests and answers to and from the Images API.
 
-Samplers, steps, guidance and negative prompts belong to diffusion models; they are accepted and
-have no effect. A mask is white where to draw; in the Images API it is transparent there.
+Samplers, steps, guidance and negative prompts belong to diffusion models; they are accepted, have
+no effect, and a notice names them. A mask is white where to draw; in the Images API it is
+transparent there.
 """
 
 from __future__ import annotations
@@ -20,15 +21,33 @@ from limner.arrays import Pixels
 from limner.imaging import codec
 from limner.request import MAX_PICTURES, Size
 from limner.server.openai import fields as f
-from limner.server.openai.answers import Drawn
+from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.fields import Fields
 from limner.service.queue.jobs import Status
 
-Json = dict[str, Any]
 DEFAULT_PX = 512
 SAMPLERS = ("Euler a", "Euler")
+_USED = frozenset(
+    [
+        "prompt",
+        "batch_size",
+        "n_iter",
+        "width",
+        "height",
+        "seed",
+        "init_images",
+        "mask",
+        "inpainting_mask_invert",
+    ]
+)
 _WHITE = 128  # mask values from this one on mean "draw here"
+
+
+def unused(sent: Mapping[str, Any]) -> str | None:
+    """A notice that names the parameters without effect, but for empty ones; None if all count."""
+    names = [f.shown(name) for name, value in sent.items() if name not in _USED and value]
+    return f"Not used: {', '.join(names[:20])}" if names else None
 
 
 def values_of(sent: Mapping[str, Any]) -> Json:

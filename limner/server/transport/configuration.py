@@ -19,6 +19,7 @@ def uvicorn_config(app: ASGIApp, settings: Settings, **options: Any) -> uvicorn.
     connections = Connections(settings)
     return uvicorn.Config(
         app,
+        loop="asyncio",  # what the connections are tried on; limner[ray] brings uvloop
         # uvicorn only calls it, so a class with its first argument bound works
         http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections)),
         log_config=None,

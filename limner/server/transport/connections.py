@@ -29,7 +29,7 @@ class Connection(Protocol):
         """The address of the client; empty for a Unix socket."""
 
     def may_make_room(self, now_s: float) -> bool:
-        """Whether it only waits for its client, so that it may be closed to admit another."""
+        """Whether it only waits for its client, so that it may be closed to accept another."""
 
     def look(self, now_s: float) -> None:
         """End the connection if its client is overdue. Called every LOOK_S seconds."""
@@ -51,7 +51,7 @@ class Connections:
         self._lingering: set[Connection] = set()
         self._looking: asyncio.TimerHandle | None = None
 
-    def admit(self, new: Connection) -> bool:
+    def accept(self, new: Connection) -> bool:
         """Add `new`, closing another connection if needed; False if there is no room."""
         self._keep_looking(new.loop)
         address = subscriber(new.host)

@@ -62,7 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self._since_s = self._kept_up_s = self.loop.time()
-        if not self._connections.admit(self):
+        if not self._connections.accept(self):
             self._refuse(errors.too_many_connections())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,7 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def may_make_room(self, now_s: float) -> bool:
-        """Whether it only waits for its client, so that it may be closed to admit another."""
+        """Whether it only waits for its client, so that it may be closed to accept another."""
         if self._refusal or not self._is_answering:
             return True
         waited_s = now_s - self._since_s

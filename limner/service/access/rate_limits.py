@@ -127,7 +127,7 @@ class Meter:
 
 
 class Ticket:
-    """One admitted request; `release` when its drawing is over, `refund` if it never began."""
+    """One counted request; `release` when its drawing is over, `refund` if it never began."""
 
     def __init__(self, limiter: Limiter, meter: Meter, key_name: str) -> None:
         self.key_name = key_name
@@ -178,8 +178,8 @@ class Limiter:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._meters: dict[str, Meter] = {}
 
-    async def admitted(self, holder: Holder, n: int) -> Ticket:
-        """`admit` from the loop: in a thread, if something is counted in the database."""
+    async def acquire_async(self, holder: Holder, n: int) -> Ticket:
+        """`acquire` from the loop: in a thread, if something is counted in the database."""
         if not holder.limits.are_stored:
             return self.acquire(holder, n)
         return await self._in_turn(holder.name, lambda: self.acquire(holder, n))

@@ -110,8 +110,8 @@ class FairQueue:
     def __iter__(self) -> Iterator[Job]:
         """All jobs, in the order in which they come to their next turn."""
         lines = [list(line) for line in self._lines.values()]
-        for place in range(max(map(len, lines), default=0)):
-            yield from (line[place] for line in lines if place < len(line))
+        for position in range(max(map(len, lines), default=0)):
+            yield from (line[position] for line in lines if position < len(line))
 
 
 def has_room(n_waiting: Mapping[str, int], key_name: str, most: int) -> bool:

@@ -261,7 +261,7 @@ class Worker:
                         about = {"limner.picture": one.index}
                         batch[one].trace.add_stages(clock.seconds, **about)
                     if left and all(job.is_cancelled for job in left.values()):
-                        log.info("nobody waits for what was being drawn any more")
+                        log.info("stopped drawing a batch: all of its requests are cancelled")
                         return
         except Exception as error:  # the thread outlives what an engine does wrong
             if len(batch) == 1:

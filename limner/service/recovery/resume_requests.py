@@ -10,8 +10,6 @@ import asyncio
 import logging
 from typing import Any
 
-from anyio import to_thread
-
 from limner.engines.base import Picture
 from limner.errors import LimnerError
 from limner.request import FileOptions, ImageRequest
@@ -95,7 +93,7 @@ async def _finish(service: Service, submission: Submission, job: Job) -> None:
         with job:
             async for event in job.events():
                 if isinstance(event, Picture):
-                    await to_thread.run_sync(output.keep, service, submission, job, event)
+                    await service.encode(output.keep, service, submission, job, event)
     except LimnerError as error:
         level = logging.INFO if job.status.state == "cancelled" else logging.WARNING
         log.log(level, "%s could not be resumed: %s", id, error.message)

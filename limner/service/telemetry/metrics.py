@@ -80,7 +80,7 @@ class Metrics:
         self._pictures.labels(model, key).inc()
 
     def ended(self, model: str, key: str, outcome: str) -> None:
-        """An admitted request came to its end."""
+        """A submitted request came to its end."""
         self._requests.labels(model, key, outcome).inc()
 
     def refused(self, code: str, key: str) -> None:

@@ -1,7 +1,7 @@
 """Spans of each request for OpenTelemetry, if LIMNER_TRACES is on; else nothing, at no cost.
 
     POST /v1/images/generations        the whole request, with the id of its answer
-    ├── admission                      limits, queue and history let it in
+    ├── submission                     limits, queue and history let it in
     ├── wait                           until its first turn
     ├── drawing, upscaling, …          each stage of each picture
     └── encoding, storing              of each picture

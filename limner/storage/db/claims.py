@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from limner.storage.db.clock import uptime
 from limner.storage.db.database import Database
 
-ADMITTED_WITHIN_S = 60.0  # after that, a first request without a row was never admitted
+SUBMITTED_WITHIN_S = 60.0  # after that, a first request without a row was never submitted
 _MOST_AWAITED = 10_000
 _AGAIN = ("failed", "cancelled", "interrupted")  # after these a request may be tried again
 _TAKE_OVER = (
@@ -52,9 +52,9 @@ class Claims:
         """Claim `name` (API key, Idempotency-Key) for request `request_id`.
 
         Returns None if this request won, else the existing claim. A claim is replaced if its
-        request failed, was never admitted, or is older than `lifetime_s`. No reading of the clock
+        request failed, was never submitted, or is older than `lifetime_s`. No reading of the clock
         alone makes one too old or lost: one without a row is lost when this server has found it so
-        for ADMITTED_WITHIN_S of its own running. The claim of an interrupted request is replaced
+        for SUBMITTED_WITHIN_S of its own running. The claim of an interrupted request is replaced
         unless another server has resumed it; a replaced request is not resumed any more.
         """
         now_s = self._clock()
@@ -98,7 +98,7 @@ class Claims:
             since_s = self._awaited.setdefault(request_id, now_s)
             while len(self._awaited) > _MOST_AWAITED:
                 self._awaited.popitem(last=False)
-        return now_s - since_s > ADMITTED_WITHIN_S
+        return now_s - since_s > SUBMITTED_WITHIN_S
 
     def release(self, name: tuple[str, str], request_id: str) -> None:
         """Be the first no longer, as nothing came of it; a request to be drawn on stays it."""

@@ -171,7 +171,7 @@ class Database:
         try:
             cursor.execute("ROLLBACK")
         except Exception:  # the transaction is gone already, and maybe the connection with it
-            cursor.connection.give_up()
+            cursor.connection.discard()
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -52,7 +52,7 @@ class FileConnection(sqlite3.Connection):
         self.execute(f"PRAGMA busy_timeout = {math.ceil(wait_s * 1000)}")
         self.set_progress_handler(self._is_over, _OPERATIONS_A_LOOK)
 
-    def give_up(self) -> None:
+    def discard(self) -> None:
         """Mark the connection for closing, because its state is unknown."""
         self.is_broken = True
 

@@ -36,7 +36,7 @@ class ServerConnection(psycopg.Connection[TupleRow]):
         """Whether the connection is closed, by either side."""
         return self.closed
 
-    def give_up(self) -> None:
+    def discard(self) -> None:
         """Close the connection, because its state is unknown."""
         self.close()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from limner.storage.db.database import Database
+from limner.storage.db.keys import signing_key
 
 LIFETIME_S = 7 * 86_400.0
 _TOKEN_BYTES = 32
@@ -18,6 +19,9 @@ class Sessions:
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database, self._clock = database, clock
+        secret = signing_key(database)
+        self.id = hashlib.sha256(b"sessions" + secret).hexdigest()[:8]
+        """Distinguishes this database from others: 8 hexadecimal digits."""
 
     def begin(self, key_hash: str) -> str:
         """A new token for the key with this hash. Forgets the visits that have ended."""

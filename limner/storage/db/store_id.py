@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from limner.errors import SettingsError
+from limner.settings import Settings
 from limner.storage import files
+from limner.storage.blobs.opening import open_store
 from limner.storage.blobs.store import HISTORY, MARKER, PASSING, Store
-from limner.storage.db.database import Database
+from limner.storage.db.database import FILE, Database
 
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
@@ -40,6 +42,22 @@ def server_id(home: Path) -> str:
     return id
 
 
+def check(settings: Settings) -> None:
+    """Refuse the store that `settings` name if it is not limner's, before anything is written.
+
+    Raises SettingsError for what `claim` would refuse, as far as this shows without opening the
+    database: a file that does not exist yet knows no store. Every command that opens a history for
+    the first time calls it before the database.
+    """
+    store = open_store(settings)
+    if not settings.database and (settings.home / FILE).exists():
+        return
+    if _marked(store) is None:
+        _check_unused(store)
+    elif not settings.database:
+        raise _of_another(store, str(settings.home / FILE))
+
+
 def claim(database: Database, store: Store, *, recovering: bool = False) -> str:
     """The name of `store`, given by `database` when it was first used.
 
@@ -48,16 +66,16 @@ def claim(database: Database, store: Store, *, recovering: bool = False) -> str:
     """
     id = _marked(store)
     if id is None and not recovering:
-        _check_unused(database, store)
+        # A home from before every store was marked: only a server that got past this check, or one
+        # of that time, has made the key of addresses in the database beside the pictures.
+        is_old = database.is_sqlite and not store.is_shared
+        if not (is_old and database.read("SELECT name FROM secrets WHERE name = 'link'")):
+            _check_unused(store)
     if id is None:
         id = _mark(database, store)
     if not database.read("SELECT id FROM places WHERE id = ?", [id]):
         if not recovering:
-            raise SettingsError(
-                f"The pictures in {store.name} belong to another database than {database.name}",
-                hint="use that database or another LIMNER_STORE; if that database is lost, "
-                "limner history recover keeps the pictures and makes new rows for them",
-            )
+            raise _of_another(store, database.name)
         database.execute("INSERT INTO places VALUES (?, ?)", [id, store.name])
     for folder in (HISTORY, PASSING):
         store.tighten(folder)
@@ -76,14 +94,17 @@ def _mark(database: Database, store: Store) -> str:
     return id or fresh
 
 
-def _check_unused(database: Database, store: Store) -> None:
+def _of_another(store: Store, database_name: str) -> SettingsError:
+    return SettingsError(
+        f"The pictures in {store.name} belong to another database than {database_name}",
+        hint="use that database or another LIMNER_STORE; if that database is lost, "
+        "limner history recover keeps the pictures and makes new rows for them",
+    )
+
+
+def _check_unused(store: Store) -> None:
     """Refuse a store that has files, but no mark that says whose they are."""
     used = [folder for folder in (HISTORY, PASSING) if not store.is_empty(folder)]
-    # A home from before every store was marked: only a server that got past this check, or one
-    # of that time, has made the key of addresses in the database beside the pictures.
-    is_old = database.is_sqlite and not store.is_shared
-    if is_old and database.read("SELECT name FROM secrets WHERE name = 'link'"):
-        return
     if not used or _marked(store) is not None:  # another server marked it in this moment
         return
     setting = "LIMNER_STORE" if store.is_shared else "LIMNER_HOME"

@@ -46,7 +46,7 @@ def adopt(
             raise DataError("its request is being drawn")
         twin = _twin(run, request, made)
         if twin and twin["sha256"] == sha256:
-            run("INSERT INTO deletions VALUES (?, ?)", [file, history.place])
+            run("INSERT INTO deletions VALUES (?, ?)", [file, history.store_id])
         else:
             owned = request if not twin else None
             id = (
@@ -65,7 +65,7 @@ def _request_of(
     run: _Run, history: History, model: str, is_of: Callable[[str], bool]
 ) -> Row | None:
     """The request that stored a file, its row held until the end of the transaction."""
-    rows = run("SELECT id FROM requests WHERE place = ? AND model = ?", [history.place, model])
+    rows = run("SELECT id FROM requests WHERE place = ? AND model = ?", [history.store_id, model])
     id = next((row["id"] for row in rows if is_of(row["id"])), None)
     if id is None:
         return None
@@ -107,7 +107,7 @@ def _new_request(
         "INSERT INTO requests (id, place, server, key_name, created_s, kind, model, prompt, "
         "parameters, state) VALUES (?, ?, ?, '', ?, 'generation', ?, ?, ?, 'done') "
         "ON CONFLICT (id) DO NOTHING RETURNING id",
-        [id, history.place, history.server, drawn_s, model, prompt, json.dumps(parameters)],
+        [id, history.store_id, history.server, drawn_s, model, prompt, json.dumps(parameters)],
     ):
         raise DataError("it is in the history, or about to be deleted")
     return id

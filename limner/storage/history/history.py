@@ -95,9 +95,9 @@ class History:
         """
         self.database, self.store, self.clock = database, store, clock
         self._late: deque[list[Any]] = deque(maxlen=10_000)  # ends to be written
+        self.store_id = store_id.claim(database, store, recovering=recovering)
         # Of this process: another one of the same home may live on when it dies.
         self.server = f"{store_id.server_id(home)}-{secrets.token_hex(4)}"
-        self.place = store_id.claim(database, store, recovering=recovering)
         self.reserve = Reserve(home)
 
     # Written by the server, in this order.
@@ -117,7 +117,7 @@ class History:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
             [
                 asked.id,
-                self.place,
+                self.store_id,
                 self.server,
                 asked.key_name,
                 now_s,
@@ -274,7 +274,7 @@ class History:
     def finish_deletions(self) -> None:
         """Delete the files of this store whose rows are gone."""
         while rows := self.database.read(
-            "SELECT file FROM deletions WHERE place = ? LIMIT ?", [self.place, _FILES_AT_ONCE]
+            "SELECT file FROM deletions WHERE place = ? LIMIT ?", [self.store_id, _FILES_AT_ONCE]
         ):
             files = [row["file"] for row in rows]
             self.store.delete(f"{FOLDER}/{file}" for file in files)
@@ -305,7 +305,7 @@ class History:
             "UPDATE requests SET state = 'running', server = ? "
             "WHERE state = 'interrupted' AND place = ? AND resume IS NOT NULL AND n_resumed < ? "
             f"AND model IN ({marks}) RETURNING id, created_s",
-            [self.server, self.place, MAX_RESUMED, *models],
+            [self.server, self.store_id, MAX_RESUMED, *models],
         )
         taken.sort(key=lambda row: row["created_s"])
         rows = [row for row in (self.find(row["id"]) for row in taken) if row]

@@ -221,7 +221,7 @@ class Maintenance:
             f"AND NOT {HAS_STAR} ORDER BY created_s LIMIT ?",
             [
                 self.clock.believed_s - self._retention.days * _DAY_S,
-                self._history.place,
+                self._history.store_id,
                 _REMOVED_AT_ONCE,
             ],
         )
@@ -234,12 +234,12 @@ class Maintenance:
         """
         if self._retention.n_bytes is None:
             return []
-        read, place = self._history.database.read, self._history.place
+        read, store_id = self._history.database.read, self._history.store_id
         [row] = read(
             "SELECT coalesce(sum(p.n_bytes), 0) AS n_bytes FROM pictures p "
             "JOIN requests r ON r.id = p.request_id WHERE r.place = ? AND r.id NOT IN "
             "(SELECT request_id FROM pictures WHERE starred = 1)",
-            [place],
+            [store_id],
         )
         self._n_bytes = int(row["n_bytes"])
         n_over = self._n_bytes - self._retention.n_bytes
@@ -250,7 +250,7 @@ class Maintenance:
             f"AS n_bytes FROM requests WHERE place = ? AND NOT {HAS_STAR} "
             "AND EXISTS (SELECT file FROM pictures WHERE request_id = id) "
             "ORDER BY created_s, id LIMIT ?",
-            [place, _REMOVED_AT_ONCE + 1],
+            [store_id, _REMOVED_AT_ONCE + 1],
         )
         ids = []
         for row in rows[:-1]:

@@ -131,10 +131,10 @@ def _folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights and biases of the convolutions, each with the normalisation after it worked in."""
     folded = {}
     for key, weight in weights.items():
-        place, _, kind = key.removesuffix(".weight").rpartition(".")
+        prefix, _, kind = key.removesuffix(".weight").rpartition(".")
         if not key.endswith(".weight") or kind not in _NORM_AFTER:
             continue
-        norm = f"{place}.{_NORM_AFTER[kind]}" if place else _NORM_AFTER[kind]
+        norm = f"{prefix}.{_NORM_AFTER[kind]}" if prefix else _NORM_AFTER[kind]
         scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + _EPSILON).sqrt()
         folded[key] = (weight * scale[:, None, None, None]).contiguous(
             memory_format=torch.channels_last

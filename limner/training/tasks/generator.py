@@ -24,7 +24,7 @@ from limner.training.tasks.sheet import write_sheet
 
 @dataclass(frozen=True)
 class GeneratorTraining:
-    """What the stage needs beside the examples."""
+    """The settings of the stage."""
 
     model: TransformerConfig = field(default_factory=TransformerConfig)
     loop: LoopConfig = field(
@@ -40,13 +40,13 @@ class GeneratorTraining:
         0.0  # share of steps that ask for all cells left after the same few known
     )
     from_nothing: float = 0.4  # share of those in which no cell is known: all is up to the text
-    # Share of scenes, first to last step: what things look like is learned before how they combine.
+    # Share of scenes, first to last step: single things are learned before combinations.
     scenes: tuple[float, float] = (0.3, 0.3)
     code_dropout: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that the contrastive loss sees
-    # Cells of a picture that a step looks at, chosen at random, in either loss. The cells of one
-    # picture say much the same, so on a fine grid more pictures teach more than all their cells.
+    # Random cells of a picture that either loss uses. Cells of one picture are similar, so on a
+    # fine grid more pictures with fewer cells teach more.
     n_asked: int = 64
 
 
@@ -73,7 +73,7 @@ class Generator(nn.Module):
 
 
 class GeneratorTask:
-    """Predict each cell from the cells before it and the caption."""
+    """Predicts each cell from the cells before it and the caption."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class GeneratorTask:
         return self._losses(text, self.examples, chosen, orders, n_paired, rng, n_known)
 
     def _chosen(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
-        """Examples of a batch: scenes as often as it is time for them, each kind by its weights."""
+        """Examples of a batch: the share of scenes by the step, each kind by its weights."""
         kinds = [np.flatnonzero(self.examples.is_scene == kind) for kind in (False, True)]
         wanted = rng.random(self.config.batch) < self._at(self.config.scenes, step)
         chosen = np.empty(self.config.batch, np.int64)
@@ -110,8 +110,8 @@ class GeneratorTask:
             rows = wanted == kind
             members = members if len(members) else kinds[1 - kind]  # only one kind is there
             sums = np.cumsum(self.examples.weights[members])
-            places = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
-            chosen[rows] = members[np.minimum(places, len(members) - 1)]
+            indices = np.searchsorted(sums, rng.random(int(rows.sum())) * sums[-1], side="right")
+            chosen[rows] = members[np.minimum(indices, len(members) - 1)]
         # "A left of B" beside "B left of A": only the order of the words tells them apart.
         for i in range(0, int(self.config.batch * self.config.paired) - 1, 2):
             partner = self.examples.partners[chosen[i]]
@@ -125,9 +125,9 @@ class GeneratorTask:
         return first + (last - first) * step / max(1, self.config.loop.steps)
 
     def _n_known(self, rng: np.random.Generator) -> int | None:
-        """Cells to ask after, or None to ask for each cell after those before it.
+        """Number of known cells, or None to predict each cell from those before it.
 
-        Few more often than many: where much is known, what is left is easy.
+        Small numbers are more frequent: with many known cells the rest is easy.
         """
         parallel_prob, nothing, share = rng.random(3)
         if parallel_prob >= self.config.parallel_prob:
@@ -191,7 +191,7 @@ class GeneratorTask:
         return torch.from_numpy(cells)
 
     def _corrupt_codes(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
-        """Codes of which some cells are wrong, as they may be when one draws."""
+        """Codes with some wrong cells, as in drawing."""
         if not self.config.code_dropout:
             return codes
         wrong = torch.from_numpy(rng.random(codes.shape[:2]) < self.config.code_dropout)
@@ -221,7 +221,7 @@ class GeneratorTask:
 
 @dataclass(frozen=True)
 class SheetOfPrompts:
-    """Fixed prompts drawn during training, to be looked at."""
+    """Fixed prompts, drawn during training."""
 
     prompts: tuple[str, ...]
     image_tokenizer: ImageTokenizer

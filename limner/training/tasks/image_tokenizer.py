@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class ImageTokenizerTraining:
-    """What the stage needs beside the pictures."""
+    """The settings of the stage."""
 
     model: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000, lr=2e-3, ema=0.998))
@@ -57,7 +57,7 @@ class ImageTokenizerTask:
         device = next(self.model.parameters()).device
         target = target.to(device, memory_format=torch.channels_last)
         if self.config.decoder_only:
-            rebuilt = self.model.decode_values(self._misheard(target, rng))
+            rebuilt = self.model.decode_values(self._corrupt_codes(target, rng))
         else:
             rebuilt = self.model(target, self._kept_groups(len(target), rng).to(device))
         losses = reconstruction_losses(rebuilt.float(), target, rng)
@@ -73,7 +73,7 @@ class ImageTokenizerTask:
         keep[torch.from_numpy(rng.random(n) < self.config.drop_detail), 1:] = 0
         return keep
 
-    def _misheard(self, target: Tensor, rng: np.random.Generator) -> Tensor:
+    def _corrupt_codes(self, target: Tensor, rng: np.random.Generator) -> Tensor:
         """Quantised values of the pictures, some cells' from another picture of the batch."""
         with torch.no_grad():
             values = self.model.fsq(self.model.encoder(target * 2 - 1))

@@ -1,4 +1,4 @@
-"""How different two pictures look to a network that knows photographs."""
+"""Perceptual distance of pictures by a frozen network for photographs."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ class PerceptualLoss:
     """Squared distance of unit feature vectors, place by place (LPIPS without its learned weights,
     arXiv 1801.03924, section 3).
 
-    Pixel losses are content with the mean of all that may be there; features ask for one of it.
+    Pixel losses reward the mean of all possible pictures; a loss on features rewards one of them.
     """
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ _HELD_OUT_SEED = 1 << 40
 
 @dataclass(frozen=True)
 class PlannerTraining:
-    """What the stage needs beside the words."""
+    """The settings of the stage."""
 
     model: PlannerConfig = field(default_factory=PlannerConfig)
     loop: LoopConfig = field(
@@ -50,7 +50,7 @@ class PlannerTraining:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a batch should say; _IGNORED where nothing is asked."""
+    """The labels of a batch; _IGNORED where there is none."""
 
     tags: Tensor  # (B, T)
     counts: Tensor
@@ -60,7 +60,7 @@ class Targets:
 
 
 class PlannerTask:
-    """Tag the words of random stories, and say what is true of the things."""
+    """Tags the words of random stories, and predicts attributes of their things."""
 
     def __init__(
         self, config: PlannerTraining, nouns: Sequence[Nouns], tokenizer: TextTokenizer
@@ -89,7 +89,7 @@ class PlannerTask:
     def _sums(
         self, stories: Sequence[Story], rng: np.random.Generator
     ) -> dict[str, tuple[Tensor, int]]:
-        """Of each loss the sum over what is asked of some stories, and how much that is."""
+        """Sum and number of labels of each loss, for some stories."""
         cut = [units_of(one.text, self.tokenizer, self.config.model.max_text) for one in stories]
         ids = padded(cut)
         hidden = rng.random(ids.shape) < self.config.drop_words
@@ -125,7 +125,7 @@ class PlannerTask:
 
 
 def torch_score(model: nn.Module) -> Score:
-    """The network as `planning.read` wants it."""
+    """The network as the scoring function of `planning.read`."""
 
     def score(ids: np.ndarray) -> Scores:
         device = next(model.parameters()).device
@@ -139,7 +139,7 @@ def torch_score(model: nn.Module) -> Score:
 def targets_of(
     stories: Sequence[Story], cut: Sequence[Units], n_tokens: int, device: torch.device
 ) -> Targets:
-    """What the network should say of stories, cut into units of n_tokens tokens at most."""
+    """The labels of stories, cut into units of n_tokens tokens at most."""
     tags, counts, sizes, places = (
         np.full((len(stories), n_tokens), _IGNORED, np.int64) for _ in range(4)
     )
@@ -183,7 +183,7 @@ def targets_of(
 
 @dataclass(frozen=True)
 class Truth:
-    """What a prompt says, for judging a reading; relations are those of placing.RELATIONS."""
+    """The right reading of a prompt; relations are those of placing.RELATIONS."""
 
     words: tuple[str, ...]  # of each thing, without determiner and number
     counts: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one page, to be looked at."""
+"""Contact sheets: many pictures on one page."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Trains the text tokenizer on captions: which characters and which merges are worth a token.
+"""Train the text tokenizer on captions: choose the characters and merges that become tokens.
 
     limner train text-tokenizer       300,000 captions: about 10 s on one CPU core
 
-Equal captions in any order give an equal tokenizer: counts decide, and ties go to the lower ids.
+The order of captions does not matter: counts decide, and ties go to the lower ids.
 """
 
 import sys
@@ -53,14 +53,14 @@ class TextTokenizerConfig:
 
 
 def train(captions: Iterable[str], config: TextTokenizerConfig) -> TextTokenizer:
-    """Train a tokenizer on captions; it has fewer than n_vocab tokens if the text runs dry."""
+    """Train a tokenizer on captions; it has fewer than n_vocab tokens if the text is too small."""
     counts = count_pieces(captions)
     characters = choose_characters(counts, config)
     return TextTokenizer(characters, _Trainer(counts, characters, config).merges())
 
 
 def count_pieces(captions: Iterable[str]) -> Counter[str]:
-    """Count the pieces of all captions; a caption seen before costs one look-up."""
+    """Count the pieces of all captions; a repeated caption costs one look-up."""
     n_from_caption = Counter(captions)
     counts: Counter[str] = Counter()
     for caption, n in n_from_caption.items():
@@ -85,7 +85,7 @@ def choose_characters(counts: Counter[str], config: TextTokenizerConfig) -> str:
 
 
 class _Trainer:
-    """Repeats: merge the most frequent pair everywhere. Counts follow each merge, word by word."""
+    """Merges the most frequent pair, again and again; counts are updated word by word."""
 
     def __init__(self, counts: Counter[str], characters: str, config: TextTokenizerConfig) -> None:
         self._config = config
@@ -96,7 +96,7 @@ class _Trainer:
         self._words = [[ids.get(character, _GAP) for character in piece] for piece in counts]
         self._n_from_word = list(counts.values())
         self._n_from_pair: Counter[tuple[int, int]] = Counter()
-        # The words that hold a pair, or held it once: cheaper to look in vain than to keep exact.
+        # The words that have a pair, or had it earlier: exact sets would cost more.
         self._words_from_pair: dict[tuple[int, int], list[int]] = {}
         for at, word in enumerate(self._words):
             for pair in pairwise(word):
@@ -109,7 +109,7 @@ class _Trainer:
         heapify(self._heap)
 
     def merges(self) -> list[tuple[int, int]]:
-        """Give the merges in the order in which they were found."""
+        """The merges in the order in which they were found."""
         merges: list[tuple[int, int]] = []
         while len(merges) < self._n_merges:
             pair = self._most_frequent()

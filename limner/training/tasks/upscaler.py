@@ -1,4 +1,4 @@
-"""Stage: train the upscalers on what the image tokenizer makes of drawings."""
+"""Stage: train the upscalers on drawings as the image tokenizer rebuilds them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ Render = Callable[[int, int], NDArray[np.uint8]]  # (index, px) to premultiplied
 
 @dataclass(frozen=True)
 class UpscalerTraining:
-    """What the stage needs beside the pictures."""
+    """The settings of the stage."""
 
     model: UpscalerConfig = field(default_factory=UpscalerConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2500, lr=1e-3, ema=0.998))
@@ -38,7 +38,7 @@ class UpscalerTraining:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pictures as the tokenizer rebuilds them, and as they should look at 4 and 16 times the px.
+    """Pictures as the tokenizer rebuilds them, and their originals at 4 and 16 times the px.
 
     The largest are made for a second pass only.
     """
@@ -81,7 +81,7 @@ def make_pairs(
 
 
 class UpscalerTask:
-    """All passes at once, the second on what the first made."""
+    """Trains all passes at once; the second pass enlarges the output of the first."""
 
     def __init__(self, config: UpscalerTraining, pairs: Pairs, held_out: Pairs) -> None:
         self.config, self.pairs, self.held_out = config, pairs, held_out
@@ -112,7 +112,7 @@ class UpscalerTask:
         return self.model[0](self._tensor(inputs)), self._tensor(targets)
 
     def _second_pass(self, chosen: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
-        """The window of each picture that is known at the largest size."""
+        """The losses of the second pass, on the windows known at the largest size."""
         side = self.pairs.small.shape[1] // FACTOR
         with torch.no_grad():
             whole = self.model[0](self._tensor([self.pairs.small[i] for i in chosen]))

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: a checkpoint folder that holds one more file."""
+"""The state of a training run on disk: a checkpoint folder with a file `state.pt`."""
 
 import io
 import pickle
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from limner.errors import WeightsError
 from limner.storage.checkpoints import quantised, weights
@@ -15,7 +16,7 @@ KIND = "training-run"
 
 
 def save(folder: Path, state: dict[str, Any], config: dict[str, Any]) -> None:
-    """Write state and config as `folder`, replacing what was there only once all is on disk.
+    """Write state and config as `folder`; an earlier checkpoint is replaced when all is on disk.
 
     Raises OutputError, for example on a full disk; the previous checkpoint is then still whole.
     """
@@ -28,7 +29,8 @@ def save(folder: Path, state: dict[str, Any], config: dict[str, Any]) -> None:
 def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
     """The saved state, or None if there is none. Raises WeightsError if it is damaged.
 
-    The state of a packed run (see `pack`) has no "optimizers".
+    Keys: "model" and "ema" (weights and their exponential moving average, by name), "step",
+    "about", and "optimizers", which a packed run (see `pack`) has not.
     """
     if not weights.exists(folder):
         return None
@@ -44,16 +46,25 @@ def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
         )
     except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"The training run in {folder} cannot be taken up: {error}",
+            f"The training run in {folder} cannot be resumed: {error}",
             hint="remove that folder to start the run anew",
         ) from error
-    return _unpacked(state, device) if "packed" in state else state
+    if "packed" in state:
+        return _unpacked(state, device)
+    if "average" in state:  # the earlier name of "ema"
+        state["ema"] = state.pop("average")
+    return state
+
+
+def of_weights(weights_by_name: dict[str, Tensor], about: dict[str, Any]) -> dict[str, Any]:
+    """The state of a run that starts from given weights, at step 0 and without optimizers."""
+    return {"model": weights_by_name, "ema": weights_by_name, "step": 0, "about": about}
 
 
 def _unpacked(state: dict[str, Any], device: str) -> dict[str, Any]:
     arrays = quantised.unpack({n: value.cpu().numpy() for n, value in state["packed"].items()})
-    average = {
+    ema = {
         name: torch.from_numpy(array.reshape(state["shapes"][name])).to(device)
         for name, array in arrays.items()
     } | state["kept"]
-    return {"model": average, "average": average, "step": 0, "about": state["about"]}
+    return of_weights(ema, state["about"])

@@ -1,6 +1,6 @@
-"""A run that begins from weights that draw: what they know is kept, or trained further.
+"""A run that starts from exported weights: the reverse of `limner export`.
 
-The opposite of `limner export`. Stages that are not taken start from nothing.
+Stages that are not copied are trained from scratch.
 """
 
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ def begin_run(
 ) -> Path:
     """Make the run at `run` of the weights folder `source`, or of some of its stages only.
 
-    With `px`, its pictures have that side before they are enlarged, and as many more cells. With
-    `layouts`, its transformer draws things in boxes on any canvas, each as it draws one alone now.
+    px: the side of drawn pictures before they are enlarged, in place of that of the weights; the
+    grid gets as many more cells. layouts: make the transformer one that draws things in boxes.
     Raises WeightsError if the weights are missing or damaged, SettingsError if the run has one of
     those stages already or px does not fit, OutputError if it cannot be written.
     """
@@ -94,7 +94,7 @@ def _at_px(
 def _with_layouts(
     tensors: dict[str, Tensor], shapes: BundleConfig
 ) -> tuple[dict[str, Tensor], BundleConfig]:
-    """The same weights in a transformer that draws layouts; what is new starts as it is made."""
+    """The weights in a transformer that draws layouts, with its new parameters initialised."""
     transformer = replace(shapes.transformer, layouts=True, attention="dense")
     fresh = LayoutTransformer(transformer).state_dict()
     added = {
@@ -113,18 +113,17 @@ def _tensors(found: weights.Checkpoint) -> dict[str, Tensor]:
 
 
 def _of(stage: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A stage's tensors, by the names that its own module gives them."""
+    """The tensors of a stage, by the names in its module."""
     before, after = _PREFIXES[stage]
     own = {
         after + name.removeprefix(before): tensor
         for name, tensor in tensors.items()
         if name.startswith(before)
     }
-    if stage == "generator":  # the loss has a scale of its own, which does not draw
+    if stage == "generator":  # the scale of the contrastive loss is not exported
         own |= {f"contrast.{name}": t for name, t in ContrastiveLoss().state_dict().items()}
     return own
 
 
 def _save(folder: Path, model: dict[str, Tensor], about: dict[str, Any]) -> None:
-    state = {"model": model, "average": model, "step": 0, "about": about}
-    checkpoint.save(folder / "checkpoint", state, {})
+    checkpoint.save(folder / "checkpoint", checkpoint.of_weights(model, about), {})

@@ -1,8 +1,8 @@
-"""A run that travels: the averaged weights of its stages, without the state of the optimizers.
+"""Packed runs: the EMA weights of all stages, without optimizer state.
 
-Matrices and convolutions become 8 bits with a scale a row, the rest 16, which is about a tenth of
-what a checkpoint holds. Such a run can be exported, and training goes on from it with a schedule
-of its own. Where drawing is all that is wanted, `limner export` is the way.
+Matrices and convolutions are stored in 8 bits with a scale for each row, the rest in 16: about a
+tenth of the checkpoint. A packed run can be exported, and trained further with a new schedule. To
+draw only, use `limner export`.
 """
 
 import shutil
@@ -22,7 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def pack_run(run: Path, output: Path, stages: tuple[str, ...] = ()) -> Path:
-    """Write what `run` has trained (or only some stages of it) as another run, at `output`.
+    """Write the stages of `run`, or only `stages` of them, as a packed run at `output`.
 
     Raises WeightsError if there is nothing to pack or a checkpoint is damaged, OutputError if it
     cannot be written.
@@ -51,13 +51,13 @@ def _pack_stage(folder: Path, output: Path) -> bool:
 
 
 def _light(state: dict[str, Any]) -> dict[str, Any]:
-    average = {name: value.numpy() for name, value in state["average"].items()}
-    floats = {n: a.astype(np.float32) for n, a in average.items() if a.dtype.kind == "f"}
+    ema = {name: value.numpy() for name, value in state["ema"].items()}
+    floats = {n: a.astype(np.float32) for n, a in ema.items() if a.dtype.kind == "f"}
     flat = {name: a.reshape(len(a), -1) if a.ndim > 2 else a for name, a in floats.items()}
     return {
         "packed": _tensors(quantised.pack(flat)),
         "shapes": {name: list(array.shape) for name, array in floats.items()},
-        "kept": _tensors({n: a for n, a in average.items() if n not in floats}),
+        "kept": _tensors({n: a for n, a in ema.items() if n not in floats}),
         "about": state["about"],
     }
 

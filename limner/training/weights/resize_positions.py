@@ -1,4 +1,4 @@
-"""A trained transformer on another grid: it goes on where it was, on pictures of more cells."""
+"""Change a trained transformer to a grid of more cells."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ _MOST_PX = 512
 
 
 def at_px(config: ImageTokenizerConfig, px: int) -> ImageTokenizerConfig:
-    """The same tokenizer for pictures of `px` a side: its cells stay as large, and are more.
+    """The same tokenizer for pictures of `px` a side: more cells of the same size.
 
     Raises SettingsError unless px is a multiple of the cells' side, from 2 cells to 512 px.
     """
@@ -33,9 +33,9 @@ def on_grid(
 ) -> tuple[dict[str, Tensor], TransformerConfig]:
     """A transformer's tensors for a picture of grid × grid cells, and its new shape.
 
-    What it knows of places is interpolated between the old cells; rotary distances stay in cells,
-    and blocks of scattered attention are those of the new length. On the shipped weights, from
-    8 × 8 to 12 × 12, the loss a code starts where it was (docs/experiments.md).
+    Position embeddings are interpolated between the old cells; rotary distances stay in cells, and
+    blocks of scattered attention are those of the new length. With the shipped weights, from 8 × 8
+    to 12 × 12 cells, the initial loss of a code is that of the old grid (docs/experiments.md).
     """
     new = replace(old, grid=grid)
     found = dict(tensors)
@@ -46,7 +46,7 @@ def on_grid(
 
 
 def _interpolated(rows: Tensor, old: int, new: int) -> Tensor:
-    """Rows (old * old + rest, D) of places as rows (new * new + rest, D)."""
+    """Rows (old * old + rest, D) of positions as rows (new * new + rest, D)."""
     square = rows[: old * old].T.reshape(1, -1, old, old)
     finer = F.interpolate(square, size=(new, new), mode="bilinear", align_corners=False)
     return torch.cat([finer[0].flatten(1).T, rows[old * old :]])

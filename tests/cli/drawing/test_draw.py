@@ -25,8 +25,8 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_one_picture_in_the_file_asked_for(run: Run, folder: Path) -> None:
-    done = run("draw", "a red fox", "--seed", "7", "-o", "fox.png", *CARD)
+def test_one_picture_in_the_file_asked_for(run_apart: Run, folder: Path) -> None:
+    done = run_apart("draw", "a red fox", "--seed", "7", "-o", "fox.png", *CARD)
     assert (done.returncode, done.stdout) == (0, "fox.png\n")
     assert LAST_LINE.fullmatch(done.stderr)
     data = (folder / "fox.png").read_bytes()
@@ -150,11 +150,11 @@ def test_one_bad_place_among_several_is_found_before_drawing(run: Run, folder: P
     assert _names(folder) == ["fox-3.png"]
 
 
-def test_full_disk_leaves_no_part_of_a_file(run: Run, folder: Path) -> None:
+def test_full_disk_leaves_no_part_of_a_file(run_apart: Run, folder: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
-    done = run("draw", "fox", "-o", "fox.png", *CARD, preexec_fn=limit)
+    done = run_apart("draw", "fox", "-o", "fox.png", *CARD, preexec_fn=limit)
     assert done.returncode == 4
     assert "error: Cannot write fox.png: file too large\n\nhint: free some space" in done.stderr
     assert done.stdout == ""

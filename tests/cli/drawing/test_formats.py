@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import limner
@@ -26,13 +27,30 @@ def test_the_standard_output_gets_the_bytes_of_the_file(
 ) -> None:
     for format in ("png", "svg", "gif"):
         asked = ("draw", "a fox", "--seed", "7", *CARD)
-        more = ("--format", format, "--frames", "3")
-        code, data, said = _bytes(command, folder, *asked, *more, "-o", "-")
+        more = ("--frames", "3") if format == "gif" else ()
+        code, data, said = _bytes(command, folder, *asked, *more, "--format", format, "-o", "-")
         assert (code, list(folder.iterdir())) == (0, [])
         assert b"drew 1 picture" in said
-        written = run(*asked, "--frames", "3", "-o", f"fox.{format}").stdout.strip()
+        written = run(*asked, *more, "-o", f"fox.{format}").stdout.strip()
         assert (folder / written).read_bytes() == data
         (folder / written).unlink()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["-o", "fox.svg", "--frames", "4"], "--frames has no effect in SVG files"),
+        (["-o", "fox.gif", "--complexity", "low"], "--complexity has no effect in GIF files"),
+        (["--frame-duration", "90"], "--frame-duration has no effect in PNG files"),
+    ],
+)
+def test_options_of_other_formats_are_refused(
+    run: Run, folder: Path, line: list[str], said: str
+) -> None:
+    done = run("draw", "a fox", *CARD, *line)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert list(folder.iterdir()) == []
 
 
 def test_trace_writes_to_the_standard_output(command: list[str], folder: Path) -> None:

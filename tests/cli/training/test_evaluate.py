@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from limner.cli.training.evaluate import drawer
+from limner.evaluation.ask_studio import drawer
 from limner.settings import load
 from limner.studio import Studio
 from tests.cli.conftest import Run
@@ -37,6 +38,22 @@ def test_an_unknown_part_is_refused_before_anything_is_drawn(run: Run) -> None:
     assert result.stdout == ""
     result = run("evaluate", "--engine", "testcard", "--purpose", "please")
     assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["--only", "masks", "--splits", "paraphrase"], "--splits has no effect beside --only"),
+        (["--only", "masks", "--best-of", "4"], "--best-of has no effect without a split"),
+        (["--only", "masks", "--languages", "en"], "--languages has no effect"),
+        (["--parts", "edits", "--purpose", "choose"], "--purpose has no effect"),
+        (["--splits", "", "--sheet", "page.png"], "--sheet has no effect without a split"),
+    ],
+)
+def test_an_option_without_effect_is_refused(run: Run, line: list[str], said: str) -> None:
+    result = run("evaluate", "--engine", "testcard", *line)
+    assert result.returncode == 2
+    assert said in result.stderr
 
 
 def test_what_could_not_be_drawn_or_written_is_refused_at_once(run: Run) -> None:

@@ -51,6 +51,31 @@ def test_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nano, nano-96" in said
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["begin", "mine", "--stage", "upscaler", "--layouts"], "--layouts has no effect"),
+        (["begin", "mine", "--stage", "planner", "--px", "96"], "--px has no effect"),
+    ],
+)
+def test_option_without_effect_is_refused(
+    capsys: pytest.CaptureFixture[str], line: list[str], said: str
+) -> None:
+    code, text = refused(capsys, *line)
+    assert code == 2
+    assert said in text
+
+
+def test_option_without_effect_on_a_stage_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("train", "text-tokenizer", *SHAPES, "--rate", "0.5", "--device", "cpu")
+    assert main(line) == 0
+    said = capsys.readouterr().err
+    for flag in ("--rate", "--device"):
+        assert f"note: {flag} has no effect on the text tokenizer" in said
+    assert main(("train", "upscaler", *SHAPES, "--depth", "2")) == 3
+    assert "note: --depth has no effect on the upscaler" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "x" * 200])
 def test_name_that_is_no_name_of_a_run(capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, said = refused(capsys, "train", "upscaler", *SHAPES, "--name", name)
@@ -186,6 +211,7 @@ def train(name: str, home: Path, steps: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow  # test_loop.py does the same in its own process
 def test_terminated_and_run_again_is_uninterrupted(command: list[str], tmp_path: Path) -> None:
     whole = train("whole", tmp_path, steps=60)
     parts = train("parts", tmp_path, steps=60)

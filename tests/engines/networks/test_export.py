@@ -85,6 +85,10 @@ def test_graph_equals_its_module(
             assert one.std() > 1e-3  # nothing degenerate was compared
 
 
+def test_weights_for_squares_draw_no_layouts(network: OnnxBackend) -> None:
+    assert network.layouts is None
+
+
 def test_those_are_all_graphs(tiny_weights: Path, bundle: Bundle) -> None:
     assert sorted(graphs(bundle)) == sorted(NAMES)
     files = {path.stem for path in tiny_weights.glob("*.onnx")}

@@ -1,7 +1,6 @@
 """Weights that draw layouts, exported: the graphs give what PyTorch gives."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,9 @@ from limner.sampling.sampling import SamplingConfig
 from limner.text.text_tokenizer import NULL
 from tests.support import tiny
 
-pytestmark = pytest.mark.timeout(900)  # exporting takes minutes on a busy machine
+# Exporting takes minutes on a busy machine. The default suite draws layouts with the graphs that
+# ship, and compares them with PyTorch: test_backends.py.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LAYOUT = Layout(
     9, 7, (Thing("a red apple", Box(0, 1, 4, 4)), Thing("a blue star", Box(3, 2, 5, 5))), "nothing"
@@ -70,7 +71,6 @@ def _texts(backend: OnnxBackend) -> tuple[np.ndarray, np.ndarray]:
     return tokens, nothing
 
 
-@pytest.mark.slow  # exporting the graphs takes a minute
 def test_drawing_by_the_graphs_is_drawing_by_pytorch(
     bundle: Bundle, backend: OnnxBackend, network: GraphLayouts
 ) -> None:
@@ -109,18 +109,14 @@ def test_squares_are_drawn_by_the_same_weights(bundle: Bundle, backend: OnnxBack
 def test_pictures_are_embedded_by_some_of_their_cells(
     bundle: Bundle, network: GraphLayouts
 ) -> None:
-    places = cells.places(LAYOUT, network.shape.side)
+    positions = cells.positions(LAYOUT, network.shape.side)
     some = np.array([[5, 9, 20, 60]])
     codes = np.random.default_rng(3).integers(0, 1000, (1, 4, 2))
-    found = network.embed_cells(codes, places.take(some))
+    found = network.embed_cells(codes, positions.take(some))
     assert isinstance(bundle.transformer, LayoutTransformer)
     with torch.no_grad():
         wanted = bundle.transformer.embed_cells(
-            torch.from_numpy(codes), Elements.of(places.take(some))
+            torch.from_numpy(codes), Elements.of(positions.take(some))
         )
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)
-
-
-def test_other_weights_draw_none(tiny_weights: Path) -> None:
-    assert OnnxBackend(tiny_weights, threads=1).layouts is None

@@ -5,18 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limner.arrays import Floats32
 from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
-from limner.engines.transformer.backends.tiling import Array, in_bands
+from limner.engines.transformer.backends.tiling import in_bands
 from limner.storage.checkpoints.weights import find
 
 
-def _spread(pictures: Array, reach: int) -> Array:
+def _spread(pictures: Floats32, reach: int) -> Floats32:
     """Twice as large, each pixel the sum of those at most `reach` away; exact on small numbers."""
     padded = np.pad(pictures, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
     windows = np.lib.stride_tricks.sliding_window_view(
         padded, (2 * reach + 1, 2 * reach + 1), (2, 3)
     )
-    larger: Array = windows.sum((-1, -2)).repeat(2, 2).repeat(2, 3)
+    larger: Floats32 = windows.sum((-1, -2)).repeat(2, 2).repeat(2, 3)
     return larger
 
 
@@ -31,7 +32,7 @@ def test_bands_make_what_the_whole_makes(rows: int, columns: int, reach: int, mo
     pictures = np.random.default_rng(0).integers(0, 9, (2, 3, rows, columns)).astype(np.float32)
     sizes = []
 
-    def enlarge(part: Array) -> Array:
+    def enlarge(part: Floats32) -> Floats32:
         sizes.append(part.shape[2] * part.shape[3])
         return _spread(part, reach)
 
@@ -48,8 +49,8 @@ def test_the_upscalers_look_no_farther_than_is_said(shape: tuple[int, int]) -> N
     for number, n_layers in enumerate(network.config["model"]["upscaler"]["n_layers"]):
         whole = network.run(f"upscale{number + 1}", pictures=picture)[0]
 
-        def enlarge(part: Array, number: int = number) -> Array:
-            larger: Array = network.run(f"upscale{number + 1}", pictures=part)[0]
+        def enlarge(part: Floats32, number: int = number) -> Floats32:
+            larger: Floats32 = network.run(f"upscale{number + 1}", pictures=part)[0]
             return larger
 
         assert (in_bands(enlarge, picture, n_layers + 2, most_px=60 * 40) == whole).all()

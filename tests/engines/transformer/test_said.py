@@ -6,6 +6,8 @@ from limner.data.colours import RGB_FROM_NAME
 from limner.engines.transformer.said import Said, said_of_one
 from limner.planning.plan import Named, Reading
 
+KNOWN = frozenset({"green book", "guitar", "fox", "苹果"})
+
 
 @pytest.mark.parametrize(
     ("prompt", "thing", "words"),
@@ -23,17 +25,35 @@ from limner.planning.plan import Named, Reading
     ],
 )
 def test_the_words_of_the_thing_are_drawn(prompt: str, thing: str, words: str) -> None:
-    assert said_of_one(prompt, Reading((Named(thing),))) == Said(words)
+    assert said_of_one(prompt, Reading((Named(thing),))).words == words
 
 
 def test_a_plain_ground_is_painted_and_not_said() -> None:
     reading = Reading((Named("a red apple"),), ground="blue background", style="flat")
     said = said_of_one("a red apple on a blue background, flat", reading)
-    assert said == Said("a red apple, flat", RGB_FROM_NAME["blue"])
+    assert (said.words, said.ground) == ("a red apple, flat", RGB_FROM_NAME["blue"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "thing", "colour", "plain", "name"),
+    [
+        ("a picture of a black guitar", "a black guitar", "black", "a guitar", "guitar"),
+        ("红苹果", "红苹果", "red", "苹果", "苹果"),
+        ("a fox", "a fox", None, "", "fox"),
+        ("a big black fox", "a big black fox", "black", "a big fox", "fox"),
+        ("a Green Book", "a green book", None, "", "green book"),
+        ("a blue car", "a blue car", None, "", ""),
+    ],
+)
+def test_a_colour_is_painted_on_things_that_are_known_without_it(
+    prompt: str, thing: str, colour: str | None, plain: str, name: str
+) -> None:
+    said = said_of_one(prompt, Reading((Named(thing),)), KNOWN)
+    assert (said.colour, said.plain, said.name) == (colour, plain, name)
 
 
 def test_a_prompt_with_no_thing_or_several_is_drawn_as_it_is() -> None:
     assert said_of_one("summer vibes", Reading()) == Said("summer vibes")
     two = Reading((Named("a cat"), Named("a dog")))
-    assert said_of_one("a cat and a dog", two) == Said("a cat and a dog")
-    assert said_of_one("two cats", Reading((Named("two cats", 2),))) == Said("two cats")
+    assert said_of_one("a cat and a dog", two).words == "a cat and a dog"
+    assert said_of_one("two cats", Reading((Named("two cats", 2),))).words == "two cats"

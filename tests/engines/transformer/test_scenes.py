@@ -138,3 +138,37 @@ def test_outlined_things_have_dark_edges_and_others_not(engine: TransformerEngin
 @pytest.mark.parametrize("prompt", ["black balloon", "a black balloon", "黑气球"])
 def test_a_colour_is_drawn_however_it_is_said(engine: TransformerEngine, prompt: str) -> None:
     assert _hue(_draw(engine, prompt).pixels).max() < 90
+
+
+@pytest.mark.parametrize(
+    "prompt", ["cat, dog, rabbit", "猫、狗、兔子", "a cat, a dog and a rabbit"]
+)
+def test_a_list_of_things_is_a_scene(engine: TransformerEngine, prompt: str) -> None:
+    scene = engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0))
+    assert scene is not None
+    assert len(scene.layout.things) == 3
+
+
+def test_keywords_are_no_scene(engine: TransformerEngine) -> None:
+    request = ImageRequest("cat, cute, fluffy", size=SMALL, seed=1)
+    assert engine.scene(ImageTask(request, 0)) is None
+
+
+def test_colours_of_known_things_are_painted_and_others_told(engine: TransformerEngine) -> None:
+    request = ImageRequest("a purple guitar and a green fridge", size=SMALL, seed=1)
+    scene = engine.scene(ImageTask(request, 0))
+    assert scene is not None
+    said = {colour: thing.phrase for colour, thing in
+            zip(scene.colours, scene.layout.things, strict=True)}  # fmt: skip
+    assert said["purple"].startswith("a guitar")
+    assert said[None].startswith("a green fridge")
+
+
+def test_every_second_seed_turns_a_thing_about(engine: TransformerEngine) -> None:
+    request = ImageRequest("a rocket", n=6, size=SMALL, quality="low", seed=5)
+    pictures = [event for event in engine.generate(request) if isinstance(event, Picture)]
+    seen = [picture.pixels[..., 3] > 128 for picture in pictures]
+    first = seen[0]
+    turned = [(own & first[:, ::-1]).sum() > (own & first).sum() for own in seen]
+    assert any(turned)
+    assert not all(turned)

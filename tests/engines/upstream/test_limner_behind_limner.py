@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from limner.engines import registry
 from limner.server.routes.images import drawing
+from tests.server.conftest import engine
 from tests.server.helpers import (
     EDITS,
     GENERATIONS,
@@ -26,6 +26,8 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
+
+__all__ = ["engine"]
 
 CAT = {"prompt": "a cat", "size": "256x256", "seed": 7, "response_format": "b64_json"}
 
@@ -144,17 +146,6 @@ def waiting(engine: GatedEngine, tmp_path: Path) -> Iterator[tuple[Server, Serve
             engine.let_all_go()
 
 
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedEngine]:
-    engine = GatedEngine()
-    info = registry.EngineInfo(
-        "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
-    )
-    monkeypatch.setitem(registry.BUILT_IN, "gated", info)
-    yield engine
-    engine.let_all_go()
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_the_outer_one_frees_the_inner_one(
     engine: GatedEngine, waiting: tuple[Server, Server], stream: bool
@@ -162,7 +153,7 @@ def test_who_leaves_the_outer_one_frees_the_inner_one(
     inner, outer = waiting
     more = {"stream": True, "partial_images": 1} if stream else {}
     with pytest.raises(httpx2.ReadTimeout):
-        outer.ask({}, timeout_s=3, model="upstream/gated", **more)
+        outer.ask({}, timeout_s=1, model="upstream/gated", **more)
     wait_until(lambda: engine.started == ["a cat"], 30)
     engine.gate.release()  # the inner one looks at its next event whether somebody waits
     wait_until(lambda: _states(inner) == ["cancelled"], 60)

@@ -8,7 +8,7 @@ import pytest
 from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.evaluation.baselines import TrainingIndex
-from limner.evaluation.questions.wordings import LOOKS, Hands
+from limner.evaluation.questions.wordings import LOOKS, ArtistClassifier
 from limner.evaluation.things.measures import looks
 from limner.evaluation.things.measures.variety import drawn_variety, true_variety
 from limner.imaging import codec as px
@@ -20,7 +20,7 @@ def library() -> Library:
     return library_of_artists()
 
 
-class Told(Hands):
+class Told(ArtistClassifier):
     """Says the artists that it was given, in order."""
 
     def __init__(self, artists: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ def test_each_thing_is_asked_for_in_every_look(library: Library) -> None:
 
 
 def test_a_thing_is_told_apart_if_all_its_looks_are_right() -> None:
-    artists = {look: hands[0] for look, (hands, _) in LOOKS.items()}
+    artists = {look: classifier[0] for look, (classifier, _) in LOOKS.items()}
     right = list(artists.values())
     flat = [artists["flat"]] * len(LOOKS)
     blank = [np.zeros((64, 64, 4), np.uint8)] * (2 * len(LOOKS))
@@ -57,9 +57,9 @@ def test_a_thing_is_told_apart_if_all_its_looks_are_right() -> None:
 
 def test_hands_may_be_asked_among_some(library: Library) -> None:
     eye = SilhouetteEye()
-    hands = Hands(TrainingIndex(library, eye), library, eye, set())
+    classifier = ArtistClassifier(TrainingIndex(library, eye), library, eye, set())
     pictures = np.stack([library.picture(row, 64) for row in range(8)])
-    assert set(hands.of(pictures, ("fluent-emoji",))) == {"fluent-emoji"}
+    assert set(classifier.of(pictures, ("fluent-emoji",))) == {"fluent-emoji"}
 
 
 def test_equal_pictures_have_no_variety_and_training_drawings_are_copies(library: Library) -> None:

@@ -128,6 +128,16 @@ def test_https_makes_it_secure(tmp_path: Path) -> None:
         assert "Path=/limner" in said
 
 
+def test_cookies_of_servers_with_different_databases_have_different_names(tmp_path: Path) -> None:
+    names = []
+    for home in ("one", "other", "one"):
+        with running(make_settings(tmp_path / home, api_keys="sk-one-of-many")) as server:
+            cookie = _cookie(_begin(server, "sk-one-of-many"))
+            names.append(cookie["cookie"].partition("=")[0])
+    assert names[0] == names[2]
+    assert names[0] != names[1]
+
+
 def test_server_without_keys_needs_none(server: Server) -> None:
     assert server.http.get("/session").json()["needs_key"] is False
     response = _begin(server, "anything")

@@ -165,25 +165,12 @@ def test_unfinished_bodies_have_a_budget_together(small: Server) -> None:
     assert small.app.state.body_budget.n_bytes == 0
 
 
+@pytest.mark.parametrize("limits", [Limits(requests_per_minute=1), Limits(pictures_per_day=1)])
 def test_limits_of_a_key_come_before_its_body(
-    small: Server, monkeypatch: pytest.MonkeyPatch
+    small: Server, monkeypatch: pytest.MonkeyPatch, limits: Limits
 ) -> None:
     monkeypatch.setattr(middleware, "DRAIN_S", 0.1)
-    key = KeyStore(small.service.database).create("one", ("draw",), Limits(requests_per_minute=1))
-    small.service.keys.read()
-    authorization = f"authorization: Bearer {key}"
-    headers = {"authorization": f"Bearer {key}"}
-    assert small.http.post(GENERATIONS, json=BODY, headers=headers).status_code == 200
-    kind = "multipart/form-data; boundary=b"
-    with _begun(small, EDITS, kind, b"--b\r\n", 50_000_000, authorization) as connection:
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 429")
-
-
-def test_pictures_of_a_day_come_before_a_body(
-    small: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(middleware, "DRAIN_S", 0.1)
-    key = KeyStore(small.service.database).create("one", ("draw",), Limits(pictures_per_day=1))
+    key = KeyStore(small.service.database).create("one", ("draw",), limits)
     small.service.keys.read()
     authorization = f"authorization: Bearer {key}"
     headers = {"authorization": f"Bearer {key}"}

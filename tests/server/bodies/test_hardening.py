@@ -243,7 +243,7 @@ def _peak_mb(pid: int) -> float:
 def test_memory_stays_bounded_under_large_pictures(tmp_path: Path) -> None:
     """Eight at a time send four pictures of 16 million pixels each.
 
-    Two are decoded at a time, and each of up to four lanes draws in one.
+    Two are decoded at a time, and each of up to four threads draws in one.
     """
     picture = _saved("RGBA", "PNG", (4096, 4096), compress_level=1)
     files = [("image[]", ("a.png", picture, "image/png"))] * 4
@@ -261,5 +261,5 @@ def test_memory_stays_bounded_under_large_pictures(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert http.get("/health").status_code == 200
-        lanes = min(os.cpu_count() or 1, 4)
-        assert _peak_mb(server.pid) < 1200 + 600 * lanes
+        n_threads = min(os.cpu_count() or 1, 4)
+        assert _peak_mb(server.pid) < 1200 + 600 * n_threads

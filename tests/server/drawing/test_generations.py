@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from limner.imaging.check import check
 from limner.imaging.codec import read_text
+from limner.imaging.provenance.check import check
 from tests.server.helpers import Server, make_settings, open_picture, running
 
 GPT_KEYS = ["created", "background", "data", "output_format", "quality", "size", "usage"]

@@ -167,7 +167,24 @@ def test_other_ways_to_say_a_size(
 
 def test_what_changes_nothing_is_named(drawing: Server) -> None:
     response = drawing.generate(negative_prompt="blur", sampler="Euler", strength=0.5, timeout=60)
-    assert response.headers["x-limner-notice"] == "Not used: negative_prompt, sampler, strength"
+    named = response.headers["x-limner-notice"]
+    assert named == "Not used: negative_prompt, sampler, strength, timeout"
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"style": "vivid"}, "style"),
+        ({"complexity": "low"}, "complexity (it is for output_format svg)"),
+        ({"partial_images": 2}, "partial_images (it is for stream true)"),
+    ],
+)
+def test_a_known_parameter_that_changes_nothing_is_named(
+    drawing: Server, body: dict[str, Any], named: str
+) -> None:
+    response = drawing.generate(**body)
+    assert response.status_code == 200
+    assert response.headers["x-limner-notice"] == f"Not used: {named}"
 
 
 def test_empty_strings_count_as_left_out(drawing: Server) -> None:

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.server.helpers import Server, open_picture, picture_file
-
-
-@pytest.fixture(scope="module", params=["lenient", "strict"])
-def client(server: Server, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
-    """The client, also with every answer compared with its types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key="none",
-        max_retries=0,
-        _strict_response_validation=request.param == "strict",
-    ) as client:
-        yield client
 
 
 def test_without_a_model_the_answer_is_addresses(client: OpenAI, server: Server) -> None:

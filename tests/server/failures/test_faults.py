@@ -163,6 +163,7 @@ def _ready(url: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.slow
 def test_full_disk_of_the_home_is_told_and_deletion_frees_it(home_disk: Path) -> None:
     home = home_disk / "home"
     said: list[str] = []
@@ -189,6 +190,7 @@ def test_full_disk_of_the_home_is_told_and_deletion_frees_it(home_disk: Path) ->
     assert not any("Traceback" in line for line in said)
 
 
+@pytest.mark.slow
 def test_server_starts_on_a_full_disk_so_that_something_can_be_deleted(home_disk: Path) -> None:
     home = home_disk / "home"
     with serving(home, engine="testcard") as (process, url):
@@ -204,6 +206,7 @@ def test_server_starts_on_a_full_disk_so_that_something_can_be_deleted(home_disk
         wait_until(lambda: _ready(url)["status"] == "ok", 30)
 
 
+@pytest.mark.slow
 def test_home_that_becomes_read_only_is_told(home_disk: Path) -> None:
     home = home_disk / "home"
     with serving(home, engine="testcard") as (_, url):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from limner.cli import main
-from limner.imaging import codec, label, mark
-from limner.imaging.check import check
+from limner.imaging import codec
+from limner.imaging.provenance import label, mark
+from limner.imaging.provenance.check import check
 from limner.storage.blobs.opening import open_store
 from limner.storage.blobs.store import HISTORY as KEPT
 from tests.imaging.files import FILES

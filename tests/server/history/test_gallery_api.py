@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from limner.imaging import codec
-from limner.imaging.check import check
+from limner.imaging.provenance.check import check
 from limner.storage.db.keys import KeyStore, Limits
 from tests.server.helpers import (
     HISTORY,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -24,18 +23,6 @@ RED = (
     "data:image/png;base64," + base64.b64encode(picture_file(64, colour=(200, 0, 0, 255))).decode()
 )
 ASKED = [{"role": "user", "content": "a red apple"}]
-
-
-@pytest.fixture(params=["lenient", "strict"])
-def client(server: Server, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
-    """The client, also with every answer compared with its types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key="none",
-        max_retries=0,
-        _strict_response_validation=request.param == "strict",
-    ) as client:
-        yield client
 
 
 def ask(server: Server, messages: Any = ASKED, **values: Any) -> httpx2.Response:

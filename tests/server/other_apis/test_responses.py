@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +50,6 @@ STREAM_EVENTS = [
     "response.output_item.done",
     "response.completed",
 ]
-
-
-@pytest.fixture(params=["lenient", "strict"])
-def client(server: Server, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
-    """The client, also with every answer compared with its types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key="none",
-        max_retries=0,
-        _strict_response_validation=request.param == "strict",
-    ) as client:
-        yield client
 
 
 def ask(server: Server, input: Any = "a red apple", **values: Any) -> httpx2.Response:

@@ -90,7 +90,7 @@ def test_as_many_pictures_of_each_key_are_under_way() -> None:
     for job in (*many, one):
         turns.append(job)
     assert _taken(turns, 8) == ["many-0", "one"]
-    assert _taken(turns, 8) == ["many-1"]  # so that no lane is idle
+    assert _taken(turns, 8) == ["many-1"]  # so that no thread is idle
     turns.leave(one)
     now_s += RETURN_S / 2  # its client asks again before long
     assert _taken(turns, 8) == ["many-2"]
@@ -106,7 +106,7 @@ def _of(key: str) -> JobContext:
 
 
 async def _served(clients: dict[str, int], until_s: float) -> Counter[str]:
-    """Pictures that so many clients get which ask again at once: two lanes, in simulated time."""
+    """Pictures that so many clients get which ask again at once: two threads, in simulated time."""
     now_s, got, free = 0.0, Counter[str](), 2
     turns = FairQueue(lambda: now_s)
     events: list[tuple[float, int, list[Job]]] = []  # ends of batches, and requests that come

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limner.storage.db.claims import ADMITTED_WITHIN_S, Claims
+from limner.storage.db.claims import SUBMITTED_WITHIN_S, Claims
 from limner.storage.db.database import Database
 
 DAY_S = 86_400.0
@@ -30,10 +30,10 @@ def test_one_reading_of_the_clock_makes_no_first_request_lost(tmp_path: Path) ->
     claims = Claims(Database("", tmp_path), lambda: 0.0, lambda: now_s, lambda: up_s)
     name = ("phone", "key")
     assert claims.claim(name, "a", "req_1", DAY_S) is None  # its row is on its way
-    for jump_s in (31 * DAY_S, -31 * DAY_S, 2 * ADMITTED_WITHIN_S):
+    for jump_s in (31 * DAY_S, -31 * DAY_S, 2 * SUBMITTED_WITHIN_S):
         now_s += jump_s
         first = claims.claim(name, "a", "req_2", DAY_S)
         assert first is not None
         assert first.request_id == "req_1"
-    up_s += ADMITTED_WITHIN_S + 1  # now it is certain that no row will come
+    up_s += SUBMITTED_WITHIN_S + 1  # now it is certain that no row will come
     assert claims.claim(name, "a", "req_3", DAY_S) is None

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 
 from limner.arrays import Bools, Floats, Ints
 from limner.engines.transformer.backend import Pictures
-from limner.engines.transformer.backends.tiling import MOST_PX, in_bands
+from limner.engines.transformer.backends.tiling import in_bands
 from limner.engines.transformer.backends.weights_folder import Weights
 from limner.planning.layout import Layout
 from limner.planning.plan import Scores
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 from limner.sampling.decoding import Shape
 from limner.sampling.layout_decoding import LayoutShape
 from limner.text.text_tokenizer import TextTokenizer
-
-_FACTOR = 4  # of one pass of the upscalers
 
 Array = NDArray[Any]
 EncodedText = tuple[Array, Array]
@@ -35,13 +33,8 @@ class GraphNetwork(ABC):
     shape: Shape
 
     @abstractmethod
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
-    ) -> list[Array]:
-        """All outputs of a graph; several threads may ask at the same time.
-
-        keeps_memory: whether a runtime that keeps a run's memory for the next one may do so.
-        """
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
+        """All outputs of a graph; several threads may ask at the same time."""
 
     def encode_prompt(self, text: Ints) -> EncodedText:
         """Texts (R, T) as the decoder sees them."""
@@ -53,8 +46,8 @@ class GraphNetwork(ABC):
         memory: EncodedText,
         cache: Floats,
         known: Ints,
-        known_places: Ints,
-        places: Ints,
+        known_positions: Ints,
+        positions: Ints,
         masks: Bools,
     ) -> tuple[Array, Floats, Floats]:
         """Read cells and look at the next ones."""
@@ -64,8 +57,8 @@ class GraphNetwork(ABC):
             mask=memory[1],
             cache=cache,
             known=known,
-            known_places=known_places,
-            places=places,
+            known_places=known_positions,
+            places=positions,
             masks=masks,
         )
         return hidden, scores, fresh
@@ -96,8 +89,8 @@ class GraphLayouts:
         cache: Floats,
         seen: Ints,
         codes: Ints,
-        known: Places,
-        asked: Places,
+        known: Positions,
+        asked: Positions,
     ) -> tuple[Array, Floats, Floats]:
         """Read cells and look at the next ones."""
         hidden, scores, fresh = self._network.run(
@@ -121,9 +114,9 @@ class GraphLayouts:
         rows = codes.reshape(len(codes), layout.rows, layout.columns, -1)
         return self._network.run("layout_pixels", codes=rows)[0]
 
-    def embed_cells(self, codes: Ints, places: Places) -> Floats:
+    def embed_cells(self, codes: Ints, positions: Positions) -> Floats:
         """Unit vectors (B, E) of pictures of which cells (B, n, n_groups) are given."""
-        embedding: Floats = self._network.run("layout_image", codes=codes, places=places)[0]
+        embedding: Floats = self._network.run("layout_image", codes=codes, places=positions)[0]
         return embedding
 
 
@@ -160,21 +153,15 @@ class GraphBackend(GraphNetwork):
         return self.run("pixels", codes=codes)[0]
 
     def enlarged(self, pictures: Pictures, n_passes: int) -> Pictures:
-        """Pictures (B, 4, H, W) of any sides after `n_passes` of the upscalers.
-
-        What pictures of several bands need is not kept. Those of one band are some 7 % faster if
-        it is.
-        """
+        """Pictures (B, 4, H, W) of any sides after `n_passes` of the upscalers."""
         n_layers = self.config["model"]["upscaler"]["n_layers"]
-        rows, columns = pictures.shape[2:]
-        is_large = rows * columns * _FACTOR ** (2 * (n_passes - 1)) > MOST_PX
         for i in range(n_passes):
-            enlarge = partial(self._enlarged_once, f"upscale{i + 1}", is_large)
+            enlarge = partial(self._enlarged_once, f"upscale{i + 1}")
             pictures = in_bands(enlarge, pictures, reach=n_layers[i] + 2)  # a pixel a convolution
         return pictures
 
-    def _enlarged_once(self, graph: str, is_large: bool, pictures: Pictures) -> Pictures:
-        return self.run(graph, keeps_memory=not is_large, pictures=pictures)[0]
+    def _enlarged_once(self, graph: str, pictures: Pictures) -> Pictures:
+        return self.run(graph, pictures=pictures)[0]
 
     def score_plan(self, tokens: Ints) -> Scores:
         """What the planner says of tokens (B, T)."""

@@ -12,9 +12,9 @@ from limner.engines.transformer.backends import weights_folder
 from limner.engines.transformer.backends.graphs import Array, GraphBackend
 from limner.engines.transformer.backends.weights_folder import TURNED
 from limner.errors import WeightsError
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
-_WIDE = ("pixels", "upscale")  # graphs with work for several threads
+_WIDE = ("pixels", "layout_pixels", "upscale")  # graphs with work for several threads
 
 
 class OnnxBackend(GraphBackend):
@@ -29,22 +29,19 @@ class OnnxBackend(GraphBackend):
         super().__init__(weights, threads or cores.usable())
         self._checkpoint, self._arrays = weights.checkpoint, weights.arrays
         self._turned: dict[str, Array] = {}
-        self._sessions: dict[tuple[str, bool], ort.InferenceSession] = {}
+        self._sessions: dict[str, ort.InferenceSession] = {}
         self._loading = threading.Lock()
 
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
-    ) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph; several threads may ask at the same time."""
-        key = graph, keeps_memory
-        if key not in self._sessions:
+        if graph not in self._sessions:
             with self._loading:
-                if key not in self._sessions:
-                    self._sessions[key] = self._load(graph, keeps_memory=keeps_memory)
-        outputs: list[Array] = self._sessions[key].run(None, _by_name(inputs))
+                if graph not in self._sessions:
+                    self._sessions[graph] = self._load(graph)
+        outputs: list[Array] = self._sessions[graph].run(None, _by_name(inputs))
         return outputs
 
-    def _load(self, graph: str, *, keeps_memory: bool) -> ort.InferenceSession:
+    def _load(self, graph: str) -> ort.InferenceSession:
         path = self._checkpoint.file(f"{graph}.onnx")
         model = path.read_bytes()
         options = ort.SessionOptions()
@@ -54,7 +51,10 @@ class OnnxBackend(GraphBackend):
         # Each session has threads of its own; spinning ones would hold up the next session's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        options.enable_cpu_mem_arena = keeps_memory
+        # An arena would keep the most that its graph ever needed, once for each lane. Without
+        # any, two lanes that have drawn 3840x1280 hold 200 MB less; seconds differ by less than
+        # those of two runs.
+        options.enable_cpu_mem_arena = False
         wanted = self.config["graphs"][graph]
         values = [ort.OrtValue.ortvalue_from_numpy(self._weight(name)) for name in wanted]
         options.add_external_initializers(wanted, values)
@@ -76,12 +76,12 @@ class OnnxBackend(GraphBackend):
         return self._turned[name]
 
 
-def _by_name(inputs: dict[str, Array | Places]) -> dict[str, Array]:
-    """A graph's inputs by their names: those of places are its fields after its own."""
+def _by_name(inputs: dict[str, Array | Positions]) -> dict[str, Array]:
+    """A graph's inputs by their names: those of positions are its fields after its own."""
     named: dict[str, Array] = {}
     for name, value in inputs.items():
-        if isinstance(value, Places):
-            named |= {f"{name}_{f.name}": getattr(value, f.name) for f in fields(Places)}
+        if isinstance(value, Positions):
+            named |= {f"{name}_{f.name}": getattr(value, f.name) for f in fields(Positions)}
         else:
             named[name] = value
     return named

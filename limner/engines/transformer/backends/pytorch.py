@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from limner.engines import cores
+from limner.engines.devices import torch_device
 from limner.engines.transformer.backends import modules, weights_folder
 from limner.engines.transformer.backends.graphs import Array, GraphBackend, GraphNetwork, shape_of
 from limner.engines.transformer.backends.weights_folder import PLANNER, Weights
-from limner.errors import EngineError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import Transformer
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
 
 class TorchNetwork(GraphNetwork):
@@ -33,9 +33,7 @@ class TorchNetwork(GraphNetwork):
         self.shape = shape_of(vars(transformer.config), tables)
         self.device = next(transformer.parameters()).device
 
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
-    ) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
 
@@ -50,7 +48,7 @@ class TorchBackend(GraphBackend):
         this process may use. Raises WeightsError if the folder is missing, damaged, or of another
         kind, EngineError if the device is not there.
         """
-        self.device = _device(device)
+        self.device = torch_device(device)
         weights = weights_folder.read(folder)
         super().__init__(weights, threads or cores.usable())
         torch.set_num_threads(self.threads)
@@ -61,9 +59,7 @@ class TorchBackend(GraphBackend):
             name: module.eval().to(self.device) for name, module in _modules(weights).items()
         }
 
-    def run(
-        self, graph: str, *, keeps_memory: bool = True, **inputs: Array | Places
-    ) -> list[Array]:
+    def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph."""
         return _run(self._graphs[graph], self.device, inputs)
 
@@ -88,30 +84,19 @@ def _modules(weights: Weights) -> dict[str, nn.Module]:
     return graphs
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise EngineError(
-            f"Device cuda was asked for, and PyTorch {torch.__version__} finds none",
-            hint="install a driver and a build of PyTorch with CUDA, or set LIMNER_DEVICE=cpu",
-        )
-    return torch.device(name)
-
-
 @torch.no_grad()
 def _run(
-    module: nn.Module, device: torch.device, inputs: Mapping[str, Array | Places]
+    module: nn.Module, device: torch.device, inputs: Mapping[str, Array | Positions]
 ) -> list[Array]:
     outputs = module(**{name: _tensors(value, device) for name, value in inputs.items()})
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return [_array(output) for output in outputs]
 
 
-def _tensors(value: Array | Places, device: torch.device) -> Tensor | list[Tensor]:
-    """An input on the device; of places, each of their fields."""
-    if isinstance(value, Places):
-        return [_tensor(getattr(value, field.name), device) for field in fields(Places)]
+def _tensors(value: Array | Positions, device: torch.device) -> Tensor | list[Tensor]:
+    """An input on the device; of positions, each of their fields."""
+    if isinstance(value, Positions):
+        return [_tensor(getattr(value, field.name), device) for field in fields(Positions)]
     return _tensor(value, device)
 
 

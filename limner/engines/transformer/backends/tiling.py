@@ -7,17 +7,16 @@ gives the very numbers that the whole picture would.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from limner.arrays import Floats32
 
 # Pixels that go through at once: the second pass of a square picture. Smaller bands are slower.
-MOST_PX = 384**2
+_MOST_PX = 384**2
 
 
 def in_bands(
-    enlarge: Callable[[Array], Array], pictures: Array, reach: int, most_px: int = MOST_PX
-) -> Array:
+    enlarge: Callable[[Floats32], Floats32], pictures: Floats32, reach: int, most_px: int = _MOST_PX
+) -> Floats32:
     """What `enlarge` makes of pictures (B, C, H, W) of any sides, at most `most_px` at a time.
 
     reach: how far from a pixel `enlarge` looks. Pictures are cut across their longer side.
@@ -37,5 +36,5 @@ def in_bands(
     return np.concatenate(found, axis)
 
 
-def _cut(pictures: Array, axis: int, first: int, last: int) -> Array:
+def _cut(pictures: Floats32, axis: int, first: int, last: int) -> Floats32:
     return pictures[:, :, first:last] if axis == 2 else pictures[..., first:last]

@@ -11,7 +11,7 @@ from limner.engines.transformer.backends import modules
 from limner.model.bundle import Bundle
 from limner.model.planner import Planner, PlannerScores
 from limner.model.transformer import TransformerConfig
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
 # Sizes of the example inputs; any that differ from each other and from 1 do.
 _ROWS, _TEXT, _PAST, _NOW, _ASKED, _PICTURES, _N = 2, 5, 6, 3, 4, 2, 7
@@ -105,14 +105,14 @@ def _specified_layouts(config: TransformerConfig) -> dict[str, tuple[_Inputs, tu
         "cache": _cache(config),
         "seen": (_whole(_ROWS, _PAST), {0: "rows", 1: "past"}),
         "codes": (_whole(_ROWS, _NOW, config.n_groups), {0: "rows", 1: "now"}),
-        "known": _places(_NOW, "now"),
-        "asked": _places(_ASKED, "asked"),
+        "known": _positions(_NOW, "now"),
+        "asked": _positions(_ASKED, "asked"),
     }
     cells = (_whole(_ROWS, _N, config.n_groups), {0: "rows", 1: "n"})
     canvas = (_whole(_ROWS, _N, _N + 1, config.n_groups), {0: "n", 1: "rows", 2: "columns"})
     return {
         "layout_step": (step, ("hidden", "scores", "fresh")),
-        "layout_image": ({"codes": cells, "places": _places(_N, "n")}, ("unit_vector",)),
+        "layout_image": ({"codes": cells, "places": _positions(_N, "n")}, ("unit_vector",)),
         "layout_pixels": ({"codes": canvas}, ("pictures",)),
     }
 
@@ -133,14 +133,14 @@ def _whole(*shape: int) -> Tensor:
     return torch.zeros(*shape, dtype=torch.long)
 
 
-def _places(n: int, dim: str) -> tuple[list[Tensor], list[Dims]]:
+def _positions(n: int, dim: str) -> tuple[list[Tensor], list[Dims]]:
     """Example inputs of the fields of `Elements`."""
-    places = Places(*_NO_PLACES).take(np.zeros((_ROWS, n), np.int64))
-    examples = [torch.from_numpy(getattr(places, field.name)) for field in fields(Places)]
+    positions = Positions(*_NO_POSITIONS).take(np.zeros((_ROWS, n), np.int64))
+    examples = [torch.from_numpy(getattr(positions, field.name)) for field in fields(Positions)]
     return examples, [{0: "rows", 1: dim} for _ in examples]
 
 
-_NO_PLACES = (
+_NO_POSITIONS = (
     np.zeros(1, np.int64),
     *(np.zeros((1, 4), np.int64), np.zeros((1, 4), np.float32)) * 2,
     np.zeros((1, 2), np.float32),

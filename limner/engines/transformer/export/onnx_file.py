@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from limner.engines.transformer.backends.weights_folder import TURNED
 from limner.engines.transformer.export.graphs import Graph
-from limner.sampling.cells import Places
+from limner.sampling.cells import Positions
 
 _LARGE = 256  # bytes; smaller constants stay in the graph
 
@@ -43,10 +43,10 @@ def written(graph: Graph) -> tuple[bytes, list[str]]:
 
 
 def _names(name: str, value: Tensor | list[Tensor]) -> list[str]:
-    """Names of a graph's inputs: those of a list are the fields of `Places` after its own."""
+    """Names of a graph's inputs: those of a list are the fields of `Positions` after its own."""
     if isinstance(value, Tensor):
         return [name]
-    return [f"{name}_{field.name}" for field in fields(Places)]
+    return [f"{name}_{field.name}" for field in fields(Positions)]
 
 
 def _dynamic(varying: Any) -> Any:

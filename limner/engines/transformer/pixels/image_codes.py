@@ -3,14 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.arrays import Ints
+from limner.arrays import Floats32, Ints
 from limner.engines.transformer.backend import Backend, cell_px
 from limner.sampling.canvas import Canvas
 
-Array = NDArray[np.float32]
 
-
-def encoded(backend: Backend, picture: Array, canvas: Canvas) -> Ints:
+def encoded(backend: Backend, picture: Floats32, canvas: Canvas) -> Ints:
     """Codes (n_cells, n_groups) of a canvas' picture (4, h, w), premultiplied in [0, 1].
 
     A cell has its code from the square that it lies farthest inside of.
@@ -37,7 +35,7 @@ def encoded(backend: Backend, picture: Array, canvas: Canvas) -> Ints:
     return found
 
 
-def decoded(backend: Backend, codes: Ints, canvas: Canvas) -> Array:
+def decoded(backend: Backend, codes: Ints, canvas: Canvas) -> Floats32:
     """The small picture (4, h, w), premultiplied in [0, 1], of a canvas' codes.
 
     Squares overlap by half, and blend from one's middle to the next one's.
@@ -46,7 +44,7 @@ def decoded(backend: Backend, codes: Ints, canvas: Canvas) -> Array:
     px = cell_px(backend)
     corners = canvas.corners(shape.grid // 2)
     if len(corners) == 1:
-        only: Array = backend.pixels(codes[None])[0]
+        only: Floats32 = backend.pixels(codes[None])[0]
         return only
     side = shape.grid * px
     weight = _depth(side).reshape(side, side).astype(np.float32)
@@ -57,7 +55,7 @@ def decoded(backend: Backend, codes: Ints, canvas: Canvas) -> Array:
         square = backend.pixels(codes[canvas.square(corner)][None])[0]
         total[:, *where] += square * weight
         weights[where] += weight
-    blended: Array = total / weights
+    blended: Floats32 = total / weights
     return blended
 
 

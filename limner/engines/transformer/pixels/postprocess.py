@@ -5,10 +5,11 @@ from math import ceil, floor
 import numpy as np
 from PIL import Image
 
-from limner.arrays import Ints, Pixels
+from limner.arrays import Floats32, Ints, Pixels
 from limner.engines.transformer.backend import Backend, cell_px
 from limner.engines.transformer.conditioning import Start
-from limner.engines.transformer.pixels.image_codes import Array, decoded
+from limner.engines.transformer.pixels.image_codes import decoded
+from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch
 from limner.engines.transformer.said import Colour
 from limner.finish.outline import MARGIN, SCALE, outlined
 from limner.finish.raster import raster
@@ -36,13 +37,16 @@ def picture(
     is_flat: bool = False,
     is_outlined: bool = False,
     has_room: bool = False,
+    touch: Touch = UNTOUCHED,
 ) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
+
+    touch: what is done to it before it is enlarged.
 
     is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers. Where it is
     flat, is_outlined: with dark lines around areas; has_room: smaller, with ground around it.
     """
-    small = decoded(backend, codes, canvas)
+    small = touch.on(decoded(backend, codes, canvas))
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
         px = cell_px(backend)
@@ -102,7 +106,7 @@ def picture_in(
 
 def scene_picture(
     backend: Backend,
-    small: Array,
+    small: Floats32,
     box: Box,
     size: Size,
     n_passes: int,
@@ -140,7 +144,7 @@ def on_ground(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pi
 
 
 def _flat(
-    small: Array,
+    small: Floats32,
     side: int,
     width: int,
     height: int,
@@ -190,9 +194,9 @@ def _scaled(box: Box, scale: int) -> Box:
     return left * scale, top * scale, right * scale, bottom * scale
 
 
-def _alpha(drawn: Array) -> Array:
+def _alpha(drawn: Floats32) -> Floats32:
     """Alpha as meant, in [0, 1], of alpha as the network draws it."""
-    meant: Array = ((drawn - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)).clip(0, 1)
+    meant: Floats32 = ((drawn - _ALPHA_MARGIN) / (1 - 2 * _ALPHA_MARGIN)).clip(0, 1)
     return meant
 
 
@@ -212,7 +216,7 @@ def _lines(
     return first, last, max(first / cell_px + shift, 0.0), min(last / cell_px + shift, end - start)
 
 
-def _whole_numbers(picture: Array) -> Pixels:
+def _whole_numbers(picture: Floats32) -> Pixels:
     """(4, H, W) in [0, 1] as the network draws it to uint8 (H, W, 4), both premultiplied."""
     whole = np.empty((*picture.shape[1:], 4), np.uint8)
     for channel, plane in enumerate(picture):
@@ -222,7 +226,7 @@ def _whole_numbers(picture: Array) -> Pixels:
     return whole
 
 
-def _shrunk(picture: Array, width: int, height: int) -> Array:
+def _shrunk(picture: Floats32, width: int, height: int) -> Floats32:
     """(4, H, W) with squares averaged to (height, width), where whole squares fit.
 
     Before pixels become whole numbers this is a tenth of the work that it is afterwards.
@@ -234,5 +238,5 @@ def _shrunk(picture: Array, width: int, height: int) -> Array:
     for down in range(factor):
         for right in range(factor):
             total += picture[:, down::factor, right::factor]
-    shrunk: Array = total / np.float32(factor**2)
+    shrunk: Floats32 = total / np.float32(factor**2)
     return shrunk

@@ -20,6 +20,7 @@ from limner.engines.transformer.backend import (
 from limner.engines.transformer.pixels.postprocess import on_ground, scene_picture
 from limner.engines.transformer.prompts import Prompts, no_prompt
 from limner.engines.transformer.qualities import count_passes, preview_steps
+from limner.engines.transformer.scenes.painting import missed_paint, painted
 from limner.engines.transformer.scenes.scene import Scene, scene_of
 from limner.planning.layout import GROUND, owner
 from limner.request import Size
@@ -65,6 +66,12 @@ class SceneDrawer:
                     one.index, on_ground(seen, scene.ground, request), partial.done, n_steps
                 )
         codes, best = self._best(scene, partial.codes)
+        if (again := self._paintable(scene, codes)) is not scene:
+            scene = again
+            for partial in self._partials(scene, one, config, range(n)):
+                candidates = partial.codes
+                yield Progress(n_steps, n_steps + 1, "trying again")
+            codes, best = self._best(scene, candidates)
         if request.retry_below is not None and best < request.retry_below:
             for partial in self._partials(scene, one, config, range(n, 2 * n)):
                 candidates = partial.codes
@@ -126,15 +133,15 @@ class SceneDrawer:
     def _scores(self, scene: Scene, codes: Ints) -> Floats:
         """How well candidates (n, n_cells, n_groups) match: the mean score of their things."""
         layout = scene.layout
-        every, owners = cells.places(layout, self._layouts.shape.side), np.array(owner(layout))
+        every, owners = cells.positions(layout, self._layouts.shape.side), np.array(owner(layout))
         total = np.zeros(len(codes), np.float32)
         for index, thing in enumerate(layout.things):
             own = np.flatnonzero(owners == index)
             if not len(own):  # wholly hidden
                 continue
-            places = every.take(np.repeat((own + cells.n_owners(layout))[None], len(codes), 0))
+            positions = every.take(np.repeat((own + cells.n_owners(layout))[None], len(codes), 0))
             wanted = self._backend.embed_text(self._prompts.together([thing.phrase]))[0]
-            total += self._layouts.embed_cells(codes[:, own], places) @ wanted
+            total += self._layouts.embed_cells(codes[:, own], positions) @ wanted
         mean: Floats = total / len(layout.things)
         return mean
 
@@ -150,11 +157,20 @@ class SceneDrawer:
     ) -> Pixels:
         """Codes (n_cells, n_groups) of a scene's canvas as a picture of `size`, without ground."""
         small, px = self._layouts.pixels(codes[None], scene.layout)[0], cell_px(self._backend)
+        small = painted(scene, small, px)
         left, top, right, bottom = scene.box
         box = left * px, top * px, right * px, bottom * px
         return scene_picture(
             self._backend, small, box, size, n_passes, is_flat=is_flat, is_outlined=is_outlined
         )
+
+    def _paintable(self, scene: Scene, codes: Ints) -> Scene:
+        """The scene, with things that take no paint told their colour."""
+        if not any(scene.colours):
+            return scene
+        small, px = self._layouts.pixels(codes[None], scene.layout)[0], cell_px(self._backend)
+        missed = missed_paint(scene, small, px)
+        return scene.without_paint(missed) if missed else scene
 
     @cached_property
     def _clear(self) -> Ints:

@@ -4,6 +4,7 @@ The ground of a scene is not drawn by the network: its cells are clear, and a pl
 prompt names is painted behind the picture.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -31,11 +32,23 @@ class Scene:
     layout: Layout
     ground: Colour | None  # painted behind the picture; None: clear
     box: Box  # of the picture on the canvas, in cells: left, top, right, bottom
+    # Of each thing: the colour it is painted in, and its phrase with that colour.
+    colours: tuple[str | None, ...]
+    told: tuple[str, ...]
 
     @property
     def n_drawn(self) -> int:
         """Cells that the network draws: those of things, not of the ground."""
         return sum(index != GROUND for index in owner(self.layout))
+
+    def without_paint(self, missed: Collection[int]) -> "Scene":
+        """The same with some things told their colour, in place of painted in it."""
+        things = tuple(
+            replace(thing, phrase=self.told[i]) if i in missed else thing
+            for i, thing in enumerate(self.layout.things)
+        )
+        colours = tuple(None if i in missed else name for i, name in enumerate(self.colours))
+        return replace(self, layout=replace(self.layout, things=things), colours=colours)
 
     def n_steps(self, config: SamplingConfig) -> int:
         """Decoder passes: the ground takes none."""
@@ -50,11 +63,19 @@ def scene_of(reading: plan.Reading, one: ImageTask, prompts: Prompts) -> Scene |
     columns, rows, box = _canvas(one.request.size, _SIDE if n_things <= 4 else _CROWDED_SIDE)
     # The phrases name no ground, as it is painted.
     layout = plan.lay_out(replace(reading, ground=""), columns, rows, one.seed, one.index)
+    told = [prompts.as_taught(thing.phrase) for thing in layout.things]
+    plain = [prompts.without_colour(phrase) for phrase in told]
     things = tuple(
-        Thing(prompts.in_style(thing.phrase, one), _of_known_size(thing.box, columns, rows))
-        for thing in layout.things
+        Thing(prompts.in_style(phrase, one), _of_known_size(thing.box, columns, rows))
+        for thing, (_, phrase) in zip(layout.things, plain, strict=True)
     )
-    return Scene(replace(layout, things=things), painted(reading.ground), box)
+    return Scene(
+        replace(layout, things=things),
+        painted(reading.ground),
+        box,
+        tuple(colour for colour, _ in plain),
+        tuple(prompts.in_style(phrase, one) for phrase in told),
+    )
 
 
 def _of_known_size(box: layouts.Box, columns: int, rows: int) -> layouts.Box:

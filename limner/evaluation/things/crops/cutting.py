@@ -1,7 +1,7 @@
 """A picture cut into its things: connected areas that stand out from the ground.
 
-The ground is nothing (transparent), one colour, or a plain scene: bands and gradients that reach
-the rim. A thing may have several parts, and a speck is no thing. Things that touch are cut as one.
+The ground is transparent, one colour, or a plain scene: bands and gradients that reach the border.
+A thing may have several parts. Specks are ignored. Things that touch are cut as one.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from limner.arrays import Bools, Floats, Pixels
 from limner.evaluation.measures.rules import lab_of
-from limner.evaluation.things.crops.areas import label_areas
+from limner.evaluation.things.crops.connected_areas import label_areas
 from limner.imaging import codec
 from limner.training.tasks.backbone import SOURCE_PX
 
@@ -56,13 +56,13 @@ def things_in(picture: Pixels) -> list[Thing]:
 
 
 def count_specks(picture: Pixels) -> int:
-    """Areas of a premultiplied picture (H, W, 4) that stand apart and are too small for a thing."""
+    """Number of areas of a premultiplied picture (H, W, 4) that are too small for things."""
     labels = _labelled(_apart(picture))
     return int((np.bincount(labels.ravel())[1:] < _smallest(labels)).sum())
 
 
 def foreground(picture: Pixels) -> Bools:
-    """Which pixels (H, W) of a premultiplied picture are a thing's, or enclosed by one."""
+    """The pixels (H, W) of a premultiplied picture that a thing has or encloses."""
     there: Bools = _labelled(_apart(picture)) > 0
     return there
 
@@ -72,7 +72,7 @@ def _smallest(labels: NDArray[np.int64]) -> float:
 
 
 def _labelled(apart: Floats) -> NDArray[np.int64]:
-    """The connected areas of what is no ground, numbered; ground is connected to the rim."""
+    """The connected areas beside the ground, numbered; the ground is connected to the border."""
     alike = label_areas((apart <= APART).astype(np.int64), diagonal=False)
     on_rim = np.concatenate([alike[0], alike[-1], alike[:, 0], alike[:, -1]])
     ground = np.isin(alike, on_rim[on_rim > 0])
@@ -80,9 +80,11 @@ def _labelled(apart: Floats) -> NDArray[np.int64]:
 
 
 def _apart(picture: Pixels) -> Floats:
-    """How far each pixel (H, W) is from the ground, in Lab; infinite where it is clear what it is.
+    """Distance (H, W) of each pixel from the ground, in Lab.
 
-    A ground of colour looks like the rim in the same row or column, so that a horizon and a
+    On a transparent ground it is infinite for visible pixels and 0 for others.
+
+    A coloured ground resembles the border in the same row or column, so that a horizon and a
     gradient are ground too.
     """
     alpha = picture[..., 3] / 255
@@ -97,7 +99,7 @@ def _apart(picture: Pixels) -> Floats:
 
 
 def _ground_on_rim(lab: Floats) -> list[Floats]:
-    """Colours of the four sides of the rim; infinite where a thing reaches the rim."""
+    """Colours of the four sides of the border; infinite where a thing reaches it."""
     sides = [lab[:, 0], lab[:, -1], lab[0], lab[-1]]
     rim = np.concatenate(sides)
     alike = np.linalg.norm(rim[:, None] - rim[None], axis=-1) <= APART
@@ -114,8 +116,8 @@ def _joined(masks: list[Bools]) -> list[Bools]:
         part = masks.pop(0)
         box = box_of(part)
         near = [
-            (gap, place)
-            for place, mask in enumerate(masks)
+            (gap, index)
+            for index, mask in enumerate(masks)
             if (gap := _gap(box, box_of(mask))) <= _NEAR * part.shape[0]
             and _side(box) <= _PART * _side(box_of(mask))
         ]

@@ -1,13 +1,12 @@
-"""Names for single things, by drawings of artists that no generator has seen.
+"""Names of single things, by drawings of artists that the generator has not seen.
 
-A thing has the name whose drawings its features are nearest to. Distances are Mahalanobis: what
-varies between artists who draw one thing counts little (linear discriminant analysis, Fisher 1936;
-Hastie, Tibshirani, Friedman 2009, section 4.3), with a shared covariance from all the things that
-at least two of the judge's artists drew. Features are those of EfficientNet-Lite 1, frozen.
+A thing gets the name whose drawings are nearest in feature space. The distance is Mahalanobis
+(linear discriminant analysis, Fisher 1936; Hastie, Tibshirani, Friedman 2009, section 4.3), so
+differences between artists count little. The covariance is shared, from all things that at least
+two of the judge's artists drew. Features: EfficientNet-Lite 1, frozen.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from limner.data.emoji.library import Library
 from limner.errors import DataError
 from limner.evaluation.baselines import unit
 from limner.evaluation.judge.judge import GROUND
+from limner.evaluation.kept_features import kept
 from limner.progress import StageProgress
 from limner.training.tasks.backbone import SOURCE_PX, Backbone, pooled_features
 
-# In mean variances, added to the covariance. Of 577 things it names 0.65 of Twemoji's drawings
-# right and 0.71 of Noto's; 0.64 and 0.68 at 0.05, 0.65 and 0.70 at 1.
+# Added to the covariance, in mean variances. Of 577 things, 0.65 of Twemoji's drawings and 0.71 of
+# Noto's are named right; 0.64 and 0.68 at 0.05, 0.65 and 0.70 at 1.
 _RIDGE = 0.5
 _BLUR_PX = 1.0
 _CHUNK = 256
@@ -67,7 +67,7 @@ class Namer:
         self.digest = hashlib.sha256(self._centres.round(3).tobytes()).hexdigest()
 
     def scores(self, crops: Pixels) -> Floats:
-        """How like each thing crops are, (N, len(keys)): cosines, -1 to 1."""
+        """Similarity of crops to each thing, (N, len(keys)): cosines, -1 to 1."""
         seen = unit(pooled_features(self._backbone, crops, GROUND))
         found: Floats = unit((seen - self._mean) @ self._to_discriminants) @ self._centres.T
         return found
@@ -75,24 +75,19 @@ class Namer:
     def _features(
         self, pictures: list[Pixels], folder: Path | None, progress: StageProgress
     ) -> Floats:
-        """Unit features of pictures; read from `folder` if they were looked at before."""
+        """Unit features of pictures (N, n_pooled), kept in `folder`."""
         content = hashlib.sha256(b"".join(picture.tobytes() for picture in pictures))
-        path = None if folder is None else folder / f"names-{content.hexdigest()[:12]}.npy"
-        if path is not None and path.exists():
-            kept: Floats = np.load(path)
-            return kept
-        made = []
-        for start in range(0, len(pictures), _CHUNK):
-            progress("the judge's drawings", start, len(pictures))
-            part = np.stack(pictures[start : start + _CHUNK])
-            made.append(unit(pooled_features(self._backbone, part, GROUND)))
-        features = np.concatenate(made)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part_path = path.with_suffix(f".{os.getpid()}.npy")
-            np.save(part_path, features)
-            os.replace(part_path, path)
-        return features
+        path = folder and folder / f"names-{content.hexdigest()[:12]}.npy"
+
+        def compute() -> Floats:
+            made = []
+            for start in range(0, len(pictures), _CHUNK):
+                progress("the judge's drawings", start, len(pictures))
+                part = np.stack(pictures[start : start + _CHUNK])
+                made.append(unit(pooled_features(self._backbone, part, GROUND)))
+            return np.concatenate(made)
+
+        return kept(path, (len(pictures), self._backbone.n_pooled), compute)
 
 
 def _views(picture: Pixels) -> list[Pixels]:
@@ -105,11 +100,11 @@ def _views(picture: Pixels) -> list[Pixels]:
 
 
 def _discriminants(features: Floats, owners: NDArray[np.str_]) -> Floats:
-    """The map (D, D) after which differences within a thing have unit covariance."""
-    names, place, counts = np.unique(owners, return_inverse=True, return_counts=True)
+    """The map (D, D) that gives differences within a thing unit covariance."""
+    names, owner, counts = np.unique(owners, return_inverse=True, return_counts=True)
     sums = np.zeros((len(names), features.shape[1]))
-    np.add.at(sums, place, features.astype(np.float64))
-    apart = features - (sums / counts[:, None])[place]
+    np.add.at(sums, owner, features.astype(np.float64))
+    apart = features - (sums / counts[:, None])[owner]
     within = apart.T @ apart / max(1, len(owners) - len(names))
     within += _RIDGE * np.trace(within) / len(within) * np.eye(len(within))
     values, vectors = np.linalg.eigh(within)

@@ -1,8 +1,8 @@
-"""The things that are asked for and named: common, drawn by all, and known to the judge.
+"""The things of the questions: common, drawn by all artists, and named reliably.
 
-Chosen once, by true drawings alone: the judge of `naming.py` names both Twemoji's and Noto's right
-among 577 things, each is mostly one connected area, none is held out from training, and none is
-lost on white.
+Chosen once, on true drawings: `naming.py` names both Twemoji's and Noto's drawing right among 577
+things, each is mostly one connected area, none is held out from training, and each is visible on
+white.
 """
 
 KEYS = (

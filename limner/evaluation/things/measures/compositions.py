@@ -1,7 +1,7 @@
-"""Questions about several things at once, and whether a picture answers them, thing by thing.
+"""Questions about several things at once, and a check of the picture, thing by thing.
 
-The idea is GenEval's (arXiv 2310.11513, section 3), with connected areas for detections. Relations
-come in pairs, once each way round, so that a picture that ignores the words' order is seen to.
+After GenEval (arXiv 2310.11513, section 3), with connected areas as detections. Relations come in
+pairs, in both directions, so that pictures which ignore the order of words are found out.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one picture has of what was asked; empty or None where nothing was."""
+    """The check of one picture; empty or None for what was not asked."""
 
     found: int  # of the things that were asked for, each copy counted
     n_asked: int
@@ -96,7 +96,7 @@ class CompositionFigures:
 
 
 def ask(library: Library, keys: Sequence[str], n: int, purpose: str, seed: int) -> list[Question]:
-    """n questions about the concepts `keys`; those for one purpose never serve the other."""
+    """n questions about the concepts `keys`; no question serves both purposes."""
     drawn = {entry.concept.key: entry for entry in library.entries if entry.drawing.artist == HAND}
     entries = [drawn[key] for key in keys]
     questions: dict[str, Question] = {}
@@ -144,7 +144,7 @@ def purpose_of(spec: SceneSpec) -> str:
 
 
 def _pick(rng: np.random.Generator, entries: list[Entry], n: int) -> list[Entry]:
-    return [entries[int(place)] for place in rng.permutation(len(entries))[:n]]
+    return [entries[int(index)] for index in rng.permutation(len(entries))[:n]]
 
 
 def _item(
@@ -232,25 +232,25 @@ def check(
     named = Counter(names[int(best)] for best in scores.argmax(1)) if len(things) else Counter()
     found = sum((wanted & named).values())
     chosen = _assigned([names.index(item.concept) for item in asked], scores)
-    said = [(item.colour, place) for item, place in zip(asked, chosen, strict=True) if item.colour]
+    said = [(item.colour, index) for item, index in zip(asked, chosen, strict=True) if item.colour]
     return Answer(
         found,
         len(asked),
         len(things) == len(asked),
-        tuple(place is not None and _is_colour(things[place], name) for name, place in said),
+        tuple(index is not None and _is_colour(things[index], name) for name, index in said),
         _place(question.spec.relation, [None if i is None else things[i] for i in chosen]),
         sum((named - wanted).values()),
     )
 
 
 def _assigned(columns: list[int], scores: Floats) -> list[int | None]:
-    """The thing that is most like each one asked for; none serves twice, the surest goes first."""
+    """The most similar thing for each one asked for, each used once; best scores first."""
     chosen: list[int | None] = [None] * len(columns)
     left = scores[:, columns].astype(np.float64)
     for _ in range(min(left.shape)):
-        thing, place = np.unravel_index(int(left.argmax()), left.shape)
-        chosen[int(place)] = int(thing)
-        left[thing], left[:, place] = -np.inf, -np.inf
+        thing, asked = np.unravel_index(int(left.argmax()), left.shape)
+        chosen[int(asked)] = int(thing)
+        left[thing], left[:, asked] = -np.inf, -np.inf
     return chosen
 
 

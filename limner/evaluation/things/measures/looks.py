@@ -1,4 +1,4 @@
-"""Whether "outlined", "flat" and "3D" beside a thing give three different looks."""
+"""Whether the words "outlined", "flat" and "3D" give three different looks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from limner.arrays import Pixels
 from limner.data.emoji.library import Entry, Library
 from limner.data.scenes import ObjectSpec, SceneSpec
 from limner.evaluation.judge.scenes import describe
-from limner.evaluation.questions.wordings import LOOKS, Hands
+from limner.evaluation.questions.wordings import LOOKS, ArtistClassifier
 from limner.evaluation.things.shares import Share
 from limner.imaging import codec as px
 from limner.request import SIZES, ImageRequest, Quality
@@ -68,13 +68,13 @@ def ask(
     return questions
 
 
-def check(pictures: Sequence[Pixels], hands: Hands) -> LookFigures:
+def check(pictures: Sequence[Pixels], classifier: ArtistClassifier) -> LookFigures:
     """Of straight pictures (H, W, 4), one for each look of each thing, in the order of LOOKS."""
     small = np.stack([through_source_px(px.premultiply(picture)) for picture in pictures])
     look_of = {artist: look for look, (artists, _) in LOOKS.items() for artist in artists}
-    seen = [look_of[artist] for artist in hands.of(small, tuple(look_of))]
+    seen = [look_of[artist] for artist in classifier.of(small, tuple(look_of))]
     right = np.array(seen).reshape(-1, len(LOOKS)) == np.array(list(LOOKS))
     return LookFigures(
-        {look: Share.of(right[:, place].tolist()) for place, look in enumerate(LOOKS)},
+        {look: Share.of(right[:, index].tolist()) for index, look in enumerate(LOOKS)},
         Share.of(right.all(1).tolist()),
     )

@@ -1,4 +1,4 @@
-"""One thing drawn into half of a blank canvas, the plainest edit there is, and on a whole one."""
+"""The simplest edit: one thing drawn into half of a blank canvas, and on a whole one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class MaskQuestion:
         return ImageRequest(self.prompt, size=_SIZE, quality=quality, seed=self.seed, source=source)
 
     def alone(self, quality: Quality) -> ImageRequest:
-        """The thing without a mask, as large as it will."""
+        """The thing without a mask."""
         return ImageRequest(self.prompt, size=_SIZE, quality=quality, seed=self.seed)
 
     def true_half(self, library: Library) -> Pixels:
@@ -68,7 +68,7 @@ class MaskQuestion:
 def ask(
     library: Library, keys: Sequence[str], n: int, purpose: str, seed: int, hand: str
 ) -> list[MaskQuestion]:
-    """n questions about the concepts `keys`, all of them once before any comes again."""
+    """n questions about the concepts `keys`; each concept once before any is repeated."""
     drawn = {entry.concept.key: entry for entry in library.entries if entry.drawing.artist == hand}
     order = np.random.default_rng([seed, *b"masks", *purpose.encode()]).permutation(len(keys))
     questions = []

@@ -1,4 +1,4 @@
-"""How unlike the pictures of one prompt are, beside how many are copies of the training art."""
+"""The variety of pictures of one prompt, and the share of copies of training drawings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -132,7 +132,7 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     await check_prompt(serving, submission)
     trace, holder = scope.trace(request), scope.holder(request)
-    with trace.during("admission"):
+    with trace.during("submission"):
         job = await submit(serving, submission, holder, scope.request_id(request), trace)
     request.state.headers = serving.limiter.headers(holder)
     if call.stream:
@@ -173,9 +173,7 @@ async def finished(
     async for event in job.events():
         if isinstance(event, Picture):
             # Encoded here while the worker thread draws the next picture.
-            drawn[event.index] = await run_in_threadpool(
-                _kept, serving, submission, job, event, base
-            )
+            drawn[event.index] = await serving.encode(_kept, serving, submission, job, event, base)
         elif isinstance(event, Notice):
             notices.append(event.text)
     return [drawn[index] for index in sorted(drawn)], notices
@@ -356,13 +354,13 @@ async def _fill(
             if isinstance(event, Preview):
                 if not is_behind:
                     index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                    if told := await run_in_threadpool(
+                    if told := await serving.encode(
                         _partial, serving, shape, submission, event, index
                     ):
                         outbox.put(told)
             elif isinstance(event, Picture):
                 outbox.put(
-                    await run_in_threadpool(_completed, serving, shape, submission, job, event),
+                    await serving.encode(_completed, serving, shape, submission, job, event),
                     job.sent,
                 )
             elif isinstance(event, Notice):

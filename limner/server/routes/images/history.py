@@ -29,15 +29,7 @@ async def page(request: Request) -> Response:
     run = scope.service(request).database_threads.run
     rows = await run(kept.page, limit + 1, after, key_name, search)
     shown = [_shown(request, row) for row in rows[:limit]]
-    return _json(
-        {
-            "object": "list",
-            "data": shown,
-            "first_id": shown[0]["id"] if shown else None,
-            "last_id": shown[-1]["id"] if shown else None,
-            "has_more": len(rows) > limit,
-        }
-    )
+    return _json(answers.page(shown, has_more=len(rows) > limit))
 
 
 async def show(request: Request, id: str) -> Response:

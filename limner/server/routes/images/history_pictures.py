@@ -9,8 +9,8 @@ from fastapi import Request, Response
 
 from limner.finish.vector import svg
 from limner.imaging import codec
-from limner.imaging.check import label_made_of
-from limner.imaging.label_policy import policy_of
+from limner.imaging.provenance.check import label_made_of
+from limner.imaging.provenance.label_policy import policy_of
 from limner.request import COMPLEXITIES, FORMATS, Complexity, Format
 from limner.server.access import own_rows
 from limner.server.http import scope

@@ -36,7 +36,7 @@ async def look(request: Request) -> Response:
             sent = await drawing.decoded(request, lambda decoder: _read(parts, decoder))
     if sent is None:
         return Response(status_code=drawing.CLIENT_LEFT)
-    ticket = await serving.limiter.admitted(holder, 0)
+    ticket = await serving.limiter.acquire_async(holder, 0)
     try:
         found = await serving.look(sent.pixels, sent.asked)
     finally:
@@ -51,12 +51,7 @@ def _read(parts: Parts, decoder: Decoder) -> _Asked:
     fields.check_known({"asked", "model"})
     asked = fields.text("asked")
     if asked is not None and len(asked) > MAX_ASKED_CHARS:
-        raise ApiError(
-            f"Invalid 'asked': string too long. Expected a string with maximum length "
-            f"{MAX_ASKED_CHARS}, but got a string with length {len(asked)} instead.",
-            param="asked",
-            code="string_above_max_length",
-        )
+        raise f.too_long("asked", MAX_ASKED_CHARS, len(asked))
     name = parts.image_field
     if not parts.images:
         raise f.missing(name)

@@ -1,11 +1,13 @@
-"""The files of the web page: plain modules and a style sheet, at addresses with a common hash.
+"""The web page: one HTML document that has the style sheet, one script, and an icon.
 
-Because of the hash, browsers may cache them for ever, and relative imports between modules stay
-within one version. All are compressed once, at the first request.
+The document is drawn from what is in it, without a second request. The script is the modules of
+`limner/server/page/` joined; its address holds a hash of all files, so browsers keep it for ever.
+All is joined and compressed once.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 from dataclasses import dataclass
@@ -17,57 +19,86 @@ from fastapi import Request, Response
 
 from limner.server.http import scope, urls
 from limner.server.openai import errors
+from limner.server.routes.page.joining import joined
 
 ROUTE = "/page/"
-# No inline scripts or styles, so that a browser never runs anything from a prompt.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
-INDEX, ICON = "index.html", "icon.svg"
+SCRIPT, ICON = "page.js", "icon.svg"
 
-_MEDIA_TYPES = {
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "svg": "image/svg+xml",
-}
+_MEDIA_TYPES = {"js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _FOR_GOOD = "public, max-age=31536000, immutable"
+# What stands in the document itself runs only if its hash is named, so that a browser never runs
+# anything from a prompt.
+_POLICY = (
+    "default-src 'none'; script-src 'self' {script}; style-src {style}; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 
 @dataclass(frozen=True)
 class Files:
-    """All files of the page by path, plain and with gzip."""
+    """The files of the page that are served, plain and with gzip, and the policy of the document.
+
+    The document stands for a server without a path prefix.
+    """
 
     plain: dict[str, bytes]
     packed: dict[str, bytes]
     version: str  # hash of all files, 16 hexadecimal digits
+    policy: str  # for the header Content-Security-Policy
+
+
+@dataclass(frozen=True)
+class Document:
+    """The HTML of one path prefix, plain and with gzip."""
+
+    plain: bytes
+    packed: bytes
+    tag: str  # for the header ETag
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The files as they are edited, by path; cached."""
+    return dict(sorted(_under(resources.files("limner.server") / "page")))
 
 
 @cache
 def files() -> Files:
-    """Read the files; cached."""
-    plain = dict(sorted(_under(resources.files("limner.server") / "page")))
+    """Join and compress the files; cached."""
+    of = sources()
+    modules = {path: text for path, text in of.items() if path.endswith(".js")}
+    plain = {SCRIPT: joined(modules, "main.js").encode(), ICON: of[ICON].encode()}
     digest = hashlib.sha256()
-    for path, data in plain.items():
-        digest.update(f"{path} {len(data)}\n".encode() + data)
-    packed = {path: gzip.compress(data, 9, mtime=0) for path, data in plain.items()}
-    return Files(plain, packed, digest.hexdigest()[:16])
+    for data in plain.values():
+        digest.update(f"{len(data)}\n".encode() + data)
+    policy = _POLICY.format(script=_hash(of["early.js"]), style=_hash(of["page.css"]))
+    packed = {path: _packed(data) for path, data in plain.items()}
+    return Files(plain, packed, digest.hexdigest()[:16], policy)
 
 
-def _under(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
+def _under(folder: Traversable, prefix: str = "") -> list[tuple[str, str]]:
     found = []
     for entry in folder.iterdir():
         if entry.is_dir():
             found += _under(entry, f"{prefix}{entry.name}/")
-        elif entry.name.rpartition(".")[2] in (*_MEDIA_TYPES, "html"):
-            found.append((prefix + entry.name, entry.read_bytes()))
+        elif entry.name.rpartition(".")[2] in ("js", "css", "svg", "html"):
+            found.append((prefix + entry.name, entry.read_text("utf-8")))
     return found
+
+
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)
+
+
+def _hash(text: str) -> str:
+    """The source of a Content-Security-Policy that allows exactly `text` (CSP 3, 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 async def file(request: Request, version: str, path: str) -> Response:
     """One file, cacheable for ever; 404 for another version than this server's."""
-    if version != files().version or path not in files().plain or path == INDEX:
+    if version != files().version or path not in files().plain:
         raise errors.not_found(request.method, request.url.path)
     return _respond(request, path, _FOR_GOOD)
 
@@ -81,32 +112,35 @@ def _respond(request: Request, path: str, keep: str) -> Response:
     headers = {"cache-control": keep, "etag": f'"{files().version}"', "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    media_type = _MEDIA_TYPES[path.rpartition(".")[2]]
-    return Response(*_encoded(request, files(), path, headers), media_type=media_type)
+    data = files().plain[path]
+    if takes_gzip(request):
+        data = files().packed[path]
+        headers["content-encoding"] = "gzip"
+    return Response(data, headers=headers, media_type=_MEDIA_TYPES[path.rpartition(".")[2]])
 
 
-def _encoded(
-    request: Request, of: Files, path: str, headers: dict[str, str]
-) -> tuple[bytes, int, dict[str, str]]:
-    if "gzip" in request.headers.get("accept-encoding", "").lower():
-        return of.packed[path], 200, headers | {"content-encoding": "gzip"}
-    return of.plain[path], 200, headers
+def takes_gzip(request: Request) -> bool:
+    """Whether the client accepts gzip."""
+    return "gzip" in request.headers.get("accept-encoding", "").lower()
 
 
-def index(request: Request, version: str) -> bytes:
-    """The HTML page, with the client's path prefix."""
-    prefix = urls.prefix(request.headers, scope.service(request).settings)
-    return _index(prefix, version)
+def document(request: Request, version: str) -> Document:
+    """The HTML for this request's path prefix; `version` is limner's."""
+    return _document(urls.prefix(request.headers, scope.service(request).settings), version)
 
 
 @cache
-def _index(prefix: str, version: str) -> bytes:
-    of = files()
-    folder = f"{prefix}{ROUTE}{of.version}/"
-    modules = [path for path in of.plain if path.endswith(".js") and path != "theme.js"]
-    preloads = "\n".join(f'<link rel="modulepreload" href="{folder}{path}">' for path in modules)
-    values = {"FOLDER/": folder, "PREFIX": prefix, "VERSION": version, "<!-- MODULES -->": preloads}
-    text = of.plain[INDEX].decode()
+def _document(prefix: str, version: str) -> Document:
+    of = sources()
+    values = {
+        "STYLE": of["page.css"],
+        "EARLY": of["early.js"],
+        "FOLDER": f"{prefix}{ROUTE}{files().version}",
+        "PREFIX": prefix,
+        "VERSION": version,
+    }
+    text = of["index.html"]
     for mark, value in values.items():
-        text = text.replace(mark, value)
-    return text.encode()
+        text = text.replace(f"{{{{{mark}}}}}", value)
+    plain = text.encode()
+    return Document(plain, _packed(plain), f'"{hashlib.sha256(plain).hexdigest()[:16]}"')

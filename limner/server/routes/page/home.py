@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-
 from fastapi import Request, Response
 
 from limner import __version__
@@ -26,16 +23,17 @@ async def home(request: Request) -> Response:
             "models": f"{base}/v1/models",
         }
         return Response(dump(facts), headers=headers, media_type="application/json")
-    html = assets.index(request, __version__)
+    html = assets.document(request, __version__)
     headers |= {
-        "content-security-policy": assets.POLICY,
+        "content-security-policy": assets.files().policy,
         "referrer-policy": "no-referrer",
         "cross-origin-opener-policy": "same-origin",
-        "etag": f'"{hashlib.sha256(html).hexdigest()[:16]}"',
+        "etag": html.tag,
     }
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", "").lower():
-        html = gzip.compress(html, 6, mtime=0)
+    data = html.plain
+    if assets.takes_gzip(request):
+        data = html.packed
         headers["content-encoding"] = "gzip"
-    return Response(html, headers=headers, media_type="text/html; charset=utf-8")
+    return Response(data, headers=headers, media_type="text/html; charset=utf-8")

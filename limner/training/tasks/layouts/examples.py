@@ -32,7 +32,7 @@ _MOST_HIDDEN = 6  # cells that may hide a part of another thing, as an edge that
 
 @dataclass(frozen=True)
 class Example:
-    """A picture as the transformer sees it."""
+    """A picture as the input of the transformer."""
 
     described: Described
     codes: Codes  # (n_cells, n_groups), row-major
@@ -52,7 +52,7 @@ class SceneMix:
     related: float = 0.32
     counted: float = 0.14
     listed: float = 0.18
-    # Boxes of 12 cells are known from the start, so others come more often than they are asked for.
+    # The starting weights know boxes of 12 cells, so other sizes have higher shares than in use.
     sides: tuple[tuple[int, float], ...] = (
         (12, 0.5), (10, 0.15), (8, 0.12), (14, 0.12), (16, 0.11),
     )  # fmt: skip
@@ -64,14 +64,14 @@ class SceneMix:
 
 
 class ExampleSource(Protocol):
-    """Where a batch comes from."""
+    """A source of examples."""
 
     def example(self, rng: np.random.Generator, is_scene: bool) -> Example:
         """A random example: a scene, or a thing that fills a smaller canvas."""
 
 
 class TileExamples:
-    """Random examples of tiles that training may see, or of those that hold something out."""
+    """Random examples of training tiles, or of tiles of a held-out split."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class TileExamples:
         self._single_sums = np.cumsum(shares)
 
     def _share(self, tile: Tile, weights: dict[str, float]) -> float:
-        """Plain tiles by their weights; the others are already chosen by theirs."""
+        """Shares of tiles: plain ones by weight; the others were chosen by weight already."""
         entry = self.library.entries[tile.index]
         wanted = weights.get(entry.drawing.artist, 0.0)
         if tile.background == CLEAR and tile.colour is None:
@@ -246,6 +246,6 @@ class TileExamples:
 
 
 def _pick(rng: np.random.Generator, shares: tuple[tuple[int, float], ...]) -> int:
-    """A value by its share."""
+    """A random value by its share."""
     sums = np.cumsum([share for _, share in shares])
     return shares[int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))][0]

@@ -25,7 +25,7 @@ from limner.training.tasks.layouts.sheet import SheetOfLayouts
 
 @dataclass(frozen=True)
 class LayoutTraining:
-    """What the stage needs beside the examples."""
+    """The settings of the stage."""
 
     model: TransformerConfig = field(default_factory=lambda: TransformerConfig(layouts=True))
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000))
@@ -46,8 +46,8 @@ class LayoutTraining:
     code_dropout: float = 0.1  # share of known codes that are wrong
     contrastive: float = 0.1  # weight of the contrastive loss
     paired: float = 0.25  # share of the batch that it sees
-    # Whether what says where a box is stays as it is: a thing is then drawn in every box as it is
-    # drawn alone, also after a training on things alone.
+    # Whether the embeddings of box positions are frozen: after training on single things, a thing
+    # is then still drawn in every box as it is drawn alone.
     fixed_boxes: bool = False
     n_held_out: int = 48
 
@@ -63,7 +63,7 @@ class LayoutGenerator(nn.Module):
 
 @dataclass
 class Batch:
-    """Pictures, cut to what a step reads and asks."""
+    """A batch of pictures: the cells that a step reads, and those it predicts."""
 
     texts: Tensor  # (N, T)
     which: Tensor  # (B, M)
@@ -77,7 +77,7 @@ class Batch:
 
 
 class LayoutTask:
-    """Predict cells from those before them, the layout and what is said of it."""
+    """Predicts cells from earlier cells, the layout and its texts."""
 
     def __init__(
         self,
@@ -134,14 +134,14 @@ class LayoutTask:
         return losses
 
     def _contrast(self, examples: list[Example], rng: np.random.Generator) -> Tensor:
-        """Captions and pictures, each by some of its cells, find each other."""
+        """The contrastive loss between captions and pictures, each by some of its cells."""
         transformer = self.model.transformer
         device = next(transformer.parameters()).device
         captions, _ = self._tokens([example.described.caption for example in examples])
         texts = transformer.embed_text(torch.from_numpy(captions).to(device))
         shown, codes = [], []
         for example in examples:
-            every, n_begin = _places(example.described.layout, self.config.model.grid)
+            every, n_begin = _positions(example.described.layout, self.config.model.grid)
             some = _some(example.filled, rng, 64, 0.9)
             shown.append(every.take(some + n_begin))
             codes.append(example.codes[some].astype(np.int64))
@@ -152,29 +152,29 @@ class LayoutTask:
         return loss
 
     def batch(self, examples: list[Example], rng: np.random.Generator, n_paired: int = 0) -> Batch:
-        """A batch of a training step; the first n_paired keep what they are told."""
+        """A batch of a training step; the first n_paired pictures keep their texts."""
         config, n_cells = self.config, len(examples[0].codes)
         parallel_prob, nothing, share = rng.random(3)
-        is_at_once = bool(parallel_prob < config.parallel_prob)
-        if is_at_once:
+        is_parallel = bool(parallel_prob < config.parallel_prob)
+        if is_parallel:
             n_known = 0 if nothing < config.from_nothing else int(share**3 * n_cells)
         else:
             n_known = int(n_cells * (0.1 + 0.7 * share)) - 1
-        n_asked = min(config.n_asked, n_cells - n_known if is_at_once else n_known + 1)
+        n_asked = min(config.n_asked, n_cells - n_known if is_parallel else n_known + 1)
         orders: list[Ints] = []
         asked: list[Ints] = []
         for example in examples:
             order = _order(example.described.layout)
             if rng.random() < config.random_order_prob:
                 order = rng.permutation(order)
-            able = np.arange(n_known, n_cells) if is_at_once else np.arange(n_known + 1)
+            able = np.arange(n_known, n_cells) if is_parallel else np.arange(n_known + 1)
             some = _some(example.filled[order[able]], rng, n_asked, config.filled)
             orders.append(order)
             asked.append(able[some])
         told = rng.random(len(examples)) >= config.drop_text
         told[:n_paired] = True
         with_caption = rng.random(len(examples)) < config.caption
-        return self._batch(examples, orders, asked, n_known, is_at_once, told, with_caption, rng)
+        return self._batch(examples, orders, asked, n_known, is_parallel, told, with_caption, rng)
 
     def _batch(
         self,
@@ -182,15 +182,15 @@ class LayoutTask:
         orders: list[Ints],
         asked: list[Ints],
         n_known: int,
-        is_at_once: bool,
+        is_parallel: bool,
         told: NDArray[np.bool_],
         with_caption: NDArray[np.bool_],
         rng: np.random.Generator | None,
     ) -> Batch:
         model = self.config.model
-        all_places = [_places(example.described.layout, model.grid) for example in examples]
+        all_places = [_positions(example.described.layout, model.grid) for example in examples]
         n_begin = max(n for _, n in all_places)
-        known_places, known_codes, asked_places, asked_codes, filled = [], [], [], [], []
+        known_positions, known_codes, asked_places, asked_codes, filled = [], [], [], [], []
         for example, order, ask, (every, n) in zip(
             examples, orders, asked, all_places, strict=True
         ):
@@ -199,7 +199,7 @@ class LayoutTask:
             known.owner[n:n_begin] = NOBODY
             codes = np.full((n_begin + n_known, model.n_groups), model.n_codes, np.int64)
             codes[n_begin:] = example.codes[order[:n_known]]
-            known_places.append(known)
+            known_positions.append(known)
             known_codes.append(codes)
             asked_places.append(every.take(order[ask] + n))
             asked_codes.append(example.codes[order[ask]].astype(np.int64))
@@ -210,7 +210,7 @@ class LayoutTask:
             wrong[:, :n_begin] = False
             codes[wrong] = rng.integers(0, model.n_codes, (int(wrong.sum()), model.n_groups))
         mask = None
-        if not is_at_once:
+        if not is_parallel:
             seen = np.arange(n_begin + n_known) < n_begin + np.stack(asked)[..., None]
             mask = torch.from_numpy(seen[:, None])
         texts, which, owner = self._told(examples, told, with_caption)
@@ -219,7 +219,7 @@ class LayoutTask:
             which=torch.from_numpy(which),
             owner=torch.from_numpy(owner),
             known_codes=torch.from_numpy(codes),
-            known=_elements(known_places),
+            known=_elements(known_positions),
             asked_codes=torch.from_numpy(np.stack(asked_codes)),
             asked=_elements(asked_places),
             mask=mask,
@@ -229,7 +229,7 @@ class LayoutTask:
     def _told(
         self, examples: list[Example], told: NDArray[np.bool_], with_caption: NDArray[np.bool_]
     ) -> tuple[Ints, Ints, Ints]:
-        """Every different text once, and the tokens of them that each picture is told."""
+        """Every different text once, and which of their tokens each picture has."""
         rows: dict[str | None, int] = {}
         said: list[list[tuple[int, int]]] = []  # of each picture: (row of a text, owner)
         for example, is_told, has_caption in zip(examples, told, with_caption, strict=True):
@@ -310,18 +310,18 @@ def _some(filled: NDArray[np.bool_], rng: np.random.Generator, n: int, share: fl
 
 
 @lru_cache(maxsize=4096)
-def _boxes_places(layout: Layout, side: int) -> tuple[cells.Places, int]:
-    return cells.places(layout, side), cells.n_owners(layout)
+def _box_positions(layout: Layout, side: int) -> tuple[cells.Positions, int]:
+    return cells.positions(layout, side), cells.n_owners(layout)
 
 
 def _bare(layout: Layout) -> Layout:
-    """The layout without its words, by which places and order are remembered."""
+    """The layout without its words, by which positions and order are cached."""
     things = tuple(replace(thing, phrase="") for thing in layout.things)
     return replace(layout, things=things, ground="")
 
 
-def _places(layout: Layout, side: int) -> tuple[cells.Places, int]:
-    return _boxes_places(_bare(layout), side)
+def _positions(layout: Layout, side: int) -> tuple[cells.Positions, int]:
+    return _box_positions(_bare(layout), side)
 
 
 @lru_cache(maxsize=4096)
@@ -333,6 +333,6 @@ def _order(layout: Layout) -> Ints:
     return _bare_order(_bare(layout))
 
 
-def _elements(rows: list[cells.Places]) -> Elements:
-    names = cells.Places.__dataclass_fields__
+def _elements(rows: list[cells.Positions]) -> Elements:
+    names = cells.Positions.__dataclass_fields__
     return Elements(*(torch.from_numpy(np.stack([getattr(r, n) for r in rows])) for n in names))

@@ -1,4 +1,4 @@
-"""A contact sheet of fixed layouts, drawn during training to be looked at."""
+"""A contact sheet of fixed layouts, drawn during training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ class SheetOfLayouts:
     def drawn(
         self, transformer: LayoutTransformer, tokenizer: TextTokenizer, prompt: Prompt, number: int
     ) -> NDArray[np.uint8]:
-        """The picture of a prompt, premultiplied RGBA (H, W, 4); `number` makes its chances."""
+        """The picture of a prompt, premultiplied RGBA (H, W, 4); `number` is its seed."""
         (layout, caption), network = prompt, GraphLayouts(TorchNetwork(transformer))
         config = transformer.config
         phrases = [thing.phrase for thing in layout.things]

@@ -1,9 +1,9 @@
-"""Tiles: drawings alone, as codes, of which scenes are composed without rendering anything.
+"""Tiles: codes of single drawings, of which scenes are composed without rendering.
 
-A tile is a drawing in a colour before a background, in a box of so many cells. Composed codes are
-nearly as good as those of the composed picture where nothing lies behind the things, 27.1 dB to
-28.0 by the decoder of the shipped weights (docs/experiments.md). A thing has the same codes
-wherever it is, which in a picture coded as a whole it has not.
+A tile is a drawing in a colour on a background, in a box of cells. On a clear ground, composed
+codes are nearly as good as those of the composed picture: 27.1 dB instead of 28.0 by the decoder of
+the shipped weights (docs/experiments.md). A thing has the same codes in every position, unlike in a
+picture that is encoded as a whole.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ CLEAR = "transparent"
 
 @dataclass(frozen=True)
 class Tile:
-    """What a tile shows."""
+    """The content of a tile."""
 
     index: int  # of the drawing in the library
     colour: str | None
@@ -48,7 +48,7 @@ class Tile:
     side: int  # cells
 
     def spec(self, library: Library) -> SceneSpec:
-        """The tile as a picture of its own."""
+        """The scene of the tile alone."""
         entry = library.entries[self.index]
         item = ObjectSpec(entry.drawing.id, entry.concept.key, colour=self.colour)
         return SceneSpec((item,), self.background, artist=entry.drawing.artist)
@@ -72,7 +72,7 @@ class TileConfig:
 def choose_tiles(
     library: Library, config: TileConfig, weight: Callable[[int], float], seed: int = 0
 ) -> list[Tile]:
-    """Which tiles to make of the training split, `weight` saying how often a drawing is wanted."""
+    """Choose the tiles of the training split; drawings are drawn by `weight`."""
     rng = np.random.default_rng(seed)
     known = [
         i for i, e in enumerate(library.entries)
@@ -196,7 +196,7 @@ def encode_tiles(
     folder: Path,
     report: StageProgress,
 ) -> Bank:
-    """A bank of tiles; what was encoded before by this tokenizer is read from the folder."""
+    """A bank of tiles. Codes of the same tokenizer are read from the folder, and kept there."""
     codes: dict[int, Codes] = {}
     filled: dict[int, Bools] = {}
     for side in sorted({tile.side for tile in tiles}):

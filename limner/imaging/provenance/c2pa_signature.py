@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limner.errors import LimnerError, MissingExtra, SettingsError
-from limner.imaging import containers
-from limner.imaging.label import TRAINED, Label
+from limner.imaging.provenance import containers
+from limner.imaging.provenance.label import TRAINED, Label
 
 State = Literal["absent", "valid", "invalid", "unchecked"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from limner.errors import SettingsError
-from limner.imaging.c2pa_signature import Signer
-from limner.imaging.label import LabelPolicy, Level, Sign
+from limner.imaging.provenance.c2pa_signature import Signer
+from limner.imaging.provenance.label import LabelPolicy, Level, Sign
 from limner.settings import Settings
 
 

@@ -1,4 +1,4 @@
-// Before the first paint: the theme and the language that were chosen here before.
+// In the document itself, before the first paint: the theme and the language that were chosen here.
 (() => {
   const root = document.documentElement;
   const stored = (name) => { try { return localStorage.getItem(name); } catch { return null; } };

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from limner.imaging import containers
+from limner.imaging.provenance import containers
 from limner.request import Edit, ImageRequest
 
 if TYPE_CHECKING:  # numpy is slow to import and not needed for --help
@@ -98,7 +98,7 @@ class Label:
         """Straight RGBA `(H, W, 4)` with the visible mark, if `has_mark`."""
         if not self.has_mark:
             return pixels
-        from limner.imaging import mark  # numpy and Pillow
+        from limner.imaging.provenance import mark
 
         return mark.marked(pixels)
 
@@ -106,7 +106,7 @@ class Label:
         """An SVG document with the visible mark, if `has_mark`."""
         if not self.has_mark:
             return document
-        from limner.imaging import mark
+        from limner.imaging.provenance import mark
 
         return mark.marked_svg(document)
 

@@ -51,16 +51,23 @@ class Part:
     payload: memoryview
 
 
+def raster_of(head: bytes) -> Literal["png", "jpeg", "webp", "gif"] | None:
+    """The raster format of a file by its first 12 bytes or more; None if it is none of these."""
+    if head.startswith(_PNG):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    return None
+
+
 def format_of(data: bytes) -> ContainerFormat:
     """The format of `data` by its first bytes. Raises DataError if it is none of the five."""
-    if data.startswith(_PNG):
-        return "png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
+    if found := raster_of(data):
+        return found
     if _begins_svg(data[:_SVG_HEAD_BYTES]):
         return "svg"
     raise DataError(

@@ -15,8 +15,9 @@ from typing import Any, Literal, cast
 from xml.etree import ElementTree
 
 from limner.errors import DataError
-from limner.imaging import containers, label
-from limner.imaging.c2pa_signature import Signature, read_signature
+from limner.imaging import named_file
+from limner.imaging.provenance import containers, label
+from limner.imaging.provenance.c2pa_signature import Signature, read_signature
 
 State = Literal["holds", "broken", "foreign", "absent"]
 
@@ -36,7 +37,7 @@ _SAID = {
 
 
 @dataclass(frozen=True)
-class Report:
+class Provenance:
     """The provenance data of a file.
 
     `label` is "holds" if limner's label matches the picture and the parameters, "broken" if one of
@@ -73,21 +74,12 @@ class Report:
         }
 
 
-def check_file(path: str | Path) -> Report:
-    """`check` the file at `path`. Raises DataError with its name, also if it does not exist."""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with NUL
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise DataError(f"Cannot read {path}: {reason}") from error
-    try:
-        return check(data)
-    except DataError as error:
-        raise DataError(f"{path}: {error.message}", hint=error.hint) from error
+def check_file(path: str | Path) -> Provenance:
+    """`check` the file at `path`. Raises DataError with its name."""
+    return named_file.read(path, check, MAX_FILE_BYTES + 1)
 
 
-def check(data: bytes) -> Report:
+def check(data: bytes) -> Provenance:
     """Read and verify the provenance data of the picture file `data`.
 
     Raises DataError if it exceeds MAX_FILE_BYTES, has another format than the five, or is damaged.
@@ -107,7 +99,7 @@ def check(data: bytes) -> Report:
         state = "broken" if problems else "holds"
     elif source_type or aigc:
         state = "foreign"
-    return Report(
+    return Provenance(
         format,
         state,
         _is_ai(source_type or signature.source_type, aigc),
@@ -144,7 +136,7 @@ def label_made_of(data: bytes, policy: label.LabelPolicy, how: str) -> label.Lab
     return _label_of(report, policy, how)
 
 
-def _label_of(report: Report, policy: label.LabelPolicy, how: str) -> label.Label | None:
+def _label_of(report: Provenance, policy: label.LabelPolicy, how: str) -> label.Label | None:
     if report.produce_id is None or report.source_type is None:
         return None
     parameters = dict(report.parameters or {}) if report.label == "holds" else {}

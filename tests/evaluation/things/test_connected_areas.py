@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limner.evaluation.things.crops.areas import label_areas
+from limner.evaluation.things.crops.connected_areas import label_areas
 
 
 def flooded(values: NDArray[np.int64], diagonal: bool) -> NDArray[np.int64]:

@@ -1,0 +1,48 @@
+"""Where PyTorch runs, and what is said when its memory ends. PyTorch is imported when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from limner.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def torch_device(name: str) -> torch.device:
+    """Device "cpu" or "cuda", or for "auto" CUDA where there is one.
+
+    Raises EngineError if CUDA is asked for and is not there.
+    """
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise EngineError(
+            f"Device cuda was asked for, and PyTorch {torch.__version__} finds none",
+            hint="install a driver and a build of PyTorch with CUDA, or set LIMNER_DEVICE=cpu",
+        )
+    return torch.device(name)
+
+
+@contextmanager
+def memory_errors(engine: str) -> Iterator[None]:
+    """Raise an EngineError for memory that is not there, whichever way PyTorch says it."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU it is a plain RuntimeError of PyTorch's DefaultCPUAllocator.
+        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_memory and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise EngineError(
+            f"Engine {engine} ran out of memory",
+            hint="ask for smaller pictures, take a smaller model, or give back others by "
+            "`limner models stop NAME`",
+        ) from error

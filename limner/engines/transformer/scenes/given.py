@@ -1,0 +1,122 @@
+"""Pictures whose things stand in boxes that people gave: each is drawn alone and laid in its box.
+
+A thing is drawn in the largest square at the middle of its box, in full detail whatever the size of
+the box. The prompt says what is behind the things, and their style.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from limner.boxes import GivenBox, read_boxes
+from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Progress
+from limner.engines.transformer.pixels.postprocess import on_ground
+from limner.engines.transformer.prompts import Prompts
+from limner.engines.transformer.said import painted
+from limner.options import Options, OptionSpec
+from limner.request import MAX_PICTURES, ImageRequest, Size
+from limner.text.text_tokenizer import is_han
+
+BOXES = OptionSpec(
+    "boxes",
+    "boxes",
+    "What stands where: WORDS: LEFT,TOP,WIDTH,HEIGHT in per cent, with ; between things.",
+    unset="planned from the prompt",
+)
+
+
+def given_boxes(request: ImageRequest) -> tuple[GivenBox, ...]:
+    """The boxes of a picture from text; () if it has none."""
+    text = request.options.get(BOXES.name)
+    if text is None or request.source is not None:
+        return ()
+    return read_boxes(BOXES.name, str(text))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A thing that is drawn as a picture of its own, and where its square is in the whole."""
+
+    task: ImageTask
+    corner: tuple[int, int]  # left, top
+
+
+@dataclass(frozen=True)
+class _CancelledWith:
+    """Parts are cancelled with their whole."""
+
+    whole: ImageTask
+    cancel: CancelToken
+
+    def is_cancelled(self, task: ImageTask) -> bool:
+        return self.cancel.is_cancelled(self.whole)
+
+
+class BoxDrawer:
+    """Draws the things of a picture with an engine, and lays them in their boxes."""
+
+    def __init__(self, engine: Engine, prompts: Prompts) -> None:
+        self._engine, self._prompts = engine, prompts
+
+    def draw(self, one: ImageTask, cancel: CancelToken) -> Iterator[Event]:
+        """Draw a picture whose request gives boxes."""
+        parts = self._parts(one)
+        drawn: dict[ImageTask, Picture] = {}
+        left = [part.task for part in parts]
+        while left and not cancel.is_cancelled(one):
+            key = self._engine.batch_key(left[0])
+            batch = [task for task in left if self._engine.batch_key(task).key == key.key]
+            batch = batch[: key.most]
+            for task, event in self._engine.draw(batch, _CancelledWith(one, cancel)):
+                if isinstance(event, Picture):
+                    drawn[task] = event
+                    yield Progress(len(drawn), len(parts) + 1, "drawing")
+            left = [task for task in left if task not in batch]
+        if len(drawn) == len(parts):
+            finished = self._laid_out(one, parts, drawn)
+            yield Progress(len(parts) + 1, len(parts) + 1, "drawing")
+            yield finished
+
+    def _parts(self, one: ImageTask) -> list[_Part]:
+        """The things of a picture in painting order."""
+        boxes = given_boxes(one.request)
+        return [
+            _part(one, box, self._prompts.style_of(one, box.words), number)
+            for number, box in enumerate(boxes, start=1)
+        ]
+
+    def _laid_out(
+        self, one: ImageTask, parts: list[_Part], drawn: dict[ImageTask, Picture]
+    ) -> Picture:
+        size = one.request.size
+        whole = Image.new("RGBA", (size.width, size.height))
+        for part in parts:
+            whole.alpha_composite(Image.fromarray(drawn[part.task].pixels), part.corner)
+        ground = painted(self._prompts.reading(one.request.prompt).ground)
+        pixels = on_ground(np.array(whole), ground, one.request)
+        scores = [picture.score for picture in drawn.values() if picture.score is not None]
+        mean = float(np.mean(scores)) if scores else None
+        return Picture(pixels, one.request.prompt, one.seed, one.index, self._engine.model, mean)
+
+
+def _part(one: ImageTask, box: GivenBox, style: str, number: int) -> _Part:
+    """One box of a picture; `style` is said after its words."""
+    width, height = one.request.size.width, one.request.size.height
+    across, down = width / 100, height / 100
+    side = max(1, round(min(box.width * across, box.height * down)))
+    left = round((box.left + box.width / 2) * across - side / 2)
+    top = round((box.top + box.height / 2) * down - side / 2)
+    joint = "，" if any(map(is_han, box.words)) else ", "
+    alone = replace(
+        one.request,
+        prompt=f"{box.words}{joint}{style}" if style else box.words,
+        size=Size(side, side),
+        background="auto",
+        previews=0,
+        options=Options(),
+    )
+    # Every box has an index of its own, so that two with the same words differ.
+    task = ImageTask(alone, one.index + number * MAX_PICTURES)
+    return _Part(task, (min(max(0, left), width - side), min(max(0, top), height - side)))

@@ -1,0 +1,60 @@
+"""Names of things that the weights were taught, bare and in lower case."""
+
+import json
+from functools import cache
+from importlib import resources
+
+from limner.text.phrases import bare
+from limner.text.text_tokenizer import normalise
+
+
+class TaughtNames:
+    """Says whether a name is one of them: `"red apple" in TaughtNames()`. Read when first asked."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in _names()
+
+
+class TaughtThings:
+    """Also says yes to the last word of a name, which is a thing too: "tree" in "palm tree"."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in _names() or name in _heads()
+
+
+@cache
+def _heads() -> frozenset[str]:
+    """Last words of English names, and what Chinese names of up to five characters end with."""
+    english = (name.rpartition(" ")[2] for name in _names() if name.isascii())
+    chinese = (name for name in _names() if not name.isascii() and len(name) <= 5)
+    ends = (name[start:] for name in chinese for start in range(1, len(name)))
+    return frozenset((*english, *ends)) - _NO_THINGS
+
+
+# Ends of names that are no things: of faces, signs and the like.
+_NO_THINGS = frozenset(
+    (
+        "face",
+        "eyes",
+        "out",
+        "up",
+        "down",
+        "sign",
+        "mark",
+        "button",
+        "left",
+        "right",
+        "style",
+        "portrait",
+    )
+)
+
+
+@cache
+def _names() -> frozenset[str]:
+    # The table by which pictures are named (limner/recognition).
+    table = json.loads(
+        resources.files("limner.recognition").joinpath("names.json").read_text(encoding="utf-8")
+    )
+    said = (name for english, _, chinese, _ in table["names"] for name in (english, chinese))
+    return frozenset(bare(normalise(name)) for name in said if name)

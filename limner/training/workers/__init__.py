@@ -1,0 +1,1 @@
+"""Several processes that train one model: how they share a step, and where they run."""

@@ -1,0 +1,46 @@
+"""Common names of things are said as training captions say them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from limner import text
+from limner.text.phrases import bare
+from limner.text.synonyms import as_taught
+from limner.text.taught import TaughtNames
+from limner.text.text_tokenizer import normalise
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("a car", "an automobile"),
+        ("a red car", "a red automobile"),
+        ("an old plane", "an old airplane"),
+        ("puppies", "dog"),
+        ("a cup of coffee", "a hot beverage"),
+        ("a toy car with wings", "a toy automobile with wings"),
+        ("a tree with apples", "a deciduous tree with apples"),
+        ("红色的小车", "红色的汽车"),
+        ("一辆车", "一辆汽车"),
+    ],
+)
+def test_the_name_of_a_thing_is_said_as_captions_say_it(asked: str, said: str) -> None:
+    assert as_taught(asked) == said
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a police car", "red apple", "a cat", "an orange cat", "警车", "a glass of milk", "qwxz"],
+)
+def test_what_captions_say_stays(words: str) -> None:
+    assert as_taught(words) == words
+
+
+def test_every_name_of_the_table_was_taught() -> None:
+    path = Path(text.__file__).with_name("synonyms.json")
+    table = json.loads(path.read_text(encoding="utf-8"))
+    names = [*table["en"], *table["zh"]]
+    assert [name for name in names if bare(normalise(name)) not in TaughtNames()] == []
+    assert as_taught("an automobile") == "an automobile"
