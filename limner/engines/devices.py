@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 def torch_device(name: str) -> torch.device:
     """Device "cpu" or "cuda", or for "auto" CUDA where there is one.
 
-    Raises EngineError if CUDA is asked for and is not there.
+    Raises EngineError if CUDA is asked for and is not there, or for "mps", which only the engine
+    `diffusion` draws on.
     """
     import torch
 
+    if name == "mps":
+        raise EngineError(
+            "The device mps was asked for, and only the engine diffusion draws on it",
+            hint="set LIMNER_DEVICE=auto",
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
