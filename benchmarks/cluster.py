@@ -47,8 +47,8 @@ from limner.settings import Settings
 
 PROMPT = "a red fox in the snow"
 SIZES = ("256x256", "1024x1024")
-OBJECT_STORE_BYTES = 200_000_000
-"""Of each node."""
+_OF_RAY = (b"ray::", b"site-packages/ray/")  # in the command lines of its processes
+OBJECT_STORE_BYTES = 200_000_000  # of each node
 
 
 def main() -> None:
@@ -162,12 +162,12 @@ def _draw(engine: Engine, request: ImageRequest) -> None:
 
 
 def _memory_mb() -> float:
-    """Proportional memory of this process's children: one node, Serve, and one replica."""
+    """Proportional memory (PSS) of Ray's processes: one node, Serve, and one replica."""
     total_kb = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
-            if b"ray" in command and int(folder.name) != os.getpid():
+            if any(part in command for part in _OF_RAY):
                 lines = (folder / "smaps_rollup").read_text().splitlines()
                 total_kb += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         except OSError:  # it has ended

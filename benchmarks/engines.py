@@ -56,7 +56,7 @@ from limner.studio import Studio
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests make the tiny models
 
-ENGINES = ("testcard", "transformer", "dalle_mini")
+ENGINES = ("testcard", "transformer", "dalle_mini", "openvino")
 WAYS = ("studio", "card", "apart")
 
 Draw = Callable[[ImageRequest], object]
@@ -98,6 +98,13 @@ def _settings_for(name: str, settings: Settings) -> Settings:
 
         converting.convert(str(tiny_dalle_mini.write(folder / "source")), str(folder / "weights"))
         return replace(settings, weights=str(folder / "weights"), device="cpu")
+    if name == "openvino":
+        for package in ("openvino_genai", "diffusers"):
+            if find_spec(package) is None:
+                raise MissingExtra("", hint="pip install 'limner[openvino,diffusion]'")
+        from tests.engines.openvino import tiny as tiny_openvino
+
+        return replace(settings, openvino_model=str(tiny_openvino.ir(folder)))
     return settings
 
 
@@ -112,7 +119,7 @@ def _ways_of(name: str, settings: Settings) -> Iterator[dict[str, Draw]]:
         "",
         bare.capabilities,
         bare.max_concurrency,
-        {"weights": settings.weights},
+        {"weights": settings.weights, "openvino_model": settings.openvino_model},
     )
     Cards(settings.home).add(card, replace=True)
     studios = {way: Studio(replace(settings, engine=name, apart=way == "apart")) for way in WAYS}

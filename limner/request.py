@@ -176,6 +176,7 @@ class Edit:
     pixels: NDArray[np.uint8]  # (H, W, 4) straight RGBA
     mask: NDArray[np.uint8] | None = None  # (H, W): 0 = draw here, all else stays as it is
     is_own_mask: bool = False  # the mask says where `pixels` were clear before they were resized
+    is_whole: bool = False  # without a mask: all may change, also where it is not clear
     others: tuple[NDArray[np.uint8], ...] = ()  # further pictures to draw from, (H, W, 4) each
 
     def __post_init__(self) -> None:
@@ -262,6 +263,14 @@ class ImageRequest:
         default=False,
         metadata=_spec("flag", 'Draw a visible "AI" into the lower right corner of the file.'),
     )
+    refine: bool = field(
+        default=False,
+        metadata=_spec(
+            "flag",
+            "Look at each picture, and draw it again if it is not what was asked for: at most "
+            "three times; the best is kept. Only for pictures from text.",
+        ),
+    )
     made: frozenset[int] = frozenset()  # indexes of pictures that are there already: not drawn
     options: Mapping[str, Value] = Options()  # of the engine, which describes them
 
@@ -273,6 +282,12 @@ class ImageRequest:
             if value is not None or spec.default is not None:
                 spec.check(value)
         PREVIEWS.check(self.previews)
+        if self.refine and self.source is not None:
+            raise InvalidRequest(
+                "Only pictures from text are refined, and this request begins with a picture",
+                param="refine",
+                hint="leave it out",
+            )
         if not isinstance(self.options, Options):
             object.__setattr__(self, "options", Options(self.options))
 

@@ -102,6 +102,13 @@ def _read_services(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _read_service(value: Any) -> str:
+    found = _read_services(value)
+    if len(found) > 1:
+        raise ValueError
+    return found[0] if found else ""
+
+
 def _read_cluster(value: Any) -> str:
     """A node's host:port, or "auto"; not an address of Ray's client, which has no streams."""
     if value in ("", "auto"):
@@ -124,6 +131,13 @@ def _read_header_keys(value: Any) -> tuple[str, ...]:
     if not all(key.isascii() and key.isprintable() and " " not in key for key in found):
         raise ValueError
     return found
+
+
+def _read_header_key(value: Any) -> str:
+    found = _read_header_keys(value)
+    if len(found) > 1:
+        raise ValueError
+    return found[0] if found else ""
 
 
 def _read_database(value: Any) -> str:
@@ -191,6 +205,12 @@ SERVICES = Kind(
 HEADER_KEYS = Kind(
     _read_header_keys, "keys of ASCII characters, separated by commas", is_secret=True
 )
+SERVICE = Kind(
+    _read_service,
+    "empty, or an address such as https://api.openai.com/v1 without a key in it",
+    hides_wrong=True,
+)
+HEADER_KEY = Kind(_read_header_key, "empty, or a key of ASCII characters", is_secret=True)
 CLUSTER = Kind(
     _read_cluster, "empty, auto (the Ray node of this machine), or the host:port of the head node"
 )
@@ -289,6 +309,18 @@ class Settings:
             "keep its networks, or even their layers, in main memory until the GPU needs them",
         ),
     )
+    openvino_model: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of OpenVINO IR that engine openvino draws with"),
+    )
+    sdcpp_model: str = field(
+        default="",
+        metadata=_about(ANY_PATH, "GGUF or safetensors file that engine sdcpp draws with"),
+    )
+    sdcpp_parts: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(LIST, "files that it needs beside it, such as vae=PATH,t5xxl=PATH"),
+    )
     upstream_url: tuple[str, ...] = field(
         default=(),
         metadata=_about(SERVICES, "services that engine upstream draws with, the first one first"),
@@ -331,6 +363,21 @@ class Settings:
     upstream_replay: str = field(
         default="",
         metadata=_about(ANY_FOLDER, "folder with such answers, which are given; nothing is asked"),
+    )
+    planner_url: str = field(
+        default="",
+        metadata=_about(
+            SERVICE, "chat server that plans for /v1/responses and chats; empty: none plans"
+        ),
+    )
+    planner_key: str = field(default="", repr=False, metadata=_about(HEADER_KEY, "its key"))
+    planner_model: str = field(
+        default="",
+        metadata=_about(MODEL, "model that it is asked for; empty: the one that the client names"),
+    )
+    planner_s: int = field(
+        default=60,
+        metadata=_about(_whole_number(1, 3600), "seconds that it may take for one answer"),
     )
     ray_address: str = field(
         default="",

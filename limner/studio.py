@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import settings as settings_module
-from limner.engines.apart.parent import ApartEngine
+from limner.engines.apart.parent import load
 from limner.engines.base import (
     NEVER,
     CancelToken,
@@ -24,8 +24,8 @@ from limner.engines.base import (
 from limner.engines.cards.card import Cards
 from limner.engines.cards.on_first_use import OnFirstUse
 from limner.engines.cards.shelf import Shelf
-from limner.engines.registry import BUILT_IN, load
-from limner.errors import EngineError
+from limner.engines.registry import BUILT_IN
+from limner.errors import EngineError, InvalidRequest
 from limner.imaging.provenance.label import LabelPolicy, label_of
 from limner.imaging.provenance.label_policy import policy_of
 from limner.options import Options, Value
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.recognition.finding import Found
     from limner.recognition.look import Look, Looker
 
     # A file, its bytes, straight RGBA (H, W, 4), or a picture that was drawn.
@@ -80,10 +81,9 @@ class Studio:
 
     def _made(self, name: str) -> Engine:
         card = None if name in BUILT_IN else self.cards.find(name)
-        if card is None and self.settings.apart and name == self.settings.engine:
-            return ApartEngine(name, self.settings)
         if card is None:
-            return load(name, self.settings)
+            apart = self.settings.apart and name == self.settings.engine
+            return load(name, self.settings, apart=apart)
         return OnFirstUse(card, self.shelf, self.settings)
 
     def forget(self, name: str) -> None:
@@ -106,7 +106,7 @@ class Studio:
         request checked before this returns: EngineError, WeightsError and InvalidRequest are
         raised by the call, not by the first event.
         """
-        loaded = self.engine(engine)
+        loaded = self._refining(self.engine(engine), refine=request.refine)
         loaded.check(request)
         return _events(loaded, request.with_seed(), self.labels)
 
@@ -122,7 +122,9 @@ class Studio:
         Their requests have a seed and have passed `check`. Raises EngineError if the engine leaves
         out a task that was not cancelled.
         """
-        return _together(self.engine(engine), tasks, cancel, self.labels)
+        refine = any(task.request.refine for task in tasks)
+        drawing = self._refining(self.engine(engine), refine=refine)
+        return _together(drawing, tasks, cancel, self.labels)
 
     def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
         """`request` with the engine's default size, for a user who gave none.
@@ -139,6 +141,22 @@ class Studio:
         events = self.draw(request, engine=engine)
         pictures = [event for event in events if isinstance(event, Picture)]
         return sorted(pictures, key=lambda picture: picture.index)
+
+    def _refining(self, engine: Engine, *, refine: bool) -> Engine:
+        """`engine`, or one that draws pictures again if they are to be refined."""
+        if not refine:
+            return engine
+        from limner.recognition.refining import Refining  # NumPy
+
+        return Refining(engine, self.look)
+
+    def find(self, pixels: NDArray[np.uint8], words: str) -> Found:
+        """Find what `words` name in a picture (H, W, 4); see `recognition.finding.Found`.
+
+        Raises InvalidRequest if it is not found, and WeightsError if the bundled model is not
+        there.
+        """
+        return self._looker().find(pixels, words)
 
     def look(self, pixels: NDArray[np.uint8], asked: str | None = None) -> Look:
         """Describe a picture (H, W, 4) of straight RGBA, and compare it with the prompt `asked`.
@@ -229,6 +247,7 @@ def generate(
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
     mark: bool = False,
+    refine: bool = False,
 ) -> list[Picture]:
     """Draw `n` pictures of `prompt` and return them.
 
@@ -240,6 +259,8 @@ def generate(
     retry_below: draw a picture once more if its score, -1 to 1, is lower.
     options: options of the engine; `limner models NAME` lists them.
     mark: draw a visible "AI" into a corner of the file.
+    refine: look at each picture and draw it again if it is not what was asked for, three times at
+        most; the best is kept.
 
     Raises InvalidRequest for a wrong value, and other classes of LimnerError for other failures.
     """
@@ -254,6 +275,7 @@ def generate(
         retry_below=retry_below,
         options=Options(options),
         mark=mark,
+        refine=refine,
     )
     return _drawn(request, engine)
 
@@ -272,17 +294,19 @@ def edit(
     retry_below: float | None = None,
     options: Mapping[str, Value] | None = None,
     mark: bool = False,
+    where: str | None = None,
 ) -> list[Picture]:
     """Change `image` by `prompt` and return `n` pictures.
 
     mask: a picture of the same size, or an array (H, W) of its alpha. Where alpha is 0 the picture
         is redrawn; the rest is kept. Without a mask, the transparent pixels of `image` are drawn;
         without those, all of it is redrawn in the same layout.
+    where: instead of a mask, the thing to draw anew, such as "the apple".
     size: by default that of `image`.
 
     Other parameters and errors are those of `generate`. Raises DataError for an unreadable picture.
     """
-    source = edit_of(image, mask)
+    source = edit_of(image, mask, where)
     request = ImageRequest(
         prompt,
         n,
@@ -343,12 +367,23 @@ def look(image: Source, asked: str | None = None) -> Look:
     return _studio(settings_module.load()).look(_pixels(image), asked)
 
 
-def edit_of(image: Source, mask: Source | None = None) -> Edit:
-    """An Edit from picture and mask in any form that `edit` takes."""
+def edit_of(image: Source, mask: Source | None = None, where: str | None = None) -> Edit:
+    """An Edit of pictures in any form that `edit` takes, with a mask or what it names by words."""
+    if where is not None:
+        return _edit_where(_pixels(image), mask, where)
     alpha = None if mask is None else _pixels(mask)
     if alpha is not None and getattr(alpha, "shape", ())[2:] == (4,):
         alpha = alpha[..., 3]
     return Edit(_pixels(image), alpha)
+
+
+def _edit_where(pixels: NDArray[np.uint8], mask: Source | None, where: str) -> Edit:
+    if mask is not None:
+        raise InvalidRequest(
+            "A mask was given, and words for one too", param="where", hint="give one of them"
+        )
+    found = _studio(settings_module.load()).find(pixels, where)
+    return Edit(pixels, (~found.mask).astype("uint8") * 255)
 
 
 def variation_of(image: Source) -> Variation:

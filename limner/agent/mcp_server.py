@@ -40,8 +40,20 @@ Box = Annotated[
         min_length=4,
         max_length=4,
         description="What may change: left, top, right, bottom as shares of the picture, 0 to 1. "
-        "Without it all is drawn anew in its layout. Words cannot say where.",
+        "Without it and without `where` all is drawn anew in its layout.",
     ),
+]
+Where = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        description="Instead of a box: the thing in the picture to draw anew, such as 'the apple' "
+        "or 'the left cat'. If it is not found, the answer says what is seen.",
+    ),
+]
+Refine = Annotated[
+    bool,
+    Field(description="Look at each picture and draw it again if it is not good, three times"),
 ]
 
 _INSTRUCTIONS = (
@@ -59,19 +71,27 @@ def build(connect: Connect) -> MCPServer[Any]:
     server: MCPServer[Any] = MCPServer(
         "limner", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING"
     )
+    calls = _Calls(connect)
+    for tool in (
+        calls.generate_image,
+        calls.edit_image,
+        calls.vary_image,
+        calls.look_at_image,
+        calls.list_pictures,
+        calls.get_picture,
+    ):
+        server.tool(structured_output=False)(tool)
+    return server
 
-    async def run(
-        context: Context[Any, Any], call: Callable[[Tools], Awaitable[Result]]
-    ) -> list[ContentBlock]:
-        try:
-            async with connect(context) as tools:
-                return _content(await call(tools))
-        except LimnerError as error:
-            text = f"{error.message} ({error.hint})" if error.hint else error.message
-            raise ToolError(text) from error
 
-    @server.tool(structured_output=False)
+class _Calls:
+    """The tools as MCP calls them: parameters become a schema, docstrings descriptions."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
     async def generate_image(
+        self,
         prompt: str,
         context: Context[Any, Any],
         size: Size = "1024x1024",
@@ -80,33 +100,35 @@ def build(connect: Connect) -> MCPServer[Any]:
         seed: Seed = None,
         background: Literal["auto", "transparent", "opaque"] = "auto",
         best_of: Annotated[int | None, Field(ge=1, le=16)] = None,
+        refine: Refine = False,
         inline: Shown = "small",
     ) -> list[ContentBlock]:
         """Draw pictures from a prompt. The answer says where they are and what is seen."""
         how = {"size": size, "quality": quality, "n": n, "seed": seed}
-        how |= {"background": background, "best_of": best_of}
+        how |= {"background": background, "best_of": best_of, "refine": refine or None}
         report = context.report_progress
-        return await run(context, lambda tools: tools.generate(prompt, inline, report, **how))
+        return await self._run(context, lambda tools: tools.generate(prompt, inline, report, **how))
 
-    @server.tool(structured_output=False)
     async def edit_image(
+        self,
         picture: Picture,
         prompt: str,
         context: Context[Any, Any],
         box: Box = None,
+        where: Where = None,
         seed: Seed = None,
         quality: Quality = "medium",
         inline: Shown = "small",
     ) -> list[ContentBlock]:
-        """Change a picture: draw what the prompt says in a box of it, or all of it anew."""
-        how = {"seed": seed, "quality": quality}
+        """Change a picture: draw the prompt in a box, in place of a thing, or all anew."""
+        how = {"seed": seed, "quality": quality, "where": where}
         report = context.report_progress
-        return await run(
+        return await self._run(
             context, lambda tools: tools.edit(picture, prompt, box, inline, report, **how)
         )
 
-    @server.tool(structured_output=False)
     async def vary_image(
+        self,
         picture: Picture,
         context: Context[Any, Any],
         size: Size = "1024x1024",
@@ -117,32 +139,38 @@ def build(connect: Connect) -> MCPServer[Any]:
         """Draw pictures like another one, without a prompt."""
         how = {"size": size, "n": n, "seed": seed}
         report = context.report_progress
-        return await run(context, lambda tools: tools.vary(picture, inline, report, **how))
+        return await self._run(context, lambda tools: tools.vary(picture, inline, report, **how))
 
-    @server.tool(structured_output=False)
     async def look_at_image(
-        picture: Picture, context: Context[Any, Any], asked: str | None = None
+        self, picture: Picture, context: Context[Any, Any], asked: str | None = None
     ) -> list[ContentBlock]:
         """Say in words what a picture shows, and whether it is what was asked for."""
-        return await run(context, lambda tools: tools.look(picture, asked))
+        return await self._run(context, lambda tools: tools.look(picture, asked))
 
-    @server.tool(structured_output=False)
     async def list_pictures(
+        self,
         context: Context[Any, Any],
         limit: Annotated[int, Field(ge=1, le=50)] = 10,
         after: Annotated[str | None, Field(description="The id of the last one seen")] = None,
     ) -> list[ContentBlock]:
         """List what was drawn, the latest first."""
-        return await run(context, lambda tools: tools.pictures(limit, after))
+        return await self._run(context, lambda tools: tools.pictures(limit, after))
 
-    @server.tool(structured_output=False)
     async def get_picture(
-        picture: Picture, context: Context[Any, Any], inline: Shown = "small"
+        self, picture: Picture, context: Context[Any, Any], inline: Shown = "small"
     ) -> list[ContentBlock]:
         """Show a picture that was drawn, and say where its whole file is."""
-        return await run(context, lambda tools: tools.get(picture, inline))
+        return await self._run(context, lambda tools: tools.get(picture, inline))
 
-    return server
+    async def _run(
+        self, context: Context[Any, Any], call: Callable[[Tools], Awaitable[Result]]
+    ) -> list[ContentBlock]:
+        try:
+            async with self._connect(context) as tools:
+                return _content(await call(tools))
+        except LimnerError as error:
+            text = f"{error.message} ({error.hint})" if error.hint else error.message
+            raise ToolError(text) from error
 
 
 def _content(result: Result) -> list[ContentBlock]:

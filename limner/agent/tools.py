@@ -68,7 +68,12 @@ class Tools:
         report: Report,
         **how: Any,
     ) -> Result:
-        """Edit a picture, or only its part in `box` (left, top, right, bottom, 0 to 1)."""
+        """Edit a picture, or only its part in `box` (left, top, right, bottom, 0 to 1).
+
+        `where` in `how` names a thing instead of a box.
+        """
+        if box is not None and how.get("where"):
+            raise WrongPicture("A box was given, and words for one too", hint="give one of them")
         data = await self._read(picture)
         files = {"image": ("image", data)}
         if box is not None:

@@ -150,7 +150,8 @@ def add(
 def convert(source: str, folder: str) -> None:
     """Make, once, of the files in SOURCE the new FOLDER, which can be added as a model.
 
-    SOURCE holds the public files of DALL·E mini or mega (.pt).
+    SOURCE holds the public files of DALL·E mini or mega (.pt), or a Stable Diffusion pipeline of
+    diffusers, of which OpenVINO IR is made.
     """
     from limner.engines.cards.converting import (
         convert as converted,

@@ -72,17 +72,20 @@ class Details:
 
     usage: Usage | None = None
     revised_prompt: str | None = None
+    refined: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same for the history."""
         usage = {"usage": asdict(self.usage)} if self.usage else {}
-        return usage | ({"revised_prompt": self.revised_prompt} if self.revised_prompt else {})
+        said = {"revised_prompt": self.revised_prompt, "refined": self.refined}
+        return usage | {name: value for name, value in said.items() if value}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Details:
         """What `as_json` kept."""
         usage = kept.get("usage")
-        return cls(Usage(**usage) if usage else None, kept.get("revised_prompt"))
+        usage = Usage(**usage) if usage else None
+        return cls(usage, kept.get("revised_prompt"), kept.get("refined"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,7 @@ class Picture:
     file: PictureFile | None = None  # passed on unchanged where its format and size are asked for
     usage: Usage | None = None  # None: counted by `CountsTokens`, if the engine counts
     revised_prompt: str | None = None  # what was drawn, if it is not `prompt`
+    refined: Mapping[str, Any] | None = None  # which drawing was kept, and all that were tried
     label: Label | None = None  # what its file is told of its making; the studio says it
 
     def __repr__(self) -> str:
@@ -119,10 +123,20 @@ class Picture:
         }
         if self.revised_prompt is not None:
             text["revised_prompt"] = self.revised_prompt
+        if self.refined:
+            text["refined"] = json.dumps(self._refined(), ensure_ascii=False)
         options = self.label.shown(self.options) if self.label else dict(self.options)
         if options:
             text["options"] = json.dumps(options, ensure_ascii=False)
         return self.label.shown(text) if self.label else text
+
+    def _refined(self) -> dict[str, Any]:
+        """`refined` as the label allows it in the file."""
+        assert self.refined
+        tries = self.refined["tries"]
+        if self.label:
+            tries = [self.label.shown(one) for one in tries]
+        return {**self.refined, "tries": list(tries)}
 
     def svg(self, complexity: Complexity = "medium") -> str:
         """The picture as an SVG document: paths and gradients, no raster and no script.
@@ -196,9 +210,8 @@ class Picture:
 
 def details_of(picture: Picture) -> Details | None:
     """The details of a picture, if it has any."""
-    if picture.usage is None and picture.revised_prompt is None:
-        return None
-    return Details(picture.usage, picture.revised_prompt)
+    details = Details(picture.usage, picture.revised_prompt, picture.refined)
+    return None if details == Details() else details
 
 
 Event = Progress | Preview | Notice | Picture

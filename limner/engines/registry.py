@@ -37,6 +37,7 @@ class EngineInfo:
     extra: str | None  # the optional part of limner it needs: pip install limner[extra]
     build: Callable[[Any, Settings], Engine]  # (module, settings)
     package: str | None = None  # the distribution that brings it; None: limner
+    apart: bool = False  # drawn in a process of its own always: it can crash, or not be stopped
 
 
 def _built(module: Any, settings: Settings) -> Engine:
@@ -86,6 +87,21 @@ BUILT_IN = {
             "limner.engines.dalle_mini.engine",
             "dalle_mini",
             _built,
+        ),
+        EngineInfo(
+            "openvino",
+            "latent diffusion on the CPU, from OpenVINO IR in LIMNER_OPENVINO_MODEL",
+            "limner.engines.openvino.engine",
+            "openvino",
+            _built,
+        ),
+        EngineInfo(
+            "sdcpp",
+            "stable-diffusion.cpp, from a GGUF or safetensors file in LIMNER_SDCPP_MODEL",
+            "limner.engines.sdcpp.engine",
+            "sdcpp",
+            _built,
+            apart=True,
         ),
         EngineInfo(
             "ray",

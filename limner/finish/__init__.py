@@ -2,7 +2,7 @@
 
     palette   the colours of the picture
     regions   which pixel belongs to which area: wobble, specks and slivers removed
-    painting  a smooth colour for each area
+    colour_planes  a smooth colour for each area
     raster    pixels at any size, anti-aliased
     curves    the outlines of areas as Bézier curves
     svg       an SVG document of them

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.arrays import Floats
-from limner.finish.painting import CELL
+from limner.finish.colour_planes import CELL
 from limner.finish.sheets import Sheets
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the sheets

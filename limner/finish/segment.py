@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Floats, Ints, Pixels
-from limner.finish import painting, palette, regions
+from limner.finish import colour_planes, palette, regions
 from limner.finish.components import components
 from limner.finish.sheets import Sheets, sheets
 
@@ -74,8 +74,8 @@ def segmented(
 
 def _planar(joined: Ints, cut: Ints, picture: Floats, steep: Floats) -> Ints:
     """Joined areas, or their parts if one plane does not fit their colours."""
-    planes = painting.planes_of(joined, picture, steep)
-    error = painting.squared_errors(planes, joined, picture)
+    planes = colour_planes.planes_of(joined, picture, steep)
+    error = colour_planes.squared_errors(planes, joined, picture)
     mean = np.bincount(joined.ravel(), error.ravel()) / np.bincount(joined.ravel())
     kept = np.where((mean > _MISFIT**2)[joined], cut, joined + cut.max() + 1)
     return components(kept)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.arrays import Floats, Ints
-from limner.finish import painting
-from limner.finish.painting import Paint
+from limner.finish import colour_planes
+from limner.finish.colour_planes import Paint
 from limner.finish.regions import blurred
 
 APART_PX = 8  # areas nearer than this are on different sheets
@@ -39,15 +39,15 @@ def sheets(areas: Ints, picture: Floats, steep: Floats, *, clear_below: bool = F
     clear_below: clear areas get sheet 0, other areas that are not opaque the lowest sheets, and of
     the opaque ones the largest are the lowest. So sheets can be painted one over the other.
     """
-    planes = painting.planes_of(areas, picture, steep)
+    planes = colour_planes.planes_of(areas, picture, steep)
     near = _near(areas)
     if clear_below:
-        rank = np.where(painting.is_opaque(planes), 2, 1)
-        rank[painting.is_clear(planes)] = 0
+        rank = np.where(colour_planes.is_opaque(planes), 2, 1)
+        rank[colour_planes.is_clear(planes)] = 0
         sheet = _stacked(near, rank, np.bincount(areas.ravel()))
     else:
         sheet = _colouring(near, near.sum(1))
-    paint = painting.paint(areas, sheet, planes, picture, steep)
+    paint = colour_planes.paint(areas, sheet, planes, picture, steep)
     soft = _unmixed(sheet[areas], int(sheet.max()) + 1, paint, picture)
     return Sheets(areas, sheet, _gaussian(soft, _SOFT_SIGMA), paint)
 

@@ -20,7 +20,7 @@ _LIKELY = 0.02  # margin below which the first name is only a guess
 class Advice:
     """One change to a request."""
 
-    do: Literal["drop_words", "best_of", "new_seed", "draw_apart"]
+    do: Literal["drop_words", "list_things", "best_of", "new_seed", "draw_apart"]
     text: str
     values: dict[str, Any] = field(default_factory=dict)  # parameters to send
 
@@ -33,6 +33,8 @@ def advise(
     if unknown and (prompt := without(asked, unknown)):
         dropped = ", ".join(f"'{word}'" for word in unknown)
         tips.append(Advice("drop_words", f"drop {dropped}", {"prompt": prompt}))
+    if prompt := _listed(asked, reading, found):
+        tips.append(Advice("list_things", f"say '{prompt}'", {"prompt": prompt}))
     tips.append(Advice("best_of", f"best_of {BEST_OF}", {"best_of": BEST_OF}))
     tips.append(Advice("new_seed", "another seed", {"seed": None}))
     missed = any(check.what == "count" and check.is_failed for check in found)
@@ -40,6 +42,19 @@ def advise(
         prompts = [thing.words for thing in reading.things]
         tips.append(Advice("draw_apart", "draw each thing alone", {"prompts": prompts}))
     return tuple(tips)
+
+
+def _listed(asked: str, reading: Reading, found: Sequence[Check]) -> str:
+    """The things of a sentence as a plain list, if one of them is missing; else empty.
+
+    A relation or a background would be lost, so a prompt that has one stays as it is.
+    """
+    is_plain = len(reading.things) > 1 and not (reading.relations or reading.ground)
+    if not is_plain or all(check.is_met for check in found):
+        return ""
+    is_chinese = any("\u3400" <= c <= "\u9fff" for c in asked)
+    prompt = ("和" if is_chinese else " and ").join(thing.words for thing in reading.things)
+    return "" if prompt == asked.lower().strip(" .") else prompt
 
 
 def without(asked: str, unknown: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ class Subject:
 
 def subject_of(pixels: Pixels) -> Subject:
     """Cut out the subject of a picture (H, W, 4) of straight RGBA."""
-    small = _within(pixels)
+    small = within(pixels, SIDE_PX)
     clear = ground.cleared(small)
     cut = small if clear is None else clear
     visible = cut[..., 3] >= _VISIBLE
@@ -45,22 +45,24 @@ def subject_of(pixels: Pixels) -> Subject:
     sizes = np.bincount(labels[labels > 0])
     largest = labels == sizes.argmax() if sizes.any() else visible
     return Subject(
-        _framed(cut, visible),
-        _framed(np.where(largest[..., None], cut, 0), largest),
+        framed(cut, visible),
+        framed(np.where(largest[..., None], cut, 0), largest),
         tuple(sorted((int(n) for n in sizes if n), reverse=True)),
         has_ground=clear is not None and not was_clear,
         is_cut=clear is not None,
     )
 
 
-def _within(pixels: Pixels) -> Pixels:
+def within(pixels: Pixels, side_px: int) -> Pixels:
+    """A picture resized so that its longer side has `side_px`."""
     height, width = pixels.shape[:2]
-    scale = SIDE_PX / max(height, width)
+    scale = side_px / max(height, width)
     size = max(8, round(width * scale)), max(8, round(height * scale))
     return codec.resize(pixels, *size, "area" if scale < 1 else "bicubic")
 
 
-def _framed(pixels: Pixels, visible: NDArray[np.bool_]) -> Pixels:
+def framed(pixels: Pixels, visible: NDArray[np.bool_]) -> Pixels:
+    """The part of a picture (h, w, 4) around `visible` (h, w), in the middle of a clear square."""
     rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
     part = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = part.shape[:2]

@@ -35,15 +35,31 @@ _OTHER_WORDS = {"gray": "grey", "violet": "purple"}
 class Check:
     """One requirement of a prompt, and what the picture shows of it."""
 
-    what: Literal["subject", "colour", "count"]
+    what: Literal["subject", "colour", "count", "place"]
     asked: str | int
-    seen: str | int | bool | None  # for a subject: whether it is there; None: unknown
+    seen: str | int | bool | None  # for subject and place: whether it is so; None: unknown
     sure: bool
 
     @property
     def is_failed(self) -> bool:
         """Whether the picture certainly lacks it."""
-        return self.sure and self.seen != (True if self.what == "subject" else self.asked)
+        return self.sure and not self._is_seen
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it holds: a subject must be seen; other checks must not have failed."""
+        return self.seen is True if self.what == "subject" else not self.is_failed
+
+    @property
+    def words(self) -> str:
+        """What was asked, in words."""
+        if self.what == "count":
+            return f"{self.asked} things (but {self.seen})"
+        return str(self.asked)
+
+    @property
+    def _is_seen(self) -> bool:
+        return self.seen == (True if self.what in ("subject", "place") else self.asked)
 
 
 def subject(asked: str, share_better: float) -> Check:

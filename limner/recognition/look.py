@@ -24,12 +24,17 @@ from limner.engines.transformer.backends import choose
 from limner.engines.transformer.scenes.planner import LayoutPlanner
 from limner.imaging import codec
 from limner.planning.plan import Reading
-from limner.recognition import advice, checks, names
+from limner.recognition import advice, checks, finding, names
 from limner.recognition.areas import Subject, subject_of
 from limner.recognition.checks import Check
+from limner.recognition.finding import Found
+from limner.recognition.matching import match as match_things
 from limner.recognition.names import NameMatch, Names
+from limner.recognition.scene_checks import SceneLook, look_at_scene
+from limner.recognition.things import things_in
+from limner.request import size_of
 from limner.storage.checkpoints import weights as checkpoints
-from limner.text import phrases
+from limner.text import followups, phrases
 
 N_SEEN = 3
 _CHUNK = 64
@@ -108,7 +113,8 @@ class Looker:
     def look(self, pixels: Pixels, asked: str | None = None) -> Look:
         """Look at a picture (H, W, 4) of straight RGBA; `asked` is the prompt to check."""
         subject = subject_of(pixels)
-        reading = self._planner.read([asked])[0] if asked and self._planner else Reading()
+        said = followups.applied(asked) if asked else ""  # "a red apple, make it blue": a blue one
+        reading = self._planner.read([said])[0] if said and self._planner else Reading()
         is_several = len(reading.things) == 1 and reading.things[0].count > 1
         vector = self._vector(subject.largest if is_several else subject.pixels)
         scores = self.names.vectors @ vector
@@ -116,13 +122,38 @@ class Looker:
         if asked is None or not asked.strip():
             alt, alt_zh = advice.alt(seen, subject)
             return Look(None, None, None, seen, (), (), (), alt, alt_zh)
-        match = float(self.embed([asked])[0] @ vector)
-        found = self._checks(asked, reading, subject, vector, scores)
-        unknown = tuple(self.names.unknown_words(asked))
-        good = not unknown and all(_is_met(check) for check in found)
+        match = float(self.embed([said or asked])[0] @ vector)
+        found: tuple[Check, ...]
+        if not said:  # only another colour
+            colour = checks.colour(asked, subject.pixels)
+            found = (colour,) if colour else ()
+        elif len(reading.things) > 1 and not self._is_name(said):
+            scene = self._scene(pixels, reading)
+            found, match = scene.checks, scene.match
+        else:
+            found = self._checks(said, reading, subject, vector, scores)
+        unknown = tuple(self.names.unknown_words(said))
+        good = not unknown and all(check.is_met for check in found)
         alt, alt_zh = advice.alt(seen, subject, self._surely(found))
-        tips = () if good else advice.advise(asked, reading, found, unknown)
+        tips = () if good else advice.advise(said or asked, reading, found, unknown)
         return Look(asked, match, good, seen, found, unknown, tips, alt, alt_zh)
+
+    def find(self, pixels: Pixels, words: str) -> Found:
+        """Find the thing in a picture (H, W, 4) of straight RGBA that `words` name.
+
+        Raises InvalidRequest if no thing fits; the message says what is seen instead.
+        """
+        want, things = finding.wanted(words), things_in(pixels)
+        if not things:
+            raise finding.not_found(words, [])
+        vectors = [self._vector(thing.pixels) for thing in things]
+        matches = match_things(vectors, self.embed([want.phrase]), self.names.vectors)
+        best = finding.chosen(want, things, matches)
+        if best is None:
+            seen = [self._seen(self.names.vectors @ vector)[0].label for vector in vectors]
+            raise finding.not_found(words, seen)
+        share = float(matches.shares[best, 0])
+        return finding.found(things, best, share, size_of(pixels))
 
     def _surely(self, found: Sequence[Check]) -> tuple[str, str] | None:
         """The subject in English and Chinese, if the checks are certain of it."""
@@ -161,6 +192,15 @@ class Looker:
             for index, rival in pairwise(best)
         )
 
+    def _is_name(self, asked: str) -> bool:
+        """Whether a prompt is the name of one thing, such as "sun behind cloud"."""
+        return phrases.bare(asked.lower()) in self.names.chinese
+
+    def _scene(self, pixels: Pixels, reading: Reading) -> SceneLook:
+        """Check a picture against a prompt of several things."""
+        things = things_in(pixels)
+        return look_at_scene(reading, things, self._vector, self.embed, self.names.vectors)
+
     def _checks(
         self,
         asked: str,
@@ -169,24 +209,15 @@ class Looker:
         vector: Floats,
         scores: Floats,
     ) -> tuple[Check, ...]:
-        """Check subject and colour if the prompt has one thing; number if it is given."""
-        things = reading.things
-        is_name = (
-            phrases.bare(asked.lower()) in self.names.chinese
-        )  # "sun behind cloud" is one thing
+        """Check subject, colour and number of a prompt that has one kind of thing."""
+        things, is_name = reading.things, self._is_name(asked)
         found = []
-        if len(things) <= 1 or is_name:
-            words = phrases.one_of(things[0].words, things[0].count) if things else asked
-            words = asked if is_name else words
-            score = float(self.embed([words])[0] @ vector)
-            found.append(checks.subject(words, float((scores > score).mean())))
-            if check := checks.colour(words, subject.pixels):
-                found.append(check)
+        words = phrases.one_of(things[0].words, things[0].count) if things else asked
+        words = asked if is_name else words
+        score = float(self.embed([words])[0] @ vector)
+        found.append(checks.subject(words, float((scores > score).mean())))
+        if check := checks.colour(words, subject.pixels):
+            found.append(check)
         if things and not is_name:
             found.append(checks.count(sum(thing.count for thing in things), subject))
         return tuple(found)
-
-
-def _is_met(check: Check) -> bool:
-    """A subject must be there; other checks must not have failed."""
-    return check.seen is True if check.what == "subject" else not check.is_failed

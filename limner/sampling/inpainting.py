@@ -81,7 +81,8 @@ def reduced(source: Edit | Variation, size: Size) -> Edit | Variation:
         del seen  # both are large
         mask = is_seen.astype(np.uint8) * np.uint8(255)
     pixels = px.resize(source.pixels, fitted_w, fitted_h, "area")
-    return Edit(pixels, mask, is_own_mask=mask is not None and source.given_mask is None)
+    is_own = mask is not None and source.given_mask is None
+    return Edit(pixels, mask, is_own_mask=is_own, is_whole=source.is_whole)
 
 
 def _fitted(width: int, height: int, scale: float, size: Size) -> tuple[int, int]:
@@ -91,7 +92,12 @@ def _fitted(width: int, height: int, scale: float, size: Size) -> tuple[int, int
 
 
 def mask_of(edit: Edit) -> Bools:
-    """Where an edit draws, (H, W): its mask, else the transparent pixels, if any."""
+    """Where an edit draws, (H, W): its mask, else the transparent pixels, if any.
+
+    Nowhere if it draws all anew in its old layout.
+    """
+    if edit.mask is None and edit.is_whole:
+        return np.zeros(edit.pixels.shape[:2], bool)
     alpha = edit.pixels[..., 3] if edit.mask is None else edit.mask
     masked: Bools = alpha == 0
     return masked

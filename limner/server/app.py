@@ -29,6 +29,7 @@ from limner.server.input_pictures.decoders import DecoderPool
 from limner.server.openai import answers, errors
 from limner.server.openai.catalogue import catalogue_of
 from limner.server.openapi import describe, docs_page
+from limner.server.planner.chat_server import ChatServer
 from limner.server.recorded_answers import Answers
 from limner.server.replay import REPLAYED
 from limner.server.routes import (
@@ -92,6 +93,7 @@ def create_app(
     app.state.service = serving
     app.state.catalogue = catalogue_of(serving)
     app.state.answers = Answers(settings.link_minutes * 60)
+    app.state.planner = ChatServer.of(settings)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
 from limner.errors import LimnerError
+from limner.recognition.finding import Found
 from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
@@ -29,7 +30,7 @@ from limner.service.pictures.links import Links
 from limner.service.queue.jobs import Jobs
 from limner.service.queue.worker import Worker
 from limner.service.recovery.rebuild_rows import Recovery
-from limner.service.submission import Submission
+from limner.service.submission import Strictness, Submission
 from limner.service.telemetry import traces
 from limner.service.telemetry.metrics import Metrics
 from limner.service.threads import Threads
@@ -205,25 +206,33 @@ class Service:
         """Look at a picture, one at a time; see `Studio.look`."""
         return await to_thread.run_sync(self.studio.look, pixels, asked, limiter=self._looking)
 
+    async def find(self, pixels: Pixels, words: str) -> Found:
+        """Find what `words` name in a picture; see `Studio.find`."""
+        return await to_thread.run_sync(self.studio.find, pixels, words, limiter=self._looking)
+
     async def encode(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """The result of `call`, which makes files of pictures, in one of few threads."""
         return await to_thread.run_sync(partial(call, *arguments, **named), limiter=self._encoders)
 
     def check_prompt(self, submission: Submission) -> None:
         """Raise ContentRefused for a prompt that the moderation hook flags."""
-        if self.settings.moderation and submission.request.prompt:
-            _refuse(submission, self.moderator.check(submission.request.prompt), "input")
+        self.check_text(submission.request.prompt, submission.moderation)
+
+    def check_text(self, text: str, strictness: Strictness) -> None:
+        """Raise ContentRefused for a text of a client that the moderation hook flags."""
+        if self.settings.moderation and text:
+            _refuse(strictness, self.moderator.check(text), "input")
 
     def check_picture(self, submission: Submission, pixels: Pixels) -> None:
         """Raise ContentRefused for a drawn picture that the hook flags. Blocks: use a thread."""
         if self.settings.moderation and self.picture_moderator:
-            _refuse(submission, self.picture_moderator.check(pixels), "output")
+            _refuse(submission.moderation, self.picture_moderator.check(pixels), "output")
 
 
-def _refuse(submission: Submission, verdict: Verdict, stage: Stage) -> None:
+def _refuse(strictness: Strictness, verdict: Verdict, stage: Stage) -> None:
     """With moderation "low", only the categories that are always refused count."""
     categories = verdict.categories
-    if submission.moderation == "low":
+    if strictness == "low":
         categories = [name for name in categories if name in ALWAYS]
     if categories:
         raise ContentRefused(categories, stage)

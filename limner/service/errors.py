@@ -130,6 +130,15 @@ class ContentRefused(ServiceError):
         self.stage: Stage = stage
 
 
+class PlannerFailed(ServiceError):
+    """The chat server that plans (LIMNER_PLANNER_URL) gave no answer that can be used."""
+
+    code = "planner_failed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
 class CannotResume(ServiceError):
     """The request asked to survive a restart, and that is not possible for it."""
 

@@ -13,6 +13,7 @@ from typing import Any
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _SIZES = r"(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+)*"
 _SHADES = r"(?:(?:light|dark|bright|pale|deep)\s+)?"
+_BEFORE_NOUN = r"an?|the|my|this|these|one|two|three|four|five|six|\d+|some|several"
 _MEASURES = (
     "个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件顶台部间栋扇盏口幅瓶枚粒束株位名串份封轮面双"
 )
@@ -55,6 +56,15 @@ def split_colour(words: str) -> tuple[str, str] | None:
     return _name_of(match["colour"], "en"), f"{article} {phrase}".lstrip()
 
 
+def names_colour(words: str) -> bool:
+    """Whether words name a colour anywhere, one of the eleven or another ("golden", 银)."""
+    english = set(re.findall(r"[a-z]+", words.lower()))
+    others = _table()["others"]
+    if english & {*others["en"], *(part for name in _colours("en") for part in name.split())}:
+        return True
+    return any(sign in words for sign in (*others["zh"], *_colours("zh")))
+
+
 def colour_of_ground(ground: str) -> str | None:
     """The colour that the words of a ground name, or that stands for its scenery."""
     table = _table()
@@ -73,6 +83,34 @@ def colour_of_ground(ground: str) -> str | None:
         for sign in words["zh"]
     ]
     return next((name for sign, name in signs if sign in ground), None)
+
+
+def in_colour(words: str, colour: str) -> str:
+    """The words for one thing in another colour: "a red apple" in blue is "a blue apple"."""
+    if _HAN.search(words):
+        match = _chinese_colour().match(words)
+        rest = words[match.end() :] if match else words
+        number = re.match(_NUMBER, rest)
+        before = match["before"] if match else number[0] if number else ""
+        rest = rest if match else rest[len(before) :]
+        return f"{before}{_table()['names'][colour]['zh'][0]}色的{rest}"
+    said = re.search(rf"(?i)\b(?:{'|'.join(_colours('en'))})\s+(?=[a-z])", words)
+    start = said or re.match(rf"(?i)(?:(?:{_BEFORE_NOUN})\s+)?{_SIZES}", words)
+    assert start is not None  # the second pattern matches any words
+    phrase = f"{words[: start.start() if said else start.end()]}{colour} {words[start.end() :]}"
+    return re.sub(
+        r"(?i)^(a)n?\s+(.*)", lambda m: f"{_article(m[2])} {m[2]}", phrase, flags=re.DOTALL
+    )
+
+
+def colour_named(word: str, lang: str) -> str:
+    """The basic colour that `word` names; one of `colour_words`."""
+    return _name_of(word, lang)
+
+
+def colour_words(lang: str) -> list[str]:
+    """The words for colours in a language, "en" or "zh"."""
+    return _colours(lang)
 
 
 def _english(words: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from limner.service import running as running_server
 from tests.agent.calls import TOOLS, refusal, shown, values
@@ -100,6 +100,29 @@ def test_what_is_refused_says_why(tmp_path: Path) -> None:
         Image.new("RGBA", (64, 64)).save(folder / "clear.png")
         box = [0.5, 0, 0.2, 1]
         assert "0 to 1" in await refused("edit_image", picture="clear.png", prompt="a", box=box)
+        edit = {"picture": "clear.png", "prompt": "a", "where": "the cat"}
+        assert "one of them" in await refused("edit_image", **edit, box=[0, 0, 1, 1])
+        assert "not found" in await refused("edit_image", **edit)
+
+    talk(tmp_path / "home", conversation, "--folder", str(folder))
+
+
+def test_words_are_a_mask(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    image = Image.new("RGBA", (256, 256))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((20, 80, 110, 170), fill=(221, 46, 68))
+    draw.rectangle((146, 80, 236, 170), fill=(62, 132, 226))
+    image.save(folder / "two.png")
+
+    async def conversation(client: Client) -> None:
+        edit = {"picture": "two.png", "prompt": "a hat", "seed": 7}
+        files = []
+        for where in ({}, {"where": "the red circle"}, {"where": "the blue square"}):
+            [drawn] = values(await client.call_tool("edit_image", edit | where))["pictures"]
+            files.append(Path(drawn["path"]).read_bytes())
+        assert len(set(files)) == 3  # the test card shows the mask
 
     talk(tmp_path / "home", conversation, "--folder", str(folder))
 

@@ -84,11 +84,14 @@ def clients() -> list[Client]:
 
 
 @contextmanager
-def serving(home: Path, engine: str = "transformer") -> Iterator[Served]:
-    """A `limner serve` as a process; by default it draws with the model that ships."""
+def serving(home: Path, engine: str = "transformer", **settings: str) -> Iterator[Served]:
+    """A `limner serve` as a process; by default it draws with the model that ships.
+
+    `settings` are further environment variables.
+    """
     command = [sys.executable, "-m", "limner", "serve", "--port", "0", "--quiet"]
     command += ["--engine", engine]
-    variables = os.environ | {"LIMNER_HOME": str(home)}
+    variables = os.environ | {"LIMNER_HOME": str(home)} | settings
     log = home / "log.txt"
     with log.open("w") as file, subprocess.Popen(command, stderr=file, env=variables) as process:
         try:

@@ -1,4 +1,4 @@
-"""Tiny pipelines of diffusers on disk, shared by all tests of engines."""
+"""Models that several tests of engines draw with."""
 
 from __future__ import annotations
 
@@ -39,3 +39,14 @@ def settings_of(folder_of: Folder) -> Callable[[str], Settings]:
         return replace(loaded, diffusion_model=str(folder_of(kind)), device="cpu", threads=1)
 
     return settings
+
+
+@pytest.fixture(scope="session")
+def tiny_ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder; read-only. Made in about 10 s."""
+    reason = "pip install 'limner[openvino,diffusion]' runs these tests"
+    pytest.importorskip("openvino_genai", reason=reason)
+    pytest.importorskip("diffusers", reason=reason)
+    from tests.engines.openvino import tiny
+
+    return tiny.ir(tmp_path_factory.mktemp("openvino"))

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.compat import environments, trial
+from tests.support.chat_server import calls, chat_server, says
 
 EXAMPLES = environments.ROOT / "examples"
 AGENTS = ["openai-agents==0.24.0"]
@@ -80,6 +81,25 @@ def test_story_by_openai_agents(server: trial.Served, tmp_path: Path) -> None:
     command = [sys.executable, "-S", str(EXAMPLES / "story_agent.py")]
     assert len(_run(command, server, tmp_path, packages).splitlines()) == 4
     assert _pictures(tmp_path) == [(512, 512)] * 4
+
+
+def test_story_by_a_planner(tmp_path: Path) -> None:
+    """With a scripted chat server, which plans four pictures and says a word."""
+    packages = environments.python_folder(AGENTS)
+    command = [sys.executable, "-S", str(EXAMPLES / "story_planned.py")]
+    prompts = ["a snake and a red apple", "a green tree", "three yellow stars", "a blue house"]
+    four = calls(*[("generate_image", {"prompt": prompt}) for prompt in prompts])
+    with chat_server(four, says("The end.")) as script:
+        (tmp_path / "planned").mkdir()
+        planner = {"LIMNER_PLANNER_URL": script.url, "LIMNER_PLANNER_MODEL": "scripted"}
+        with trial.serving(tmp_path / "planned", **planner) as server:
+            told = _run(command, server, tmp_path, packages).splitlines()
+    assert [line.partition(" ")[2] for line in told[:-1]] == prompts
+    assert told[-1] == "The end."
+    assert _pictures(tmp_path) == [(512, 512)] * 4
+    [first, second] = script.asked
+    assert first["messages"][-1]["content"].startswith("Illustrate this story")
+    assert [message["role"] for message in second["messages"][-4:]] == ["tool"] * 4
 
 
 def test_chat_by_vercel(server: trial.Served, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
-from limner.storage.db.keys import KeyStore
 from tests.page.steps import draw, open_first, tiles
 from tests.page.test_access import write_run
 from tests.server.helpers import Server, make_settings, running
@@ -80,11 +79,7 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
     keep(page, "page-change")
     window.get_by_role("button", name="Draw", exact=True).click()
     expect(tiles(page)).to_have_count(len(PROMPTS) + 2, timeout=180_000)
-    window = open_first(page)
-    window.get_by_role("button", name="What does the model see?").click()
-    expect(window.get_by_role("heading", name="What the model thinks it drew")).to_be_visible()
-    keep(page, "page-look")
-    window.get_by_role("button", name="Compare with before").click(timeout=60_000)
+    open_first(page).get_by_role("button", name="Compare with before").click(timeout=60_000)
     keep(page, "page-compare")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
@@ -99,11 +94,6 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
         other = _open(browser, server, **options)
         expect(other.locator(".tile").first).to_be_visible()
         keep(other, name)
-    KeyStore(server.service.database).create("anna")
-    server.service.keys.read()
-    other = _open(browser, server)
-    expect(other.get_by_role("dialog", name="A key, please")).to_be_visible()
-    keep(other, "page-key")
     return made
 
 

@@ -144,7 +144,8 @@ def _killed_before_a_row(home: Path, headers: dict[str, str], n: int, **values: 
         process.wait(10)
 
 
-@pytest.mark.parametrize("kind", ["home", pytest.param("shared", marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_faults.py has a picture without a row in a server of its own process
+@pytest.mark.parametrize("kind", ["home", "shared"])
 def test_picture_stored_without_its_row_at_a_kill_is_there_once(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:

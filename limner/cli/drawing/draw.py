@@ -51,11 +51,17 @@ def draw(
     help="A picture of the same size, fully transparent where to draw; the rest is kept.  "
     "[default: where IMAGE is fully transparent, else everywhere]",
 )
+@click.option(
+    "--where",
+    metavar="WORDS",
+    help="Instead of a mask: the thing in IMAGE to draw anew, such as 'the apple'.",
+)
 @options.options(size="that of IMAGE")
 def edit(
     image: str,
     prompt: str,
     mask: str | None,
+    where: str | None,
     size: str | None,
     **how: Any,
 ) -> None:
@@ -63,7 +69,7 @@ def edit(
 
     Without a mask and without transparency in IMAGE, all of it is redrawn in the same layout.
     """
-    source = edit_of(image, mask)
+    source = edit_of(image, mask, where)
     output = Output.taken(how)
     options.run(ImageRequest(prompt, source=source, **how), size, output)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import limner
+from limner.engines import registry
 from limner.engines.base import (
     NEVER,
     CancelToken,
@@ -39,6 +40,16 @@ MODULE = "limner.engines.apart.child"
 GRACE_S = 2.0  # that a cancelled picture has to end by itself
 _POLL_S = 0.25
 _START_S = 600.0  # for weights to be read on a busy machine
+
+
+def load(name: str, settings: Settings, *, apart: bool = False) -> Engine:
+    """Engine `name`, in a process of its own if that is asked for or if it always is.
+
+    Raises what `registry.load` does.
+    """
+    if apart or registry.engine_info(name).apart:
+        return ApartEngine(name, settings)
+    return registry.load(name, settings)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limner.engines.apart.parent import ApartEngine
+from limner.engines.apart.parent import load
 from limner.engines.base import Capabilities, Engine
-from limner.engines.registry import load
 from limner.errors import DataError, LimnerError, SettingsError
 from limner.options import Options, OptionSpec
 from limner.request import Size, SizeRule
@@ -58,7 +57,7 @@ class Card:
                 )
             given["upstream_key"] = (key,)
         asked = dataclasses.replace(settings, **given)
-        engine = ApartEngine(self.engine, asked) if self.apart else load(self.engine, asked)
+        engine = load(self.engine, asked, apart=self.apart)
         engine.model = self.name
         return engine
 

@@ -12,7 +12,9 @@ from limner.engines.base import Capabilities
 from limner.engines.cards.card import Card, Cards, check_name
 from limner.engines.cards.converting import is_dalle_mini
 from limner.engines.diffusion import folder as diffusers_folder
+from limner.engines.openvino import folder as ir_folder
 from limner.engines.registry import engines
+from limner.engines.sdcpp import files as sdcpp_files
 from limner.errors import DataError, SettingsError
 from limner.options import Options
 from limner.settings import ANY_FOLDER, ANY_PATH, EARLIER_ENGINES, Settings, checked, fields
@@ -45,6 +47,18 @@ def _limner_weights(path: Path) -> Found | None:
     return Found("transformer", checkpoint.n_bytes, {"weights": str(path)})
 
 
+def _ir(path: Path) -> Found | None:
+    if not ir_folder.is_ir(path):
+        return None
+    return Found("openvino", ir_folder.read(path).n_bytes, {"openvino_model": str(path)})
+
+
+def _file(path: Path) -> Found | None:
+    if not path.is_file():
+        return None
+    return Found("sdcpp", sdcpp_files.check(path).stat().st_size, {"sdcpp_model": str(path)})
+
+
 def _pipeline(path: Path) -> Found | None:
     if not diffusers_folder.is_pipeline(path):
         return None
@@ -54,7 +68,12 @@ def _pipeline(path: Path) -> Found | None:
 
 
 # Each looks at a path, and says what is there if it knows it; the first one that does is believed.
-LOOKS: tuple[Callable[[Path], Found | None], ...] = (_limner_weights, _pipeline)
+LOOKS: tuple[Callable[[Path], Found | None], ...] = (
+    _limner_weights,
+    _file,
+    _ir,
+    _pipeline,
+)
 
 
 def card_for(
@@ -155,8 +174,9 @@ def _of_path(name: str, source: str) -> Card:
     path = Path(source).expanduser().absolute()
     if not path.exists():
         raise DataError(
-            f"{source} is neither a folder nor an address",
-            hint="give a folder with a model, an address that begins with https://, or ray:MODEL",
+            f"{source} is neither a folder nor a file nor an address",
+            hint="give a folder or a file with a model, an address that begins with https://, or "
+            "ray:MODEL",
         )
     found = next((found for look in LOOKS if (found := look(path))), None)
     if found is None:

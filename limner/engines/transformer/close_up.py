@@ -54,7 +54,8 @@ def close_up(request: ImageRequest) -> CloseUp | None:
     if side < MIN_SIDE or side**2 > _MOST * masked.size:
         return None
     down, across = (slice((a + b - side) // 2, (a + b + side) // 2) for a, b in ends)
-    part = replace(request, source=None, size=Size(side, side), background="auto")
+    # A ground that the prompt names is the whole picture's: painted, it would show as a square.
+    part = replace(request, source=None, size=Size(side, side), background="transparent")
     whole = placed.pixels.copy()
     whole[masked] = inpainting.erased(placed.pixels, masked)[masked]
     return CloseUp(part, whole, masked, (down, across))

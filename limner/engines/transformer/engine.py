@@ -22,7 +22,7 @@ from limner.engines.base import (
     Preview,
     Progress,
 )
-from limner.engines.transformer import qualities
+from limner.engines.transformer import qualities, recolour
 from limner.engines.transformer.backend import Backend, image_px
 from limner.engines.transformer.backends import choose
 from limner.engines.transformer.close_up import CloseUp, close_up
@@ -131,6 +131,16 @@ class TransformerEngine(Engine):
         for task in cut_outs:
             yield from ((task, event) for event in cut_out(task, self.model))
         tasks = [task for task in tasks if task not in cut_outs]
+        left = []
+        for task in tasks:
+            if (wish := recolour.wish(task.request)) is None:
+                left.append(task)
+                continue
+            events = [*recolour.recoloured(task, wish.colour, self.model)]
+            yield from ((task, event) for event in events)
+            if not events:
+                left.append(replace(task, request=recolour.drawn_anew(task.request)))
+        tasks = left
         if len(tasks) == 1:
             yield from self._draw_alone(tasks[0], cancel)
         elif tasks:

@@ -19,7 +19,7 @@ from limner.text.phrases import bare
 from limner.text.styles import without_look
 from limner.text.synonyms import as_taught
 from limner.text.text_tokenizer import normalise
-from limner.text.wording import colour_of_ground, split_colour
+from limner.text.wording import colour_of_ground, names_colour, split_colour
 
 Colour = tuple[int, int, int]
 
@@ -37,7 +37,7 @@ class Said:
     ground: Colour | None = None  # None: clear
     colour: str | None = None  # of colours.NAMES, that the thing may be painted in
     plain: str = ""  # the words without that colour, as they are then drawn
-    name: str = ""  # of the one thing, bare and without a colour
+    name: str = ""  # of the one thing, bare; "" if it is not known, or has a colour
 
 
 def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
@@ -79,9 +79,11 @@ def _known_name(words: str, known: Container[str]) -> str:
 
 
 def name_of(words: str, known: Container[str] = ()) -> str:
-    """The name of a thing, without article, size, colour and look; "" if it is not known."""
+    """The name of a thing, without article, size and look; "" if it is not known, or if a colour is
+    said of it.
+    """
     words = without_look(normalise(words)).strip(_ENDS)
-    return _known_name(without_colour(words, known)[1], known)
+    return "" if names_colour(words) else _known_name(words, known)
 
 
 def painted(ground: str) -> Colour | None:

@@ -42,6 +42,10 @@ class Stopped(Exception):
     """Nobody waits for the answer any more; the connection is closed."""
 
 
+class TooSlow(UpstreamError):
+    """The answer did not begin or end within the limits."""
+
+
 @contextmanager
 def post(
     url: str,
@@ -124,8 +128,8 @@ class _Guard:
         return None
 
 
-def _too_slow(what: str, limit_s: float, setting: str) -> UpstreamError:
-    return UpstreamError(
+def _too_slow(what: str, limit_s: float, setting: str) -> TooSlow:
+    return TooSlow(
         f"The upstream {what} within {limit_s:g} s",
         hint=f"{_MAYBE_CHARGED}; LIMNER_UPSTREAM_{setting} is the limit",
     )

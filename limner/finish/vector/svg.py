@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from limner.arrays import Floats, Ints, Pixels
 from limner.errors import InvalidRequest
+from limner.finish.colour_planes import Paint, is_clear, squared_errors
 from limner.finish.components import components
-from limner.finish.painting import Paint, is_clear, squared_errors
 from limner.finish.regions import blurred
 from limner.finish.segment import Flat, sampled, segmented
 from limner.finish.sheets import Sheets

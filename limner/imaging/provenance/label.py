@@ -154,8 +154,9 @@ def label_of(
         "size": str(request.size),
         **{name: value for name, value in asked.items() if value is not None},
     }
-    if not request.mark:
-        del parameters["mark"]
+    for flag in ("mark", "refine"):
+        if not parameters[flag]:
+            del parameters[flag]
     if request.prompt:
         parameters["prompt"] = request.prompt
     return Label(policy, source_type, parameters, request.mark)

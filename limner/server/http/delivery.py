@@ -111,6 +111,12 @@ class Outbox:
         self.n_bytes += len(chunk)
         self._changed.set()
 
+    async def filled(self) -> None:
+        """Return once there is something to take, or the end is marked."""
+        while not self._chunks and not self._is_complete:
+            self._changed.clear()
+            await self._changed.wait()
+
     def complete(self) -> None:
         """Mark the end: no more chunks follow."""
         self._is_complete = True

@@ -38,7 +38,9 @@ from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 
 # Additions of limner that change what is drawn.
-OWN_NAMES = frozenset(["seed", "best_of", "retry_below", "mark", "width", "height", "aspect_ratio"])
+OWN_NAMES = frozenset(
+    ["seed", "best_of", "retry_below", "mark", "refine", "width", "height", "aspect_ratio"]
+)
 # Sent by clients of other servers. They are options of engines that declare them
 # (`_read_options`); else they have no effect, and a notice says so. The last two are meant for a
 # client library or a proxy that passes them on by mistake.
@@ -92,10 +94,11 @@ _COMMON = frozenset(
     ]
 )
 _GENERATION_NAMES = _COMMON | {"style"} | OWN_NAMES
-_EDIT_NAMES = _COMMON | {"input_fidelity", "parent"} | OWN_NAMES
+_EDIT_NAMES = _COMMON | {"input_fidelity", "parent", "where"} | OWN_NAMES
 _VARIATION_NAMES = frozenset(["model", "n", "size", "response_format", "user"]) | OWN_NAMES
 
 
+MAX_WHERE_CHARS = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -113,6 +116,7 @@ class Call:
     identifier: str | None = None  # the client's end user; echoed, never stored
     notices: tuple[str, ...] = ()  # about ignored parts of the request
     parent: str | None = None  # SHA-256 of the file of the source picture
+    where: str | None = None  # words for the thing to draw anew, which become its mask
 
     @property
     def kind(self) -> str:
@@ -176,7 +180,9 @@ def read_edit(
     if sources.n_images > max_images:
         fields.notice(unused_images(sources.n_images - max_images, max_images))
     parent = _read_parent(fields) or images[0].sha256()
-    return replace(_read_rest(fields, target, prompt, n, options, sources), parent=parent)
+    where = _read_where(fields, overlays)
+    call = _read_rest(fields, target, prompt, n, options, sources)
+    return replace(call, parent=parent, where=where)
 
 
 def read_variation(
@@ -307,6 +313,20 @@ def _read_parent(fields: Fields) -> str | None:
     return parent
 
 
+def _read_where(fields: Fields, overlays: Overlays) -> str | None:
+    """The words for the thing to draw anew."""
+    where = fields.text("where") or None
+    if where is None:
+        return None
+    if overlays.are_there:
+        raise f.wrong_value(
+            "where", "'where' cannot be combined with 'mask' or 'markup': send one of them."
+        )
+    if len(where) > MAX_WHERE_CHARS:
+        raise f.wrong_value("where", f"'where' has more than {MAX_WHERE_CHARS} characters")
+    return where
+
+
 def _read_seed(fields: Fields) -> int | None:
     """The seed, or None for a random one, which clients of other servers write as -1."""
     seed = fields.whole_number("seed", -1 if fields.is_lenient else 0, MAX_SEED)
@@ -314,8 +334,8 @@ def _read_seed(fields: Fields) -> int | None:
 
 
 def _read_own(fields: Fields) -> dict[str, Any]:
-    """limner's own fields (choice among candidates, visible mark) for an ImageRequest."""
-    names = ("best_of", "retry_below", "mark")
+    """limner's own fields (choice among candidates, visible mark, …) for an ImageRequest."""
+    names = ("best_of", "retry_below", "mark", "refine")
     given = {name: fields.option(DRAW_OPTIONS[name], name) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 

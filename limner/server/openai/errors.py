@@ -23,6 +23,7 @@ from limner.service.errors import (
     ContentRefused,
     MissingKey,
     NotPermitted,
+    PlannerFailed,
     QueueFull,
     RateLimited,
     ServiceError,
@@ -63,6 +64,7 @@ _SERVICE: dict[type[ServiceError], tuple[int, str]] = {
     QueueFull: (429, LIMIT),
     RateLimited: (429, LIMIT),
     ShuttingDown: (503, UNAVAILABLE),
+    PlannerFailed: (502, SERVER),
     ServiceError: (400, INVALID),
 }
 
@@ -181,6 +183,8 @@ def _headers(error: ServiceError) -> dict[str, str]:
         return {"retry-after": str(error.retry_after_s)}
     if isinstance(error, RateLimited):
         return _limit_headers(error.retry_after_s)
+    if isinstance(error, PlannerFailed):
+        return NO_RETRY  # each try may cost money there
     return {}
 
 

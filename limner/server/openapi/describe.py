@@ -45,7 +45,10 @@ _COMMON: dict[str, Schema] = {
     "size": {"type": ["string", "null"], "examples": ["1024x1024", "1536x1024", "auto"]},
     "response_format": {"type": ["string", "null"], "enum": ["url", "b64_json", None]},
     "user": {"type": ["string", "null"]},
-    **{name: DRAW_OPTIONS[name].schema() for name in ("seed", "best_of", "retry_below", "mark")},
+    **{
+        name: DRAW_OPTIONS[name].schema()
+        for name in ("seed", "best_of", "retry_below", "mark", "refine")
+    },
 }
 _DRAWING: dict[str, Schema] = {
     "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS["gpt"]},

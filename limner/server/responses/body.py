@@ -1,8 +1,8 @@
 """Parsing the body of POST /v1/responses: what to draw, and which pictures it refers to.
 
-There is no language model: the text of the last user message is the prompt. Parameters for a
-language model (instructions, reasoning, temperature, other tools) have no effect; a notice names
-them.
+Without a planner there is no language model: the text of the last user message is the prompt.
+Parameters for a language model (instructions, reasoning, temperature, other tools) have no effect;
+a notice names them. A planner is told the instructions.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
 from limner.server.responses import ids, tools
 from limner.server.responses.tools import Tool
+from limner.text import followups
 
 MAX_PROMPT_CHARS = 32_000
 _USED = frozenset(
@@ -103,6 +104,15 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A message of the conversation, for a planner."""
+
+    role: str  # user, assistant or system
+    text: str
+    pictures: Sequence[Attached | Drawn] = ()
+
+
+@dataclass(frozen=True)
 class Body:
     """A request of the Responses API."""
 
@@ -115,13 +125,16 @@ class Body:
     is_stream: bool
     is_stored: bool
     echo: Mapping[str, Any]  # repeated in the answer
+    said: Sequence[Said] = ()  # the whole conversation of the request, for a planner
     notices: tuple[str, ...] = ()
 
 
 Text = Callable[[Any, str], Any]  # (value, name) → value, long strings read
 
 
-def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
+def read(
+    values: Mapping[str, Any], text_of: Text, *, is_lenient: bool, has_planner: bool = False
+) -> Body:
     """Parse a request. Raises ApiError.
 
     `text_of` returns the text of a value that may be the token of a long string.
@@ -130,7 +143,8 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
     for name, way_out in _REFUSED.items():
         if fields.given(name) and values[name] is not False:
             raise f.wrong_value(name, f"'{name}' is not supported by this server. {way_out}")
-    fields.check_known(_USED | _ACCEPTED | _REFUSED.keys(), _UNUSED)
+    used = _USED | {"instructions"} if has_planner else _USED
+    fields.check_known(used | _ACCEPTED | _REFUSED.keys(), _UNUSED - used)
     model = fields.text("model")
     if model is None:
         raise f.missing("model")
@@ -138,6 +152,8 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
     conversation = _Conversation(text_of)
     conversation.read(values.get("input"))
     tool = tools.read(fields)
+    if has_planner and tool.is_forced and fields.given("instructions"):
+        fields.notice("Not used: instructions")
     echo = {name: text_of(values[name], name) for name in _ECHOED if values.get(name) is not None}
     return Body(
         model,
@@ -149,6 +165,7 @@ def read(values: Mapping[str, Any], text_of: Text, *, is_lenient: bool) -> Body:
         fields.flag("stream") or False,
         True if is_stored is None else is_stored,
         echo | {"tools": values["tools"], "tool_choice": values.get("tool_choice") or "auto"},
+        conversation.said,
         tuple(fields.notices),
     )
 
@@ -161,6 +178,7 @@ class _Conversation:
         self._text: str | None = None  # of the last user message
         self.attached: list[Attached] = []  # to it
         self._older: list[Attached | Drawn] = []
+        self.said: list[Said] = []
 
     def read(self, value: Any) -> None:
         """Parse `input`. Raises ApiError."""
@@ -168,6 +186,7 @@ class _Conversation:
             raise f.missing("input")
         if isinstance(value, str):
             self._text = self._text_of(value, "input")
+            self.said.append(Said("user", self._text or ""))
             return
         if not isinstance(value, list):
             raise f.wrong_type("input", "a string or an array", value)
@@ -198,13 +217,13 @@ class _Conversation:
         if kind == "message":
             self._read_message(item, name)
         elif kind == "image_generation_call":
-            self._older.append(self._drawn(item, name))
+            self._add_drawn(self._drawn(item, name))
         elif kind == "item_reference":
             id = item.get("id")
             if not isinstance(id, str):
                 raise f.wrong_type(f"{name}.id", "a string", id)
             if id.startswith(ids.CALL):
-                self._older.append(Drawn(name, id))
+                self._add_drawn(Drawn(name, id))
         elif kind not in _PASSED_OVER:
             raise f.wrong_value(
                 f"{name}.type",
@@ -217,6 +236,8 @@ class _Conversation:
         if role not in _ROLES:
             raise f.wrong_choice(f"{name}.role", str(role), _ROLES)
         if role != "user":
+            text = " ".join(texts_of(item.get("content"), self._text_of, f"{name}.content"))
+            self.said.append(Said("assistant" if role == "assistant" else "system", text))
             return
         self._older += self.attached
         self._text, self.attached = "", []
@@ -228,6 +249,11 @@ class _Conversation:
             self._text = " ".join(text for text in texts if text)
         else:
             raise f.wrong_type(f"{name}.content", "a string or an array", content)
+        self.said.append(Said("user", self._text, tuple(self.attached)))
+
+    def _add_drawn(self, drawn: Drawn) -> None:
+        self._older.append(drawn)
+        self.said.append(Said("assistant", "", (drawn,)))
 
     def _texts(self, content: Sequence[Any], name: str) -> Iterator[str]:
         """Yield the texts of a message, and collect its pictures."""
@@ -260,11 +286,18 @@ class _Conversation:
         return Drawn(name, item.get("id") or None, item.get("result") or None, prompt or self._text)
 
 
+def texts_of(content: Any, text_of: Text, name: str) -> Iterator[str]:
+    """The texts of a message that is not drawn; what is no text is passed over."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    for part in parts:
+        text = part.get("text") if isinstance(part, Mapping) else None
+        if isinstance(text, str) and text:
+            yield text_of(text, name)
+
+
 def joined(earlier: str | None, prompt: str) -> str:
     """The prompt of a follow-up, such as "make it blue", joined to the earlier prompt."""
-    if not earlier or earlier == prompt:
-        return prompt
-    whole = f"{earlier.rstrip(' .,;')}, {prompt}"
+    whole = followups.joined(earlier, prompt)
     return whole if len(whole) <= MAX_PROMPT_CHARS else prompt
 
 

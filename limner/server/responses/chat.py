@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from limner.server.openai import fields as f
@@ -16,7 +17,7 @@ from limner.server.openai.answers import Drawn, dump
 from limner.server.openai.errors import ApiError
 from limner.server.responses import tools
 from limner.server.responses.answer import Json, Plan
-from limner.server.responses.body import Text, joined
+from limner.server.responses.body import Text, joined, texts_of
 
 _MODALITIES = ("text", "image")
 _MEANT = frozenset(["model", "messages", "modalities", "stream", "stream_options", "image_config"])
@@ -93,7 +94,7 @@ def _items(messages: list[Any], text_of: Text) -> Iterator[Any]:
             continue
         item = _as_message(message)
         if message.get("role") == "user":
-            text = " ".join(_texts(item["content"], text_of, f"messages[{index}].content"))
+            text = " ".join(texts_of(item["content"], text_of, f"messages[{index}].content"))
             prompt = joined(prompt, text) if was_drawn else text
         yield item
 
@@ -113,14 +114,6 @@ def _as_part(part: Any) -> Any:
     return part
 
 
-def _texts(content: Any, text_of: Text, name: str) -> Iterator[str]:
-    parts = content if isinstance(content, list) else [{"text": content}]
-    for part in parts:
-        text = part.get("text") if isinstance(part, Mapping) else None
-        if isinstance(text, str) and text:
-            yield text_of(text, name)
-
-
 def _last_picture(value: Any) -> str | None:
     """The last picture in an assistant message that the client sends back."""
     pictures = value if isinstance(value, list) else []
@@ -132,23 +125,72 @@ def _last_picture(value: Any) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class About:
+    """What all parts of one answer have in common."""
+
+    request_id: str
+    created_at: int  # Unix time
+    model: str
+
+    def whole(self, content: str, images: list[Json], usage: Mapping[str, Any]) -> Json:
+        """The body of an answer; `usage` is that of the pictures."""
+        message: Json = {"role": "assistant", "refusal": None, "annotations": []}
+        message["content"] = content
+        message |= {"images": images} if images else {}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return self._object("chat.completion", [choice]) | {"usage": _usage(usage)}
+
+    def chunk(self, delta: Json, reason: str | None = None) -> bytes:
+        """An event of a stream."""
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+        return _event(self._object("chat.completion.chunk", [choice]))
+
+    def end(self, usage: Mapping[str, Any] | None) -> bytes:
+        """The last events; with the usage, unless it is None."""
+        end = self.chunk({}, "stop")
+        if usage is not None:
+            end += _event(self._object("chat.completion.chunk", []) | {"usage": _usage(usage)})
+        return end + DONE
+
+    def _object(self, kind: str, choices: list[Json]) -> Json:
+        return {
+            "id": "chatcmpl-" + self.request_id.removeprefix("req_"),
+            "object": kind,
+            "created": self.created_at,
+            "model": self.model,
+            "choices": choices,
+        }
+
+
+def image(picture: Drawn, format: str, index: int) -> Json:
+    """A picture in `images`."""
+    data = base64.b64encode(picture.data).decode("ascii")
+    url = f"data:image/{format};base64,{data}"
+    return {"type": "image_url", "image_url": {"url": url}, "index": index}
+
+
+def failed(error: ApiError) -> bytes:
+    """The events of a stream that fails."""
+    return _event(error.body) + DONE
+
+
 class Completion:
-    """Makes the answer to a chat, whole or as stream events."""
+    """Makes the answer to a chat that is drawn by rule, whole or as stream events."""
 
     def __init__(self, plan: Plan, *, with_usage: bool) -> None:
         """`with_usage`: whether a stream ends with the usage."""
         self._plan = plan
+        self._about = About(plan.request_id, plan.created_at, plan.echo["model"])
         self._with_usage = with_usage
 
     def whole(self, picture: Drawn) -> Json:
         """The body of an answer."""
-        message = {"role": "assistant", "refusal": None, "annotations": [], **self._said(picture)}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        return self._object("chat.completion", [choice]) | {"usage": self._usage()}
+        return self._about.whole(self._plan.message, self._images(picture), self._plan.usage)
 
     def begin(self) -> bytes:
         """The first event, with the role."""
-        return self._chunk({"role": "assistant", "content": ""})
+        return self._about.chunk({"role": "assistant", "content": ""})
 
     def partial(self, picture: Drawn, index: int) -> bytes:
         """Nothing: chats have no previews."""
@@ -156,42 +198,25 @@ class Completion:
 
     def completed(self, picture: Drawn) -> bytes:
         """The events of the text, the picture, and the end."""
-        end = self._chunk({}, "stop")
-        if self._with_usage:
-            end += _event(self._object("chat.completion.chunk", []) | {"usage": self._usage()})
-        return self._chunk(self._said(picture)) + end + DONE
+        said = {"content": self._plan.message, "images": self._images(picture)}
+        usage = self._plan.usage if self._with_usage else None
+        return self._about.chunk(said) + self._about.end(usage)
 
     def failed(self, error: ApiError) -> bytes:
         """The events of the error and the end."""
-        return _event(error.body) + DONE
+        return failed(error)
 
-    def _said(self, picture: Drawn) -> Json:
-        data = base64.b64encode(picture.data).decode("ascii")
-        url = f"data:image/{self._plan.item['output_format']};base64,{data}"
-        image = {"type": "image_url", "image_url": {"url": url}, "index": 0}
-        return {"content": self._plan.message, "images": [image]}
+    def _images(self, picture: Drawn) -> list[Json]:
+        return [image(picture, self._plan.item["output_format"], 0)]
 
-    def _chunk(self, delta: Json, reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return _event(self._object("chat.completion.chunk", [choice]))
 
-    def _object(self, kind: str, choices: list[Json]) -> Json:
-        return {
-            "id": "chatcmpl-" + self._plan.request_id.removeprefix("req_"),
-            "object": kind,
-            "created": self._plan.created_at,
-            "model": self._plan.echo["model"],
-            "choices": choices,
-        }
-
-    def _usage(self) -> Json:
-        usage = self._plan.usage
-        n_input, n_output = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
-        return {
-            "prompt_tokens": n_input,
-            "completion_tokens": n_output,
-            "total_tokens": n_input + n_output,
-        }
+def _usage(images: Mapping[str, Any]) -> Json:
+    n_input, n_output = images.get("input_tokens", 0), images.get("output_tokens", 0)
+    return {
+        "prompt_tokens": n_input,
+        "completion_tokens": n_output,
+        "total_tokens": n_input + n_output,
+    }
 
 
 def _event(body: Json) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import Request
 
@@ -39,11 +40,11 @@ async def find(request: Request, body: Body) -> Source | None:
         return None
     if body.attached:
         return Source([(one.value, one.name) for one in body.attached])
-    earlier = body.earlier or previous
-    if isinstance(earlier, Attached):
-        return Source([(earlier.value, earlier.name)])
-    if earlier is not None:
-        return await _drawn(request, earlier)
+    latest = body.earlier or previous
+    if isinstance(latest, Attached):
+        return Source([(latest.value, latest.name)])
+    if latest is not None:
+        return await of_drawn(request, latest)
     if body.tool.action == "edit":
         raise ApiError(
             f"'{body.tool.at}.action' is 'edit', and the request has no picture. Attach one as "
@@ -54,7 +55,7 @@ async def find(request: Request, body: Body) -> Source | None:
     return None
 
 
-async def find_response(request: Request, id: str) -> tuple[Row, dict[str, object]] | None:
+async def find_response(request: Request, id: str) -> tuple[Row, dict[str, Any]] | None:
     """The history row and stored body of answer `id`, or None."""
     request_id = ids.request_id(ids.RESPONSE, id)
     row = await own_rows.find(request, request_id) if request_id else None
@@ -65,7 +66,8 @@ async def find_response(request: Request, id: str) -> tuple[Row, dict[str, objec
     return (row, body) if body is not None else None
 
 
-async def _previous(request: Request, id: str) -> Drawn | None:
+async def earlier(request: Request, id: str) -> tuple[Row, dict[str, Any]]:
+    """The row and body of answer `id`, named by previous_response_id. Raises ApiError."""
     found = await find_response(request, id)
     if found is None:
         raise ApiError(
@@ -73,13 +75,25 @@ async def _previous(request: Request, id: str) -> Drawn | None:
             param="previous_response_id",
             code="previous_response_not_found",
         )
-    row, _ = found
-    has_picture = bool(row["pictures"])  # else it failed or is not finished
-    call_id = ids.of_request(ids.CALL, row["id"])
-    return Drawn("previous_response_id", call_id) if has_picture else None
+    return found
 
 
-async def _drawn(request: Request, drawn: Drawn) -> Source:
+def last_call(row: Row, stored: Mapping[str, Any]) -> str | None:
+    """The id of the call that drew the latest picture of an answer; None if it has none."""
+    if row["pictures"]:
+        return ids.of_request(ids.CALL, row["id"])
+    calls = [item["request_id"] for item in stored.get("output", []) if "request_id" in item]
+    return ids.of_request(ids.CALL, calls[-1]) if calls else None
+
+
+async def _previous(request: Request, id: str) -> Drawn | None:
+    row, stored = await earlier(request, id)
+    call_id = last_call(row, stored)  # None: it failed, is not finished, or is a text
+    return Drawn("previous_response_id", call_id) if call_id else None
+
+
+async def of_drawn(request: Request, drawn: Drawn) -> Source:
+    """The source of a picture that was drawn. Raises ApiError (404) if it is gone."""
     request_id = ids.request_id(ids.CALL, drawn.id or "")
     row = None
     if request_id and (scope.service(request).history or not drawn.result):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from limner.errors import InvalidRequest
@@ -33,6 +33,7 @@ _OPTIONS = OWN_NAMES | {
     "quality",
     "size",
     "svg",
+    "where",
 }
 # Tools that only a language model could call; ignored.
 _OTHERS = frozenset(
@@ -65,6 +66,7 @@ class Tool:
     options: Mapping[str, Any]
     action: Action
     mask: Mapping[str, Any] | None  # has image_url or file_id
+    is_forced: bool = False  # by the tool choice, so that no planner is asked
 
     @contextmanager
     def naming(self) -> Iterator[None]:
@@ -120,10 +122,10 @@ def read(fields: Fields) -> Tool:
             param="tools",
             code="missing_required_parameter" if value is None else "invalid_value",
         )
-    _check_choice(fields.value("tool_choice"))
+    is_forced = _is_forced(fields.value("tool_choice"))
     if others:
         fields.notice(f"Not used: {', '.join(others[:20])}")
-    return found
+    return replace(found, is_forced=is_forced)
 
 
 def _read(tool: Mapping[str, Any], at: str, fields: Fields) -> Tool:
@@ -148,16 +150,16 @@ def _read(tool: Mapping[str, Any], at: str, fields: Fields) -> Tool:
     return Tool(at, options, cast("Action", action), mask)
 
 
-def _check_choice(choice: Any) -> None:
-    """Raise ApiError for a choice that excludes image_generation."""
+def _is_forced(choice: Any) -> bool:
+    """Whether a tool choice wants image_generation called. Raises ApiError if it excludes it."""
     kind = choice.get("type") if isinstance(choice, Mapping) else choice
     if kind in (None, "auto", "required", NAME):
-        return
+        return kind in ("required", NAME)
     allowed = choice.get("tools") if isinstance(choice, Mapping) else None
     if kind == "allowed_tools" and isinstance(allowed, list):
         kinds = [tool.get("type") for tool in allowed if isinstance(tool, Mapping)]
         if NAME in kinds:
-            return
+            return bool(choice.get("mode") == "required")
     raise ApiError(
         f"Invalid 'tool_choice': this server can only call '{NAME}'. Use \"auto\", \"required\" "
         f'or {{"type": "{NAME}"}}.',

@@ -21,6 +21,10 @@ class Responses:
             "INSERT INTO responses VALUES (?, ?, ?)", [id, request_id, json.dumps(body)]
         )
 
+    def replace(self, id: str, body: Mapping[str, Any]) -> None:
+        """Keep another body of answer `id`."""
+        self._database.execute("UPDATE responses SET body = ? WHERE id = ?", [json.dumps(body), id])
+
     def find(self, id: str) -> dict[str, Any] | None:
         """The body of answer `id`."""
         rows = self._database.read("SELECT body FROM responses WHERE id = ?", [id])

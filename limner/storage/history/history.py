@@ -39,6 +39,7 @@ from limner.storage.reserve import Reserve
 
 FOLDER = HISTORY
 UPLOAD = "upload"  # the kind of a row whose picture was sent, and not drawn
+ANSWER = "answer"  # the kind of a row without pictures: a planner's answer, drawn by other rows
 MAX_RESUMED = 5
 _FILES_AT_ONCE = 500
 ALL = Search()
@@ -54,7 +55,7 @@ class Asked:
 
     id: str
     key_name: str  # empty: drawn without a key
-    kind: str  # generation, edit, variation, or UPLOAD
+    kind: str  # generation, edit, variation, UPLOAD or ANSWER
     model: str
     prompt: str
     n: int
@@ -207,12 +208,12 @@ class History:
     ) -> list[Row]:
         """The latest `n` requests with their pictures, or the `n` before request `before`.
 
-        Only those that `search` asks for, and of `key_name`, if one is given. With `uploads`, files
-        that were sent instead.
+        Only those that `search` asks for, and of `key_name`, if one is given; none of kind ANSWER.
+        With `uploads`, files that were sent instead.
         """
         conditions, values = search.conditions()
-        conditions.append(f"kind {'=' if uploads else '<>'} ?")
-        values.append(UPLOAD)
+        conditions.append("kind = ?" if uploads else "kind NOT IN (?, ?)")
+        values += [UPLOAD] if uploads else [UPLOAD, ANSWER]
         if before is not None:
             # Two of the same moment are told apart by their ids, so that no page loses one.
             conditions.append("(created_s, id) < (SELECT created_s, id FROM requests WHERE id = ?)")

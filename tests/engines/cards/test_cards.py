@@ -20,8 +20,6 @@ from limner.settings import Settings
 from limner.studio import Studio
 from tests.engines.upstream.faulty import drawn, faulty, picture, refuses
 
-pytestmark = pytest.mark.timeout(900)  # the first one exports; the machine may be busy
-
 REQUEST = ImageRequest("a red fox", size=SIZES[0], seed=42)
 
 
@@ -73,8 +71,8 @@ def test_a_card_is_read_as_it_was_written(settings: Settings, tiny: Card) -> Non
 @pytest.mark.parametrize(
     ("source", "more", "kind", "words"),
     [
-        ("/no/such/folder", {}, DataError, "neither a folder nor an address"),
-        ("hf:owner/repo", {}, DataError, "neither a folder nor an address"),
+        ("/no/such/folder", {}, DataError, "neither a folder nor a file nor an address"),
+        ("hf:owner/repo", {}, DataError, "neither a folder nor a file nor an address"),
         ("", {}, DataError, "holds no weights"),  # the home
         ("http://me:secret@x", {}, SettingsError, "a value that cannot be read"),
         ("http://x", {"dialect": "latin"}, SettingsError, "openai or limner"),

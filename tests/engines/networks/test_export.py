@@ -22,8 +22,6 @@ from limner.sampling.sampling import SamplingConfig, uniforms
 from limner.storage.checkpoints import weights
 from tests.support import tiny
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 NAMES = ["text", "step", "code1", "image", "pixels", "codes", "upscale1", "upscale2"]
 
 

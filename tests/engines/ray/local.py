@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ from tests.engines.test_registry import install
 # On Linux, Ray replaces 127.0.0.1 by the address of the network, unless it is told to stay on this
 # machine, by a variable that it reads when it is imported.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+# As limner.engines.ray sets it, which tests import after Ray.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 
 STEADY = """
 import os, time
 from pathlib import Path
-from limner.engines.base import NEVER, Picture, Progress
+from limner.engines.base import NEVER, Progress
 from limner.engines.testcard import CardEngine
 from limner.errors import EngineError, Refused
 
@@ -56,8 +57,6 @@ class Steady(CardEngine):
                 return
             pause_s = float(words[1]) if words[0] == "pause" else 0.0
             for one, event in super().draw([task], cancel):
-                if isinstance(event, Picture):
-                    Path(os.environ["LIMNER_DRAWN"], f"{os.getpid()}-{time.time_ns()}").touch()
                 time.sleep(pause_s)
                 yield one, event
 
@@ -71,12 +70,9 @@ def build(settings):
 class LocalCluster:
     """One head node, which this process can join, and more nodes that can be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self.drawn = folder / "drawn"  # a file for each picture: PID-TIME
-        self.drawn.mkdir()
-        os.environ["LIMNER_DRAWN"] = str(self.drawn)
         self._cluster = Cluster()
         self.add_node()
 
@@ -107,8 +103,7 @@ class LocalCluster:
     def settings(self, home: Path, **values: Any) -> Settings:
         """Settings of limner in `home`, for this cluster."""
         flags = {"engine": "ray", "ray_address": self.address, "port": 0} | values
-        loaded = settings_module.load(flags, environ={"LIMNER_HOME": str(home)}, folder=home)
-        return replace(loaded)
+        return settings_module.load(flags, environ={"LIMNER_HOME": str(home)}, folder=home)
 
 
 @contextmanager
@@ -121,9 +116,8 @@ def cluster(folder: Path) -> Iterator[LocalCluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(packages)
         patch.setenv("PYTHONPATH", os.pathsep.join([str(packages), str(root)]))
-        patch.setenv("LIMNER_DRAWN", "")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        made = LocalCluster(folder)
+        made = LocalCluster()
         try:
             yield made
         finally:

@@ -31,8 +31,6 @@ from limner.request import (
 from limner.storage.checkpoints.weights import find
 from tests.engines.cancelled import Cancelled
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 LONG = "a small red fox asleep under a tree in the snow, beside a house with a blue door and a dog"
 PROMPTS = ("a red apple", "一只红色的苹果", LONG, "雪地里的一棵树下睡着一只小狐狸", "a panda")
 SIZES_DRAWN = (SIZES[0], Size(384, 256), Size(64, 96))

@@ -90,3 +90,12 @@ def test_clear_pixels_of_the_picture_itself_are_no_mask_beside_it() -> None:
     pixels[:, :128, 3] = 0
     request = ImageRequest("a hat", size=size_of(pixels), seed=1, source=Edit(pixels))
     assert close_up(request) is None
+
+
+def test_a_ground_that_is_named_is_no_square_in_the_mask(engine: TransformerEngine) -> None:
+    pixels = np.full((256, 256, 4), (120, 170, 240, 255), np.uint8)
+    pixels[..., 0] += np.linspace(0, 120, 256).astype(np.uint8)[:, None]
+    mask = _mask(pixels, slice(64, 192), slice(64, 192))
+    drawn = _draw(engine, _request(pixels, mask, "a fish on a blue background")).pixels
+    corner = drawn[66:72, 66:72].astype(int)
+    assert np.abs(corner - pixels[66:72, 66:72]).max() < 24  # it goes on as around the mask

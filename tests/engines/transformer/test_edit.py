@@ -25,8 +25,6 @@ from limner.request import (
     Variation,
 )
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 SQUARE = Size(128, 128)
 
 

@@ -35,8 +35,6 @@ from limner.sampling.sampling import uniforms
 from limner.storage.checkpoints import weights
 from tests.support import tiny
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 REQUEST = ImageRequest("a red apple", size=SIZES[0], seed=11)
 
 

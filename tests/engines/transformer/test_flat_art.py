@@ -19,8 +19,6 @@ from limner.request import (
 )
 from limner.storage.checkpoints import weights
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 SQUARE = Size(256, 256)
 
 

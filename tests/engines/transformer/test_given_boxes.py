@@ -11,8 +11,6 @@ from limner.engines.transformer.engine import TransformerEngine
 from limner.errors import InvalidRequest
 from limner.request import Edit, ImageRequest, Size
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 TWO = "a cat: 0,0,50,50; a red apple: 50,25,50,75"
 
 

@@ -25,8 +25,6 @@ from limner.sampling.revising import count_revise_steps, revise_codes
 from limner.sampling.sampling import REVISING, uniforms
 from tests.support import tiny
 
-pytestmark = pytest.mark.timeout(900)  # the first test exports; the machine may be busy
-
 REQUEST = ImageRequest("a red apple", size=SIZES[0], seed=11)
 
 

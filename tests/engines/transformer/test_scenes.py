@@ -172,3 +172,16 @@ def test_every_second_seed_turns_a_thing_about(engine: TransformerEngine) -> Non
     turned = [(own & first[:, ::-1]).sum() > (own & first).sum() for own in seen]
     assert any(turned)
     assert not all(turned)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "channel"), [("a red apple", 0), ("a red heart", 0), ("绿心", 1)]
+)
+def test_no_seed_changes_a_colour_that_is_said(
+    engine: TransformerEngine, prompt: str, channel: int
+) -> None:
+    request = ImageRequest(prompt, n=6, size=Size(64, 64), quality="low", seed=1)
+    pictures = [event for event in engine.generate(request) if isinstance(event, Picture)]
+    assert {int(_hue(picture.pixels).argmax()) for picture in pictures} == {channel}
+    reds = [_hue(picture.pixels) for picture in pictures]
+    assert all(hue[channel] > np.delete(hue, channel).max() + 40 for hue in reds)

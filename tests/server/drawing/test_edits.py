@@ -159,7 +159,6 @@ def drawing(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield server
 
 
-@pytest.mark.timeout(900)  # the first test exports; the machine may be busy
 def test_the_default_engine_edits_within_the_mask(drawing: Server) -> None:
     rng = np.random.default_rng(3)
     source = rng.integers(0, 256, (256, 256, 4)).astype(np.uint8)

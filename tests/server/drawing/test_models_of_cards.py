@@ -23,8 +23,6 @@ from tests.server.helpers import (
     running,
 )
 
-pytestmark = pytest.mark.timeout(900)  # the first tiny weights are exported
-
 
 def _add(settings: Settings, name: str, url: str, **more: Any) -> None:
     Cards(settings.home).add(card_for(name, url, settings, **more))

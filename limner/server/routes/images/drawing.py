@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
+import numpy as np
 from anyio import to_thread
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -24,6 +25,7 @@ from limner.engines.base import (
 )
 from limner.engines.events import Details
 from limner.errors import LimnerError
+from limner.request import Edit
 from limner.server import replay
 from limner.server.bodies import read_body
 from limner.server.bodies.read_body import Parts
@@ -103,7 +105,19 @@ async def _with_pictures(
             request, takes_json=takes_json, max_bytes=max_bytes
         ) as parts:
             call = await decoded(request, partial(read, parts))
+    call = call and await with_mask(serving, call)
     return await _answer(request, serving, call) if call else Response(status_code=CLIENT_LEFT)
+
+
+async def with_mask(serving: Service, call: Call) -> Call:
+    """An edit whose `where` has become a mask. Raises InvalidRequest if the thing is not found."""
+    source = call.request.source
+    if call.where is None or not isinstance(source, Edit):
+        return call
+    found = await serving.find(source.pixels, call.where)
+    mask = np.where(found.mask, 0, 255).astype(np.uint8)
+    request = replace(call.request, source=replace(source, mask=mask, is_own_mask=False))
+    return replace(call, request=request)
 
 
 async def decoded(request: Request, read: Callable[[Decoder], T]) -> T | None:
@@ -182,7 +196,7 @@ async def finished(
 async def unless_left(request: Request, work: Awaitable[T]) -> T | None:
     """The result of `work`, or None as soon as the client disconnects."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
+    leaving = asyncio.ensure_future(left(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
@@ -193,7 +207,8 @@ async def unless_left(request: Request, work: Awaitable[T]) -> T | None:
                 await task
 
 
-async def _left(request: Request) -> None:
+async def left(request: Request) -> None:
+    """Return once the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -277,7 +292,7 @@ async def stream(
     events = job.events()
     first = asyncio.ensure_future(anext(events, None))
     try:
-        leaving = asyncio.ensure_future(_left(request))
+        leaving = asyncio.ensure_future(left(request))
         await asyncio.wait(
             {first, leaving}, timeout=FIRST_EVENT_S, return_when=asyncio.FIRST_COMPLETED
         )
@@ -292,8 +307,9 @@ async def stream(
         job.cancel()
         first.cancel()
         return Response(status_code=CLIENT_LEFT)
+    told = _beginning_with(first, events)
     return Delivery(
-        _lines(serving, call, submission, job, shape, events, first, scope.request_id(request)),
+        _lines(serving, call, submission, job, shape, told, scope.request_id(request)),
         media_type="text/event-stream; charset=utf-8",
         headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers_of(call, [])},
         ticket=job.ticket,
@@ -308,13 +324,12 @@ async def _lines(
     job: Job,
     shape: Events,
     events: AsyncIterator[Event | Waiting],
-    first: asyncio.Future[Event | Waiting | None],
     request_id: str,
 ) -> AsyncGenerator[bytes]:
     """The stream's bytes. The job always ends with the stream."""
     outbox = Outbox()
     filling = asyncio.ensure_future(
-        _fill(outbox, serving, call, submission, job, shape, events, first, request_id)
+        _fill(outbox, serving, call, submission, job, shape, events, request_id)
     )
     try:
         async for chunk in outbox.chunks(answers.KEEP_ALIVE, KEEP_ALIVE_S):
@@ -334,49 +349,70 @@ async def _fill(
     job: Job,
     shape: Events,
     events: AsyncIterator[Event | Waiting],
-    first: asyncio.Future[Event | Waiting | None],
     request_id: str,
 ) -> None:
-    """Encode events as they come, so that no pixels are kept for a slow client.
+    """Put the bytes of a stream into `outbox`. Events are encoded as they come, so that no pixels
+    are kept for a slow client.
 
     While the client is behind, the job starts no further picture (`Job.next`) and previews are
     dropped.
     """
-    n_partial: dict[int, int] = {}
-    told_s = time.monotonic()
     try:
         if beginning := shape.begin():
             outbox.put(beginning)
-        event = await first
-        del first  # with the event in it
-        while event is not None:
-            is_behind = outbox.n_bytes > MAX_BEHIND_BYTES
-            if isinstance(event, Preview):
-                if not is_behind:
-                    index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
-                    if told := await serving.encode(
-                        _partial, serving, shape, submission, event, index
-                    ):
-                        outbox.put(told)
-            elif isinstance(event, Picture):
-                outbox.put(
-                    await serving.encode(_completed, serving, shape, submission, job, event),
-                    job.sent,
-                )
-            elif isinstance(event, Notice):
-                outbox.put(answers.comment(event.text))
-            elif isinstance(event, Waiting):
-                outbox.put(answers.comment(f"position {event.position}"))
-            elif not is_behind and time.monotonic() - told_s >= PROGRESS_EVERY_S:
-                told_s = time.monotonic()
-                outbox.put(answers.comment(f"{event.stage} {event.done}/{event.total}"))
-            event = None  # frees its pixels before the next event
-            event = await anext(events, None)
+        await put_events(outbox, serving, submission, job, shape, events)
     except Exception as error:
         job.close("failed")
-        outbox.put(shape.failed(_as_api_error(error, request_id, is_gpt=call.target.is_gpt)))
+        outbox.put(shape.failed(as_api_error(error, request_id, is_gpt=call.target.is_gpt)))
     finally:
         outbox.complete()
+
+
+async def put_events(
+    outbox: Outbox,
+    serving: Service,
+    submission: Submission,
+    job: Job,
+    shape: Events,
+    events: AsyncIterator[Event | Waiting],
+) -> None:
+    """Put the bytes of all `events` of `job` into `outbox`."""
+    n_partial: dict[int, int] = {}
+    told_s = time.monotonic()
+    while (event := await anext(events, None)) is not None:
+        is_behind = outbox.n_bytes > MAX_BEHIND_BYTES
+        if isinstance(event, Preview):
+            if not is_behind:
+                index = n_partial[event.index] = n_partial.get(event.index, -1) + 1
+                if told := await serving.encode(_partial, serving, shape, submission, event, index):
+                    outbox.put(told)
+        elif isinstance(event, Picture):
+            outbox.put(
+                await serving.encode(_completed, serving, shape, submission, job, event),
+                job.sent,
+            )
+        elif isinstance(event, Notice):
+            outbox.put(answers.comment(event.text))
+        elif isinstance(event, Waiting):
+            outbox.put(answers.comment(f"position {event.position}"))
+        elif not is_behind and time.monotonic() - told_s >= PROGRESS_EVERY_S:
+            told_s = time.monotonic()
+            outbox.put(answers.comment(f"{event.stage} {event.done}/{event.total}"))
+        event = None  # frees its pixels before the next event
+
+
+async def _beginning_with(
+    first: asyncio.Future[Event | Waiting | None], events: AsyncIterator[Event | Waiting]
+) -> AsyncGenerator[Event | Waiting]:
+    """The event of `first`, then the others; no reference to an event that was yielded is kept."""
+    held = [await first]
+    del first
+    if held[0] is not None:
+        yield held.pop()  # type: ignore[misc]  # not None
+    while (event := await anext(events, None)) is not None:
+        held.append(event)
+        del event
+        yield held.pop()  # type: ignore[misc]  # not None
 
 
 def _partial(
@@ -392,7 +428,8 @@ def _completed(
     return shape.completed(_kept(serving, submission, job, event))
 
 
-def _as_api_error(error: Exception, request_id: str, *, is_gpt: bool) -> ApiError:
+def as_api_error(error: Exception, request_id: str, *, is_gpt: bool) -> ApiError:
+    """A failure after the begin of a stream as an error of the API; what is unknown is logged."""
     if isinstance(error, LimnerError):
         return errors.from_limner(error, request_id, is_gpt=is_gpt)
     log.error("a stream failed (%s)", request_id, exc_info=error)

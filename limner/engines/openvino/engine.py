@@ -1,0 +1,250 @@
+"""Draws with OpenVINO GenAI from a folder of OpenVINO IR, on the CPU.
+
+One picture at a time: its noise is our own, so the seed decides. OpenVINO calls back after each
+step, in a thread of its own, which it does not wait for: there progress is told, a preview decoded,
+and a cancelled picture stopped, and steps that are drawn faster are not told. An exception in that
+callback would end the process, so none leaves it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import openvino_genai
+
+from limner.engines import cores
+from limner.engines.base import (
+    NEVER,
+    CancelToken,
+    Capabilities,
+    Engine,
+    Event,
+    ImageTask,
+    Notice,
+    Picture,
+    Preview,
+    Progress,
+)
+from limner.engines.callbacks import Calls, Stop
+from limner.engines.openvino import folder as ir_folder
+from limner.engines.openvino.folder import IrFolder
+from limner.engines.openvino.noise import Noise
+from limner.engines.source_picture import SourcePicture, opaque
+from limner.errors import DataError, EngineError, SettingsError
+from limner.options import OptionSpec
+from limner.request import SizeRule
+from limner.settings import Settings
+
+log = logging.getLogger("limner.engines")
+
+MAX_STEPS = 150
+_STAGE = "drawing"
+_STRENGTH = 0.75  # of an edit, unless the request says
+_LEAST_MAX_PX = 1024
+
+Emit = Callable[[Event], None]
+
+
+class OpenVinoEngine(Engine):
+    """Draws with the model in a folder; see `engines.base.Engine`."""
+
+    name = "openvino"
+    max_concurrency = 1
+
+    def __init__(self, folder: IrFolder, threads: int) -> None:
+        """Loads and compiles the model. Raises DataError if OpenVINO cannot."""
+        self.model = folder.path.name
+        self.capabilities = _capabilities(folder)
+        self._folder = folder
+        self._pipelines: dict[str, Any] = _loaded(folder, threads)  # empty once it is closed
+        self._calls: Calls[Event] = Calls("openvino")
+
+    def draw(
+        self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[ImageTask, Event]]:
+        """Draw pictures one after the other; a cancelled one ends after its step."""
+        for task in tasks:
+            if cancel.is_cancelled(task):
+                continue
+            call = partial(self._draw, task)
+            for event in self._calls.run(call, partial(cancel.is_cancelled, task)):
+                yield task, event
+
+    def close(self) -> None:
+        """Free the memory of the model."""
+        self._calls.close()
+        self._pipelines.clear()
+
+    def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
+        request, source = task.request, SourcePicture.of(task.request)
+        kind = "text" if source is None else "inpaint" if source.has_mask else "image"
+        pipeline = self._pipelines[kind]
+        asked, pictures = self._asked(task, source), _pictures(source)
+        n_steps = max(1, int(asked["num_inference_steps"] * asked.get("strength", 1)))
+        if asked["guidance_scale"] <= 1 and asked.pop("negative_prompt", None):
+            emit(Notice("A negative prompt has no effect without guidance, which is above 1"))
+        failed: list[Exception] = []
+
+        def on_step(step: int, total: int, latents: Any) -> bool:
+            try:
+                self._tell(task, pipeline, source, emit, (min(step + 1, n_steps), n_steps), latents)
+                stop.check()
+            except Exception as error:
+                failed.append(error)
+            return bool(failed)
+
+        try:
+            drawn = pipeline.generate(request.prompt, *pictures, callback=on_step, **asked)
+        except RuntimeError as error:
+            if not failed:
+                raise _failure(error) from error
+            raise failed[0] from error
+        if failed:
+            raise failed[0]
+        pixels = opaque(np.array(drawn.data[0]))
+        emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
+        pixels = source.finished(pixels) if source else pixels
+        emit(Picture(pixels, request.prompt, task.seed, task.index, self.model))
+
+    def _tell(
+        self,
+        task: ImageTask,
+        pipeline: Any,
+        source: SourcePicture | None,
+        emit: Emit,
+        at: tuple[int, int],
+        latents: Any,
+    ) -> None:
+        """Progress, and a preview if it is its turn. at: steps done, and of how many."""
+        done, total = at
+        emit(Progress(done, total + 1, _STAGE))
+        n_asked = task.request.previews
+        if done in {max(1, round(total * i / (n_asked + 1))) for i in range(1, n_asked + 1)}:
+            pixels = opaque(np.array(pipeline.decode(latents).data[0]))
+            pixels = source.finished(pixels) if source else pixels
+            emit(Preview(task.index, pixels, done, total + 1))
+
+    def _asked(self, task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
+        """The arguments of a drawing."""
+        request, options = task.request, task.request.options
+        steps = int(options.get("steps", self._folder.steps[request.quality]))
+        asked: dict[str, Any] = {
+            "width": request.size.width,
+            "height": request.size.height,
+            "num_inference_steps": steps,
+            "guidance_scale": float(options.get("guidance", self._folder.guidance)),
+            "generator": Noise(task.seed, task.index),
+        }
+        if negative := options.get("negative_prompt"):
+            asked["negative_prompt"] = negative
+        if source is not None:
+            asked["strength"] = float(options.get("strength", _STRENGTH))
+            while int(steps * asked["strength"]) < 1:  # an edit draws that share of the steps
+                steps += 1
+            asked["num_inference_steps"] = steps
+        return asked
+
+
+def build(settings: Settings) -> OpenVinoEngine:
+    """The engine that the settings describe.
+
+    Raises SettingsError if they name no folder, DataError for what cannot be loaded.
+    """
+    if not settings.openvino_model:
+        raise SettingsError(
+            "Engine openvino needs a folder of OpenVINO IR",
+            hint="set LIMNER_OPENVINO_MODEL, or `limner models add NAME FOLDER`",
+        )
+    folder = ir_folder.read(Path(settings.openvino_model))
+    return OpenVinoEngine(folder, settings.threads or cores.usable())
+
+
+def _loaded(folder: IrFolder, threads: int) -> dict[str, Any]:
+    """The pipelines by what they begin with; they share one model."""
+    properties = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    path = str(folder.path)
+    try:
+        if not folder.can_edit:
+            return {"text": openvino_genai.Text2ImagePipeline(path, "CPU", **properties)}
+        inpaint = openvino_genai.InpaintingPipeline(path, "CPU", **properties)
+        image = openvino_genai.Image2ImagePipeline(inpaint)
+        text = openvino_genai.Text2ImagePipeline(image)
+        return {"text": text, "image": image, "inpaint": inpaint}
+    except (RuntimeError, ValueError) as error:
+        raise DataError(
+            f"OpenVINO cannot load {folder.path}: {_words(error)}",
+            hint="make the folder again; docs/how-to/openvino.md says which models are tried",
+        ) from error
+
+
+def _pictures(source: SourcePicture | None) -> list[Any]:
+    """What an edit begins with, (1, H, W, 3) each: the picture and, if it has one, the mask."""
+    if source is None:
+        return []
+    found = [source.rgb()]
+    if source.has_mask:
+        found.append(np.repeat(source.mask()[..., None], 3, axis=2))
+    return [openvino.Tensor(np.ascontiguousarray(pixels[None])) for pixels in found]
+
+
+def _failure(error: RuntimeError) -> Exception:
+    words = _words(error)
+    if "alloc" in words.lower() or "memory" in words.lower():
+        return EngineError(
+            "Engine openvino ran out of memory", hint="ask for fewer or smaller pictures"
+        )
+    return EngineError(f"Engine openvino failed: {words}")
+
+
+def _words(error: Exception) -> str:
+    """What OpenVINO says, without the places in its own source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (told or lines or [type(error).__name__])[-1][:300]
+
+
+def _capabilities(folder: IrFolder) -> Capabilities:
+    options = [
+        OptionSpec(
+            "steps",
+            "integer",
+            "Steps of drawing; more take longer. Given, quality has no effect.",
+            1,
+            MAX_STEPS,
+            unset="{low}, {medium} or {high} by quality".format(**folder.steps),
+        ),
+        OptionSpec(
+            "guidance",
+            "number",
+            "How closely the prompt is followed; 1 and less: not at all, twice as fast.",
+            0,
+            30,
+            default=folder.guidance,
+        ),
+        OptionSpec("negative_prompt", "text", "What the picture is not to show."),
+    ]
+    if folder.can_edit:
+        options.append(
+            OptionSpec(
+                "strength",
+                "number",
+                "How much of a picture to edit is drawn anew, from a little to all.",
+                0.01,
+                1,
+                default=_STRENGTH,
+            )
+        )
+    largest = max(_LEAST_MAX_PX, 2 * folder.usual_side)
+    return Capabilities(
+        sizes=SizeRule(max_side=largest, keeps_edited=False),
+        edit=folder.can_edit,
+        mask=folder.can_edit,
+        previews=True,
+        options=tuple(options),
+    )

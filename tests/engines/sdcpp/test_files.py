@@ -1,0 +1,45 @@
+"""Which files stable-diffusion.cpp is given, without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from limner import settings as settings_module
+from limner.engines.cards.detect import card_for
+from limner.engines.sdcpp import files
+from limner.errors import DataError, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("model.ckpt", b"x", "is a pickled file"),
+        ("model.onnx", b"x", "neither GGUF nor safetensors"),
+        ("model.gguf", b"nonsense", "not what its name says"),
+        ("model.safetensors", b"", "not what its name says"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=words) as caught:
+        files.check(tmp_path / name)
+    assert caught.value.hint
+    with pytest.raises(DataError, match=words):
+        card_for("model", str(tmp_path / name), settings_module.load())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is no file .*none\.gguf"):
+        files.check(tmp_path / "none.gguf")
+
+
+def test_parts_are_read_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "ae.gguf"
+    path.write_bytes(b"GGUF....")
+    assert files.parts([f"vae={path}", f"t5xxl={path}"]) == {"vae": path, "t5xxl": path}
+    for wrong in ("vea=x.gguf", "vae", "vae="):
+        with pytest.raises(SettingsError, match="LIMNER_SDCPP_PARTS") as caught:
+            files.parts([wrong])
+        assert "clip_l" in str(caught.value)
