@@ -19,6 +19,7 @@ import httpx2
 from mcp import Client
 
 from tests.server.helpers import make_settings, running
+from tests.support.chat_server import chat_server, draws, says
 
 SIZE = "256x256"
 TOOL = {"type": "image_generation", "size": SIZE}
@@ -30,9 +31,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=50)
     n = parser.parse_args().n
-    with tempfile.TemporaryDirectory() as home, running(make_settings(Path(home))) as server:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        chat_server(write=_planned) as planner,
+        running(make_settings(Path(home), planner_url=planner.url)) as server,
+    ):
         for name, ms in asyncio.run(_measured(server.url, n)).items():
             print(f"{name}: {ms:.1f} ms")
+
+
+def _planned(body: dict[str, Any]) -> dict[str, Any]:
+    """A planner that draws one picture and says a word, without thinking."""
+    is_drawn = body["messages"][-1]["role"] == "tool"
+    return says("Here it is.") if is_drawn else draws("a cat")
 
 
 async def _measured(url: str, n: int) -> dict[str, float]:
@@ -43,7 +54,8 @@ async def _measured(url: str, n: int) -> dict[str, float]:
             answer = await http.post(path, json=body)
             assert answer.status_code == 200, answer.text
 
-        response = {"model": "gpt-5", "input": "a cat", "tools": [TOOL]}
+        planned = {"model": "gpt-5", "input": "a cat", "tools": [TOOL]}
+        response = planned | {"tool_choice": "required"}  # asks no planner
         drawing = {"prompt": "a cat", "size": SIZE, "inline": "none"}
         rows: dict[str, Ask] = {
             "Images API, base64": lambda: post(
@@ -52,6 +64,9 @@ async def _measured(url: str, n: int) -> dict[str, float]:
             "Responses": lambda: post("/v1/responses", **response),
             "Responses, not stored": lambda: post("/v1/responses", store=False, **response),
             "Responses, stream": lambda: post("/v1/responses", stream=True, **response),
+            "Responses, planned by an instant chat server": lambda: post(
+                "/v1/responses", **planned
+            ),
             "MCP, with a look": lambda: agent.call_tool("generate_image", drawing),
         }
         took: dict[str, list[float]] = {name: [] for name in rows}

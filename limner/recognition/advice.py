@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from limner.data import colours
 from limner.planning.plan import Reading
 from limner.recognition.areas import Subject
 from limner.recognition.checks import Check
 from limner.recognition.names import NameMatch
 
 BEST_OF = 8
+_NAMES_NOTHING = re.compile(  # what may be left when the noun is dropped
+    rf"(?i)(?:\b(?:a|an|the|of|in|on|and|with|big|small|tiny|huge|{'|'.join(colours.NAMES)})\b|[\s,])*"
+)
 _LIKELY = 0.02  # margin below which the first name is only a guess
 
 
@@ -65,8 +69,7 @@ def without(asked: str, unknown: Sequence[str]) -> str:
     asked = re.sub(r"(?i)\b(a)n?(?= [aeiou])", r"\1n", asked)
     asked = re.sub(r"(?i)\b(a)n(?= [^aeiou])", r"\1", asked)
     rest = asked.strip(" ,.;")
-    is_only_articles = re.fullmatch(r"(?i)(a|an|the|of|in|on|\s)*", rest) is not None
-    return "" if is_only_articles else rest
+    return "" if _NAMES_NOTHING.fullmatch(rest) else rest
 
 
 def alt(

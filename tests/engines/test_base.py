@@ -22,7 +22,7 @@ def _picture() -> Picture:
 def test_unknown_engine_gets_the_known_ones() -> None:
     with pytest.raises(EngineError, match="'paintbrush' is not known") as caught:
         registry.load("paintbrush", settings.load())
-    assert caught.value.hint == "engines are transformer, testcard, upstream"
+    assert caught.value.hint == f"engines are {', '.join(BUILT_IN)}"
 
 
 def test_table_and_engines_agree_on_names() -> None:

@@ -51,6 +51,7 @@ def test_options_reach_the_server(site: Server, opening: Opening) -> None:
         "best_of": None,
         "retry_below": None,
         "mark": False,
+        "refine": False,
         "output_format": "png",
     }
     assert open_first(page).get_by_text("9007199254740993").is_visible()

@@ -129,6 +129,7 @@ def test_shipped_vectors_are_those_of_the_shipped_weights(tmp_path: Path) -> Non
         ("a cubist elephant", ["cubist"], "an elephant"),
         ("an iridescent fox, cubist", ["iridescent", "cubist"], "a fox"),
         ("a zorp", ["zorp"], ""),
+        ("a big brown zorp", ["zorp"], ""),
     ],
 )
 def test_prompt_without_words(asked: str, unknown: list[str], rest: str) -> None:

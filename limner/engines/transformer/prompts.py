@@ -78,7 +78,7 @@ class Prompts:
         if request.source is not None:
             return Said(request.prompt)
         reading = self.reading(request.prompt)
-        return said_of_one(request.prompt, reading, self._known if self._is_flat else ())
+        return said_of_one(request.prompt, reading, self._known if self._is_flat else None)
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""

@@ -40,18 +40,19 @@ class Said:
     name: str = ""  # of the one thing, bare; "" if it is not known, or has a colour
 
 
-def said_of_one(prompt: str, reading: Reading, known: Container[str] = ()) -> Said:
+def said_of_one(prompt: str, reading: Reading, known: Container[str] | None = None) -> Said:
     """The words of the one thing that a prompt names; the whole prompt if it names none or more.
 
-    known: names that the weights were taught; none for weights of other captions. Things are called
+    known: names that the weights were taught; None for weights of other captions. Things are called
     by them ("a car" by "an automobile"), and a "red apple" is drawn as it is, not painted.
     """
     if len(reading.things) != 1 or reading.is_scene:
-        return Said(prompt, name=name_of(prompt, known))
+        return Said(prompt, name=name_of(prompt, () if known is None else known))
     ground = painted(reading.ground)
     [thing] = reading.things
     words = _with_neighbours(normalise(prompt), reading)
-    whole = replace(thing, words=as_taught(words) if known else words)
+    whole = replace(thing, words=words if known is None else as_taught(words))
+    known = () if known is None else known
     kept = reading if ground is None else replace(reading, ground="")
     said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
     colour, words = without_colour(whole.words, known)

@@ -101,6 +101,10 @@ _DRAWING: dict[str, Schema] = {
     "partial_images": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_PREVIEWS},
     "safety_identifier": {"type": ["string", "null"]},
 }
+_WHERE: Schema = {
+    "type": ["string", "null"],
+    "description": "Instead of a mask: the thing to draw anew, such as 'the apple'.",
+}
 _PARENT: Schema = {
     "type": ["string", "null"],
     "pattern": "^[0-9a-f]{64}$",
@@ -236,6 +240,7 @@ EDITS = _route(
                     "mask": _FILE,
                     "markup": _MARKUP,
                     "parent": _PARENT,
+                    "where": _WHERE,
                 },
                 "prompt",
                 "image",
@@ -249,6 +254,7 @@ EDITS = _route(
                     "images": _JSON_PICTURES,
                     "image": _JSON_PICTURES,
                     "parent": _PARENT,
+                    "where": _WHERE,
                     "mask": {"anyOf": [_JSON_PICTURE, {"type": "null"}]},
                     "markup": {
                         "anyOf": [_JSON_PICTURE, {"type": "null"}],

@@ -231,7 +231,7 @@ def _message(prompt: str, body: Body, source: Source | None) -> str:
     if source is None:
         return f"Here is the picture, drawn from the prompt: {prompt}"
     said = f"Here is the edited picture. The prompt was: {prompt}"
-    if prompt != body.prompt:
+    if prompt.endswith(body.prompt) and prompt != body.prompt:
         said += "\nIt joins your message with the prompt of the earlier picture."
     return said
 

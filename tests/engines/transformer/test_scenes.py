@@ -185,3 +185,12 @@ def test_no_seed_changes_a_colour_that_is_said(
     assert {int(_hue(picture.pixels).argmax()) for picture in pictures} == {channel}
     reds = [_hue(picture.pixels) for picture in pictures]
     assert all(hue[channel] > np.delete(hue, channel).max() + 40 for hue in reds)
+
+
+def test_previews_of_scenes_show_things_as_large_as_they_become(engine: TransformerEngine) -> None:
+    request = ImageRequest("two stars", size=SMALL, quality="low", seed=1, previews=3)
+    events = list(engine.generate(request))
+    first = next(event.pixels for event in events if isinstance(event, Preview))
+    [last] = [event.pixels for event in events if isinstance(event, Picture)]
+    shares = [(pixels[..., 3] > 128).mean() for pixels in (first, last)]
+    assert shares[0] > 0.5 * shares[1]

@@ -55,6 +55,7 @@ def test_request_is_in_the_history_once_it_is_answered(own: Server, body: dict[s
         "best_of": None,
         "retry_below": None,
         "mark": False,
+        "refine": False,
         "output_format": "png",
     }
     assert [picture["index"] for picture in row["pictures"]] == [0, 1]

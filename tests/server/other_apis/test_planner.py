@@ -202,7 +202,7 @@ def test_stream_has_every_item_in_order(server: Server, script: ChatScript) -> N
         "response.completed",
     ]
     assert [item.type for item in whole.output] == ["message", "image_generation_call", "message"]
-    done = [event.item.id for event in events if event.type == "response.output_item.done"]  # type: ignore[union-attr]
+    done = [event.item.id for event in events if event.type == "response.output_item.done"]
     assert done == [item.id for item in whole.output]  # type: ignore[union-attr]
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from limner.arrays import Floats, Ints, Pixels
+from limner.arrays import Bools, Floats, Ints, Pixels
 from limner.engines.base import CancelToken, Event, ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.backend import (
     Backend,
@@ -22,7 +22,7 @@ from limner.engines.transformer.prompts import Prompts, no_prompt
 from limner.engines.transformer.qualities import count_passes, preview_steps
 from limner.engines.transformer.scenes.painting import missed_paint, painted
 from limner.engines.transformer.scenes.scene import Scene, scene_of
-from limner.planning.layout import GROUND, owner
+from limner.planning.layout import GROUND, Layout, owner
 from limner.request import Size
 from limner.sampling import cells
 from limner.sampling.decoding import Partial
@@ -61,7 +61,8 @@ class SceneDrawer:
         for partial in self._partials(scene, one, config, range(n)):
             yield Progress(partial.done, n_steps + 1, "drawing")
             if partial.done in preview_steps(n_steps, request.previews):
-                seen = self._picture(scene, partial.codes[0], request.size, n_passes=0)
+                codes = filled_by_things(scene.layout, partial.codes[0], partial.drawn)
+                seen = self._picture(scene, codes, request.size, n_passes=0)
                 yield Preview(
                     one.index, on_ground(seen, scene.ground, request), partial.done, n_steps
                 )
@@ -111,7 +112,8 @@ class SceneDrawer:
         is_ground = np.array(owner(layout)) == GROUND
         n_steps = scene.n_steps(config)
         for partial, step in zip(steps, range(1, n_steps + 1), strict=False):
-            codes, drawn = partial.codes.copy(), partial.drawn | is_ground
+            # Only what is drawn of things counts as drawn: previews fill a thing from it.
+            codes, drawn = partial.codes.copy(), partial.drawn & ~is_ground
             codes[:, ~partial.drawn] = self._clear
             yield Partial(step, n_steps, codes, drawn)
 
@@ -179,3 +181,18 @@ class SceneDrawer:
         codes = self._backend.codes(np.zeros((1, 4, px, px), np.float32))[0]
         clear: Ints = codes[len(codes) // 2 + grid // 2]
         return clear
+
+
+def filled_by_things(layout: Layout, codes: Ints, drawn: Bools) -> Ints:
+    """Codes (n_cells, n_groups) with each cell of a thing that is not drawn copied from the nearest
+    one that is, of the same thing: a coarse picture of it. A thing with none stays as it is.
+    """
+    filled, owners = codes.copy(), np.array(owner(layout))
+    for number in range(len(layout.things)):
+        own = owners == number
+        known, missing = np.flatnonzero(own & drawn), np.flatnonzero(own & ~drawn)
+        if len(known):
+            down = missing[:, None] // layout.columns - known // layout.columns
+            right = missing[:, None] % layout.columns - known % layout.columns
+            filled[missing] = codes[known[np.argmin(down**2 + right**2, axis=1)]]
+    return filled
