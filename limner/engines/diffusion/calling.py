@@ -17,10 +17,8 @@ from limner.engines.diffusion.abilities import (
     takes_negative_prompt,
 )
 from limner.engines.diffusion.loading import Pipelines, Task
-from limner.imaging import codec
-from limner.request import Edit, ImageRequest, Size
-from limner.sampling import inpainting
-from limner.sampling.inpainting import Placed
+from limner.engines.source_picture import SourcePicture, opaque
+from limner.request import ImageRequest, Size
 
 STRENGTH: dict[Task, float] = {"image": 0.75, "inpaint": 1.0}  # unless the request says
 _SHARE_OF_STEPS = {"low": 0.5, "medium": 1.0, "high": 1.5}
@@ -36,36 +34,24 @@ class Call:
     arguments: dict[str, Any]
     drawn: Size  # sides that the networks can draw, at least those that are asked for
     size: Size
-    placed: Placed | None = None  # the source of an edit, at `size`
-    is_front: bool = False  # whether its clear pixels say where to draw
+    source: SourcePicture | None = None
 
     def finished(self, rgb: Pixels) -> Pixels:
         """The drawing `(H, W, 3 or 4)` of size `drawn`, cropped and set into the source."""
-        rgb = rgb[: self.size.height, : self.size.width, :3]
-        pixels = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
-        placed = self.placed
-        if placed is None or not placed.masked.any():
-            return pixels
-        if self.is_front:
-            return inpainting.laid_over(pixels, placed)
-        return np.where(placed.masked[..., None], pixels, placed.pixels)
+        pixels = opaque(rgb[: self.size.height, : self.size.width, :3])
+        return self.source.finished(pixels) if self.source else pixels
 
 
 def call_for(task: ImageTask, pipelines: Pipelines, steps: int = 0) -> Call:
     """The call that draws `task`. steps: the default number of steps; 0: the pipeline's own."""
     request, options = task.request, task.request.options
     drawn = _rounded_up(request.size, side_step(pipelines.text))
-    source, placed, more = request.source, None, {}
+    source, more = SourcePicture.of(request), {}
     kind: Task = "text"
     if source is not None:
-        masked = np.zeros(source.pixels.shape[:2], bool)
-        if isinstance(source, Edit):
-            masked = inpainting.mask_of(source)
-        placed = inpainting.place(source.pixels, masked, request.size)
-        has_mask = bool(placed.masked.any()) and "inpaint" in pipelines.by_task
-        kind = "inpaint" if has_mask else "image"
-        more = _pictures(placed, drawn, with_mask=has_mask)
-        more["strength"] = float(options.get("strength", STRENGTH[kind]))  # type: ignore[arg-type]
+        kind = "inpaint" if source.has_mask and "inpaint" in pipelines.by_task else "image"
+        more = _pictures(source, drawn, with_mask=kind == "inpaint")
+        more["strength"] = float(options.get("strength", STRENGTH[kind]))
     takes = pipelines.parameters(kind)
     given = {
         "prompt": request.prompt,
@@ -83,8 +69,7 @@ def call_for(task: ImageTask, pipelines: Pipelines, steps: int = 0) -> Call:
         default = " " if name == "true_cfg_scale" else None
         given["negative_prompt"] = options.get("negative_prompt", default)
     arguments = {name: value for name, value in given.items() if name in takes}
-    is_front = isinstance(source, Edit) and source.given_mask is None
-    return Call(kind, arguments, drawn, request.size, placed, is_front)
+    return Call(kind, arguments, drawn, request.size, source)
 
 
 def generator(task: ImageTask) -> torch.Generator:
@@ -115,18 +100,14 @@ def _n_steps(
     return steps
 
 
-def _pictures(placed: Placed, drawn: Size, *, with_mask: bool) -> dict[str, Any]:
+def _pictures(source: SourcePicture, drawn: Size, *, with_mask: bool) -> dict[str, Any]:
     """The picture to edit, and where, at a size that the networks can draw."""
-    pixels, masked = placed.pixels, placed.masked
-    if masked.any():
-        pixels = inpainting.erased(pixels, masked)
-    height, width = masked.shape
+    rgb, mask = source.rgb(), source.mask()
+    height, width = mask.shape
     beyond = (0, drawn.height - height), (0, drawn.width - width)
-    rgb = np.pad(codec.composite(pixels), (*beyond, (0, 0)), mode="edge")
-    found = {"image": Image.fromarray(rgb)}
+    found = {"image": Image.fromarray(np.pad(rgb, (*beyond, (0, 0)), mode="edge"))}
     if with_mask:
-        mask = np.pad(masked, beyond, mode="edge")
-        found["mask_image"] = Image.fromarray(mask.astype(np.uint8) * 255)
+        found["mask_image"] = Image.fromarray(np.pad(mask, beyond, mode="edge"))
     return found
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from limner.arrays import Pixels
 from limner.engines.base import Event, ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.callbacks import Stop, Stopped
+from limner.engines.devices import is_out_of_memory
 from limner.engines.diffusion import schedulers
 from limner.engines.diffusion.abilities import has_previews
 from limner.engines.diffusion.calling import Call, call_for
@@ -26,7 +27,6 @@ from limner.errors import EngineError, LimnerError, Refused
 from limner.request import ImageRequest
 
 _STAGE = "drawing"
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 Emit = Callable[[Event], None]
 
@@ -52,7 +52,7 @@ class Drawer:
         except (LimnerError, Stopped):
             raise
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 name = self.pipelines.folder.class_name
                 raise EngineError(f"{name} failed: {type(error).__name__}: {error}") from error
         finally:
@@ -135,11 +135,3 @@ def _pixels(result: Any, call: Call) -> Pixels:
             hint="set LIMNER_DIFFUSION_DTYPE=float32 or bfloat16",
         )
     return call.finished(np.rint(image * 255).astype(np.uint8))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(
-        words in str(error).lower() for words in _OUT_OF_MEMORY
-    )
