@@ -70,8 +70,6 @@ class Drawer:
         pipeline.scheduler = schedulers.fresh(self._scheduler, options.get("scheduler"))
         self._loras.use(options.get("lora"), float(options.get("lora_weight", 1.0)))
         n_previews = request.previews if has_previews(self.pipelines) else 0
-        if n_previews:
-            self._previewer.prepare()
         n_steps = 0
 
         def on_step(clean: Callable[[], Tensor], n_done: int) -> None:
@@ -85,6 +83,8 @@ class Drawer:
 
         watch(pipeline.scheduler, on_step)
         with torch.no_grad(), stoppable(self.pipelines.networks, stop):
+            if n_previews:
+                self._previewer.prepare()
             pixels = _pixels(pipeline(**call.arguments), call)
         emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
         emit(Picture(pixels, request.prompt, task.seed, task.index, model))

@@ -7,7 +7,8 @@ from typing import Any
 import diffusers
 
 # name: class of diffusers, and what of its configuration is set. All of one family, in which
-# diffusers allows one for another; others (flow matching) have one scheduler each.
+# diffusers allows one for another; others (flow matching) have one scheduler each. LMS is not among
+# them: it needs SciPy.
 _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {}),
     "ddpm": ("DDPMScheduler", {}),
@@ -19,7 +20,6 @@ _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler_a": ("EulerAncestralDiscreteScheduler", {}),
     "heun": ("HeunDiscreteScheduler", {}),
-    "lms": ("LMSDiscreteScheduler", {}),
     "pndm": ("PNDMScheduler", {}),
     "unipc": ("UniPCMultistepScheduler", {}),
 }
