@@ -64,10 +64,10 @@ def call_for(task: ImageTask, pipelines: Pipelines, steps: int = 0) -> Call:
     }
     if (name := guidance_name(takes)) and "guidance" in options:
         given[name] = float(options["guidance"])  # type: ignore[arg-type]
-    if takes_negative_prompt(takes):
-        # A pipeline with true guidance has it on only with a negative prompt.
-        default = " " if name == "true_cfg_scale" else None
-        given["negative_prompt"] = options.get("negative_prompt", default)
+    if takes_negative_prompt(takes) and "negative_prompt" in options:
+        given["negative_prompt"] = options["negative_prompt"]
+    elif name == "true_cfg_scale":
+        given["negative_prompt"] = " "  # without one, the pipeline has no guidance
     arguments = {name: value for name, value in given.items() if name in takes}
     return Call(kind, arguments, drawn, request.size, source)
 
