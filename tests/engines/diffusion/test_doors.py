@@ -13,7 +13,6 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from limner import settings as settings_module
 from limner.cli import main
@@ -28,6 +27,8 @@ from tests.storage.hub.loopback import COMMIT, REPO, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+Run = Callable[..., str]
+
 REQUEST = ImageRequest("a red fox", size=Size(128, 64), seed=7, options={"steps": 2})
 DRAW = ["draw", "a red fox", "--engine", "tiny", "--size", "128x64", "--seed", "7"]
 
@@ -41,29 +42,34 @@ def bare(settings_of: Callable[[str], Settings]) -> np.ndarray:
     return picture.pixels
 
 
-def _run(*arguments: str) -> Any:
-    result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line; gives all that it says."""
+
+    def run(*arguments: str) -> str:
+        assert main(arguments) == 0, capsys.readouterr().err
+        return "".join(capsys.readouterr())
+
+    return run
 
 
-def _picture(*arguments: str, to: Path) -> np.ndarray:
-    _run(*arguments, "--option", "steps=2", "-o", str(to))
+def _picture(run: Run, to: Path) -> np.ndarray:
+    run(*DRAW, "--option", "steps=2", "-o", str(to))
     return codec.decode(to.read_bytes())
 
 
 def test_the_command_line_adds_and_draws(
-    folder_of: Callable[[str], Path], bare: np.ndarray, tmp_path: Path, monkeypatch: Any
+    folder_of: Callable[[str], Path], bare: np.ndarray, run: Run, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("LIMNER_THREADS", "1")
-    added = _run("models", "add", "tiny", str(folder_of("sd")), "--setting", "device=cpu")
-    assert "drawn by diffusion" in added.output
-    assert "scheduler" in _run("models", "show", "tiny").output
-    assert np.array_equal(_picture(*DRAW, to=tmp_path / "fox.png"), bare)
+    added = run("models", "add", "tiny", str(folder_of("sd")), "--setting", "device=cpu")
+    assert "drawn by diffusion" in added
+    assert "scheduler" in run("models", "show", "tiny")
+    assert np.array_equal(_picture(run, tmp_path / "fox.png"), bare)
 
 
 def test_a_download_draws_without_its_hub(
-    folder_of: Callable[[str], Path], bare: np.ndarray, tmp_path: Path, monkeypatch: Any
+    folder_of: Callable[[str], Path], bare: np.ndarray, run: Run, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("LIMNER_THREADS", "1")
     folder = folder_of("sd")
@@ -74,14 +80,14 @@ def test_a_download_draws_without_its_hub(
     }
     with serving(files) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        told = _run("models", "add", "tiny", f"hf:{REPO}").output
+        told = run("models", "add", "tiny", f"hf:{REPO}")
     assert f"hf:{REPO}@{COMMIT}" in told
     assert "licence openrail" in told
     home = settings_module.load().home
     card = Cards(home).get("tiny")
     assert (card.source, card.licence) == (f"hf:{REPO}@{COMMIT}", "openrail")
-    assert np.array_equal(_picture(*DRAW, to=tmp_path / "fox.png"), bare)
-    _run("models", "rm", "tiny", "--files")
+    assert np.array_equal(_picture(run, tmp_path / "fox.png"), bare)
+    run("models", "rm", "tiny", "--files")
     assert list((home / "downloads").iterdir()) == []
 
 
