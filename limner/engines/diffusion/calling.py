@@ -63,7 +63,7 @@ def call_for(task: ImageTask, pipelines: Pipelines, steps: int = 0) -> Call:
         **more,
     }
     if (name := guidance_name(takes)) and "guidance" in options:
-        given[name] = float(options["guidance"])  # type: ignore[arg-type]
+        given[name] = float(options["guidance"])
     if takes_negative_prompt(takes) and "negative_prompt" in options:
         given["negative_prompt"] = options["negative_prompt"]
     elif name == "true_cfg_scale":

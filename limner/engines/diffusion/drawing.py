@@ -62,7 +62,8 @@ class Drawer:
         raise MemoryError
 
     def _draw(self, task: ImageTask, model: str, emit: Emit, stop: Stop) -> None:
-        request, options = task.request, task.request.options
+        request = task.request
+        options: dict[str, Any] = dict(request.options)
         for remark in self._remarks(request):
             emit(Notice(remark))
         call = call_for(task, self.pipelines, self._steps)

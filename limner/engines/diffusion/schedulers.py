@@ -39,7 +39,8 @@ def fresh(own: Any, name: str | None = None) -> Any:
 
     A scheduler holds the state of one drawing; one that was stopped half-way must not be used on.
     """
-    kind, more = type(own), {}
+    kind: Any = type(own)
+    more: dict[str, Any] = {}
     if name is not None:
         class_name, more = _SCHEDULERS[name]
         kind = getattr(diffusers, class_name)

@@ -105,7 +105,8 @@ def test_a_cancelled_picture_stops(engine: Engine) -> None:
     for _, event in engine.draw([task], cancelled):
         assert not isinstance(event, Picture)
         cancelled.tasks.add(task)
-    assert np.array_equal(*([_drawn(engine, n=1)[0] for _ in range(2)]))
+    [one], [other] = _drawn(engine, n=1), _drawn(engine, n=1)
+    assert np.array_equal(one, other)
 
 
 def test_every_option_is_drawn(engine: Engine) -> None:
