@@ -31,17 +31,17 @@ def as_taught(words: str) -> str:
     Only the name at the end of the phrase changes: "a toy car with wings" -> "a toy automobile
     with wings", 红色的小车 -> 红色的汽车. A name that captions say stays: "a police car".
     """
-    lang = "zh" if _HAN.search(words) else "en"
-    if lang == "en" and (match := _PORTION.search(words)):  # "a cup of tea" is one name
-        return words if (said := _named_anew(match[0], lang)) is None else said
+    if match := _PORTION.search(words):  # "a cup of tea" is one name
+        return words if (said := _named_anew(match[0])) is None else said
     end = _HEAD_ENDS.search(words)
     head = words[: end.start()] if end else words
-    said = _named_anew(head, lang)
+    said = _named_anew(head)
     return words if said is None else said + words[len(head) :]
 
 
-def _named_anew(words: str, lang: str) -> str | None:
+def _named_anew(words: str) -> str | None:
     """Words with their longest last part that is a name replaced; None if nothing is."""
+    lang = "zh" if _HAN.search(words[-1:]) else "en"  # 蓝色的 car has an English name
     known, names = TaughtNames(), _names(lang)
     joint = " " if lang == "en" else ""
     parts = words.split(" ") if lang == "en" else list(words)

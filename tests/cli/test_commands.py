@@ -83,6 +83,7 @@ def test_version_and_help(run: Run) -> None:
 
 
 def test_help_names_every_choice(run: Run) -> None:
-    shown = run("draw", "-h").stdout
+    shown = run("draw", "-h")
+    assert shown.returncode == 0, shown.stderr
     for word in ("256x256", "low|medium|high", "auto|transparent|opaque", ".webp", "--show"):
-        assert word in shown
+        assert word in shown.stdout

@@ -74,7 +74,7 @@ def test_hands_are_told_apart_on_things_never_looked_at(
 
 def test_one_hand_cannot_be_told_from_others(judge: Oracle) -> None:
     library = library_of_shapes()
-    with pytest.raises(DataError, match="fewer than two artists"):
+    with pytest.raises(DataError, match="drawings of fewer than two"):
         ArtistClassifier(TrainingIndex(library, judge.backbone), library, judge.backbone, set())
 
 

@@ -109,7 +109,7 @@ def _inside(layout: Layout, number: int, local: Tensor) -> Tensor:
 def test_a_thing_in_a_box_scores_as_the_thing_alone(
     old: Transformer, new: LayoutTransformer, n_known: int
 ) -> None:
-    text, order = _text(1), torch.from_numpy(spread_order(4))
+    text, order = _text(1), torch.from_numpy(spread_order(4).copy())
     codes = torch.randint(0, 30, (1, 16, 2))
     alone = old(text, codes[:, order], order[None], n_known=n_known)
     layout = Layout(8, 8, (Thing("", BOX),))

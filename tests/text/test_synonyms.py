@@ -24,6 +24,7 @@ from limner.text.text_tokenizer import normalise
         ("a tree with apples", "a deciduous tree with apples"),
         ("红色的小车", "红色的汽车"),
         ("一辆车", "一辆汽车"),
+        ("蓝色的 car", "蓝色的 automobile"),
     ],
 )
 def test_the_name_of_a_thing_is_said_as_captions_say_it(asked: str, said: str) -> None:

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from openai import OpenAI
 
+from limner.server.routes.images import drawing
 from tests.server.helpers import (
     HISTORY,
     GatedEngine,
@@ -156,7 +157,10 @@ def test_blocked_prompts(server: Server) -> None:
     assert_openai_error(ask(server, messages), 400, "moderation_blocked")
 
 
-def test_failure_after_the_beginning_is_told(gated: Server, engine: GatedEngine) -> None:
+def test_failure_after_the_beginning_is_told(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "FIRST_EVENT_S", 0.2)
     body = {"model": "gpt-5", "messages": ASKED, "stream": True}
     with gated.http.stream("POST", CHAT, json=body) as response:
         engine.gate.release(1)

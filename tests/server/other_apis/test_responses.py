@@ -13,6 +13,7 @@ import pytest
 from openai import OpenAI
 
 from limner.errors import DatabaseError
+from limner.server.routes.images import drawing
 from limner.storage.db.keys import KeyStore, Limits
 from limner.storage.db.responses import Responses
 from tests.server.helpers import (
@@ -491,7 +492,10 @@ def test_failure_before_the_first_event_is_an_error(gated: Server, engine: Gated
     assert_openai_error(ask(gated, stream=True), 500, None)
 
 
-def test_failure_after_the_beginning_is_an_event(gated: Server, engine: GatedEngine) -> None:
+def test_failure_after_the_beginning_is_an_event(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "FIRST_EVENT_S", 0.2)
     body = {"model": "gpt-5", "input": "a red apple", "tools": [TOOL], "stream": True}
     with gated.http.stream("POST", RESPONSES, json=body) as response:
         engine.gate.release(1)
@@ -505,11 +509,15 @@ def test_failure_after_the_beginning_is_an_event(gated: Server, engine: GatedEng
     [last] = [line for line in rest if line.startswith("data: ") and '"response.failed"' in line]
     said = json.loads(last.removeprefix("data: "))["response"]
     assert (said["status"], said["error"]["code"]) == ("failed", "server_error")
-    stored = gated.http.get(f"{RESPONSES}/{said['id']}").json()
-    assert (stored["status"], stored["output"][0]["status"]) == ("failed", "failed")
+    stored = f"{RESPONSES}/{said['id']}"
+    wait_until(lambda: gated.http.get(stored).json()["status"] == "failed")
+    assert gated.http.get(stored).json()["output"][0]["status"] == "failed"
 
 
-def test_answer_under_way_can_be_looked_at(gated: Server, engine: GatedEngine) -> None:
+def test_answer_under_way_can_be_looked_at(
+    gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "FIRST_EVENT_S", 0.2)
     body = {"model": "gpt-5", "input": "a red apple", "tools": [TOOL], "stream": True}
     with gated.http.stream("POST", RESPONSES, json=body) as response:
         engine.gate.release(1)

@@ -104,10 +104,10 @@ def test_collector_is_sent_the_spans_of_a_request(tmp_path: Path, collector: Col
     assert (about["url.path"], about["http.response.status_code"]) == (GENERATIONS, 200)
     children = [(span, about) for _, span, about in spans if span.parent_span_id == root.span_id]
     assert sorted((span.name, about.get("limner.picture", 0)) for span, about in children) == [
-        ("submission", 0),
         *[("drawing", index) for index in (0, 1)],
         *[("encoding", index) for index in (0, 1)],
         *[("storing", index) for index in (0, 1)],
+        ("submission", 0),
         ("wait", 0),
     ]
     for span, _ in children:
