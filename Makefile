@@ -98,7 +98,7 @@ clean:  ## remove .venv, caches and built packages (never a picture)
 .venv/.dev: pyproject.toml | .venv/.made
 	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
 	@$(PIP_INSTALL) torch==2.13.0
-	@$(PIP_INSTALL) --editable '.[pg,otel,s3,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
+	@$(PIP_INSTALL) --editable '.[pg,otel,s3,hub,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
 	@touch .venv/.base .venv/.docs $@
 
 .venv/.docs: pyproject.toml | .venv/.made

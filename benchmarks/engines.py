@@ -11,6 +11,9 @@ of the time of `draw`. The ways:
     apart       the same, with the engine in a process of its own
     upstream    another limner on loopback, through the engine `upstream`; its own time is that
                 of the same request by urllib, answered and decoded
+    diffusion   the engine `diffusion` with a tiny random Stable Diffusion, 20 steps, by `draw`, the
+                studio and a card; its bare time is that of the pipeline of diffusers. Left out
+                where limner[diffusion] is not installed
 
 The engines of other models draw with tiny random ones, made on the spot: what the door costs does
 not depend on what the weights are. An engine whose packages are not installed is left out.
@@ -28,6 +31,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -78,6 +82,10 @@ def main() -> None:
         with _service(settings) as ways:
             figures["upstream"] = _measured(ways, request, arguments.n)
         _print("upstream", figures["upstream"])
+        if find_spec("diffusers"):
+            with _diffusion(settings) as ways:
+                figures["diffusion"] = _measured(ways, request, arguments.n)
+            _print("diffusion", figures["diffusion"])
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -152,6 +160,51 @@ def _service(settings: Settings) -> Iterator[dict[str, Draw]]:
     studio.close()
     server.should_exit = True
     thread.join(20)
+
+
+@contextmanager
+def _diffusion(settings: Settings) -> Iterator[dict[str, Draw]]:
+    import torch
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests make the tiny pipeline
+    from tests.engines.diffusion import tiny
+
+    folder = tiny.save("sd", settings.home / "tiny-sd")
+    asked = replace(settings, engine="diffusion", diffusion_model=str(folder), device="cpu")
+    engine = load("diffusion", asked)
+    card = Card(
+        "bench-sd",
+        "diffusion",
+        "",
+        1,
+        "",
+        engine.capabilities,
+        settings={"diffusion_model": str(folder)},
+    )
+    Cards(settings.home).add(card)
+    studio = Studio(asked)
+    pipeline = tiny.load("sd", folder)
+
+    def bare(request: ImageRequest) -> object:
+        return pipeline(
+            request.prompt,
+            width=request.size.width,
+            height=request.size.height,
+            num_inference_steps=20,
+            generator=torch.Generator().manual_seed(request.seed or 0),
+        )
+
+    steps = {"options": {"steps": 20}}
+    # A thread each, as all of them compute in one: the pools of the others would be in the way.
+    with ThreadPoolExecutor(1, initializer=lambda: torch.set_num_threads(1)) as pool:
+        yield {
+            "bare": lambda request: pool.submit(bare, request).result(),
+            "engine": lambda request: list(engine.draw([ImageTask(replace(request, **steps), 0)])),
+            "studio": lambda request: studio.pictures(replace(request, **steps)),
+            "card": lambda request: studio.pictures(replace(request, **steps), engine="bench-sd"),
+        }
+    studio.close()
+    engine.close()
 
 
 def _asked(url: str, request: ImageRequest) -> object:

@@ -84,6 +84,7 @@ class SizeRule:
     max_ratio: float = MAX_RATIO  # of the longer side to the shorter
     keeps_edited: bool = True  # an edit may have the size of its picture, whatever `step` is
     choices: tuple[Size, ...] = ()  # if there are any, no other size is drawn
+    usual_side: int = 1024  # of the square that is drawn when no size is asked for
 
     def __str__(self) -> str:
         if self.choices:
@@ -135,8 +136,13 @@ class SizeRule:
         """This rule for programs."""
         if self.choices:
             return {"choices": [str(size) for size in self.choices]}
-        names = ("min_side", "max_side", "step", "max_ratio")
+        names = ("min_side", "max_side", "step", "max_ratio", "usual_side")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def usual(self) -> Size:
+        """The size that is drawn when none is asked for."""
+        return self.nearest(Size(self.usual_side, self.usual_side))
 
     @property
     def _largest(self) -> int:

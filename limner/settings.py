@@ -243,7 +243,8 @@ class Settings:
     device: str = field(
         default="auto",
         metadata=_about(
-            _choice("auto", "cpu", "cuda"), "where torch runs; auto: an NVIDIA GPU if it finds one"
+            _choice("auto", "cpu", "cuda", "mps"),
+            "where torch runs; auto: a GPU if it finds one. mps is for diffusion",
         ),
     )
     apart: bool = field(
@@ -267,11 +268,45 @@ class Settings:
             "MB that models of `limner models add` may take together; 0 means any",
         ),
     )
+    models_pinned: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(LIST, "those that stay in memory once loaded, whatever others need"),
+    )
     model_minutes: int = field(
         default=15,
         metadata=_about(
             _whole_number(0, 525_600),
             "how long an unused one of them stays in memory; 0 means for ever",
+        ),
+    )
+    diffusion_model: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of the pipeline that engine diffusion draws with"),
+    )
+    diffusion_transformer: str = field(
+        default="",
+        metadata=_about(ANY_PATH, "GGUF file with its transformer, in place of the folder's"),
+    )
+    diffusion_loras: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder with LoRA files, *.safetensors, to choose from"),
+    )
+    diffusion_previews: str = field(
+        default="",
+        metadata=_about(ANY_FOLDER, "folder of a tiny decoder (TAESD) for better previews"),
+    )
+    diffusion_dtype: str = field(
+        default="auto",
+        metadata=_about(
+            _choice("auto", "float32", "float16", "bfloat16"),
+            "its numbers; auto: float32 on a CPU, 16 bits on a GPU",
+        ),
+    )
+    diffusion_offload: str = field(
+        default="off",
+        metadata=_about(
+            _choice("off", "model", "sequential"),
+            "keep its networks, or even their layers, in main memory until the GPU needs them",
         ),
     )
     openvino_model: str = field(

@@ -60,7 +60,9 @@ class Studio:
         self.settings = settings
         self.labels = policy_of(settings)
         self.cards = Cards(settings.home)
-        self.shelf = Shelf(settings.memory * 1_000_000, settings.model_minutes * 60)
+        self.shelf = Shelf(
+            settings.memory * 1_000_000, settings.model_minutes * 60, settings.models_pinned
+        )
         self._engines: dict[str, Engine] = {}
         self._looking: Looker | None = None
         self._lock = threading.Lock()
@@ -83,6 +85,11 @@ class Studio:
             apart = self.settings.apart and name == self.settings.engine
             return load(name, self.settings, apart=apart)
         return OnFirstUse(card, self.shelf, self.settings)
+
+    def forget(self, name: str) -> None:
+        """Build engine `name` anew when it is asked for again. Who has it must not draw then."""
+        with self._lock:
+            self._engines.pop(name, None)
 
     def close(self) -> None:
         """Close the engines. Call no other method afterwards; closing twice is allowed."""
@@ -122,13 +129,12 @@ class Studio:
     def sized(self, request: ImageRequest, *, engine: str | None = None) -> ImageRequest:
         """`request` with the engine's default size, for a user who gave none.
 
-        An edit has the size of its picture, other requests 1024x1024, or the nearest size that the
-        engine draws.
+        An edit has the size of its picture, other requests the usual size of the engine.
         """
         rule, source = self.engine(engine).capabilities.sizes, request.source
         if isinstance(source, Edit):
             return replace(request, size=size_like(source.pixels, rule))
-        return replace(request, size=rule.nearest(SIZES[-1]))
+        return replace(request, size=rule.usual)
 
     def pictures(self, request: ImageRequest, *, engine: str | None = None) -> list[Picture]:
         """Draw `request` and return its pictures, by index."""

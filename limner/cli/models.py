@@ -17,8 +17,9 @@ from limner.cli.table import print_table
 from limner.engines.base import Capabilities
 from limner.engines.cards.card import Cards
 from limner.engines.registry import engines
-from limner.errors import WeightsError
+from limner.errors import DataError, WeightsError
 from limner.options import OptionSpec
+from limner.storage.hub import downloads
 from limner.studio import Studio
 
 
@@ -85,6 +86,13 @@ def show(name: str) -> None:
 @click.option(
     "--option", "defaults", metavar="NAME=VALUE", multiple=True, help="Default of an option."
 )
+@click.option(
+    "--setting",
+    "engine_settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Setting of limner that holds for this model alone.",
+)
 @click.option("--apart", is_flag=True, help="Draw in a process of its own.")
 @click.option("--replace", is_flag=True, help="Also if there is a model of this name.")
 def add(
@@ -95,16 +103,20 @@ def add(
     model: str,
     key_variable: str,
     defaults: tuple[str, ...],
+    engine_settings: tuple[str, ...],
     apart: bool,
     replace: bool,
 ) -> None:
-    """Let NAME be the model at SOURCE: a folder of weights, or the address of a service.
+    """Let NAME be the model at SOURCE: a folder, a download, or the address of a service.
 
-    A folder is checked and loaded once; a service is asked nothing. A running server has the model
-    after its next start.
+    A folder of limner weights or of a diffusers pipeline is checked and loaded once.
+    hf:OWNER/REPO[@REVISION], and an address that ends in .gguf or .safetensors, is downloaded
+    first. A service is asked nothing. A running server sees the model at its next request.
     """
+    from limner.cli.downloading import downloaded, with_source
     from limner.engines.cards.detect import (  # numpy, which --help does not need
         card_for,
+        check_new,
         is_address,
     )
 
@@ -112,17 +124,22 @@ def add(
         names = ("dialect", "model", "key_variable")
         unused.refuse(names, f"on the folder {source}; it is for a service")
     loaded = settings.load()
+    check_new(name, Cards(loaded.home), replace=replace)
+    plan = downloaded(source, name, loaded.home)
     card = card_for(
         name,
-        source,
+        str(plan.single or plan.folder) if plan else source,
         loaded,
         licence=licence,
         dialect=dialect,
         model=model,
         key_variable=key_variable,
         defaults=given_options(defaults),
+        engine_settings=given_options(engine_settings, "setting"),
         apart=apart,
     )
+    if plan:
+        card = with_source(card, plan)
     Cards(loaded.home).add(card, replace=replace)
     click.echo(f"{card.name}: drawn by {card.engine}, {_megabytes(card.n_bytes)}", err=True)
 
@@ -146,10 +163,24 @@ def convert(source: str, folder: str) -> None:
 
 @models.command()
 @click.argument("name")
-def rm(name: str) -> None:
+@click.option("--files", "with_files", is_flag=True, help="Delete what was downloaded, too.")
+def rm(name: str, with_files: bool) -> None:
     """Forget the model NAME and its aliases; its files stay where they are."""
-    card = Cards(settings.load().home).remove(name)
-    click.echo(f"{card.name} is forgotten; {card.source} is as it was", err=True)
+    from limner.cli.downloading import folder_of
+
+    home = settings.load().home
+    card = Cards(home).get(name)
+    folder = folder_of(card, home)
+    if with_files and folder is None:
+        raise DataError(
+            f"{card.name} was not downloaded by limner: {card.source}", hint="leave out --files"
+        )
+    Cards(home).remove(name)
+    if with_files and folder is not None:
+        n_bytes = downloads.remove(folder, home)
+        click.echo(f"{card.name} is forgotten, {_megabytes(n_bytes)} are deleted", err=True)
+    else:
+        click.echo(f"{card.name} is forgotten; {folder or card.source} is as it was", err=True)
 
 
 @models.command()

@@ -93,6 +93,7 @@ class Engine(Protocol):
     model: str
     max_concurrency: int = 1  # threads that may call `draw` at the same time
     capabilities: Capabilities = Capabilities()
+    n_bytes: int = 0  # that it takes in memory, about; 0: as much as its files
 
     def draw(
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER

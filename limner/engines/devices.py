@@ -11,14 +11,22 @@ from limner.errors import EngineError
 if TYPE_CHECKING:
     import torch
 
+_OUT_OF_MEMORY = ("defaultcpuallocator", "out of memory", "can't allocate memory")
+
 
 def torch_device(name: str) -> torch.device:
     """Device "cpu" or "cuda", or for "auto" CUDA where there is one.
 
-    Raises EngineError if CUDA is asked for and is not there.
+    Raises EngineError if CUDA is asked for and is not there, or for "mps", which only the engine
+    `diffusion` draws on.
     """
     import torch
 
+    if name == "mps":
+        raise EngineError(
+            "The device mps was asked for, and only the engine diffusion draws on it",
+            hint="set LIMNER_DEVICE=auto",
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
@@ -29,17 +37,24 @@ def torch_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@contextmanager
-def memory_errors(engine: str) -> Iterator[None]:
-    """Raise an EngineError for memory that is not there, whichever way PyTorch says it."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory is what was missing, whichever way PyTorch says it."""
     import torch
 
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # On a CPU and on MPS it is a plain RuntimeError.
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def memory_errors(engine: str) -> Iterator[None]:
+    """Raise an EngineError for memory that is not there."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On the CPU it is a plain RuntimeError of PyTorch's DefaultCPUAllocator.
-        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not is_memory and "DefaultCPUAllocator" not in str(error):
+        if not is_out_of_memory(error):
             raise
         raise EngineError(
             f"Engine {engine} ran out of memory",

@@ -75,6 +75,13 @@ BUILT_IN = {
             _built,
         ),
         EngineInfo(
+            "diffusion",
+            "a diffusers pipeline in LIMNER_DIFFUSION_MODEL, by PyTorch",
+            "limner.engines.diffusion.engine",
+            "diffusion",
+            _built,
+        ),
+        EngineInfo(
             "dalle_mini",
             "DALL·E mini or mega, from a folder of their weights",
             "limner.engines.dalle_mini.engine",

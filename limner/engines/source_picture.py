@@ -1,4 +1,4 @@
-"""The picture of an edit as latent diffusion takes it, and the drawing set back into it."""
+"""A source picture as latent diffusion takes it, and the drawing set back into it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from limner.sampling.inpainting import Placed
 
 @dataclass(frozen=True, eq=False)
 class SourcePicture:
-    """The picture of an edit at the size that is drawn."""
+    """The picture of an edit or a variation at the size that is drawn."""
 
     placed: Placed
     is_front: bool  # whether its own clear pixels say where to draw
 
     @classmethod
     def of(cls, request: ImageRequest) -> SourcePicture | None:
-        """That of a request, if it is an edit."""
+        """That of a request, if it has one."""
         source = request.source
-        if not isinstance(source, Edit):
+        if source is None:
             return None
-        placed = inpainting.place(source.pixels, inpainting.mask_of(source), request.size)
-        return cls(placed, source.given_mask is None)
+        masked = np.zeros(source.pixels.shape[:2], bool)
+        if isinstance(source, Edit):
+            masked = inpainting.mask_of(source)
+        placed = inpainting.place(source.pixels, masked, request.size)
+        return cls(placed, isinstance(source, Edit) and source.given_mask is None)
 
     @property
     def has_mask(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -27,7 +27,7 @@ from limner.server.http.middleware import RequestMiddleware
 from limner.server.idempotency import once
 from limner.server.input_pictures.decoders import DecoderPool
 from limner.server.openai import answers, errors
-from limner.server.openai.profiles import Catalogue, Container, is_published
+from limner.server.openai.catalogue import catalogue_of
 from limner.server.openapi import describe, docs_page
 from limner.server.planner.chat_server import ChatServer
 from limner.server.recorded_answers import Answers
@@ -91,15 +91,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = serving
-    other_names = {n: card for n, card in serving.aliases.items() if not is_published(n)}
-    app.state.catalogue = Catalogue(
-        settings.engine,
-        serving.engine_from_model | other_names,
-        is_lenient=not settings.strict,
-        own_container=cast("Container", settings.response_format),
-        capabilities={name: w.engine.capabilities for name, w in serving.workers.items()},
-        published={name: card for name, card in serving.aliases.items() if is_published(name)},
-    )
+    app.state.catalogue = catalogue_of(serving)
     app.state.answers = Answers(settings.link_minutes * 60)
     app.state.planner = ChatServer.of(settings)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
@@ -222,8 +214,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Service = app.state.service
     assets.files()  # so that the first visitor does not wait for it
     serving.open()
-    for worker in serving.workers.values():
-        worker.start()
+    serving.models.start()
     try:
         await resume_requests.draw_on(serving)
     except LimnerError as error:  # `_run_maintenance` tries again
@@ -235,7 +226,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     for task in tending:
         task.cancel()
-    for worker in serving.workers.values():
+    for worker in serving.models.all_workers():
         await run_in_threadpool(worker.close)  # the loop goes on: a second Ctrl-C must be seen
     app.state.decoders.close()
     serving.close()

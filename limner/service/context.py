@@ -10,13 +10,13 @@ from typing import ParamSpec, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from limner.arrays import Pixels
-from limner.engines.cards.card import Card
-from limner.errors import LimnerError, SettingsError
+from limner.errors import LimnerError
 from limner.recognition.finding import Found
 from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.errors import ContentRefused, Stage
+from limner.service.models import Models
 from limner.service.moderation import safety
 from limner.service.moderation.word_list import (
     ALWAYS,
@@ -53,7 +53,6 @@ T = TypeVar("T")
 
 MAX_ENCODED_AT_ONCE = 4  # pictures and previews
 _MAINTENANCE_S = 60.0  # for one statement over many rows
-_TESTCARD = "testcard"  # costs nothing to have, and lets people try their programs for real
 
 
 class Service:
@@ -72,14 +71,7 @@ class Service:
         self._encoders = CapacityLimiter(MAX_ENCODED_AT_ONCE)
         self.metrics = Metrics()
         self.traces = traces.exporting() if settings.traces else traces.Traces()
-        cards = studio.cards.all()
-        names = dict.fromkeys([settings.engine, _TESTCARD, *cards])
-        self.workers = {name: Worker(studio, name, settings.queue, self.metrics) for name in names}
-        self.engine_from_model = {w.engine.model: name for name, w in self.workers.items()}
-        if len(self.engine_from_model) < len(self.workers):
-            raise _one_name_twice(self.workers, cards)
-        self.cards = cards
-        self.aliases = studio.cards.aliases()  # other names of cards
+        self.models = Models(studio, settings.queue, self.metrics)
         store_id.check(settings)
         self.database = Database(settings.database, settings.home)
         # A database that does not answer must not take the threads that all else runs in.
@@ -128,6 +120,11 @@ class Service:
         return partial(self.metrics.ended, self.worker(submission).engine.model, key_name)
 
     @property
+    def workers(self) -> Mapping[str, Worker]:
+        """The worker of each engine that takes requests."""
+        return self.models.workers
+
+    @property
     def max_upload_bytes(self) -> int:
         """Size of a request with pictures."""
         return self.settings.max_upload_mb * 1_000_000
@@ -140,16 +137,16 @@ class Service:
     @property
     def is_drawing(self) -> bool:
         """Whether a thread may be in an engine, also after `close`."""
-        return any(worker.is_drawing for worker in self.workers.values())
+        return any(worker.is_drawing for worker in self.models.all_workers())
 
     def interrupt(self) -> None:
         """Refuse new requests, and tell waiting clients that the server stops."""
-        for worker in self.workers.values():
+        for worker in self.models.all_workers():
             worker.interrupt()
 
     def worker(self, submission: Submission) -> Worker:
         """The worker that draws `submission`."""
-        return self.workers[submission.engine]
+        return self.models.worker(submission.engine)
 
     def open(self) -> None:
         """Take part among the servers of this home, and put right what a killed one left.
@@ -169,6 +166,7 @@ class Service:
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
         self.studio.shelf.sweep()
+        self.models.sweep()
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:
                 self.maintenance.run_maintenance()
@@ -229,14 +227,6 @@ class Service:
         """Raise ContentRefused for a drawn picture that the hook flags. Blocks: use a thread."""
         if self.settings.moderation and self.picture_moderator:
             _refuse(submission.moderation, self.picture_moderator.check(pixels), "output")
-
-
-def _one_name_twice(workers: Mapping[str, Worker], cards: Mapping[str, Card]) -> SettingsError:
-    """Of two models of one name, clients could only ask for one."""
-    models = [worker.engine.model for worker in workers.values()]
-    name = next(model for model in models if models.count(model) > 1)
-    hint = f"`limner models rm {name}`, and add it by another name" if name in cards else None
-    return SettingsError(f"Two models are called {name}", hint=hint)
 
 
 def _refuse(strictness: Strictness, verdict: Verdict, stage: Stage) -> None:

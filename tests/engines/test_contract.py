@@ -69,6 +69,12 @@ def limner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{server.url}/v1"
 
 
+def _diffusion(settings: Settings) -> Engine:
+    from limner.engines.diffusion import engine, loading
+
+    return engine.DiffusionEngine(loading.load(settings), threads=1, steps=2)
+
+
 def _ray(address: str) -> Engine:
     from limner.engines.ray.engine import RayEngine
 
@@ -108,6 +114,7 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "sketch": lambda _: _sketch(),
     "apart": lambda _: ApartEngine("testcard", settings.load()),
     "upstream": lambda request: _upstream(request.getfixturevalue("limner_url")),
+    "diffusion": lambda request: _diffusion(request.getfixturevalue("settings_of")("sd")),
     "ray": lambda request: _ray(request.getfixturevalue("ray_address")),
     "dalle_mini": lambda request: load(
         "dalle_mini", _of_weights(request.getfixturevalue("tiny_dalle_mini"))

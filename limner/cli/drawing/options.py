@@ -117,16 +117,16 @@ def _option(spec: OptionSpec) -> Callable[[Any], Any]:
     )
 
 
-def given_options(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Split options NAME=VALUE into names and texts; of equal names the last is used."""
+def given_options(pairs: tuple[str, ...], flag: str = "option") -> dict[str, str]:
+    """Split values NAME=VALUE of `flag` into names and texts; of equal names the last is used."""
     given = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign:
             raise InvalidRequest(
-                f"--option {pair!r} has no value",
-                param="option",
-                hint=f"write it as --option {pair}=VALUE",
+                f"--{flag} {pair!r} has no value",
+                param=flag,
+                hint=f"write it as --{flag} {pair}=VALUE",
             )
         given[name.strip().replace("-", "_")] = text
     return given

@@ -46,7 +46,9 @@ def main() -> None:
     except Exception as error:
         connection.send(("error", told(error, name)))
         return
-    connection.send(("ready", About(engine.name, engine.model, engine.capabilities)))
+    connection.send(
+        ("ready", About(engine.name, engine.model, engine.capabilities, engine.n_bytes))
+    )
     while True:
         try:
             kind, task = connection.recv()

@@ -59,6 +59,7 @@ class About:
     name: str
     model: str
     capabilities: Capabilities
+    n_bytes: int
 
 
 class ApartEngine(Engine):
@@ -77,7 +78,7 @@ class ApartEngine(Engine):
         self._child: _Child | None = None
         about = self._started().about
         self.name, self.model = about.name, about.model
-        self.capabilities = about.capabilities
+        self.capabilities, self.n_bytes = about.capabilities, about.n_bytes
 
     @property
     def pid(self) -> int | None:

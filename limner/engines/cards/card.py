@@ -89,6 +89,10 @@ class Cards:
         paths = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
         return {path.stem: self._read(path) for path in paths if path.name != _ALIASES}
 
+    def changed_ns(self) -> int:
+        """When a card or an alias was last added, replaced or removed; 0 if there is none yet."""
+        return self.folder.stat().st_mtime_ns if self.folder.is_dir() else 0
+
     def find(self, name: str) -> Card | None:
         """The card of a model, by its name or an alias."""
         name = self.aliases().get(name, name)
@@ -106,12 +110,15 @@ class Cards:
 
     def add(self, card: Card, *, replace: bool = False) -> None:
         """Keep `card`; a DataError if there is one of its name, unless it is to be replaced."""
-        path = self._path(card.name)
-        if path.exists() and not replace:
+        self.check_free(card.name, replace=replace)
+        self._write(self._path(card.name), card.as_json())
+
+    def check_free(self, name: str, *, replace: bool = False) -> None:
+        """Raise DataError if there is a card `name`, unless it is to be replaced."""
+        if self._path(name).exists() and not replace:
             raise DataError(
-                f"There is a model {card.name} already", hint="give --replace, or another name"
+                f"There is a model {name} already", hint="give --replace, or another name"
             )
-        self._write(path, card.as_json())
 
     def remove(self, name: str) -> Card:
         """Forget a card and its aliases; what it was made of stays where it is."""

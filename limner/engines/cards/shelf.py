@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -45,9 +45,12 @@ class _Slot:
 class Shelf:
     """Engines by name, within `max_bytes` together; 0 means any."""
 
-    def __init__(self, max_bytes: int = 0, idle_s: float = 0) -> None:
-        """Unused for `idle_s`, an engine is given back by `sweep`; 0 means never."""
-        self._max_bytes, self._idle_s = max_bytes, idle_s
+    def __init__(self, max_bytes: int = 0, idle_s: float = 0, pinned: Collection[str] = ()) -> None:
+        """Unused for `idle_s`, an engine is given back by `sweep`; 0 means never.
+
+        Those in `pinned` stay until they are dropped by name.
+        """
+        self._max_bytes, self._idle_s, self._pinned = max_bytes, idle_s, frozenset(pinned)
         self._slots: dict[str, _Slot] = {}
         self._waiting: list[str] = []  # names that are to be loaded, in order
         self._is_loading = False
@@ -82,12 +85,6 @@ class Shelf:
         Raises NotWanted if `is_stopped` meanwhile, EngineError if there can be no room for it, and
         what `build` raises.
         """
-        if self._max_bytes and n_bytes > self._max_bytes:
-            raise EngineError(
-                f"Model {name} takes {_mb(n_bytes)}, and LIMNER_MEMORY allows "
-                f"{_mb(self._max_bytes)}",
-                hint="raise LIMNER_MEMORY, or take a smaller model",
-            )
         slot = self._taken(name, is_stopped, n_bytes) or self._loaded(name, n_bytes, build)
         try:
             yield slot.engine
@@ -116,7 +113,11 @@ class Shelf:
             return
         now_s = time.monotonic()
         with self._changed:
-            names = [n for n, slot in self._slots.items() if now_s - slot.used_s >= self._idle_s]
+            names = [
+                name
+                for name, slot in self._slots.items()
+                if name not in self._pinned and now_s - slot.used_s >= self._idle_s
+            ]
         for name in names:
             self.drop(name)
 
@@ -132,9 +133,11 @@ class Shelf:
             try:
                 while True:
                     slot = self._slots.get(name)
-                    if slot and not self._must_yield(slot):
+                    if slot and (name in self._pinned or not self._must_yield(slot)):
                         slot.n_users += 1
                         return slot
+                    if slot is None:
+                        self._check_room(name, n_bytes)
                     if slot is None and self._may_load(name):
                         gone = self._room_for(n_bytes)
                         if gone is not None:
@@ -166,6 +169,18 @@ class Shelf:
         log.info("model %s is loaded (%.1f s)", name, now_s - started_s)
         return slot
 
+    def _check_room(self, name: str, n_bytes: int) -> None:
+        """Raise EngineError if there can never be room beside the pinned engines."""
+        pinned = {other: s.n_bytes for other, s in self._slots.items() if other in self._pinned}
+        if not self._max_bytes or n_bytes + sum(pinned.values()) <= self._max_bytes:
+            return
+        said = f"Model {name} takes {_mb(n_bytes)}, and LIMNER_MEMORY allows {_mb(self._max_bytes)}"
+        hint = "raise LIMNER_MEMORY, or take a smaller model"
+        if pinned:
+            said += f", of which pinned models take {_mb(sum(pinned.values()))}"
+            hint += f", or pin fewer than {', '.join(pinned)}"
+        raise EngineError(said, hint=hint)
+
     def _may_load(self, name: str) -> bool:
         """Whether `name` is the first of those that wait to be loaded, and nothing is loading."""
         first = next(other for other in self._waiting if other not in self._slots)
@@ -186,7 +201,7 @@ class Shelf:
             for name, slot in sorted(self._slots.items(), key=lambda item: item[1].used_s):
                 if n_free >= n_bytes:
                     break
-                if slot.n_bytes and slot.may_go(now_s):
+                if slot.n_bytes and name not in self._pinned and slot.may_go(now_s):
                     going.append(name)
                     n_free += slot.n_bytes
             if n_free < n_bytes:

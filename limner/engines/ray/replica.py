@@ -130,7 +130,7 @@ class Replica:
         with self._shelf.borrowed(card.name, card.n_bytes, build) as engine:
             if card.name not in self._probes:
                 self._probes[card.name] = _probe(engine)
-            return About(engine.name, engine.model, engine.capabilities)
+            return About(engine.name, engine.model, engine.capabilities, engine.n_bytes)
 
 
 class _Cancel:

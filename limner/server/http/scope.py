@@ -8,6 +8,7 @@ from fastapi import Request
 
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.input_pictures.decoders import DecoderPool
+from limner.server.openai.catalogue import catalogue_of
 from limner.server.openai.profiles import Catalogue
 from limner.service.access.auth import Holder
 from limner.service.context import Service
@@ -21,7 +22,10 @@ def service(request: Request) -> Service:
 
 def catalogue(request: Request) -> Catalogue:
     """The models that `request` may name."""
-    return cast("Catalogue", request.app.state.catalogue)
+    state = request.app.state
+    if service(request).models.refresh():
+        state.catalogue = catalogue_of(state.service)
+    return cast("Catalogue", state.catalogue)
 
 
 def body_budget(request: Request) -> BodyBudget:

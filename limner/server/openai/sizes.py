@@ -11,7 +11,6 @@ from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
 from limner.server.openai.profiles import Target
 
-DEFAULT = Size(1024, 1024)
 _DALLE2 = ("256x256", "512x512", "1024x1024")
 _DALLE3 = ("1024x1024", "1792x1024", "1024x1792")
 _GPT = ("1024x1024", "1024x1536", "1536x1024", "auto")
@@ -26,9 +25,9 @@ _AREA = 1024 * 1024  # area if only the aspect ratio is given
 def read_size(fields: Fields, target: Target, source: Size | None = None) -> Size:
     """The size given by `size`, `width` and `height`, or `aspect_ratio`.
 
-    The default is 1024x1024; for an edit of a picture of size `source`, the nearest shape or, for
-    this server's own names, the picture's size. Raises ApiError for a size that the model name
-    does not allow; a lenient server uses the nearest one, with a notice.
+    The default is the usual size of the engine; for an edit of a picture of size `source`, the
+    nearest shape or, for this server's own names, the picture's size. Raises ApiError for a size
+    that the model name does not allow; a lenient server uses the nearest one, with a notice.
     """
     text = fields.text("size") or _other_size(fields, target)
     takes_auto = target.own or target.is_gpt
@@ -63,7 +62,7 @@ def _other_size(fields: Fields, target: Target) -> str | None:
 
 def _left_to_server(target: Target, source: Size | None) -> Size:
     if source is None or target.model == "dall-e-2":
-        return target.sizes.nearest(DEFAULT)
+        return target.sizes.usual
     return target.sizes.nearest(source, keep=True) if target.own else _alike(source, _GPT)
 
 

@@ -36,8 +36,8 @@ async def get_model(request: Request, model: str) -> Response:
 async def stop_model(request: Request, model: str) -> Response:
     """Give the memory of a model back; one that draws keeps it."""
     serving = scope.service(request)
-    name = serving.aliases.get(model, model)
-    if name not in serving.cards:
+    name = serving.models.aliases.get(model, model)
+    if name not in serving.models.cards:
         raise errors.unknown_model(model)
     if not await run_in_threadpool(serving.studio.shelf.drop, name):
         raise errors.model_draws(model)
@@ -62,14 +62,14 @@ def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
 
 def _memory(serving: Service, id: str) -> dict[str, Any]:
     """How a model that is loaded on first use stands; of others nothing."""
-    name = serving.aliases.get(id, id)
-    if name not in serving.cards:
+    name = serving.models.aliases.get(id, id)
+    if name not in serving.models.cards:
         return {}
     shelf = serving.studio.shelf
     return {
         "loaded": name in shelf.loaded(),
         "drawing": shelf.is_drawing(name),
-        "bytes": serving.cards[name].n_bytes,
+        "bytes": serving.models.cards[name].n_bytes,
     }
 
 

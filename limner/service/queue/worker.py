@@ -132,6 +132,12 @@ class Worker:
         return any(thread.is_alive() for thread in self._threads)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is being drawn."""
+        with self._changed:
+            return not self._drawing and not list(self._waiting)
+
+    @property
     def n_waiting(self) -> int:
         """Requests that wait for a turn: nothing of them is being drawn."""
         with self._changed:

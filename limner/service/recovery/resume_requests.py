@@ -31,7 +31,7 @@ async def draw_on(service: Service) -> None:
     if service.history is None or not service.is_ready:
         return
     run = service.database_threads.run
-    own = service.engine_from_model.items()
+    own = service.models.engine_from_model.items()
     models = [model for model, name in own if service.workers[name].engine.capabilities.repeatable]
     for row, record in await run(service.history.take_interrupted, models):
         try:
@@ -52,7 +52,7 @@ def _submission(service: Service, row: Row) -> Submission:
     parameters: dict[str, Any] = row["parameters"]
     made = frozenset(picture["number"] for picture in row["pictures"])
     request = ImageRequest.from_parameters(row["prompt"], parameters, made=made)
-    engine = service.engine_from_model[row["model"]]
+    engine = service.models.engine_from_model[row["model"]]
     service.workers[engine].engine.check(request)  # it may be another version of the engine
     return Submission(
         request,

@@ -97,6 +97,21 @@ def test_what_can_never_fit_is_refused_and_nothing_goes_for_it() -> None:
     assert set(shelf.loaded()) == {"a"}
 
 
+def test_a_pinned_model_stays_and_what_does_not_fit_beside_it_is_told() -> None:
+    shelf, maker = Shelf(3, idle_s=1e-6, pinned=["a"]), Maker()
+    maker.use(shelf, "a", 2)
+    maker.use(shelf, "b", 1)
+    maker.use(shelf, "c", 1)  # in the place of b
+    shelf.sweep()
+    assert list(shelf.loaded()) == ["a"]
+    with pytest.raises(EngineError, match="of which pinned models take 0 MB") as caught:
+        maker.use(shelf, "d", 2)
+    assert "a" in str(caught.value.hint)
+    maker.use(shelf, "c", 1)
+    assert maker.n_built == {"a": 1, "b": 1, "c": 2}
+    assert shelf.drop("a")
+
+
 def test_what_draws_stays_and_who_waits_gets_its_room_then() -> None:
     maker, shelf = Maker(), Shelf(1)
     drawing, go_on = threading.Event(), threading.Event()

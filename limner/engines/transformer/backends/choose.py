@@ -22,6 +22,11 @@ def load(folder: Path, name: str = "auto", device: str = "auto", threads: int = 
         name = "torch" if device == "cuda" or find_spec("onnxruntime") is None else "onnx"
     if name not in NAMES:
         raise EngineError(f"Backend {name!r} is not known", hint=f"backends are {', '.join(NAMES)}")
+    if device == "mps":
+        raise EngineError(
+            "The transformer draws on a CPU or an NVIDIA GPU; the device mps was asked for",
+            hint="set LIMNER_DEVICE=auto",
+        )
     if name == "onnx" and device == "cuda":
         raise EngineError(
             "Backend onnx draws on the CPU; the device cuda was asked for",

@@ -1,0 +1,1 @@
+"""Any diffusers pipeline as an engine: text to image, and edits by the same components."""
