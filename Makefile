@@ -23,7 +23,7 @@ unexport PROMPT OUT SEED
 # More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
-CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py tests/docs \
+CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py \
 	tests/engines/networks tests/page tests/server/access tests/server/failures tests/service \
 	tests/storage tests/training
 

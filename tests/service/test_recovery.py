@@ -179,7 +179,7 @@ def test_picture_stored_without_its_row_goes_to_its_owner(tmp_path: Path) -> Non
 _HURRIED = """
 from limner.cli import main
 from limner.engines.testcard import CardEngine
-from limner.storage.db import maintenance
+from limner.storage.history import maintenance
 from limner.storage.db.database import Database
 from limner.storage.history.history import MAX_RESUMED, Asked, History
 from limner.storage.blobs.opening import open_store
