@@ -98,7 +98,7 @@ def time_opening(browser: Any, url: str, turns: int, until: str = READY) -> Row:
         context.close()
     figures: Row = {}
     for name in ("paint", "shown", "ready"):
-        times = [row[name] / 1e3 for row in rows[1:] if name in row]
+        times = [row[name] / 1e3 for row in rows[1:] if row.get(name) is not None]
         if times:
             figures |= {f"seconds_{name}": statistics.median(times), f"max_{name}": max(times)}
     return figures
