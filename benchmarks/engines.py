@@ -166,7 +166,6 @@ def _service(settings: Settings) -> Iterator[dict[str, Draw]]:
 def _diffusion(settings: Settings) -> Iterator[dict[str, Draw]]:
     import torch
 
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests make the tiny pipeline
     from tests.engines.diffusion import tiny
 
     folder = tiny.save("sd", settings.home / "tiny-sd")

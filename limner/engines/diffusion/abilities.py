@@ -9,11 +9,12 @@ from typing import Any
 
 from limner.engines.base import Capabilities
 from limner.engines.diffusion import schedulers
-from limner.engines.diffusion.loading import Pipelines
+from limner.engines.diffusion.loading import Pipelines, Task
 from limner.options import OptionSpec
 from limner.request import SizeRule
 
 MAX_STEPS = 150
+STRENGTH: dict[Task, float] = {"image": 0.75, "inpaint": 1.0}  # unless the request says
 _MIN_SIDE, _STEP = 64, 16
 _USUAL_PX = 1024  # side that a model draws if its configuration does not say
 _LEAST_MAX_PX = 1024
@@ -117,7 +118,7 @@ def _options(pipelines: Pipelines, loras: Iterable[str], steps: int) -> Iterable
             "How much of a picture to edit is drawn anew, from a little to all.",
             0.01,
             1,
-            unset="as the pipeline has it",
+            unset="{image:g}, under a mask {inpaint:g}".format(**STRENGTH),
         )
     if others := schedulers.names(pipelines.text.scheduler):
         yield OptionSpec(

@@ -12,6 +12,7 @@ from PIL import Image
 from limner.arrays import Pixels
 from limner.engines.base import ImageTask
 from limner.engines.diffusion.abilities import (
+    STRENGTH,
     guidance_name,
     side_step,
     takes_negative_prompt,
@@ -20,7 +21,6 @@ from limner.engines.diffusion.loading import Pipelines, Task
 from limner.engines.source_picture import SourcePicture, opaque
 from limner.request import ImageRequest, Size
 
-STRENGTH: dict[Task, float] = {"image": 0.75, "inpaint": 1.0}  # unless the request says
 _SHARE_OF_STEPS = {"low": 0.5, "medium": 1.0, "high": 1.5}
 # A model that draws in fewer was made for exactly so many: quality does not change them.
 _FEWEST_TO_SCALE = 10

@@ -225,6 +225,31 @@ def test_a_pipeline_that_fails_is_named(
             _drawn(engine)
 
 
+def test_values_that_are_no_numbers_are_told(
+    engine: Engine, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = pipelines.text.vae.decode
+
+    def overflowing(*args: Any, **more: Any) -> Any:
+        return (decode(*args, **more)[0] * float("nan"),)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipelines.text.vae, "decode", overflowing)
+        with pytest.raises(EngineError, match="values that are no numbers") as caught:
+            _drawn(engine)
+    assert "LIMNER_DIFFUSION_DTYPE" in str(caught.value.hint)
+
+
+def test_a_picture_that_the_safety_checker_takes_is_refused(
+    engine: Engine, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(pipelines.text, "run_safety_checker", lambda image, *args: (image, [True]))
+        with pytest.raises(Refused, match="safety checker") as caught:
+            _drawn(engine)
+    assert (caught.value.status, caught.value.code) == (400, "moderation_blocked")
+
+
 def test_previews_by_a_tiny_decoder(settings_of: Any, folder_of: Any, tmp_path: Path) -> None:
     from limner.engines.diffusion.engine import build
     from tests.engines.diffusion import tiny
