@@ -49,7 +49,7 @@ def test_what_is_no_model_is_told(run: Run) -> None:
         (["models", "rm", "near"], "There is no model 'near'"),
         (["models", "add", "a/b", "http://x"], "is no name of a model"),
         (["models", "add", "gpt-image-2", "http://x"], "limner models alias gpt-image-2 NAME"),
-        (["models", "add", "new", "hf:owner/repo"], "neither a folder nor a file nor an address"),
+        (["models", "add", "new", "no/such"], "neither a folder nor a file nor an address"),
         (["models", "paintbrush"], "'paintbrush' is not known"),
         (["models", "add", "new", "http://x", "--option", "steps"], "has no value"),
         (["models", "add", "new", ".", "--dialect", "sdapi"], "--dialect has no effect on"),

@@ -87,7 +87,7 @@ def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Comman
 
 def _command(path: str, command: click.Command) -> str:
     """The section of one command: what it does, how it is called, its options."""
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, info_name=path, help_option_names=["-h", "--help"])
     words = " ".join([path, *command.collect_usage_pieces(context)])
     lines = [f"## {path}", "", _paragraphs(command), "", "```text", words, "```", ""]
     rows = [row for option in command.params if (row := option.get_help_record(context)) and row[1]]
