@@ -405,10 +405,10 @@ import os, signal
 from limner.cli import main
 from limner.engines.testcard import CardEngine
 draw = CardEngine.draw
-def deadly(self, wanted):
+def deadly(self, wanted, cancel):
     if any(one.request.prompt == "poison" for one in wanted):
         os.kill(os.getpid(), signal.SIGKILL)
-    return draw(self, wanted)
+    return draw(self, wanted, cancel)
 CardEngine.draw = deadly
 main()
 """
