@@ -1,7 +1,7 @@
 """The loop: draw, look, apply the advice, draw again. Of at most three drawings the best is kept.
 
 The same head scores candidates while an engine draws and looks here, so a drawing that is good
-enough for it need not be so for an independent judge: docs/how-to/refine.md has figures.
+enough for it need not be so for an independent judge: see docs/how-to/refine.md.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def things_in(pixels: Pixels) -> list[Thing]:
     visible = clear[..., 3] >= _VISIBLE
     found = [
         Thing(mask, framed(np.where(mask[..., None], clear, 0), mask))
-        for mask in _joined(_areas(visible))
+        for mask in joined(_areas(visible))
         if mask.sum() >= _SMALLEST * mask.size
     ]
     return sorted(found, key=lambda thing: -int(thing.mask.sum()))
@@ -73,8 +73,8 @@ def _areas(visible: Bools) -> list[Bools]:
     return [labels == label for label in np.flatnonzero(sizes >= _SPECK * visible.size)]
 
 
-def _joined(masks: list[Bools]) -> list[Bools]:
-    """Join small parts to the nearest larger area beside them, the smallest part first."""
+def joined(masks: list[Bools]) -> list[Bools]:
+    """Masks (H, W) of areas, small ones joined to the nearest larger one, the smallest first."""
     left = sorted(masks, key=lambda mask: _side(box_of(mask)))
     done: list[Bools] = []
     while left:

@@ -13,6 +13,7 @@ from limner.arrays import Bools, Floats, Pixels
 from limner.evaluation.measures.rules import lab_of
 from limner.evaluation.things.crops.connected_areas import label_areas
 from limner.imaging import codec
+from limner.recognition.things import Box, box_of, joined
 from limner.training.tasks.backbone import SOURCE_PX
 
 VISIBLE = 0.4  # alpha from which a pixel counts
@@ -21,11 +22,7 @@ HOLE = 5.0  # Lab distance within which what a thing encloses is a hole, through
 SMALLEST = 0.003  # of the picture; smaller areas are specks
 
 _ON_RIM = 0.12  # of the rim; what is rarer there is a thing that reaches the edge
-_PART = 0.3  # side of a part at most, as a share of the thing's that it is joined to
-_NEAR = 0.06  # of the picture's side, between a part and its thing
 _MARGIN = 0.06  # of a crop, around the thing
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are one past it
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +47,7 @@ def things_in(picture: Pixels) -> list[Thing]:
     labels = _labelled(apart)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    masks = _joined([labels == label for label in np.flatnonzero(sizes >= _smallest(labels))])
+    masks = joined([labels == label for label in np.flatnonzero(sizes >= _smallest(labels))])
     seen = np.where((apart > HOLE)[..., None], picture, 0)
     return [Thing(box_of(mask), mask, _crop(seen, mask)) for mask in masks]
 
@@ -106,43 +103,6 @@ def _ground_on_rim(lab: Floats) -> list[Floats]:
     rim[alike.mean(1) < _ON_RIM] = 1e6
     ends = np.cumsum([len(side) for side in sides])[:-1]
     return np.split(rim, ends)
-
-
-def _joined(masks: list[Bools]) -> list[Bools]:
-    """Parts joined to the thing beside them, the smallest part first."""
-    masks = sorted(masks, key=lambda mask: _side(box_of(mask)))
-    done: list[Bools] = []
-    while masks:
-        part = masks.pop(0)
-        box = box_of(part)
-        near = [
-            (gap, index)
-            for index, mask in enumerate(masks)
-            if (gap := _gap(box, box_of(mask))) <= _NEAR * part.shape[0]
-            and _side(box) <= _PART * _side(box_of(mask))
-        ]
-        if near:
-            masks[min(near)[1]] |= part
-        else:
-            done.append(part)
-    return done
-
-
-def box_of(mask: Bools) -> Box:
-    """The box around the True pixels of a mask (H, W), which has some."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _side(box: Box) -> int:
-    return max(box[2] - box[0], box[3] - box[1])
-
-
-def _gap(a: Box, b: Box) -> float:
-    """Pixels between two boxes; 0 if they meet."""
-    across = max(a[0] - b[2], b[0] - a[2], 0)
-    down = max(a[1] - b[3], b[1] - a[3], 0)
-    return float(np.hypot(across, down))
 
 
 def _crop(picture: Pixels, mask: Bools) -> Pixels:
