@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.support.once import once
-
 # Each worker of pytest-xdist has a core; small networks are slower on several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -65,8 +63,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_weights() -> Path:
     """A folder of exported weights, tiny and random; read-only, since all tests share it."""
     from tests.support import tiny
 
-    return once(tmp_path_factory, "tiny", tiny.write)
+    return tiny.EXPORTED
