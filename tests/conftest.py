@@ -32,13 +32,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that needs the tiny weights exports them: minutes on a busy machine."""
-    for item in items:
-        if "tiny_weights" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(900))
-
-
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything limner writes goes into the test's folder; LIMNER_… of the shell is not seen."""

@@ -82,6 +82,7 @@ def test_both_draw_many_requests_alike(engines: Engines, name: str) -> None:
     check_alike(engines, name)
 
 
+@pytest.mark.slow
 def test_torch_draws_the_same_codes_alone_and_in_company(engines: Engines) -> None:
     asked = request("a fox", n=3)
     together = draw(engines[1], asked)
