@@ -177,8 +177,10 @@ def _check_recall(page: Page, data: bytes, suffix: str, level: str) -> None:
     if level == "off" and suffix == "svg":
         expect(page.get_by_text("x.svg is not a PNG, JPEG or WebP picture.")).to_be_visible()
     elif level == "off":
-        expect(page.get_by_role("dialog", name="Change a picture")).to_be_visible()
+        window = page.get_by_role("dialog", name="Change a picture")
+        expect(window).to_be_visible()
         page.keyboard.press("Escape")
+        expect(window).to_have_count(0)
     else:
         expect(prompt(page)).to_have_value(WORDS if level == "full" else "before")
         expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))
