@@ -159,7 +159,7 @@ class _Calls:
     async def get_picture(
         self, picture: Picture, context: Context[Any, Any], inline: Shown = "small"
     ) -> list[ContentBlock]:
-        """Show a picture that was drawn, and say where its whole file is."""
+        """Show a picture that was drawn, say where its whole file is, and what is seen."""
         return await self._run(context, lambda tools: tools.get(picture, inline))
 
     async def _run(

@@ -31,7 +31,7 @@ SMALL_PX = 512
 MAX_FULL_BYTES = 700_000  # hosts accept 1 MB, and base64 adds a third
 _POLL_S = 0.4
 _ID = re.compile(r"(req_[0-9a-zA-Z]{1,64})(?:/(\d{1,2}))?")
-_SEEN = ("good_enough", "alt", "seen", "checks", "unknown_words", "advice")
+_SEEN = ("good_enough", "alt", "alt_zh", "seen", "checks", "unknown_words", "advice")
 
 
 class WrongPicture(LimnerError):
@@ -101,7 +101,7 @@ class Tools:
         return Result({"requests": rows, "has_more": page["has_more"]})
 
     async def get(self, picture: str, inline: Inline) -> Result:
-        """Get one picture as a file or an address, and inline."""
+        """Get one picture as a file or an address, inline, and what it shows."""
         data = await self._read(picture)
         values: dict[str, Any] = {"picture": picture}
         row = await self._row(picture)
@@ -112,7 +112,9 @@ class Tools:
             values["path"] = str(await asyncio.to_thread(self._folders.write, name, data))
         elif row:
             values["url"] = row["pictures"][0]["url"]
-        return Result(values, await self._inline(data, inline, values))
+        shown = await self._inline(data, inline, values)
+        prompt = row["prompt"] if row else None
+        return Result(values | await self._look_if_allowed(data, prompt or None), shown)
 
     async def _drawn(
         self,
@@ -133,7 +135,7 @@ class Tools:
             about = {"picture": f"{id}/{index}" if index else id, "seed": seed}
             about |= await self._placed(data, item["url"], f"{slug(prompt or 'variation')}-{seed}")
             shown += await self._inline(data, inline, about)
-            about |= await self._look(data, prompt)
+            about |= await self._look_if_allowed(data, prompt)
             values["pictures"].append(about)
         return Result(values, shown)
 
@@ -173,6 +175,13 @@ class Tools:
         form = {"asked": asked} if asked else {}
         found, _ = await self._api.post(LOOK, data=form, files={"image": ("image", data)})
         return {name: found[name] for name in _SEEN if found[name] not in (None, [])}
+
+    async def _look_if_allowed(self, data: bytes, asked: str | None) -> dict[str, Any]:
+        """The look at a drawn picture, or why there is none: the picture is there all the same."""
+        try:
+            return await self._look(data, asked)
+        except ApiFailure as failure:
+            return {"not_looked_at": failure.message}
 
     async def _inline(
         self, data: bytes, inline: Inline, values: dict[str, Any]

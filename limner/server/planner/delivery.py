@@ -12,11 +12,10 @@ from limner.server.http import scope
 from limner.server.http.delivery import Delivery, Outbox, WholeDelivery
 from limner.server.input_pictures.json_pictures import Reader
 from limner.server.openai import answers
-from limner.server.openai.answers import Drawn
+from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
 from limner.server.planner.chat_server import ChatServer
-from limner.server.planner.planned import Json
 from limner.server.planner.planning import ClientLeft, Planning, seed_header
 from limner.server.planner.shapes import Shape
 from limner.server.responses.body import Body

@@ -27,12 +27,8 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
+from tests.server.other_apis.calls import RED, RESPONSES, TOOL, answered, ask, call_of, last_row
 
-RESPONSES = "/v1/responses"
-TOOL: dict[str, Any] = {"type": "image_generation", "size": "256x256"}
-RED = (
-    "data:image/png;base64," + base64.b64encode(picture_file(64, colour=(200, 0, 0, 255))).decode()
-)
 STREAM_EVENTS = [
     "response.created",
     "response.in_progress",
@@ -51,26 +47,6 @@ STREAM_EVENTS = [
     "response.output_item.done",
     "response.completed",
 ]
-
-
-def ask(server: Server, input: Any = "a red apple", **values: Any) -> httpx2.Response:
-    """Ask for a small picture, unless `values` says otherwise."""
-    body = {"model": "gpt-5", "input": input, "tools": [TOOL]} | values
-    return server.http.post(RESPONSES, json=body)
-
-
-def answered(server: Server, input: Any = "a red apple", **values: Any) -> dict[str, Any]:
-    """The body of an answer."""
-    response = ask(server, input, **values)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
-def call_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The item that drew."""
-    [call] = [item for item in body["output"] if item["type"] == "image_generation_call"]
-    return dict(call)
 
 
 # openai-python
@@ -193,7 +169,7 @@ def test_edit_by_an_item(server: Server, way: str) -> None:
     first: list[Any] = [{"type": "message", "role": "user", "content": "a red apple"}, item]
     drawn = _followed(server, first)
     assert (drawn["action"], drawn["revised_prompt"]) == ("edit", "a red apple, make it blue")
-    [row] = server.http.get(HISTORY, params={"limit": 1}).json()["data"]
+    row = last_row(server)
     assert row["kind"] == "edit"
     parent = server.http.get(f"{HISTORY}/req_{call['id'].removeprefix('ig_')}").json()
     assert row["pictures"][0]["parent"] == parent["pictures"][0]["sha256"]
