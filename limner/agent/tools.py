@@ -8,7 +8,6 @@ model's context.
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,20 +15,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image
-
+from limner.agent import picture_files
 from limner.agent.api import FILES, HISTORY, LOOK, Api, ApiFailure, new_id
 from limner.agent.folders import Folders, slug
 from limner.errors import LimnerError
-from limner.imaging import codec, decode_upload
+from limner.text import followups
 
 Inline = Literal["none", "small", "full"]
 Report = Callable[[float, float | None, str], Awaitable[None]]
 
-SMALL_PX = 512
 MAX_FULL_BYTES = 700_000  # hosts accept 1 MB, and base64 adds a third
 _POLL_S = 0.4
+_ALL = (0.0, 0.0, 1.0, 1.0)  # of a picture, as a box
 _ID = re.compile(r"(req_[0-9a-zA-Z]{1,64})(?:/(\d{1,2}))?")
 _SEEN = ("good_enough", "alt", "alt_zh", "seen", "checks", "unknown_words", "advice")
 
@@ -70,14 +67,17 @@ class Tools:
     ) -> Result:
         """Edit a picture, or only its part in `box` (left, top, right, bottom, 0 to 1).
 
-        `where` in `how` names a thing instead of a box.
+        `where` in `how` names a thing instead of a box. Without both, "make it blue" is joined with
+        the prompt of the picture, and "turn it into a pear" draws all of it anew.
         """
         if box is not None and how.get("where"):
             raise WrongPicture("A box was given, and words for one too", hint="give one of them")
+        if box is None and not how.get("where") and followups.changes_subject(prompt):
+            prompt, box = await self._follow_up(picture, prompt)
         data = await self._read(picture)
         files = {"image": ("image", data)}
         if box is not None:
-            files["mask"] = ("mask.png", await asyncio.to_thread(_mask, data, box))
+            files["mask"] = ("mask.png", await asyncio.to_thread(picture_files.box_mask, data, box))
         form = {"prompt": prompt, "response_format": "url", "model": "default"}
         send = {"data": form | _text(how), "files": files}
         return await self._drawn("/v1/images/edits", send, prompt, inline, report)
@@ -108,13 +108,20 @@ class Tools:
         if row:
             values |= {"picture": row["id"], "prompt": row["prompt"]}
         if self._folders:
-            name = f"{slug(row['prompt'] if row else 'picture')}.{_ending(data)}"
+            name = f"{slug(row['prompt'] if row else 'picture')}.{picture_files.ending(data)}"
             values["path"] = str(await asyncio.to_thread(self._folders.write, name, data))
         elif row:
             values["url"] = row["pictures"][0]["url"]
         shown = await self._inline(data, inline, values)
         prompt = row["prompt"] if row else None
         return Result(values | await self._look_if_allowed(data, prompt or None), shown)
+
+    async def _follow_up(self, picture: str, prompt: str) -> tuple[str, Sequence[float] | None]:
+        """The whole prompt of a follow-up to a picture, and the box that it is about."""
+        row = await self._row(picture)
+        earlier = row["prompt"] if row else None
+        whole = followups.other_thing(prompt) or followups.joined(earlier, prompt)
+        return whole, None if followups.recolouring(whole) else _ALL
 
     async def _drawn(
         self,
@@ -168,8 +175,8 @@ class Tools:
         """The path or address of the whole file."""
         if self._folders is None:
             return {"url": url}
-        path = await asyncio.to_thread(self._folders.write, f"{name}.{_ending(data)}", data)
-        return {"path": str(path)}
+        file = f"{name}.{picture_files.ending(data)}"
+        return {"path": str(await asyncio.to_thread(self._folders.write, file, data))}
 
     async def _look(self, data: bytes, asked: str | None) -> dict[str, Any]:
         form = {"asked": asked} if asked else {}
@@ -189,10 +196,10 @@ class Tools:
         if inline == "none":
             return []
         if inline == "full" and len(data) <= MAX_FULL_BYTES:
-            return [(data, f"image/{'jpeg' if _ending(data) == 'jpg' else _ending(data)}")]
+            return [(data, picture_files.media_type(data))]
         if inline == "full":
             values["inline"] = f"small: the file has {len(data):,} bytes, more than hosts accept"
-        return [(await asyncio.to_thread(_small, data), "image/webp")]
+        return [(await asyncio.to_thread(picture_files.small, data), "image/webp")]
 
     async def _read(self, picture: str) -> bytes:
         """The file of a picture by its name. Raises WrongPicture."""
@@ -265,35 +272,3 @@ def _local(url: str) -> str:
     parts = urlsplit(url)
     path = FILES + parts.path.partition(FILES)[2]
     return f"{path}?{parts.query}"
-
-
-def _ending(data: bytes) -> str:
-    if data.startswith(b"\xff\xd8"):
-        return "jpg"
-    return "webp" if data[8:12] == b"WEBP" else "png"
-
-
-def _small(data: bytes) -> bytes:
-    """A reduced WebP file, with sides of at most SMALL_PX."""
-    pixels = decode_upload.read(data).pixels
-    height, width = pixels.shape[:2]
-    scale = min(1.0, SMALL_PX / max(height, width))
-    small = codec.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
-    return codec.encode(small, "webp", quality=80)
-
-
-def _mask(data: bytes, box: Sequence[float]) -> bytes:
-    """A mask of the picture's size, transparent in `box`. Raises LimnerError for a bad box."""
-    left, top, right, bottom = box
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise WrongPicture(
-            f"The box {list(box)} is not left, top, right, bottom with values from 0 to 1"
-        )
-    size = decode_upload.read(data)
-    mask = np.full((size.height, size.width, 4), 255, np.uint8)
-    rows = slice(round(top * size.height), max(round(bottom * size.height), 1))
-    columns = slice(round(left * size.width), max(round(right * size.width), 1))
-    mask[rows, columns] = 0
-    file = io.BytesIO()
-    Image.fromarray(mask).save(file, "PNG")
-    return file.getvalue()

@@ -81,6 +81,25 @@ def test_pictures_are_named_by_id_address_or_last(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "prompt"),
+    [
+        ("make it blue", "a cat, make it blue"),
+        ("turn it into a pear", "a pear"),
+        ("make it bigger", "a cat, make it bigger"),
+        ("give it a hat", "give it a hat"),
+    ],
+)
+def test_follow_ups_know_what_they_follow(server: Server, said: str, prompt: str) -> None:
+    async def conversation(client: Client) -> None:
+        await client.call_tool("generate_image", SMALL)
+        values(await client.call_tool("edit_image", {"picture": "last", "prompt": said}))
+
+    talk(server.url + "/mcp", conversation)
+    [row] = server.http.get(HISTORY, params={"limit": 1}).json()["data"]
+    assert (row["kind"], row["prompt"]) == ("edit", prompt)
+
+
+@pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [
         ("paint", {}, "paint"),

@@ -40,6 +40,7 @@ from limner.service.errors import PlannerFailed
 from limner.service.queue.jobs import Job
 from limner.service.submission import Submission
 from limner.service.submit import submit
+from limner.service.threads import undone_if_left
 
 Say = Callable[[Json], Awaitable[None]]
 # (place in the output, call, submission, job) → the finished picture
@@ -207,7 +208,8 @@ class Planning:
         if pixels is None:
             raise ClientLeft
         serving, holder = scope.service(self._request), scope.holder(self._request)
-        ticket = await serving.limiter.acquire_async(holder, 0)  # as a request of its own
+        counting = serving.limiter.acquire_async(holder, 0)  # as a request of its own
+        ticket = await undone_if_left(counting, Ticket.release)
         try:
             seen = (await serving.look(pixels, asked.asked)).to_dict()
         finally:

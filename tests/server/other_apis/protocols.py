@@ -89,7 +89,7 @@ async def _txt2img(http: httpx2.AsyncClient, prompt: str) -> Outcome:
 async def _mcp(http: httpx2.AsyncClient, prompt: str) -> Outcome:
     arguments = {"prompt": prompt, "size": SIZE, "inline": "none"}
     try:
-        transport = streamable_http_client(f"{http.base_url}mcp", http_client=http)
+        transport = streamable_http_client(str(http.base_url.join("/mcp")), http_client=http)
         async with Client(transport) as client:
             result = await client.call_tool("generate_image", arguments)
     except Exception as error:  # of a group, if the connection was refused

@@ -15,15 +15,14 @@ from typing import Any
 import pytest
 
 from limner.engines import registry
+from limner.engines.testcard import CardEngine
 from limner.service.moderation.word_list import Verdict
 from limner.storage.db.keys import KeyStore, Limits
 from tests.server.helpers import HISTORY, GatedEngine, Server, make_settings, running, wait_until
 from tests.server.other_apis.protocols import PROTOCOLS, Outcome, Protocol, plan
 from tests.support.chat_server import chat_server
 
-every_protocol = pytest.mark.parametrize(
-    "protocol", PROTOCOLS, ids=[protocol.name for protocol in PROTOCOLS]
-)
+every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 _numbers = count(1)
 PROMPT = "a red cat"
 
@@ -69,7 +68,7 @@ def servers(
 @pytest.fixture(scope="module")
 def shared_engine() -> Iterator[GatedEngine]:
     """An engine under control, as "gated"."""
-    engine = GatedEngine()
+    engine = GatedEngine(capabilities=CardEngine.capabilities)
     info = registry.EngineInfo(
         "gated", "for tests", "limner.engines.testcard", None, lambda module, settings: engine
     )
@@ -92,9 +91,11 @@ def engine(shared_engine: GatedEngine) -> Iterator[GatedEngine]:
 
 
 def key_of(server: Server, *scopes: str, **limits: int) -> str:
-    """A new key."""
+    """A new key, which the server knows."""
     store = KeyStore(server.service.database)
-    return store.create(f"key{next(_numbers)}", scopes or ("draw",), Limits(**limits))
+    key = store.create(f"key{next(_numbers)}", scopes or ("draw",), Limits(**limits))
+    server.service.keys.read()
+    return key
 
 
 def draw(server: Server, protocol: Protocol, key: str | None, prompt: str = PROMPT) -> Outcome:
@@ -232,30 +233,39 @@ def test_mistake_of_an_engine_is_an_error(
     key = key_of(server)
     engine.cannot_draw = PROMPT
     engine.let_all_go()
-    assert_refused(protocol, draw(server, protocol, key), 500, "error")
-    assert [row["status"] for row in rows(server, key)] == ["failed"]
+    outcome = draw(server, protocol, key)
+    assert not outcome.is_drawn
+    assert "error" in outcome.words
+    wait_until(lambda: [row["status"] for row in rows(server, key)] == ["failed"])
 
 
 @every_protocol
 def test_client_that_leaves_cancels(servers: Any, protocol: Protocol, engine: GatedEngine) -> None:
     server = servers(protocol, engine="gated", queue=2)
-    key = key_of(server)
+    key = key_of(server, concurrent=1)
 
     async def leave() -> None:
         asking = asyncio.create_task(protocol.draw(server.url, PROMPT, key))
         await asyncio.to_thread(wait_until, lambda: engine.started)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        engine.let_all_go()
 
     asyncio.run(leave())
+    wait_until(lambda: server.is_idle)
+    engine.let_all_go()
     wait_until(lambda: [row["status"] for row in rows(server, key)] == ["cancelled"])
+    assert draw(server, protocol, key).is_drawn  # nothing counts as under way any more
 
 
-@every_protocol
+@pytest.mark.parametrize(
+    "protocol",
+    [protocol for protocol in PROTOCOLS if not protocol.is_planned],
+    ids=lambda protocol: protocol.name,
+)
 def test_prompts_have_a_length(servers: Any, protocol: Protocol) -> None:
+    """What a person says to a planner is no prompt."""
     server = servers(protocol)
     key = key_of(server)
     outcome = draw(server, protocol, key, "a cat " * 6000)
-    assert_refused(protocol, outcome, 400, "32000")
+    assert_refused(protocol, outcome, 400, "string too long")
     assert rows(server, key) == []
