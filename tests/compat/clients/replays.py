@@ -156,7 +156,7 @@ def open_webui_sdapi():
 
 
 def silly_tavern():
-    ui = WebUi("Basic ")
+    ui = WebUi("Basic")  # of an empty password; fetch trims it
     body = {
         "url": ROOT,
         "auth": "",
