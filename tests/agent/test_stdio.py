@@ -107,6 +107,7 @@ def test_what_is_refused_says_why(tmp_path: Path) -> None:
     talk(tmp_path / "home", conversation, "--folder", str(folder))
 
 
+@pytest.mark.slow
 def test_words_are_a_mask(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
