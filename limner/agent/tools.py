@@ -8,16 +8,15 @@ model's context.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from limner.agent import picture_files
+from limner.agent import names, picture_files
 from limner.agent.api import FILES, HISTORY, LOOK, Api, ApiFailure, new_id
 from limner.agent.folders import Folders, slug
+from limner.agent.names import Kept
 from limner.errors import LimnerError
 from limner.text import followups
 
@@ -27,7 +26,6 @@ Report = Callable[[float, float | None, str], Awaitable[None]]
 MAX_FULL_BYTES = 700_000  # hosts accept 1 MB, and base64 adds a third
 _POLL_S = 0.4
 _ALL = (0.0, 0.0, 1.0, 1.0)  # of a picture, as a box
-_ID = re.compile(r"(req_[0-9a-zA-Z]{1,64})(?:/(\d{1,2}))?")
 _SEEN = ("good_enough", "alt", "alt_zh", "seen", "checks", "unknown_words", "advice")
 
 
@@ -97,29 +95,25 @@ class Tools:
         """List the latest pictures."""
         query = {"limit": limit} | ({"after": after} if after else {})
         page = await self._api.get(HISTORY, **query)
-        rows = [_listed(row) for row in page["data"]]
+        rows = [names.listed(row) for row in page["data"]]
         return Result({"requests": rows, "has_more": page["has_more"]})
 
     async def get(self, picture: str, inline: Inline) -> Result:
         """Get one picture as a file or an address, inline, and what it shows."""
         data = await self._read(picture)
-        values: dict[str, Any] = {"picture": picture}
-        row = await self._row(picture)
-        if row:
-            values |= {"picture": row["id"], "prompt": row["prompt"]}
-        if self._folders:
-            name = f"{slug(row['prompt'] if row else 'picture')}.{picture_files.ending(data)}"
-            values["path"] = str(await asyncio.to_thread(self._folders.write, name, data))
-        elif row:
-            values["url"] = row["pictures"][0]["url"]
+        kept = await self._kept(picture)
+        values: dict[str, Any] = kept.about if kept else {"picture": picture}
+        prompt = kept.prompt if kept else ""
+        if self._folders or kept:
+            url = kept.url if kept else ""
+            values |= await self._placed(data, url, slug(prompt or "picture"))
         shown = await self._inline(data, inline, values)
-        prompt = row["prompt"] if row else None
         return Result(values | await self._look_if_allowed(data, prompt or None), shown)
 
     async def _follow_up(self, picture: str, prompt: str) -> tuple[str, Sequence[float] | None]:
         """The whole prompt of a follow-up to a picture, and the box that it is about."""
-        row = await self._row(picture)
-        earlier = row["prompt"] if row else None
+        kept = await self._kept(picture)
+        earlier = kept.prompt if kept else None
         whole = followups.other_thing(prompt) or followups.joined(earlier, prompt)
         return whole, None if followups.recolouring(whole) else _ALL
 
@@ -138,8 +132,8 @@ class Tools:
             values["notice"] = notice
         shown: list[tuple[bytes, str]] = []
         for index, item in enumerate(body["data"]):
-            data = await self._api.bytes(_local(item["url"]))
-            about = {"picture": f"{id}/{index}" if index else id, "seed": seed}
+            data = await self._api.bytes(names.local(item["url"]))
+            about = {"picture": names.name(id, index), "seed": seed}
             about |= await self._placed(data, item["url"], f"{slug(prompt or 'variation')}-{seed}")
             shown += await self._inline(data, inline, about)
             about |= await self._look_if_allowed(data, prompt)
@@ -203,16 +197,10 @@ class Tools:
 
     async def _read(self, picture: str) -> bytes:
         """The file of a picture by its name. Raises WrongPicture."""
-        if picture == "last" or _ID.fullmatch(picture):
-            row = await self._row(picture)
-            match = _ID.fullmatch(picture)
-            index = int(match[2] or 0) if match else 0
-            found = [one for one in (row or {}).get("pictures", []) if one["index"] == index]
-            if not found:
-                raise WrongPicture(f"There is no picture {picture!r}", hint="list_pictures has all")
-            return await self._api.bytes(_local(found[0]["url"]))
+        if kept := await self._kept(picture):
+            return await self._api.bytes(names.local(kept.url))
         if FILES in picture:
-            return await self._api.bytes(_local(picture))
+            return await self._api.bytes(names.local(picture))
         if picture.startswith("data:") or len(picture) > 4000:
             raise WrongPicture("A picture is named, not sent", hint="use its id, path or 'last'")
         if self._folders is None:
@@ -222,16 +210,21 @@ class Tools:
             )
         return await asyncio.to_thread(self._folders.read, picture)
 
-    async def _row(self, picture: str) -> dict[str, Any] | None:
-        """The history row of a picture that is named by its id or "last", else None."""
-        if picture == "last":
+    async def _kept(self, picture: str) -> Kept | None:
+        """The picture that an id or "last" names; None for other names. Raises WrongPicture."""
+        match = names.ID.fullmatch(picture)
+        if match:
+            row = await self._api.get(f"{HISTORY}/{match[1]}")
+        elif picture == "last":
             rows = (await self._api.get(HISTORY, limit=10))["data"]
-            return next((row for row in rows if row["pictures"]), None)
-        match = _ID.fullmatch(picture)
-        if match is None:
+            row = next((row for row in rows if row["pictures"]), {"pictures": []})
+        else:
             return None
-        row: dict[str, Any] = await self._api.get(f"{HISTORY}/{match[1]}")
-        return row
+        for one in row["pictures"]:
+            index = one["index"]
+            if match is None or index == int(match[2] or 0):
+                return Kept(row["id"], index, row["prompt"], one["url"])
+        raise WrongPicture(f"There is no picture {picture!r}", hint="list_pictures has all")
 
 
 def _progress(job: Mapping[str, Any]) -> tuple[float, float | None, str] | None:
@@ -244,20 +237,6 @@ def _progress(job: Mapping[str, Any]) -> tuple[float, float | None, str] | None:
     return done, total, f"{progress['stage']} {done}/{total}"
 
 
-def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "prompt": row["prompt"],
-        "kind": row["kind"],
-        "status": row["status"],
-        "created_at": row["created_at"],
-        "pictures": [
-            {"picture": f"{row['id']}/{one['index']}", "seed": one["seed"], "size": one["size"]}
-            for one in row["pictures"]
-        ],
-    }
-
-
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -265,10 +244,3 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 def _text(values: Mapping[str, Any]) -> dict[str, str]:
     """Values as text for a form."""
     return {name: str(value) for name, value in _given(values).items()}
-
-
-def _local(url: str) -> str:
-    """The path and query of an address; its host is never contacted."""
-    parts = urlsplit(url)
-    path = FILES + parts.path.partition(FILES)[2]
-    return f"{path}?{parts.query}"

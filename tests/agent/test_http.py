@@ -61,6 +61,24 @@ def test_draws_and_gives_addresses(server: Server, path: str, mode: str) -> None
     assert [one[:2] for one in shown(result)] == [("image/webp", (256, 256))]
 
 
+def test_each_picture_of_a_request_has_a_name(server: Server) -> None:
+    async def conversation(client: Client) -> None:
+        drawn = values(await client.call_tool("generate_image", SMALL | {"n": 2}))["pictures"]
+        for one in drawn:
+            got = values(await client.call_tool("get_picture", {"picture": one["picture"]}))
+            assert got["picture"] == one["picture"]
+            files = [server.http.get(url).content for url in (got["url"], one["url"])]
+            assert files[0] == files[1]
+        assert (
+            await client.call_tool("get_picture", {"picture": f"{drawn[0]['picture']}/2"})
+        ).is_error
+        listed = values(await client.call_tool("list_pictures", {"limit": 1}))["requests"]
+        names = [one["picture"] for one in listed[0]["pictures"]]
+        assert names == [one["picture"] for one in drawn]
+
+    talk(server.url + "/mcp", conversation)
+
+
 def test_pictures_are_named_by_id_address_or_last(server: Server) -> None:
     async def conversation(client: Client) -> None:
         [drawn] = values(await client.call_tool("generate_image", SMALL))["pictures"]
