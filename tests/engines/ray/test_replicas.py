@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -210,16 +209,6 @@ def test_the_command_line(
     assert main(["ray", "rm", "cards"]) == 0
     assert main(["ray", "rm", "cards"]) == 5
     assert "pools are steady" in capsys.readouterr().err
-
-
-def test_an_address_that_does_not_answer() -> None:
-    with socket.socket() as taken:  # bound, and nobody listens
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(LimnerError) as caught:
-            RayEngine(address, "limner")
-    assert address in caught.value.message
-    assert caught.value.hint
 
 
 @pytest.fixture
