@@ -102,9 +102,9 @@ def _settings_for(name: str, settings: Settings) -> Settings:
         for package in ("openvino_genai", "diffusers"):
             if find_spec(package) is None:
                 raise MissingExtra("", hint="pip install 'limner[openvino,diffusion]'")
-        from tests.engines.openvino import tiny as tiny_openvino
+        from tests.engines.openvino import tiny_ir
 
-        return replace(settings, openvino_model=str(tiny_openvino.ir(folder)))
+        return replace(settings, openvino_model=str(tiny_ir.write(folder)))
     return settings
 
 

@@ -9,7 +9,7 @@ callback would end the process, so none leaves it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,14 @@ from limner.engines.base import (
     Event,
     ImageTask,
     Notice,
-    Picture,
-    Preview,
-    Progress,
 )
-from limner.engines.callbacks import Calls, Stop
+from limner.engines.latent import options as latent_options
+from limner.engines.latent.callbacks import Calls, Stop, draw_each
+from limner.engines.latent.source_picture import SourcePicture, finished
+from limner.engines.latent.telling import Emit, Teller
 from limner.engines.openvino import folder as ir_folder
 from limner.engines.openvino.folder import IrFolder
 from limner.engines.openvino.noise import Noise
-from limner.engines.source_picture import SourcePicture, opaque
 from limner.errors import DataError, EngineError, SettingsError
 from limner.options import OptionSpec
 from limner.request import SizeRule
@@ -43,12 +42,8 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.engines")
 
-MAX_STEPS = 150
-_STAGE = "drawing"
 _STRENGTH = 0.75  # of an edit, unless the request says
 _LEAST_MAX_PX = 1024
-
-Emit = Callable[[Event], None]
 
 
 class OpenVinoEngine(Engine):
@@ -69,12 +64,7 @@ class OpenVinoEngine(Engine):
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
     ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures one after the other; a cancelled one ends after its step."""
-        for task in tasks:
-            if cancel.is_cancelled(task):
-                continue
-            call = partial(self._draw, task)
-            for event in self._calls.run(call, partial(cancel.is_cancelled, task)):
-                yield task, event
+        yield from draw_each(self._calls, self._draw, tasks, cancel)
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -83,6 +73,7 @@ class OpenVinoEngine(Engine):
 
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         request, source = task.request, SourcePicture.of(task.request)
+        teller = Teller(task, self.model, emit, partial(finished, source))
         kind = "text" if source is None else "inpaint" if source.has_mask else "image"
         pipeline = self._pipelines[kind]
         asked, pictures = self._asked(task, source), _pictures(source)
@@ -92,8 +83,10 @@ class OpenVinoEngine(Engine):
         failed: list[Exception] = []
 
         def on_step(step: int, total: int, latents: Any) -> bool:
+            done = min(step + 1, n_steps)
             try:
-                self._tell(task, pipeline, source, emit, (min(step + 1, n_steps), n_steps), latents)
+                teller.step(done, n_steps)
+                teller.preview(done, n_steps, lambda: np.array(pipeline.decode(latents).data[0]))
                 stop.check()
             except Exception as error:
                 failed.append(error)
@@ -107,28 +100,7 @@ class OpenVinoEngine(Engine):
             raise failed[0] from error
         if failed:
             raise failed[0]
-        pixels = opaque(np.array(drawn.data[0]))
-        emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
-        pixels = source.finished(pixels) if source else pixels
-        emit(Picture(pixels, request.prompt, task.seed, task.index, self.model))
-
-    def _tell(
-        self,
-        task: ImageTask,
-        pipeline: Any,
-        source: SourcePicture | None,
-        emit: Emit,
-        at: tuple[int, int],
-        latents: Any,
-    ) -> None:
-        """Progress, and a preview if it is its turn. at: steps done, and of how many."""
-        done, total = at
-        emit(Progress(done, total + 1, _STAGE))
-        n_asked = task.request.previews
-        if done in {max(1, round(total * i / (n_asked + 1))) for i in range(1, n_asked + 1)}:
-            pixels = opaque(np.array(pipeline.decode(latents).data[0]))
-            pixels = source.finished(pixels) if source else pixels
-            emit(Preview(task.index, pixels, done, total + 1))
+        teller.picture(n_steps, np.array(drawn.data[0]))
 
     def _asked(self, task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
         """The arguments of a drawing."""
@@ -211,14 +183,7 @@ def _words(error: Exception) -> str:
 
 def _capabilities(folder: IrFolder) -> Capabilities:
     options = [
-        OptionSpec(
-            "steps",
-            "integer",
-            "Steps of drawing; more take longer. Given, quality has no effect.",
-            1,
-            MAX_STEPS,
-            unset="{low}, {medium} or {high} by quality".format(**folder.steps),
-        ),
+        latent_options.steps("{low}, {medium} or {high} by quality".format(**folder.steps)),
         OptionSpec(
             "guidance",
             "number",
@@ -227,19 +192,10 @@ def _capabilities(folder: IrFolder) -> Capabilities:
             30,
             default=folder.guidance,
         ),
-        OptionSpec("negative_prompt", "text", "What the picture is not to show."),
+        latent_options.NEGATIVE_PROMPT,
     ]
     if folder.can_edit:
-        options.append(
-            OptionSpec(
-                "strength",
-                "number",
-                "How much of a picture to edit is drawn anew, from a little to all.",
-                0.01,
-                1,
-                default=_STRENGTH,
-            )
-        )
+        options.append(latent_options.strength(_STRENGTH))
     largest = max(_LEAST_MAX_PX, 2 * folder.usual_side)
     return Capabilities(
         sizes=SizeRule(max_side=largest, keeps_edited=False),

@@ -7,7 +7,7 @@ end of its process, which `engines.apart` sees to.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import cyllama.sd as sd
 import numpy as np
 
+from limner.arrays import Pixels
 from limner.engines import cores
 from limner.engines.base import (
     NEVER,
@@ -23,29 +24,24 @@ from limner.engines.base import (
     Engine,
     Event,
     ImageTask,
-    Picture,
-    Preview,
-    Progress,
 )
-from limner.engines.callbacks import Calls, Stop
+from limner.engines.latent import options as latent_options
+from limner.engines.latent.callbacks import Calls, Stop, draw_each
+from limner.engines.latent.source_picture import SourcePicture, finished, opaque
+from limner.engines.latent.telling import Emit, Teller
 from limner.engines.sdcpp import files
-from limner.engines.source_picture import SourcePicture, opaque
 from limner.errors import DataError, EngineError, SettingsError
 from limner.imaging import codec
 from limner.options import OptionSpec
-from limner.request import SizeRule
+from limner.request import Size, SizeRule
 from limner.settings import Settings
 
 log = logging.getLogger("limner.engines")
 
-MAX_STEPS = 150
 _STEPS = {"low": 10, "medium": 20, "high": 40}
 _GUIDANCE, _STRENGTH = 7.0, 0.75
 _STEP_PX, _MAX_PX = 64, 2048  # the library rounds sides to multiples of 64
-_STAGE = "drawing"
 _WARNING, _ERROR = 2, 3  # levels of its log
-
-Emit = Callable[[Event], None]
 
 
 class SdcppEngine(Engine):
@@ -65,12 +61,7 @@ class SdcppEngine(Engine):
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
     ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures one after the other; one that is cancelled is drawn to its end."""
-        for task in tasks:
-            if cancel.is_cancelled(task):
-                continue
-            call = partial(self._draw, task)
-            for event in self._calls.run(call, partial(cancel.is_cancelled, task)):
-                yield task, event
+        yield from draw_each(self._calls, self._draw, tasks, cancel)
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -81,22 +72,19 @@ class SdcppEngine(Engine):
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         [context] = self._contexts
         request, source = task.request, SourcePicture.of(task.request)
+        teller = Teller(task, self.model, emit, partial(finished, source))
         n_steps = 0
 
         def on_step(done: int, total: int, seconds: float) -> None:
             nonlocal n_steps
             n_steps = n_steps or total
             if done and total == n_steps:  # else it is about something else than steps
-                emit(Progress(done, total + 1, _STAGE))
+                teller.step(done, total)
 
         def on_preview(done: int, frames: Sequence[Any], is_noisy: bool) -> None:
-            total = max(n_steps, done)
-            if frames and done in _shown(request.previews, total):
-                # Its memory is the library's, and used again for the next one.
-                small = opaque(np.array(frames[0].to_numpy()[..., :3]))
-                pixels = codec.resize(small, request.size.width, request.size.height)
-                pixels = source.finished(pixels) if source else pixels
-                emit(Preview(task.index, pixels, done, total + 1))
+            if frames:
+                pixels = partial(_enlarged, frames[0], request.size)
+                teller.preview(done, max(n_steps, done), pixels)
 
         sd.set_progress_callback(on_step)
         if request.previews:
@@ -114,10 +102,7 @@ class SdcppEngine(Engine):
         finally:
             sd.set_progress_callback(_ignored)
             sd.set_preview_callback(None)
-        pixels = opaque(np.array(drawn.to_numpy()[..., :3]))
-        pixels = source.finished(pixels) if source else pixels
-        emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
-        emit(Picture(pixels, request.prompt, task.seed, task.index, self.model))
+        teller.picture(n_steps, np.array(drawn.to_numpy()))
 
 
 def build(settings: Settings) -> SdcppEngine:
@@ -182,9 +167,9 @@ def _asked(task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
     return asked
 
 
-def _shown(n_asked: int, n_steps: int) -> set[int]:
-    """The steps after which a preview is shown, evenly spread."""
-    return {max(1, round(n_steps * i / (n_asked + 1))) for i in range(1, n_asked + 1)}
+def _enlarged(frame: Any, size: Size) -> Pixels:
+    """A small picture of the library, whose memory it uses again for the next one."""
+    return codec.resize(opaque(np.array(frame.to_numpy()[..., :3])), size.width, size.height)
 
 
 def _ignored(*_: object) -> None:
@@ -199,14 +184,7 @@ def _capabilities() -> Capabilities:
         mask=True,
         previews=True,
         options=(
-            OptionSpec(
-                "steps",
-                "integer",
-                "Steps of drawing; more take longer. Given, quality has no effect.",
-                1,
-                MAX_STEPS,
-                unset="10, 20 or 40 by quality",
-            ),
+            latent_options.steps("{low}, {medium} or {high} by quality".format(**_STEPS)),
             OptionSpec(
                 "guidance",
                 "number",
@@ -215,15 +193,8 @@ def _capabilities() -> Capabilities:
                 30,
                 default=_GUIDANCE,
             ),
-            OptionSpec("negative_prompt", "text", "What the picture is not to show."),
-            OptionSpec(
-                "strength",
-                "number",
-                "How much of a picture to edit is drawn anew, from a little to all.",
-                0.01,
-                1,
-                default=_STRENGTH,
-            ),
+            latent_options.NEGATIVE_PROMPT,
+            latent_options.strength(_STRENGTH),
             OptionSpec(
                 "scheduler",
                 "choice",
