@@ -7,7 +7,7 @@ end of its process, which `engines.apart` sees to.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,23 +125,28 @@ def build(settings: Settings) -> SdcppEngine:
 
     sd.set_log_callback(listen)
     sd.set_progress_callback(_ignored)  # else it draws a bar
+    context = opened(model, parts, settings.threads or cores.usable(), said)
+    return SdcppEngine(context, model.stem, said)
+
+
+def opened(model: Path, parts: Mapping[str, Path], threads: int, said: Sequence[str]) -> Any:
+    """The model in the library's memory. Raises DataError, with the last words that were said."""
     # With text encoders beside it, the file is the diffusion model alone.
     name = "diffusion_model_path" if parts else "model_path"
     paths = {name: str(model)} | {f"{part}_path": str(path) for part, path in parts.items()}
-    params = sd.SDContextParams(n_threads=settings.threads or cores.usable())
+    params = sd.SDContextParams(n_threads=threads)
     for field, path in paths.items():
         setattr(params, field, path)
     params.vae_decode_only = False  # edits read pictures
     params.free_params_immediately = False  # else the second picture ends the process
     params.enable_mmap = True
     try:
-        context = sd.SDContext(params)
+        return sd.SDContext(params)
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(
             f"stable-diffusion.cpp cannot load {model}: {said[-1] if said else error}",
             hint="name files that the model needs beside it in LIMNER_SDCPP_PARTS, or take another",
         ) from error
-    return SdcppEngine(context, model.stem, said)
 
 
 def _asked(task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
