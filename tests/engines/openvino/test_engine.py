@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from limner import settings as settings_module
+from limner.engines.apart.parent import ApartEngine
 from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.cards.card import Cards
 from limner.engines.cards.detect import card_for
 from limner.engines.registry import load
-from limner.errors import DataError, OutputError, SettingsError
+from limner.errors import DataError, EngineError, OutputError, SettingsError
 from limner.request import SIZES, Edit, ImageRequest, Size
 from limner.studio import Studio
 from tests.engines.cancelled import Cancelled
+from tests.engines.memory import no_more_than
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the model takes 10 s to make
 
@@ -129,6 +131,21 @@ def test_a_card_of_the_folder_draws_the_same(engine: Any, tiny_ir: Path) -> None
     [picture] = studio.pictures(REQUEST, engine="turbo")
     studio.close()
     assert np.array_equal(picture.pixels, _drawn(engine, REQUEST))
+
+
+def test_memory_that_ends_fails_one_picture(tiny_ir: Path) -> None:
+    small = replace(REQUEST, size=Size(64, 64))
+    apart = ApartEngine("openvino", _settings(tiny_ir))
+    before = _drawn(apart, small)
+    assert apart.pid is not None
+    with (
+        no_more_than(apart.pid, 20_000_000),
+        pytest.raises(EngineError, match="out of memory") as caught,
+    ):
+        _drawn(apart, replace(REQUEST, size=Size(1024, 1024)))
+    assert caught.value.hint
+    assert np.array_equal(_drawn(apart, small), before)
+    apart.close()
 
 
 def test_what_cannot_be_loaded_is_a_clear_error(tiny_ir: Path, tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import pytest
 from limner import settings as settings_module
 from limner.engines.apart.parent import ApartEngine, load
 from limner.engines.base import ImageTask, Picture, Preview, Progress
-from limner.errors import DataError, SettingsError
+from limner.errors import DataError, EngineError, SettingsError
 from limner.request import Edit, ImageRequest, Size
 from tests.engines.cancelled import Cancelled
+from tests.engines.memory import no_more_than
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -73,6 +74,14 @@ def test_an_edit_keeps_what_is_outside_of_its_mask(engine: Any) -> None:
     [picture] = [e for e in engine.generate(request) if isinstance(e, Picture)]
     assert np.array_equal(picture.pixels[mask > 0], pixels[mask > 0])
     assert (picture.pixels[mask == 0] != pixels[mask == 0]).any()
+
+
+def test_memory_that_ends_fails_one_picture(engine: Any) -> None:
+    assert any(isinstance(event, Picture) for event in engine.generate(REQUEST))
+    with no_more_than(engine.pid, 20_000_000), pytest.raises(EngineError) as caught:
+        list(engine.generate(replace(REQUEST, size=Size(512, 512))))
+    assert caught.value.hint
+    assert any(isinstance(event, Picture) for event in engine.generate(REQUEST))
 
 
 def test_what_cannot_be_loaded_is_a_clear_error(model: Path, tmp_path: Path) -> None:
