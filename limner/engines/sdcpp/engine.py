@@ -131,11 +131,8 @@ def build(settings: Settings) -> SdcppEngine:
 
 def opened(model: Path, parts: Mapping[str, Path], threads: int, said: Sequence[str]) -> Any:
     """The model in the library's memory. Raises DataError, with the last words that were said."""
-    # With text encoders beside it, the file is the diffusion model alone.
-    name = "diffusion_model_path" if parts else "model_path"
-    paths = {name: str(model)} | {f"{part}_path": str(path) for part, path in parts.items()}
     params = sd.SDContextParams(n_threads=threads)
-    for field, path in paths.items():
+    for field, path in files.paths(model, parts).items():
         setattr(params, field, path)
     params.vae_decode_only = False  # edits read pictures
     params.free_params_immediately = False  # else the second picture ends the process
