@@ -56,8 +56,8 @@ class OpenVinoEngine(Engine):
         """Loads and compiles the model. Raises DataError if OpenVINO cannot."""
         self.model = folder.path.name
         self.capabilities = _capabilities(folder)
-        self._folder = folder
-        self._pipelines: dict[str, Any] = _loaded(folder, threads)  # empty once it is closed
+        self._folder, self._threads = folder, threads
+        self._pipelines: dict[str, Any] = _loaded(folder, threads)  # empty after a failure
         self._calls: Calls[Event] = Calls("openvino")
 
     def draw(
@@ -69,12 +69,13 @@ class OpenVinoEngine(Engine):
     def close(self) -> None:
         """Free the memory of the model."""
         self._calls.close()
-        self._pipelines.clear()
+        self._pipelines = {}
 
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         request, source = task.request, SourcePicture.of(task.request)
         teller = Teller(task, self.model, emit, partial(finished, source))
         kind = "text" if source is None else "inpaint" if source.has_mask else "image"
+        self._pipelines = self._pipelines or _loaded(self._folder, self._threads)
         pipeline = self._pipelines[kind]
         asked, pictures = self._asked(task, source), _pictures(source)
         n_steps = max(1, int(asked["num_inference_steps"] * asked.get("strength", 1)))
@@ -96,6 +97,7 @@ class OpenVinoEngine(Engine):
             drawn = pipeline.generate(request.prompt, *pictures, callback=on_step, **asked)
         except RuntimeError as error:
             if not failed:
+                self._pipelines = {}  # they would draw no other picture
                 raise _failure(error) from error
             raise failed[0] from error
         if failed:
@@ -149,6 +151,8 @@ def _loaded(folder: IrFolder, threads: int) -> dict[str, Any]:
         text = openvino_genai.Text2ImagePipeline(image)
         return {"text": text, "image": image, "inpaint": inpaint}
     except (RuntimeError, ValueError) as error:
+        if _is_memory(error):
+            raise _failure(error) from error
         raise DataError(
             f"OpenVINO cannot load {folder.path}: {_words(error)}",
             hint="make the folder again; docs/how-to/openvino.md says which models are tried",
@@ -165,13 +169,19 @@ def _pictures(source: SourcePicture | None) -> list[Any]:
     return [openvino.Tensor(np.ascontiguousarray(pixels[None])) for pixels in found]
 
 
-def _failure(error: RuntimeError) -> Exception:
-    words = _words(error)
-    if "alloc" in words.lower() or "memory" in words.lower():
+def _failure(error: Exception) -> EngineError:
+    if _is_memory(error):
         return EngineError(
             "Engine openvino ran out of memory", hint="ask for fewer or smaller pictures"
         )
-    return EngineError(f"Engine openvino failed: {words}")
+    return EngineError(
+        f"Engine openvino failed: {_words(error)}", hint="try again, or take another model"
+    )
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory is what was missing."""
+    return any(word in _words(error).lower() for word in ("alloc", "memory"))
 
 
 def _words(error: Exception) -> str:
