@@ -42,6 +42,7 @@ _STEPS = {"low": 10, "medium": 20, "high": 40}
 _GUIDANCE, _STRENGTH = 7.0, 0.75
 _STEP_PX, _MAX_PX = 64, 2048  # the library rounds sides to multiples of 64
 _WARNING, _ERROR = 2, 3  # levels of its log
+_METHODS = {one.name.lower(): one for one in sd.SampleMethod if one.name != "COUNT"}
 
 
 class SdcppEngine(Engine):
@@ -160,7 +161,7 @@ def _asked(task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
         "cfg_scale": float(options.get("guidance", _GUIDANCE)),
     }
     if "scheduler" in options:
-        asked["sample_method"] = sd.SampleMethod[str(options["scheduler"]).upper()]
+        asked["sample_method"] = _METHODS[str(options["scheduler"])]
     if source is not None:
         asked["init_image"] = sd.SDImage.from_numpy(np.ascontiguousarray(source.rgb()))
         asked["strength"] = float(options.get("strength", _STRENGTH))
@@ -179,7 +180,6 @@ def _ignored(*_: object) -> None:
 
 
 def _capabilities() -> Capabilities:
-    methods = tuple(method.name.lower() for method in sd.SampleMethod if method.name != "COUNT")
     return Capabilities(
         sizes=SizeRule(max_side=_MAX_PX, step=_STEP_PX, keeps_edited=False),
         edit=True,
@@ -201,7 +201,7 @@ def _capabilities() -> Capabilities:
                 "scheduler",
                 "choice",
                 "Method of the steps.",
-                choices=methods,
+                choices=tuple(_METHODS),
                 unset="the model's own",
             ),
         ),

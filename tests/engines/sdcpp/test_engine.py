@@ -72,9 +72,9 @@ def test_seed_and_index_alone_decide(engine: Any) -> None:
 
 def test_sizes_are_exact(engine: Any) -> None:
     assert _drawn(engine, size=Size(128, 64))[0].shape == (64, 128, 4)
-    engine.check(replace(REQUEST, size=Size(2048, 64)))
+    engine.check(replace(REQUEST, size=Size(2048, 2048)))
     with pytest.raises(InvalidRequest) as caught:
-        engine.check(replace(REQUEST, size=Size(2048 + 64, 64)))
+        engine.check(replace(REQUEST, size=Size(2048 + 64, 2048)))
     assert caught.value.hint
 
 
