@@ -27,6 +27,9 @@ CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py \
 	tests/engines/networks tests/page tests/server/access tests/server/failures tests/service \
 	tests/storage tests/training
 
+# More workers than cores, since many tests wait for servers and clocks.
+WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
+
 BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
@@ -45,11 +48,11 @@ serve: .venv/.base  ## answer the OpenAI Images API at 127.0.0.1:8000: ARGS="--p
 
 # A worker takes whole files, so that what the tests of a file share is made once.
 test: .venv/.dev  ## run the tests, the slow ones left out
-	$(BIN)/pytest -n auto --dist loadfile --durations=25 $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=25 $(ARGS)
 
 # What they need and how long each takes: docs/testing.md.
 test-ci: .venv/.dev  ## run the slow tests that CI runs
-	$(BIN)/pytest -q -n 2 --dist loadfile --durations=25 -m slow $(CI_SUITES)
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=25 -m slow $(CI_SUITES)
 
 # Those of PostgreSQL need Debian's package (apt-get install postgresql) and are skipped without.
 test-all: .venv/.dev  ## run all tests, the slow ones included

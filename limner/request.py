@@ -126,11 +126,10 @@ class SizeRule:
         longer, shorter = max(size.width, size.height), min(size.width, size.height)
         scale = min(1.0, self.max_side / longer)
         scale = max(scale, min(self.min_side / shorter, self.max_side / longer))
-        width, height = size.width * scale, size.height * scale
-        least = max(self.min_side, max(width, height) / self.max_ratio)
-        # Up where a side is at its least, so that the ratio keeps.
-        sides = (math.ceil(max(side, least) / self.step) * self.step for side in (width, height))
-        return Size(*(min(side, self._largest) for side in sides))
+        longer = self._up(max(longer * scale, self.min_side))
+        # Up, so that the ratio keeps.
+        shorter = self._up(max(shorter * scale, self.min_side, longer / self.max_ratio))
+        return Size(longer, shorter) if size.width >= size.height else Size(shorter, longer)
 
     def as_json(self) -> dict[str, Any]:
         """This rule for programs."""
@@ -152,9 +151,12 @@ class SizeRule:
         is_own = size == size_of(source.pixels)
         return self.keeps_edited and is_own and not self.choices and self._is_within_limits(size)
 
+    def _up(self, side: float) -> int:
+        return min(self._largest, math.ceil(side / self.step) * self.step)
+
     def _rounded(self, side: int) -> int:
-        least = math.ceil(self.min_side / self.step) * self.step
-        return min(self._largest, max(least, round(side / self.step) * self.step))
+        nearest = round(side / self.step) * self.step
+        return min(self._largest, max(self._up(self.min_side), nearest))
 
     def _is_within_limits(self, size: Size) -> bool:
         longer, shorter = max(size.width, size.height), min(size.width, size.height)

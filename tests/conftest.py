@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.support.once import once
-
 # Each worker of pytest-xdist has a core; small networks are slower on several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -32,13 +30,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:  # a name: looking it up would already be network traffic
         return False
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that needs the tiny weights exports them: minutes on a busy machine."""
-    for item in items:
-        if "tiny_weights" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +56,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_weights() -> Path:
     """A folder of exported weights, tiny and random; read-only, since all tests share it."""
     from tests.support import tiny
 
-    return once(tmp_path_factory, "tiny", tiny.write)
+    return tiny.EXPORTED

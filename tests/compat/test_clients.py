@@ -1,7 +1,8 @@
 """Real clients, each in an environment of its own, against `limner serve`.
 
-The default suite runs the quick ones, and the server draws test cards: what a client sends and
-reads is the same. The slow suite, as `make compat`, runs all of them, and the model draws.
+The server draws test cards: what a client sends and reads is the same. The default suite runs the
+quick clients, the slow one the others, and the newest openai-python once with the model that ships.
+`make compat` runs all of them with the model.
 
 What is missing: without pip's or npm's registry a client that is not installed yet fails with the
 words of its installer. Without node, npm or curl, which no registry of ours brings, it is skipped.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,13 +21,13 @@ from tests.compat.cases import CASES
 from tests.compat.environments import CannotInstall, NotHere
 
 CLIENTS = trial.clients()
-QUICK = [client for client in CLIENTS if client.is_quick]
+WITH_MODEL = "openai-python-3"
 pytestmark = pytest.mark.timeout(600)  # the first time a client is installed
 
 
 @pytest.fixture(scope="module")
 def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trial.Served]:
-    """A server with the model that ships, for all clients."""
+    """A server with the model that ships."""
     with trial.serving(tmp_path_factory.mktemp("compat")) as server:
         yield server
 
@@ -37,19 +39,22 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trial.Served]:
         yield server
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def _with_mark(client: trial.Client) -> Any:
+    marks = [] if client.is_quick else [pytest.mark.slow]
+    return pytest.param(client, id=client.name, marks=marks)
+
+
+@pytest.mark.parametrize("client", [_with_mark(client) for client in CLIENTS])
 def test_client_sees_what_it_should(
-    client: trial.Client, drawing: trial.Served, tmp_path: Path
-) -> None:
-    _try(client, drawing, tmp_path)
-
-
-@pytest.mark.parametrize("client", QUICK, ids=lambda client: client.name)
-def test_quick_client_sees_what_it_should_of_test_cards(
     client: trial.Client, cards: trial.Served, tmp_path: Path
 ) -> None:
     _try(client, cards, tmp_path)
+
+
+@pytest.mark.slow
+def test_client_sees_what_it_should_of_the_model(drawing: trial.Served, tmp_path: Path) -> None:
+    [client] = (client for client in CLIENTS if client.name == WITH_MODEL)
+    _try(client, drawing, tmp_path)
 
 
 def _try(client: trial.Client, server: trial.Served, tmp_path: Path) -> None:

@@ -198,6 +198,7 @@ def test_an_unknown_part_is_refused_with_those_there_are() -> None:
     assert "variations" in str(caught.value.hint)
 
 
+@pytest.mark.slow
 def test_parts_can_be_measured_without_any_split(library: Library, oracle: Oracle) -> None:
     def ask(request: ImageRequest) -> DrawnRequest:
         return DrawnRequest([np.zeros((256, 256, 4), np.uint8)] * request.n, 4, 0.1)

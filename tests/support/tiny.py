@@ -1,4 +1,8 @@
-"""A whole model small enough for any test: random weights, no part of them silent."""
+"""Whole models small enough for any test: random weights, no part of them silent.
+
+Exporting takes a minute, so exported folders lie beside this file. After a change of the networks:
+`python -m tests.support.tiny` writes them anew.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +18,8 @@ from limner.training.tasks.text_tokenizer import TextTokenizerConfig, train
 
 CAPTIONS = ["a red apple", "two red apples", "a blue star", "一个红色的苹果", "蓝色的五角星"] * 3
 NAME = "tiny-random"
+EXPORTED = Path(__file__).parent / "weights" / "tiny"
+EXPORTED_LAYOUTS = Path(__file__).parent / "weights" / "tiny-layouts"
 
 
 def text_tokenizer() -> TextTokenizer:
@@ -26,9 +32,21 @@ def config(n_vocab: int) -> BundleConfig:
 
 
 def bundle(seed: int = 0) -> Bundle:
+    """Draws squares."""
+    return _random(config(text_tokenizer().n_vocab), seed)
+
+
+def layouts_bundle() -> Bundle:
+    """Draws layouts."""
+    plain = config(text_tokenizer().n_vocab)
+    transformer = replace(plain.transformer, layouts=True, attention="dense")
+    return _random(replace(plain, transformer=transformer), seed=0)
+
+
+def _random(config: BundleConfig, seed: int) -> Bundle:
     """What starts at zero before training gets values, so that every part can be seen to work."""
     torch.manual_seed(seed)
-    model = Bundle(config(text_tokenizer().n_vocab)).eval()
+    model = Bundle(config).eval()
     for name, weight in model.named_parameters():
         if weight.ndim > 1 and not weight.any():
             scale = 2.0 if "head.scores" in name else 0.5
@@ -36,10 +54,10 @@ def bundle(seed: int = 0) -> Bundle:
     return model
 
 
-def write(folder: Path) -> Path:
-    """Export the model with the preset's qualities."""
+def write(folder: Path, model: Bundle) -> Path:
+    """Export a model with the preset's qualities."""
     about = {"name": NAME, "version": "0", "styles": [], "sampling": TINY.sampling_table()}
-    return export(bundle(), text_tokenizer(), folder, about).path
+    return export(model, text_tokenizer(), folder, about).path
 
 
 def read(folder: Path) -> Bundle:
@@ -50,3 +68,8 @@ def read(folder: Path) -> Bundle:
     model = Bundle(BundleConfig.from_dict(checkpoint.config["model"]))
     model.load_arrays({**arrays, **tables})
     return model.eval()
+
+
+if __name__ == "__main__":
+    write(EXPORTED, bundle())
+    write(EXPORTED_LAYOUTS, layouts_bundle())

@@ -240,6 +240,7 @@ def test_a_run_of_layouts_begins_from_weights_goes_on_and_is_exported(
     )
 
 
+@pytest.mark.slow
 def test_a_run_with_boxes_learns_captions_without_them_and_takes_them_again(
     tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

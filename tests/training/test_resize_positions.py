@@ -48,19 +48,21 @@ def test_pictures_are_of_whole_cells(px: int) -> None:
         at_px(ImageTokenizerConfig(), px)
 
 
-@pytest.mark.parametrize("backend", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
-@pytest.mark.timeout(900)  # onnx: the graphs are exported
 def test_weights_begun_at_more_pixels_draw_more_cells(
-    backend: str, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if backend == "torch":  # needs no graphs
-        monkeypatch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
-    run = begin_run(tiny_weights, tmp_path / "run", px=64)
-    bundle, tokenizer = stages.load_bundle(run)
-    assert (bundle.config.image_tokenizer.grid, bundle.config.transformer.grid) == (8, 8)
-    about = {"name": "finer", "version": "1", **stages.generation_config(run)}
-    folder = export(bundle, tokenizer, tmp_path / "finer", about).path
-    engine = TransformerEngine.load(folder, backend=backend)
+    """With PyTorch, which needs no graphs; test_fresh_export.py has ONNX."""
+    monkeypatch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
+    engine = TransformerEngine.load(finer_weights(tiny_weights, tmp_path), backend="torch")
     assert engine.count_cells(Size(256, 256)) == 64
     events = list(engine.generate(ImageRequest("a cat", size=Size(256, 256), seed=1)))
     assert events[-1].pixels.shape == (256, 256, 4)  # type: ignore[union-attr]
+
+
+def finer_weights(weights: Path, base: Path) -> Path:
+    """Weights of 32 px begun at 64 px, exported without a step of training."""
+    run = begin_run(weights, base / "run", px=64)
+    bundle, tokenizer = stages.load_bundle(run)
+    assert (bundle.config.image_tokenizer.grid, bundle.config.transformer.grid) == (8, 8)
+    about = {"name": "finer", "version": "1", **stages.generation_config(run)}
+    return export(bundle, tokenizer, base / "finer", about).path

@@ -114,6 +114,7 @@ def stage(
     return tiny.upscaler.loop, upscaler_task(tiny, shapes_set, tokenizer, n_passes)
 
 
+@pytest.mark.slow
 def test_a_decoder_trained_alone_leaves_the_codes_as_they_are(
     tiny: Preset, shapes_set: LibrarySet, tokenizer: ImageTokenizer, tmp_path: Path, unplotted: None
 ) -> None:

@@ -9,7 +9,8 @@ from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
-from limner.engines.transformer.said import Said, said_of_one, without_colour
+from limner.engines.transformer.said import Said, left_out, said_of_one, said_of_two, without_colour
+from limner.options import shown
 from limner.planning import plan
 from limner.planning.lists import read_list
 from limner.request import ImageRequest
@@ -127,14 +128,16 @@ class Prompts:
         return len(self._backend.text_tokenizer.encode(text))
 
     def remark(self, prompt: str) -> str:
-        """What to say of a prompt that is longer than what is read; "" if it is not."""
-        n_cut = self._text(prompt)[1]
-        if not n_cut:
-            return ""
-        return (
-            f"The prompt is longer than the {self._max_text - 1} tokens that "
-            f"{self._backend.config['name']} reads; its last {n_cut} were not read"
-        )
+        """What to say of words that are not read or not drawn; "" if all are."""
+        name = self._backend.config["name"]
+        if n_cut := self._text(prompt)[1]:
+            return (
+                f"The prompt is longer than the {self._max_text - 1} tokens that {name} reads; "
+                f"its last {n_cut} were not read"
+            )
+        if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
+            return f"{shown(left)} is left out: {name} was taught no such picture"
+        return ""
 
     def _reading(self, prompt: str) -> plan.Reading:
         """What a prompt says; nothing if the weights have no planner."""
@@ -144,7 +147,7 @@ class Prompts:
         listed = read_list(prompt, self._planned, TaughtThings())
         if listed is not None and len(listed.things) > len(said.things):
             return listed
-        return said
+        return said_of_two(prompt, said) if self._is_flat else said
 
     def _planned(self, prompt: str) -> plan.Reading:
         return plan.read([prompt], self._backend.text_tokenizer, self._backend.score_plan)[0]

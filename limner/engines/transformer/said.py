@@ -14,10 +14,12 @@ from pathlib import Path
 from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
+from limner.planning.companions import companion_of, with_companion
 from limner.planning.plan import Reading
 from limner.text.phrases import bare
 from limner.text.styles import without_look
 from limner.text.synonyms import as_taught
+from limner.text.taught import TaughtThings
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, names_colour, split_colour
 
@@ -51,14 +53,36 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] | None = No
     ground = painted(reading.ground)
     [thing] = reading.things
     words = _with_neighbours(normalise(prompt), reading)
+    found = None if known is None else companion_of(words, TaughtThings())
+    words = words if found is None else found.head
     whole = replace(thing, words=words if known is None else as_taught(words))
     known = () if known is None else known
     kept = reading if ground is None else replace(reading, ground="")
-    said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
+    said = Said(plan.phrase(whole, kept), ground, name="" if found else name_of(whole.words, known))
     colour, words = without_colour(whole.words, known)
     if colour is None:
         return said
     return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
+
+
+def said_of_two(prompt: str, reading: Reading) -> Reading:
+    """The reading with a second thing, if the one of the prompt has it with it."""
+    found = companion_of(_words_of_one(prompt, reading), TaughtThings())
+    return with_companion(reading, found) if found and found.other else reading
+
+
+def left_out(prompt: str, reading: Reading) -> str:
+    """What a prompt says that its one thing has with it, and that is not drawn; or ""."""
+    found = companion_of(_words_of_one(prompt, reading), TaughtThings())
+    return found.rest if found and not found.other else ""
+
+
+def _words_of_one(prompt: str, reading: Reading) -> str:
+    """The words for the one thing of a prompt. The network cuts some Chinese ones in two."""
+    words = normalise(prompt)
+    if len(reading.things) == 1 and not reading.is_scene:
+        return _with_neighbours(words, reading)
+    return words.strip(_ENDS) if len(reading.things) == 2 and not reading.relations else ""
 
 
 def without_colour(words: str, known: Container[str]) -> tuple[str | None, str]:

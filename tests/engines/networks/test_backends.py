@@ -32,7 +32,7 @@ from limner.planning.layout import Box, Layout, Thing
 from limner.sampling import cells
 from limner.sampling.layout_decoding import tokens_of
 from limner.storage.checkpoints import weights
-from tests.engines.networks.test_layouts import layouts_bundle
+from tests.support import tiny
 
 pytestmark = pytest.mark.timeout(900)  # the machine may be busy
 
@@ -82,6 +82,7 @@ def test_both_draw_many_requests_alike(engines: Engines, name: str) -> None:
     check_alike(engines, name)
 
 
+@pytest.mark.slow
 def test_torch_draws_the_same_codes_alone_and_in_company(engines: Engines) -> None:
     asked = request("a fox", n=3)
     together = draw(engines[1], asked)
@@ -93,7 +94,7 @@ def test_torch_draws_the_same_codes_alone_and_in_company(engines: Engines) -> No
 
 def test_a_transformer_that_is_not_exported_tells_texts_alike() -> None:
     """The graphs gather keys of tokens; the transformer itself gathers tokens, then makes keys."""
-    transformer = layouts_bundle().transformer
+    transformer = tiny.layouts_bundle().transformer
     assert isinstance(transformer, LayoutTransformer)
     layout = Layout(8, 4, (Thing("", Box(0, 0, 4, 4)), Thing("", Box(4, 0, 4, 4))))
     texts = np.array([[5, 6, 7, 0], [8, 9, 0, 0]])

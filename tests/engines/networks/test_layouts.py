@@ -1,7 +1,5 @@
 """Weights that draw layouts, exported: the graphs give what PyTorch gives."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,6 @@ from limner.engines.transformer.backend import max_text
 from limner.engines.transformer.backends.graphs import GraphLayouts
 from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
 from limner.engines.transformer.backends.pytorch import TorchNetwork
-from limner.engines.transformer.export.folder import export
 from limner.model.bundle import Bundle
 from limner.model.layout_transformer import Elements, LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
@@ -21,40 +18,20 @@ from limner.sampling.sampling import SamplingConfig
 from limner.text.text_tokenizer import NULL
 from tests.support import tiny
 
-# Exporting takes minutes on a busy machine. The default suite draws layouts with the graphs that
-# ship, and compares them with PyTorch: test_backends.py.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
 LAYOUT = Layout(
     9, 7, (Thing("a red apple", Box(0, 1, 4, 4)), Thing("a blue star", Box(3, 2, 5, 5))), "nothing"
 )
 CONFIG = SamplingConfig(n_steps=8, guidance=2.0, temperature=0.8)
 
 
-def layouts_bundle() -> Bundle:
-    """The tiny bundle, its transformer drawing layouts; nothing starts at zero."""
-    plain = tiny.config(tiny.text_tokenizer().n_vocab)
-    transformer = replace(plain.transformer, layouts=True, attention="dense")
-    torch.manual_seed(0)
-    model = Bundle(replace(plain, transformer=transformer)).eval()
-    for name, weight in model.named_parameters():
-        if weight.ndim > 1 and not weight.any():
-            scale = 2.0 if "head.scores" in name else 0.5
-            torch.nn.init.normal_(weight, std=scale * weight[0].numel() ** -0.5)
-    return model
-
-
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return layouts_bundle()
+    return tiny.read(tiny.EXPORTED_LAYOUTS)
 
 
 @pytest.fixture(scope="module")
-def backend(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> OnnxBackend:
-    folder = tmp_path_factory.mktemp("layouts") / "weights"
-    about = {"name": "tiny-layouts", "version": "0", "styles": [], "sampling": {}}
-    export(bundle, tiny.text_tokenizer(), folder, about)
-    return OnnxBackend(folder, threads=1)
+def backend() -> OnnxBackend:
+    return OnnxBackend(tiny.EXPORTED_LAYOUTS, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,12 @@ def test_a_colour_is_painted_on_things_that_are_known_without_it(
     assert (said.colour, said.plain, said.name) == (colour, plain, name)
 
 
+def test_what_it_has_with_it_is_not_drawn_if_it_is_not_known() -> None:
+    reading = Reading((Named("a fox with black ears"),))
+    assert said_of_one("a fox with black ears", reading, KNOWN) == Said("a fox")
+    assert said_of_one("a fox with black ears", reading).words == "a fox with black ears"
+
+
 def test_a_prompt_with_no_thing_or_several_is_drawn_as_it_is() -> None:
     assert said_of_one("summer vibes", Reading()) == Said("summer vibes")
     two = Reading((Named("a cat"), Named("a dog")))

@@ -305,7 +305,9 @@ async def _drawn(
     return list(await asyncio.gather(*map(pictures, jobs)))
 
 
-@pytest.mark.parametrize("engine_name", ["testcard", "transformer"])
+@pytest.mark.parametrize(
+    "engine_name", ["testcard", pytest.param("transformer", marks=pytest.mark.slow)]
+)
 def test_pictures_are_the_same_whoever_else_is_drawn(engine_name: str) -> None:
     studio = Studio(settings_module.load({"engine": engine_name}))
     asked = [
