@@ -40,6 +40,7 @@ class Protocol:
     name: str
     ask: Ask
     is_planned: bool = False  # by the planner of the server
+    is_slow: bool = False  # left to the slow suite: a form of another protocol in this list
 
     async def draw(self, url: str, prompt: str, key: str | None) -> Outcome:
         """Ask the server at `url` for one picture."""
@@ -100,18 +101,18 @@ async def _mcp(http: httpx2.AsyncClient, prompt: str) -> Outcome:
 
 PROTOCOLS = (
     Protocol("images", _images),
-    Protocol("images-stream", _images_stream),
-    Protocol("images-edit", _edit),
+    Protocol("images-stream", _images_stream, is_slow=True),
+    Protocol("images-edit", _edit, is_slow=True),
     Protocol("responses", _responses()),
-    Protocol("responses-stream", _responses(stream=True)),
+    Protocol("responses-stream", _responses(stream=True), is_slow=True),
     Protocol("chat", _chat()),
-    Protocol("chat-stream", _chat(stream=True)),
+    Protocol("chat-stream", _chat(stream=True), is_slow=True),
     Protocol("sdapi", _txt2img),
     Protocol("mcp", _mcp),
     Protocol("planned", _responses(), is_planned=True),
-    Protocol("planned-stream", _responses(stream=True), is_planned=True),
-    Protocol("planned-chat", _chat(), is_planned=True),
-    Protocol("planned-chat-stream", _chat(stream=True), is_planned=True),
+    Protocol("planned-stream", _responses(stream=True), is_planned=True, is_slow=True),
+    Protocol("planned-chat", _chat(), is_planned=True, is_slow=True),
+    Protocol("planned-chat-stream", _chat(stream=True), is_planned=True, is_slow=True),
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from typing import Any
@@ -22,7 +22,15 @@ from tests.server.helpers import HISTORY, GatedEngine, Server, make_settings, ru
 from tests.server.other_apis.protocols import PROTOCOLS, Outcome, Protocol, plan
 from tests.support.chat_server import chat_server
 
-every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+
+def _parameters(protocols: Iterable[Protocol]) -> list[Any]:
+    return [
+        pytest.param(one, id=one.name, marks=[pytest.mark.slow] if one.is_slow else [])
+        for one in protocols
+    ]
+
+
+every_protocol = pytest.mark.parametrize("protocol", _parameters(PROTOCOLS))
 _numbers = count(1)
 PROMPT = "a red cat"
 
@@ -257,11 +265,7 @@ def test_client_that_leaves_cancels(servers: Any, protocol: Protocol, engine: Ga
     assert draw(server, protocol, key).is_drawn  # nothing counts as under way any more
 
 
-@pytest.mark.parametrize(
-    "protocol",
-    [protocol for protocol in PROTOCOLS if not protocol.is_planned],
-    ids=lambda protocol: protocol.name,
-)
+@pytest.mark.parametrize("protocol", _parameters(one for one in PROTOCOLS if not one.is_planned))
 def test_prompts_have_a_length(servers: Any, protocol: Protocol) -> None:
     """What a person says to a planner is no prompt."""
     server = servers(protocol)
