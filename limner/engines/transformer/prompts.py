@@ -130,7 +130,7 @@ class Prompts:
                 f"its last {n_cut} were not read"
             )
         if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
-            return f"{shown(left)} is left out: {name} was taught no such picture"
+            return f"{shown(left)} is not drawn: {name} was taught no such picture"
         return ""
 
     def _reading(self, prompt: str) -> plan.Reading:
