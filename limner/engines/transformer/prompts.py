@@ -1,6 +1,5 @@
 """Prompts as the network reads them: what they name, in a style, as tokens."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -47,6 +46,7 @@ class Prompts:
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
         self.reading = lru_cache(_MAX_TEXTS)(self._reading)
+        self.together = lru_cache(_MAX_TEXTS)(self._together)
         self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
 
     def tokens(self, one: ImageTask) -> Ints:
@@ -117,12 +117,6 @@ class Prompts:
             and named(request.prompt, self._styles) is None
         )
 
-    def together(self, texts: Sequence[str]) -> Ints:
-        """Several texts as they are, (N, T) with T that of the longest."""
-        tokens, _ = self._backend.text_tokenizer.encode_padded(list(texts), self._max_text)
-        used: Ints = tokens[:, : int((tokens != 0).sum(1).max())]
-        return used
-
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, before any cut."""
         return len(self._backend.text_tokenizer.encode(text))
@@ -136,7 +130,7 @@ class Prompts:
                 f"its last {n_cut} were not read"
             )
         if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
-            return f"{shown(left)} is left out: {name} was taught no such picture"
+            return f"{shown(left)} is not drawn: {name} was taught no such picture"
         return ""
 
     def _reading(self, prompt: str) -> plan.Reading:
@@ -155,7 +149,17 @@ class Prompts:
     def _read(self, prompt: str) -> tuple[Ints, int]:
         """Tokens (1, T), and how many more there were."""
         tokens, cut = self._backend.text_tokenizer.encode_padded([prompt], self._max_text)
-        return tokens[:, : -(-int((tokens != 0).sum()) // _TEXT_STEP) * _TEXT_STEP], int(cut[0])
+        return _cut(tokens), int(cut[0])
+
+    def _together(self, texts: tuple[str, ...]) -> Ints:
+        """Several texts as they are, (N, T) with T by the longest."""
+        return _cut(self._backend.text_tokenizer.encode_padded(list(texts), self._max_text)[0])
+
+
+def _cut(tokens: Ints) -> Ints:
+    """Padded texts (R, T), with no more padding than those of about a length get."""
+    longest = int((tokens != 0).sum(1).max())
+    return tokens[:, : -(-longest // _TEXT_STEP) * _TEXT_STEP]
 
 
 def no_prompt(tokens: Ints) -> Ints:

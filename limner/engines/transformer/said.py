@@ -28,6 +28,7 @@ Colour = tuple[int, int, int]
 _ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
 _SIZE = re.compile(r"^(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+|[大小]的?)")
+_INSIDE = re.compile(r"^[里中上下边]?的")  # after a ground: 海里的鱼
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
 
@@ -72,9 +73,15 @@ def said_of_two(prompt: str, reading: Reading) -> Reading:
 
 
 def left_out(prompt: str, reading: Reading) -> str:
-    """What a prompt says that its one thing has with it, and that is not drawn; or ""."""
+    """What a prompt says and is not drawn; "" if all is.
+
+    It is what its one thing has with it, or a ground that is no plain scenery: "on a mountain".
+    """
     found = companion_of(_words_of_one(prompt, reading), TaughtThings())
-    return found.rest if found and not found.other else ""
+    if found and not found.other:
+        return found.rest
+    is_drawn = painted(reading.ground) or plan.is_background(reading.ground)
+    return "" if is_drawn else reading.ground
 
 
 def _words_of_one(prompt: str, reading: Reading) -> str:
@@ -131,6 +138,7 @@ def _with_neighbours(prompt: str, reading: Reading) -> str:
     for said in (reading.ground, reading.style):
         if said:
             before, after = before.rpartition(said)[2], after.partition(said)[0]
+    before = _INSIDE.sub("", before)
     before, after = _STOPS.split(before)[-1], _STOPS.split(after)[0]
     if not _is_frame(before):
         words = before.lstrip() + words

@@ -208,7 +208,7 @@ def test_what_is_left_out_is_told(engine: TransformerEngine) -> None:
     request = ImageRequest(prompt, size=SMALL, quality="low", seed=1)
     events = list(engine.generate(request))
     assert [event.text for event in events if isinstance(event, Notice)] == [
-        "'candles' is left out: nano was taught no such picture"
+        "'candles' is not drawn: nano was taught no such picture"
     ]
     drawn, plain = (_draw(engine, words).pixels for words in (prompt, "a birthday cake"))
     assert np.array_equal(drawn, plain)
