@@ -1,6 +1,7 @@
 """The overhead of each way to an engine over the engine alone: milliseconds a picture.
 
-    nice -n 5 python benchmarks/engines.py --json engines.json          # about 2 minutes
+    python benchmarks/engines.py --json engines.json
+    python benchmarks/engines.py --only diffusion --size 512x512
 
 Every engine draws the same pictures by every way, in turns, so that other load slows all alike. The
 figure is the median, over the pictures, of the difference to the engine's own `draw`, and its share
@@ -12,11 +13,14 @@ of the time of `draw`. The ways:
     upstream    another limner on loopback, through the engine `upstream`; its own time is that
                 of the same request by urllib, answered and decoded
     diffusion   the engine `diffusion` with a tiny random Stable Diffusion, 20 steps, by `draw`, the
-                studio and a card; its bare time is that of the pipeline of diffusers. Left out
-                where limner[diffusion] is not installed
+                studio and a card; its bare time is that of the pipeline of diffusers
+    sdcpp       the engine `sdcpp`, which is in a process of its own always, with a model of zeros,
+                one step of 64x64, a third of the pictures; its bare time is that of the library in
+                this process
 
 The engines of other models draw with tiny random ones, made on the spot: what the door costs does
 not depend on what the weights are. An engine whose packages are not installed is left out.
+benchmarks/cluster.py measures the engine `ray`.
 
 Aim: at most 10 ms a picture, or 2 %.
 """
@@ -32,7 +36,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,7 +60,6 @@ from limner.studio import Studio
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests make the tiny models
 
-ENGINES = ("testcard", "transformer", "dalle_mini", "openvino")
 WAYS = ("studio", "card", "apart")
 
 Draw = Callable[[ImageRequest], object]
@@ -71,21 +74,15 @@ def main() -> None:
         figures: dict[str, Any] = {"machine": _machine.about(1, "onnxruntime", "numpy")}
         print(f"load {figures['machine']['load_average']:.1f}, {arguments.n} pictures of "
               f"{request.size}; milliseconds a picture")  # fmt: skip
-        for name in ENGINES:
+        for name in arguments.only or ENGINES:
             try:
-                with _ways_of(name, _settings_for(name, settings)) as ways:
-                    figures[name] = _measured(ways, request, arguments.n)
+                with ENGINES[name](name, settings) as ways:
+                    n = -(-arguments.n // 3) if name == "sdcpp" else arguments.n
+                    figures[name] = _measured(ways, request, n)
             except MissingExtra as missing:
                 print(f"{name:11} left out: {missing.hint}")
                 continue
             _print(name, figures[name])
-        with _service(settings) as ways:
-            figures["upstream"] = _measured(ways, request, arguments.n)
-        _print("upstream", figures["upstream"])
-        if find_spec("diffusers"):
-            with _diffusion(settings) as ways:
-                figures["diffusion"] = _measured(ways, request, arguments.n)
-            _print("diffusion", figures["diffusion"])
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -99,17 +96,21 @@ def _settings_for(name: str, settings: Settings) -> Settings:
         converting.convert(str(tiny_dalle_mini.write(folder / "source")), str(folder / "weights"))
         return replace(settings, weights=str(folder / "weights"), device="cpu")
     if name == "openvino":
-        for package in ("openvino_genai", "diffusers"):
-            if find_spec(package) is None:
-                raise MissingExtra("", hint="pip install 'limner[openvino,diffusion]'")
-        from tests.engines.openvino import tiny as tiny_openvino
+        _needs("openvino_genai", "diffusers", extras="openvino,diffusion")
+        from tests.engines.openvino import tiny_ir
 
-        return replace(settings, openvino_model=str(tiny_openvino.ir(folder)))
+        return replace(settings, openvino_model=str(tiny_ir.write(folder)))
     return settings
+
+
+def _needs(*packages: str, extras: str) -> None:
+    if any(find_spec(package) is None for package in packages):
+        raise MissingExtra("", hint=f"pip install 'limner[{extras}]'")
 
 
 @contextmanager
 def _ways_of(name: str, settings: Settings) -> Iterator[dict[str, Draw]]:
+    settings = _settings_for(name, settings)
     bare = load(name, settings)
     card = Card(
         "bench",
@@ -136,7 +137,7 @@ def _ways_of(name: str, settings: Settings) -> Iterator[dict[str, Draw]]:
 
 
 @contextmanager
-def _service(settings: Settings) -> Iterator[dict[str, Draw]]:
+def _service(_: str, settings: Settings) -> Iterator[dict[str, Draw]]:
     inner = replace(settings, engine="testcard", port=0, history=False)
     app = create_app(inner)
     server = uvicorn.Server(uvicorn_config(app, inner, port=0))
@@ -163,7 +164,8 @@ def _service(settings: Settings) -> Iterator[dict[str, Draw]]:
 
 
 @contextmanager
-def _diffusion(settings: Settings) -> Iterator[dict[str, Draw]]:
+def _diffusion(_: str, settings: Settings) -> Iterator[dict[str, Draw]]:
+    _needs("diffusers", extras="diffusion")
     import torch
 
     from tests.engines.diffusion import tiny
@@ -204,6 +206,31 @@ def _diffusion(settings: Settings) -> Iterator[dict[str, Draw]]:
         }
     studio.close()
     engine.close()
+
+
+@contextmanager
+def _sdcpp(_: str, settings: Settings) -> Iterator[dict[str, Draw]]:
+    _needs("cyllama", "diffusers", extras="sdcpp,diffusion")
+    import cyllama.sd as sd
+
+    from limner.engines.sdcpp import engine as sdcpp
+    from tests.engines.sdcpp import hollow
+
+    sd.set_log_callback(lambda *_: None)
+    sd.set_progress_callback(lambda *_: None)  # else it draws a bar
+    model = hollow.write(settings.home / "hollow.safetensors")
+    asked = replace(settings, engine="sdcpp", sdcpp_model=str(model))
+    context = sdcpp.opened(model, {}, asked.threads, [])
+    studio = Studio(asked)
+    least = {"options": {"steps": 1, "guidance": 1.0}, "size": Size(64, 64)}
+    yield {
+        "bare": lambda _: context.generate(
+            "a fox", width=64, height=64, seed=0, sample_steps=1, cfg_scale=1.0
+        ),
+        "studio": lambda request: studio.pictures(replace(request, **least)),
+    }
+    studio.close()
+    context.close()
 
 
 def _asked(url: str, request: ImageRequest) -> object:
@@ -248,9 +275,21 @@ def _print(name: str, figures: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+ENGINES: dict[str, Callable[[str, Settings], AbstractContextManager[dict[str, Draw]]]] = {
+    "testcard": _ways_of,
+    "transformer": _ways_of,
+    "dalle_mini": _ways_of,
+    "openvino": _ways_of,
+    "upstream": _service,
+    "diffusion": _diffusion,
+    "sdcpp": _sdcpp,
+}
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-n", type=int, default=15, help="pictures by each way")
+    parser.add_argument("--only", nargs="+", choices=ENGINES, help="these engines")
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--json", type=Path, help="write the figures here")

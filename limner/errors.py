@@ -22,6 +22,8 @@ the server, the page and the agent tools show the same words.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -135,6 +137,24 @@ class MissingExtra(LimnerError):
 
     exit_code = 7
     code = "missing_extra"
+
+
+@contextmanager
+def needed(what: str, install: str | None) -> Iterator[None]:
+    """Around imports of optional packages: raise MissingExtra for one that is not installed.
+
+    what: who needs it, for the message. install: what pip is to install, such as "limner[pg]"; None
+    is the missing package itself.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("limner"):
+            raise  # our own mistake, not a package that could be installed
+        raise MissingExtra(
+            f"{what} needs {error.name or error}, which is not installed",
+            hint=f"pip install '{install or error.name}'",
+        ) from error
 
 
 class DatabaseError(LimnerError):

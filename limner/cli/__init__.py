@@ -25,6 +25,7 @@ from limner.cli.serving.history import history
 from limner.cli.serving.keys import keys
 from limner.cli.serving.mcp import mcp
 from limner.cli.serving.ray import ray
+from limner.cli.serving.record import record
 from limner.cli.serving.serve import serve
 from limner.cli.settings import settings
 from limner.cli.training.data import data
@@ -61,6 +62,7 @@ app.add_command(mcp)
 app.add_command(models)
 app.add_command(pack)
 app.add_command(ray)
+app.add_command(record)
 app.add_command(serve)
 app.add_command(settings)
 app.add_command(sheet)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from limner.errors import EngineError, LimnerError, MissingExtra
+from limner.errors import EngineError, LimnerError, needed
 from limner.settings import EARLIER_ENGINES
 
 if TYPE_CHECKING:
@@ -158,16 +158,8 @@ def imported(module: str, what: str, extra: str | None) -> Any:
 
     what: who needs it, for the message; extra: the part of limner that brings the package.
     """
-    try:
+    with needed(what, f"limner[{extra}]" if extra else None):
         return importlib.import_module(module)
-    except ImportError as error:
-        if (error.name or "").startswith("limner"):
-            raise  # our own mistake, not a package that could be installed
-        wanted = f"limner[{extra}]" if extra else error.name or module
-        raise MissingExtra(
-            f"{what} needs {error.name or error}, which is not installed",
-            hint=f"pip install '{wanted}'",
-        ) from error
 
 
 def _load_installed(info: EngineInfo, settings: Settings) -> Engine:

@@ -105,10 +105,10 @@ def _histogram(points: Floats) -> tuple[Floats, Floats]:
 
 def _densest(bins: Floats, weights: Floats, max_colours: int) -> Floats:
     within = squared_distances(bins, bins) < _RADIUS**2
-    left = weights.copy()
+    shares, left = within.astype(np.float32), weights.copy()
     centres: list[Floats] = []
     while len(centres) < max_colours:
-        density = within @ left
+        density = shares @ left
         first = int(density.argmax())
         if centres and density[first] < _MIN_SHARE * weights.sum():
             break

@@ -23,6 +23,14 @@ class TaughtThings:
 
 
 @cache
+def is_said_of(one: str, other: str) -> bool:
+    """Whether a name has both words, as "man with beard" has "man" and "beard"."""
+    if not one.isascii():
+        return any(one in name and other in name for name in _names())
+    return any({one, other} <= set(name.split()) for name in _names())
+
+
+@cache
 def _heads() -> frozenset[str]:
     """Last words of English names, and what Chinese names of up to five characters end with."""
     english = (name.rpartition(" ")[2] for name in _names() if name.isascii())

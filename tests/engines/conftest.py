@@ -47,6 +47,6 @@ def tiny_ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reason = "pip install 'limner[openvino,diffusion]' runs these tests"
     pytest.importorskip("openvino_genai", reason=reason)
     pytest.importorskip("diffusers", reason=reason)
-    from tests.engines.openvino import tiny
+    from tests.engines.openvino import tiny_ir
 
-    return tiny.ir(tmp_path_factory.mktemp("openvino"))
+    return tiny_ir.write(tmp_path_factory.mktemp("openvino"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner import settings as settings_module
-from limner.errors import LimnerError, MissingExtra
+from limner.errors import LimnerError, needed
 from limner.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,13 +44,8 @@ def mcp(folder: tuple[Path, ...], server: str | None, key: str | None) -> None:
 
     Agents start this command themselves; docs/how-to/mcp.md shows their configuration.
     """
-    try:
+    with needed("limner mcp", "limner[mcp]"):
         from limner.agent import mcp_server
-    except ImportError as error:
-        raise MissingExtra(
-            f"limner mcp needs {error.name}, which is not installed",
-            hint="pip install 'limner[mcp]'",
-        ) from error
     from limner.agent import api
     from limner.agent.folders import Folders
     from limner.agent.tools import Tools

@@ -13,7 +13,7 @@ import click
 from limner import settings
 from limner.cli import unused
 from limner.cli.training.train import run_folder
-from limner.errors import MissingExtra, OutputError
+from limner.errors import OutputError, needed
 from limner.request import QUALITIES, Quality
 from limner.storage.files import write_whole
 from limner.studio import Studio
@@ -246,15 +246,10 @@ def _check_folder_of(path: Path | None) -> None:
 
 def _stage(threads: int) -> Any:
     """Import the evaluation, which needs PyTorch. Raises MissingExtra."""
-    try:
+    with needed("Evaluation", "limner[train,evaluate]"):
         import torch
 
         from limner.evaluation import run as stage
-    except ImportError as error:
-        raise MissingExtra(
-            f"Evaluation needs {error.name}, which is not installed",
-            hint="pip install 'limner[train,evaluate]'",
-        ) from error
     if threads:
         torch.set_num_threads(threads)
     return stage

@@ -14,7 +14,7 @@ import click
 
 from limner import settings
 from limner.cli import unused
-from limner.errors import MissingExtra, SettingsError
+from limner.errors import SettingsError, needed
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -226,15 +226,10 @@ def run_folder(home: Path, name: str) -> Path:
 
 def _training():  # type: ignore[no-untyped-def]
     """Import torch and the training modules. Raises MissingExtra."""
-    try:
+    with needed("Training", "limner[train]"):
         import torch
 
         from limner.training import datasets, presets, stages
-    except ImportError as error:
-        raise MissingExtra(
-            f"Training needs {error.name}, which is not installed",
-            hint="pip install 'limner[train]'",
-        ) from error
     return torch, stages, presets, datasets
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.errors import DataError, MissingExtra
+from limner.errors import DataError, needed
 
 TRAINING_ARTISTS = (
     "noto",
@@ -95,13 +95,8 @@ def render(svg: str, px: int) -> NDArray[np.uint8]:
 
     Raises DataError if the SVG cannot be drawn or draws nothing, MissingExtra without resvg.
     """
-    try:
+    with needed("Rendering drawings", "limner[train]"):
         import resvg_py  # only needed to build a training set
-    except ImportError as error:
-        raise MissingExtra(
-            "Rendering drawings needs resvg_py, which is not installed",
-            hint="pip install 'limner[train]'",
-        ) from error
     try:
         encoded = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=px, height=px))
         straight = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGBA"))

@@ -10,10 +10,10 @@ from typing import Any
 from limner.engines.base import Capabilities
 from limner.engines.diffusion import schedulers
 from limner.engines.diffusion.loading import Pipelines, Task
+from limner.engines.latent import options as latent_options
 from limner.options import OptionSpec
 from limner.request import SizeRule
 
-MAX_STEPS = 150
 STRENGTH: dict[Task, float] = {"image": 0.75, "inpaint": 1.0}  # unless the request says
 _MIN_SIDE, _STEP = 64, 16
 _USUAL_PX = 1024  # side that a model draws if its configuration does not say
@@ -96,29 +96,18 @@ def side_step(pipeline: Any) -> int:
 
 def _options(pipelines: Pipelines, loras: Iterable[str], steps: int) -> Iterable[OptionSpec]:
     takes = pipelines.parameters("text")
-    yield OptionSpec(
-        "steps",
-        "integer",
-        "Steps of drawing; more take longer. Given, quality has no effect.",
-        1,
-        MAX_STEPS,
-        unset=f"{steps or takes['num_inference_steps'].default}, fewer or more by quality",
-    )
+    n_steps = steps or takes["num_inference_steps"].default
+    yield latent_options.steps(f"{n_steps}, fewer or more by quality")
     if name := guidance_name(takes):
         default = takes[name].default
         yield OptionSpec(
             "guidance", "number", "How closely the prompt is followed.", 0, 30, default=default
         )
     if takes_negative_prompt(takes):
-        yield OptionSpec("negative_prompt", "text", "What the picture is not to show.")
+        yield latent_options.NEGATIVE_PROMPT
     if "image" in pipelines.by_task:
-        yield OptionSpec(
-            "strength",
-            "number",
-            "How much of a picture to edit is drawn anew, from a little to all.",
-            0.01,
-            1,
-            unset="{image:g}, under a mask {inpaint:g}".format(**STRENGTH),
+        yield latent_options.strength(
+            unset="{image:g}, under a mask {inpaint:g}".format(**STRENGTH)
         )
     if others := schedulers.names(pipelines.text.scheduler):
         yield OptionSpec(

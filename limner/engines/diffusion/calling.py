@@ -18,7 +18,7 @@ from limner.engines.diffusion.abilities import (
     takes_negative_prompt,
 )
 from limner.engines.diffusion.loading import Pipelines, Task
-from limner.engines.source_picture import SourcePicture, opaque
+from limner.engines.latent.source_picture import SourcePicture, finished
 from limner.request import ImageRequest, Size
 
 _SHARE_OF_STEPS = {"low": 0.5, "medium": 1.0, "high": 1.5}
@@ -38,8 +38,7 @@ class Call:
 
     def finished(self, rgb: Pixels) -> Pixels:
         """The drawing `(H, W, 3 or 4)` of size `drawn`, cropped and set into the source."""
-        pixels = opaque(rgb[: self.size.height, : self.size.width, :3])
-        return self.source.finished(pixels) if self.source else pixels
+        return finished(self.source, rgb[: self.size.height, : self.size.width])
 
 
 def call_for(task: ImageTask, pipelines: Pipelines, steps: int = 0) -> Call:

@@ -12,23 +12,20 @@ import torch
 from torch import Tensor
 
 from limner.arrays import Pixels
-from limner.engines.base import Event, ImageTask, Notice, Picture, Preview, Progress
-from limner.engines.callbacks import Stop, Stopped
+from limner.engines.base import ImageTask, Notice
 from limner.engines.devices import is_out_of_memory
 from limner.engines.diffusion import schedulers
 from limner.engines.diffusion.abilities import has_previews
-from limner.engines.diffusion.calling import Call, call_for
+from limner.engines.diffusion.calling import call_for
 from limner.engines.diffusion.loading import Pipelines
 from limner.engines.diffusion.lora import Loras
 from limner.engines.diffusion.previews import Previewer
 from limner.engines.diffusion.prompts import count_tokens, most_tokens
 from limner.engines.diffusion.watching import stoppable, watch
+from limner.engines.latent.callbacks import Stop, Stopped
+from limner.engines.latent.telling import Emit, Teller
 from limner.errors import EngineError, LimnerError, Refused
 from limner.request import ImageRequest
-
-_STAGE = "drawing"
-
-Emit = Callable[[Event], None]
 
 
 class Drawer:
@@ -44,10 +41,10 @@ class Drawer:
         self._loras = Loras(pipelines.text, loras)
         self._previewer = Previewer(pipelines.text, tiny)
 
-    def draw(self, task: ImageTask, model: str, emit: Emit, stop: Stop) -> None:
+    def draw(self, model: str, task: ImageTask, emit: Emit, stop: Stop) -> None:
         """Draw one picture; raises MemoryError, a LimnerError, or Stopped."""
         try:
-            self._draw(task, model, emit, stop)
+            self._draw(model, task, emit, stop)
             return
         except (LimnerError, Stopped):
             raise
@@ -61,34 +58,34 @@ class Drawer:
         free_memory()
         raise MemoryError
 
-    def _draw(self, task: ImageTask, model: str, emit: Emit, stop: Stop) -> None:
+    def _draw(self, model: str, task: ImageTask, emit: Emit, stop: Stop) -> None:
         request = task.request
         options: dict[str, Any] = dict(request.options)
         for remark in self._remarks(request):
             emit(Notice(remark))
         call = call_for(task, self.pipelines, self._steps)
+        teller = Teller(task, model, emit, call.finished)
         pipeline = self.pipelines.by_task[call.task]
         pipeline.scheduler = schedulers.fresh(self._scheduler, options.get("scheduler"))
         self._loras.use(options.get("lora"), float(options.get("lora_weight", 1.0)))
-        n_previews = request.previews if has_previews(self.pipelines) else 0
+        previewer = self._previewer
+        shows = request.previews and has_previews(self.pipelines)
         n_steps = 0
 
         def on_step(clean: Callable[[], Tensor], n_done: int) -> None:
             nonlocal n_steps
             stop.check()
             n_steps = max(n_steps or _n_steps(pipeline), n_done)
-            emit(Progress(n_done, n_steps + 1, _STAGE))
-            if n_done in _preview_steps(n_previews, n_steps):
-                pixels = call.finished(self._previewer.pixels(clean(), call.drawn))
-                emit(Preview(task.index, pixels, n_done, n_steps + 1))
+            teller.step(n_done, n_steps)
+            if shows:
+                teller.preview(n_done, n_steps, lambda: previewer.pixels(clean(), call.drawn))
 
         watch(pipeline.scheduler, on_step)
         with torch.no_grad(), stoppable(self.pipelines.networks, stop):
-            if n_previews:
-                self._previewer.prepare()
-            pixels = _pixels(pipeline(**call.arguments), call)
-        emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
-        emit(Picture(pixels, request.prompt, task.seed, task.index, model))
+            if shows:
+                previewer.prepare()
+            pixels = _pixels(pipeline(**call.arguments))
+        teller.picture(n_steps, pixels)
 
     def _remarks(self, request: ImageRequest) -> Iterator[str]:
         """What is to be said of a request before it is drawn."""
@@ -115,13 +112,8 @@ def _n_steps(pipeline: Any) -> int:
     return int(getattr(pipeline, "num_timesteps", None) or len(pipeline.scheduler.timesteps))
 
 
-def _preview_steps(n_asked: int, n_steps: int) -> set[int]:
-    """The steps after which a preview is shown, evenly spread."""
-    return {max(1, round(n_steps * i / (n_asked + 1))) for i in range(1, n_asked + 1)}
-
-
-def _pixels(result: Any, call: Call) -> Pixels:
-    """The finished picture of what a pipeline returned."""
+def _pixels(result: Any) -> Pixels:
+    """The picture that a pipeline returned, as it was drawn."""
     if any(getattr(result, "nsfw_content_detected", None) or ()):
         raise Refused(
             "The safety checker of the model refused the picture",
@@ -135,4 +127,5 @@ def _pixels(result: Any, call: Call) -> Pixels:
             "The model computed values that are no numbers",
             hint="set LIMNER_DIFFUSION_DTYPE=float32 or bfloat16",
         )
-    return call.finished(np.rint(image * 255).astype(np.uint8))
+    pixels: Pixels = np.rint(image * 255).astype(np.uint8)
+    return pixels

@@ -15,12 +15,12 @@ import torch
 
 from limner.engines import cores
 from limner.engines.base import NEVER, CancelToken, Engine, Event, ImageTask
-from limner.engines.callbacks import Calls
 from limner.engines.diffusion import loading, lora
 from limner.engines.diffusion.abilities import capabilities, side_step
 from limner.engines.diffusion.drawing import Drawer, free_memory
 from limner.engines.diffusion.loading import Pipelines
 from limner.engines.diffusion.prompts import count_tokens
+from limner.engines.latent.callbacks import Calls, draw_each
 from limner.errors import SettingsError
 from limner.request import Size
 from limner.settings import Settings
@@ -55,12 +55,7 @@ class DiffusionEngine(Engine):
     ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures one after the other; a cancelled one stops within a step."""
         [drawer] = self._drawers
-        for task in tasks:
-            if cancel.is_cancelled(task):
-                continue
-            call = partial(drawer.draw, task, self.model)
-            for event in self._calls.run(call, partial(cancel.is_cancelled, task)):
-                yield task, event
+        yield from draw_each(self._calls, partial(drawer.draw, self.model), tasks, cancel)
 
     def count_cells(self, size: Size) -> int:
         """Patches of latents that the networks draw."""

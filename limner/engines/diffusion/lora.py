@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from limner.engines.callbacks import Stopped
+from limner.engines.latent.callbacks import Stopped
 from limner.errors import DataError, Refused
 
 

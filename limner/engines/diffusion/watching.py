@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from limner.engines.callbacks import Stop
+from limner.engines.latent.callbacks import Stop
 
 # (finds the latents as they would be without noise, steps that are done)
 OnStep = Callable[[Callable[[], Tensor], int], None]

@@ -9,7 +9,7 @@ callback would end the process, so none leaves it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,14 @@ from limner.engines.base import (
     Event,
     ImageTask,
     Notice,
-    Picture,
-    Preview,
-    Progress,
 )
-from limner.engines.callbacks import Calls, Stop
+from limner.engines.latent import options as latent_options
+from limner.engines.latent.callbacks import Calls, Stop, draw_each
+from limner.engines.latent.source_picture import SourcePicture, finished
+from limner.engines.latent.telling import Emit, Teller
 from limner.engines.openvino import folder as ir_folder
 from limner.engines.openvino.folder import IrFolder
 from limner.engines.openvino.noise import Noise
-from limner.engines.source_picture import SourcePicture, opaque
 from limner.errors import DataError, EngineError, SettingsError
 from limner.options import OptionSpec
 from limner.request import SizeRule
@@ -43,12 +42,8 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.engines")
 
-MAX_STEPS = 150
-_STAGE = "drawing"
 _STRENGTH = 0.75  # of an edit, unless the request says
 _LEAST_MAX_PX = 1024
-
-Emit = Callable[[Event], None]
 
 
 class OpenVinoEngine(Engine):
@@ -61,29 +56,26 @@ class OpenVinoEngine(Engine):
         """Loads and compiles the model. Raises DataError if OpenVINO cannot."""
         self.model = folder.path.name
         self.capabilities = _capabilities(folder)
-        self._folder = folder
-        self._pipelines: dict[str, Any] = _loaded(folder, threads)  # empty once it is closed
+        self._folder, self._threads = folder, threads
+        self._pipelines: dict[str, Any] = _loaded(folder, threads)  # empty after a failure
         self._calls: Calls[Event] = Calls("openvino")
 
     def draw(
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
     ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures one after the other; a cancelled one ends after its step."""
-        for task in tasks:
-            if cancel.is_cancelled(task):
-                continue
-            call = partial(self._draw, task)
-            for event in self._calls.run(call, partial(cancel.is_cancelled, task)):
-                yield task, event
+        yield from draw_each(self._calls, self._draw, tasks, cancel)
 
     def close(self) -> None:
         """Free the memory of the model."""
         self._calls.close()
-        self._pipelines.clear()
+        self._pipelines = {}
 
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         request, source = task.request, SourcePicture.of(task.request)
+        teller = Teller(task, self.model, emit, partial(finished, source))
         kind = "text" if source is None else "inpaint" if source.has_mask else "image"
+        self._pipelines = self._pipelines or _loaded(self._folder, self._threads)
         pipeline = self._pipelines[kind]
         asked, pictures = self._asked(task, source), _pictures(source)
         n_steps = max(1, int(asked["num_inference_steps"] * asked.get("strength", 1)))
@@ -92,8 +84,10 @@ class OpenVinoEngine(Engine):
         failed: list[Exception] = []
 
         def on_step(step: int, total: int, latents: Any) -> bool:
+            done = min(step + 1, n_steps)
             try:
-                self._tell(task, pipeline, source, emit, (min(step + 1, n_steps), n_steps), latents)
+                teller.step(done, n_steps)
+                teller.preview(done, n_steps, lambda: np.array(pipeline.decode(latents).data[0]))
                 stop.check()
             except Exception as error:
                 failed.append(error)
@@ -103,32 +97,12 @@ class OpenVinoEngine(Engine):
             drawn = pipeline.generate(request.prompt, *pictures, callback=on_step, **asked)
         except RuntimeError as error:
             if not failed:
+                self._pipelines = {}  # they would draw no other picture
                 raise _failure(error) from error
             raise failed[0] from error
         if failed:
             raise failed[0]
-        pixels = opaque(np.array(drawn.data[0]))
-        emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
-        pixels = source.finished(pixels) if source else pixels
-        emit(Picture(pixels, request.prompt, task.seed, task.index, self.model))
-
-    def _tell(
-        self,
-        task: ImageTask,
-        pipeline: Any,
-        source: SourcePicture | None,
-        emit: Emit,
-        at: tuple[int, int],
-        latents: Any,
-    ) -> None:
-        """Progress, and a preview if it is its turn. at: steps done, and of how many."""
-        done, total = at
-        emit(Progress(done, total + 1, _STAGE))
-        n_asked = task.request.previews
-        if done in {max(1, round(total * i / (n_asked + 1))) for i in range(1, n_asked + 1)}:
-            pixels = opaque(np.array(pipeline.decode(latents).data[0]))
-            pixels = source.finished(pixels) if source else pixels
-            emit(Preview(task.index, pixels, done, total + 1))
+        teller.picture(n_steps, np.array(drawn.data[0]))
 
     def _asked(self, task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
         """The arguments of a drawing."""
@@ -177,6 +151,8 @@ def _loaded(folder: IrFolder, threads: int) -> dict[str, Any]:
         text = openvino_genai.Text2ImagePipeline(image)
         return {"text": text, "image": image, "inpaint": inpaint}
     except (RuntimeError, ValueError) as error:
+        if _is_memory(error):
+            raise _failure(error) from error
         raise DataError(
             f"OpenVINO cannot load {folder.path}: {_words(error)}",
             hint="make the folder again; docs/how-to/openvino.md says which models are tried",
@@ -193,13 +169,19 @@ def _pictures(source: SourcePicture | None) -> list[Any]:
     return [openvino.Tensor(np.ascontiguousarray(pixels[None])) for pixels in found]
 
 
-def _failure(error: RuntimeError) -> Exception:
-    words = _words(error)
-    if "alloc" in words.lower() or "memory" in words.lower():
+def _failure(error: Exception) -> EngineError:
+    if _is_memory(error):
         return EngineError(
             "Engine openvino ran out of memory", hint="ask for fewer or smaller pictures"
         )
-    return EngineError(f"Engine openvino failed: {words}")
+    return EngineError(
+        f"Engine openvino failed: {_words(error)}", hint="try again, or take another model"
+    )
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory is what was missing."""
+    return any(word in _words(error).lower() for word in ("alloc", "memory"))
 
 
 def _words(error: Exception) -> str:
@@ -211,14 +193,7 @@ def _words(error: Exception) -> str:
 
 def _capabilities(folder: IrFolder) -> Capabilities:
     options = [
-        OptionSpec(
-            "steps",
-            "integer",
-            "Steps of drawing; more take longer. Given, quality has no effect.",
-            1,
-            MAX_STEPS,
-            unset="{low}, {medium} or {high} by quality".format(**folder.steps),
-        ),
+        latent_options.steps("{low}, {medium} or {high} by quality".format(**folder.steps)),
         OptionSpec(
             "guidance",
             "number",
@@ -227,19 +202,10 @@ def _capabilities(folder: IrFolder) -> Capabilities:
             30,
             default=folder.guidance,
         ),
-        OptionSpec("negative_prompt", "text", "What the picture is not to show."),
+        latent_options.NEGATIVE_PROMPT,
     ]
     if folder.can_edit:
-        options.append(
-            OptionSpec(
-                "strength",
-                "number",
-                "How much of a picture to edit is drawn anew, from a little to all.",
-                0.01,
-                1,
-                default=_STRENGTH,
-            )
-        )
+        options.append(latent_options.strength(_STRENGTH))
     largest = max(_LEAST_MAX_PX, 2 * folder.usual_side)
     return Capabilities(
         sizes=SizeRule(max_side=largest, keeps_edited=False),

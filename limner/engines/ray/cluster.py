@@ -16,7 +16,13 @@ from ray.exceptions import RayError
 
 from limner.errors import EngineError, SettingsError
 
-CONNECT_S = 5.0
+CONNECT_S = 5.0  # that a cluster has to answer
+# How a client of HTTP/2 begins, with settings that change nothing, and the type of frame that every
+# server answers with first (RFC 9113, sections 3.4 and 6.5). Ray speaks gRPC, which is HTTP/2.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS, _HEAD_BYTES = 4, 9
+# Ray tries so often to reach a cluster; each attempt that is not answered takes 40 s.
+_ATTEMPTS = "RAY_gcs_server_port_wait_time_s"
 
 _lock = threading.Lock()
 _users: dict[str, int] = {}  # of the one address that this process is connected to
@@ -81,11 +87,16 @@ def here(n_cpus: int) -> Iterator[None]:
 def _join(address: str) -> None:
     if address != "auto":
         _check_answers(address)
+    before = os.environ.get(_ATTEMPTS)
+    os.environ.setdefault(_ATTEMPTS, "1")
     try:
         _init(address=address)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as error:
         ray.shutdown()
         raise _refusal(address, error) from error
+    finally:
+        if before is None:
+            del os.environ[_ATTEMPTS]
 
 
 def _init(**how: Any) -> None:
@@ -101,20 +112,45 @@ def _init(**how: Any) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for a minute."""
+    """Raise EngineError unless a server of HTTP/2 is at `address`. Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+                return  # it answers to a greeting of TLS only
+            said = _said(connection)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise EngineError(
             f"No Ray cluster answers at {address}: {reason.lower()}",
             hint="start one with `ray start --head`, or check LIMNER_RAY_ADDRESS",
         ) from error
+    if len(said) < _HEAD_BYTES or said[3] != _SETTINGS:
+        raise _no_ray(address)
+
+
+def _said(connection: socket.socket) -> bytes:
+    """The head of the frame that a server of HTTP/2 begins with; another one says less or other."""
+    said = b""
+    try:
+        connection.sendall(_GREETING)
+        while len(said) < _HEAD_BYTES and (more := connection.recv(_HEAD_BYTES - len(said))):
+            said += more
+    except OSError:
+        pass  # silence, or a connection that was cut off
+    return said
+
+
+def _no_ray(address: str) -> EngineError:
+    return EngineError(
+        f"What answers at {address} is no Ray cluster",
+        hint="give the port of the head node: `ray start --head` says it, most often 6379; that of "
+        "the dashboard (8265) and that of Ray's clients (10001) are others",
+    )
 
 
 def _refusal(address: str, error: Exception) -> EngineError:
-    said = str(error).strip()
+    said = str(error.__cause__ or error).strip()
     if "ersion mismatch" in said:
         what = "; ".join(line.strip() for line in said.splitlines() if line.strip())
         return EngineError(
@@ -124,5 +160,7 @@ def _refusal(address: str, error: Exception) -> EngineError:
     hint = "limner must run on a node of the cluster: `ray start --address HOST:6379`"
     if "uthenticat" in said or "token" in said.lower():
         hint = "give limner the cluster's token: RAY_AUTH_TOKEN, or ~/.ray/auth_token"
+    elif "connect to GCS" in said:
+        return _no_ray(address)
     reason = said.splitlines()[0] if said else repr(error)
     return EngineError(f"The Ray cluster at {address} cannot be joined: {reason}", hint=hint)

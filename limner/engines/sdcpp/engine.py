@@ -7,7 +7,7 @@ end of its process, which `engines.apart` sees to.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import cyllama.sd as sd
 import numpy as np
 
+from limner.arrays import Pixels
 from limner.engines import cores
 from limner.engines.base import (
     NEVER,
@@ -23,29 +24,25 @@ from limner.engines.base import (
     Engine,
     Event,
     ImageTask,
-    Picture,
-    Preview,
-    Progress,
 )
-from limner.engines.callbacks import Calls, Stop
+from limner.engines.latent import options as latent_options
+from limner.engines.latent.callbacks import Calls, Stop, draw_each
+from limner.engines.latent.source_picture import SourcePicture, finished, opaque
+from limner.engines.latent.telling import Emit, Teller
 from limner.engines.sdcpp import files
-from limner.engines.source_picture import SourcePicture, opaque
 from limner.errors import DataError, EngineError, SettingsError
 from limner.imaging import codec
 from limner.options import OptionSpec
-from limner.request import SizeRule
+from limner.request import Size, SizeRule
 from limner.settings import Settings
 
 log = logging.getLogger("limner.engines")
 
-MAX_STEPS = 150
 _STEPS = {"low": 10, "medium": 20, "high": 40}
 _GUIDANCE, _STRENGTH = 7.0, 0.75
 _STEP_PX, _MAX_PX = 64, 2048  # the library rounds sides to multiples of 64
-_STAGE = "drawing"
 _WARNING, _ERROR = 2, 3  # levels of its log
-
-Emit = Callable[[Event], None]
+_METHODS = {one.name.lower(): one for one in sd.SampleMethod if one.name != "COUNT"}
 
 
 class SdcppEngine(Engine):
@@ -65,12 +62,7 @@ class SdcppEngine(Engine):
         self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER
     ) -> Iterator[tuple[ImageTask, Event]]:
         """Draw pictures one after the other; one that is cancelled is drawn to its end."""
-        for task in tasks:
-            if cancel.is_cancelled(task):
-                continue
-            call = partial(self._draw, task)
-            for event in self._calls.run(call, partial(cancel.is_cancelled, task)):
-                yield task, event
+        yield from draw_each(self._calls, self._draw, tasks, cancel)
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -81,22 +73,19 @@ class SdcppEngine(Engine):
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         [context] = self._contexts
         request, source = task.request, SourcePicture.of(task.request)
+        teller = Teller(task, self.model, emit, partial(finished, source))
         n_steps = 0
 
         def on_step(done: int, total: int, seconds: float) -> None:
             nonlocal n_steps
             n_steps = n_steps or total
             if done and total == n_steps:  # else it is about something else than steps
-                emit(Progress(done, total + 1, _STAGE))
+                teller.step(done, total)
 
         def on_preview(done: int, frames: Sequence[Any], is_noisy: bool) -> None:
-            total = max(n_steps, done)
-            if frames and done in _shown(request.previews, total):
-                # Its memory is the library's, and used again for the next one.
-                small = opaque(np.array(frames[0].to_numpy()[..., :3]))
-                pixels = codec.resize(small, request.size.width, request.size.height)
-                pixels = source.finished(pixels) if source else pixels
-                emit(Preview(task.index, pixels, done, total + 1))
+            if frames:
+                pixels = partial(_enlarged, frames[0], request.size)
+                teller.preview(done, max(n_steps, done), pixels)
 
         sd.set_progress_callback(on_step)
         if request.previews:
@@ -114,10 +103,7 @@ class SdcppEngine(Engine):
         finally:
             sd.set_progress_callback(_ignored)
             sd.set_preview_callback(None)
-        pixels = opaque(np.array(drawn.to_numpy()[..., :3]))
-        pixels = source.finished(pixels) if source else pixels
-        emit(Progress(n_steps + 1, n_steps + 1, _STAGE))
-        emit(Picture(pixels, request.prompt, task.seed, task.index, self.model))
+        teller.picture(n_steps, np.array(drawn.to_numpy()))
 
 
 def build(settings: Settings) -> SdcppEngine:
@@ -140,23 +126,25 @@ def build(settings: Settings) -> SdcppEngine:
 
     sd.set_log_callback(listen)
     sd.set_progress_callback(_ignored)  # else it draws a bar
-    # With text encoders beside it, the file is the diffusion model alone.
-    name = "diffusion_model_path" if parts else "model_path"
-    paths = {name: str(model)} | {f"{part}_path": str(path) for part, path in parts.items()}
-    params = sd.SDContextParams(n_threads=settings.threads or cores.usable())
-    for field, path in paths.items():
+    context = opened(model, parts, settings.threads or cores.usable(), said)
+    return SdcppEngine(context, model.stem, said)
+
+
+def opened(model: Path, parts: Mapping[str, Path], threads: int, said: Sequence[str]) -> Any:
+    """The model in the library's memory. Raises DataError, with the last words that were said."""
+    params = sd.SDContextParams(n_threads=threads)
+    for field, path in files.paths(model, parts).items():
         setattr(params, field, path)
     params.vae_decode_only = False  # edits read pictures
     params.free_params_immediately = False  # else the second picture ends the process
     params.enable_mmap = True
     try:
-        context = sd.SDContext(params)
+        return sd.SDContext(params)
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(
             f"stable-diffusion.cpp cannot load {model}: {said[-1] if said else error}",
             hint="name files that the model needs beside it in LIMNER_SDCPP_PARTS, or take another",
         ) from error
-    return SdcppEngine(context, model.stem, said)
 
 
 def _asked(task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
@@ -173,7 +161,7 @@ def _asked(task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
         "cfg_scale": float(options.get("guidance", _GUIDANCE)),
     }
     if "scheduler" in options:
-        asked["sample_method"] = sd.SampleMethod[str(options["scheduler"]).upper()]
+        asked["sample_method"] = _METHODS[str(options["scheduler"])]
     if source is not None:
         asked["init_image"] = sd.SDImage.from_numpy(np.ascontiguousarray(source.rgb()))
         asked["strength"] = float(options.get("strength", _STRENGTH))
@@ -182,9 +170,9 @@ def _asked(task: ImageTask, source: SourcePicture | None) -> dict[str, Any]:
     return asked
 
 
-def _shown(n_asked: int, n_steps: int) -> set[int]:
-    """The steps after which a preview is shown, evenly spread."""
-    return {max(1, round(n_steps * i / (n_asked + 1))) for i in range(1, n_asked + 1)}
+def _enlarged(frame: Any, size: Size) -> Pixels:
+    """A small picture of the library, whose memory it uses again for the next one."""
+    return codec.resize(opaque(np.array(frame.to_numpy()[..., :3])), size.width, size.height)
 
 
 def _ignored(*_: object) -> None:
@@ -192,21 +180,13 @@ def _ignored(*_: object) -> None:
 
 
 def _capabilities() -> Capabilities:
-    methods = tuple(method.name.lower() for method in sd.SampleMethod if method.name != "COUNT")
     return Capabilities(
         sizes=SizeRule(max_side=_MAX_PX, step=_STEP_PX, keeps_edited=False),
         edit=True,
         mask=True,
         previews=True,
         options=(
-            OptionSpec(
-                "steps",
-                "integer",
-                "Steps of drawing; more take longer. Given, quality has no effect.",
-                1,
-                MAX_STEPS,
-                unset="10, 20 or 40 by quality",
-            ),
+            latent_options.steps("{low}, {medium} or {high} by quality".format(**_STEPS)),
             OptionSpec(
                 "guidance",
                 "number",
@@ -215,20 +195,13 @@ def _capabilities() -> Capabilities:
                 30,
                 default=_GUIDANCE,
             ),
-            OptionSpec("negative_prompt", "text", "What the picture is not to show."),
-            OptionSpec(
-                "strength",
-                "number",
-                "How much of a picture to edit is drawn anew, from a little to all.",
-                0.01,
-                1,
-                default=_STRENGTH,
-            ),
+            latent_options.NEGATIVE_PROMPT,
+            latent_options.strength(_STRENGTH),
             OptionSpec(
                 "scheduler",
                 "choice",
                 "Method of the steps.",
-                choices=methods,
+                choices=tuple(_METHODS),
                 unset="the model's own",
             ),
         ),

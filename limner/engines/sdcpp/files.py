@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from limner.errors import DataError, SettingsError
@@ -10,6 +10,7 @@ from limner.errors import DataError, SettingsError
 ENDINGS = (".gguf", ".safetensors")
 # What may lie in a file of its own, beside the one that is named as the model.
 PARTS = ("diffusion_model", "vae", "taesd", "clip_l", "clip_g", "t5xxl", "llm")
+_TEXT_ENCODERS = frozenset(("clip_l", "clip_g", "t5xxl", "llm"))
 _PICKLED = (".bin", ".ckpt", ".pt", ".pth")
 _GGUF = b"GGUF"
 
@@ -52,3 +53,14 @@ def parts(given: Sequence[str]) -> dict[str, Path]:
             )
         found[name] = check(Path(path).expanduser())
     return found
+
+
+def paths(model: Path, parts: Mapping[str, Path]) -> dict[str, str]:
+    """The files by the names of stable-diffusion.cpp's parameters.
+
+    `model` is a whole model, whose parts others may take the place of; beside text encoders it is
+    the diffusion model alone.
+    """
+    is_alone = _TEXT_ENCODERS & parts.keys() and "diffusion_model" not in parts
+    own = "diffusion_model_path" if is_alone else "model_path"
+    return {own: str(model)} | {f"{part}_path": str(path) for part, path in parts.items()}

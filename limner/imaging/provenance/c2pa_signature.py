@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from limner.errors import LimnerError, MissingExtra, SettingsError
+from limner.errors import LimnerError, MissingExtra, SettingsError, needed
 from limner.imaging.provenance import containers
 from limner.imaging.provenance.label import TRAINED, Label
 
@@ -182,12 +182,8 @@ def _read(path: str, name: str) -> bytes:
 
 
 def _library(what: str) -> None:
-    try:
+    with needed(what, "limner[c2pa]"):
         import c2pa  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"{what} needs c2pa-python, which is not installed", hint="pip install 'limner[c2pa]'"
-        ) from error
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from limner import __version__
-from limner.errors import MissingExtra
+from limner.errors import needed
 
 
 class Trace:
@@ -127,16 +127,11 @@ class Traces:
 
 def exporting() -> Traces:
     """Traces sent by OTLP over HTTP, to OTEL_EXPORTER_OTLP_ENDPOINT or else to this machine."""
-    try:
+    with needed("LIMNER_TRACES=on", "limner[otel]"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError as error:
-        raise MissingExtra(
-            "LIMNER_TRACES is on, and opentelemetry is not installed",
-            hint="pip install 'limner[otel]'",
-        ) from error
     # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word.
     resource = Resource.create({"service.name": "limner"}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from limner.errors import MissingExtra, StoreError
+from limner.errors import StoreError, needed
 from limner.storage.blobs.store import (
     CHUNK_BYTES,
     MARKER,
@@ -164,12 +164,8 @@ def _code(error: Exception) -> str | None:
 
 
 def _obstore() -> Any:
-    try:
+    with needed("A store in S3", "limner[s3]"):
         import obstore
         import obstore.exceptions
         import obstore.store
-    except ImportError as error:
-        raise MissingExtra(
-            "A store in S3 needs obstore, which is not installed", hint="pip install 'limner[s3]'"
-        ) from error
     return obstore

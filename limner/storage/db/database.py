@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from limner.errors import DatabaseError, MissingExtra
+from limner.errors import DatabaseError, needed
 from limner.storage import files
 from limner.storage.db.pool import FileConnection, Pool, PoolTimeout
 
@@ -271,10 +271,6 @@ def _steps() -> dict[int, str]:
 
 
 def _check_psycopg() -> Any:
-    try:
+    with needed("PostgreSQL", "limner[pg]"):
         import psycopg
-    except ImportError as error:
-        raise MissingExtra(
-            "PostgreSQL needs psycopg, which is not installed", hint="pip install 'limner[pg]'"
-        ) from error
     return psycopg

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.errors import DataError, MissingExtra, OutputError
+from limner.errors import DataError, OutputError, needed
 from limner.progress import StepProgress
 from limner.storage import files
 from limner.storage.hub import fetching
@@ -63,13 +63,8 @@ def plan(source: HubSource | FileSource, name: str, home: Path) -> Plan:
     Raises DataError if it is not there, not reachable, or pickled; OutputError if the disk has not
     enough room; MissingExtra without huggingface_hub.
     """
-    try:
+    with needed("Downloading a model", "limner[hub]"):
         from limner.storage.hub import asking
-    except ImportError as error:
-        raise MissingExtra(
-            f"Downloading a model needs {error.name}, which is not installed",
-            hint="pip install 'limner[hub]'",
-        ) from error
     folder = home / FOLDER / name
     if folder.exists():
         raise OutputError(

@@ -20,10 +20,12 @@ WORDS = ("a", "red", "fox", "blue", "hat", "in", "the", "snow", "on", "hill")
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 
 
-def save(kind: str, folder: Path) -> Path:
-    """Write the tiny pipeline `kind`, one of KINDS, into `folder`."""
+def save(kind: str, folder: Path, **scheduler: Any) -> Path:
+    """Write the tiny pipeline `kind`, one of KINDS, into `folder`; more is of its scheduler."""
     torch.manual_seed(0)
     pipeline = KINDS[kind]()
+    own = pipeline.scheduler
+    pipeline.register_modules(scheduler=own.from_config(own.config, **scheduler))
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 
 from limner import settings as settings_module
+from limner.engines.apart.parent import ApartEngine
 from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.cards.card import Cards
 from limner.engines.cards.detect import card_for
 from limner.engines.registry import load
-from limner.errors import DataError, OutputError, SettingsError
+from limner.errors import DataError, EngineError, OutputError, SettingsError
 from limner.request import SIZES, Edit, ImageRequest, Size
 from limner.studio import Studio
 from tests.engines.cancelled import Cancelled
+from tests.engines.memory import no_more_than
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the model takes 10 s to make
 
@@ -129,6 +132,18 @@ def test_a_card_of_the_folder_draws_the_same(engine: Any, tiny_ir: Path) -> None
     [picture] = studio.pictures(REQUEST, engine="turbo")
     studio.close()
     assert np.array_equal(picture.pixels, _drawn(engine, REQUEST))
+
+
+def test_memory_that_ends_fails_one_picture(tiny_ir: Path) -> None:
+    small = replace(REQUEST, size=Size(64, 64))
+    with closing(ApartEngine("openvino", _settings(tiny_ir))) as apart:
+        before, pid = _drawn(apart, small), apart.pid
+        assert pid is not None
+        with no_more_than(pid, 0), pytest.raises(EngineError, match="out of memory") as caught:
+            _drawn(apart, replace(REQUEST, size=Size(1024, 1024)))
+        assert caught.value.hint
+        assert np.array_equal(_drawn(apart, small), before)
+        assert apart.pid == pid
 
 
 def test_what_cannot_be_loaded_is_a_clear_error(tiny_ir: Path, tmp_path: Path) -> None:

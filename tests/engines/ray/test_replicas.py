@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from limner.request import SIZES, ImageRequest
 from limner.studio import Studio
 from tests.engines.cancelled import Cancelled
 from tests.engines.ray.local import LocalCluster
-from tests.server.helpers import wait_until
+from tests.server.helpers import running, wait_until
 
 pytest.importorskip("ray.serve", reason="needs limner[ray]")
 
@@ -103,6 +103,34 @@ def test_who_stops_reading_stops_the_replica(steady: RayEngine, tmp_path: Path) 
     next(drawing)
     drawing.close()  # type: ignore[attr-defined]
     wait_until(lambda: marker.exists() and marker.read_text() == "cancelled", 60)
+
+
+def test_keys_take_turns_at_the_replicas(
+    cluster: LocalCluster, steady: RayEngine, tmp_path: Path
+) -> None:
+    settings = cluster.settings(tmp_path, ray_pool="steady", api_keys="sk-one,sk-two")
+    ended: list[str] = []
+
+    def draw(key: str) -> None:
+        answer = server.http.post(
+            "/v1/images/generations",
+            json={"model": "steady-1", "prompt": "pause 0.2", "size": "256x256"},
+            headers={"authorization": f"Bearer {key}"},
+            timeout=300,
+        )
+        ended.append(key if answer.status_code == 200 else answer.text)
+
+    with running(settings) as server:
+        keys = ["sk-one"] * 6 + ["sk-two"]
+        threads = [threading.Thread(target=draw, args=(key,)) for key in keys]
+        for thread in threads[:-1]:
+            thread.start()
+        wait_until(lambda: ended, 120)
+        threads[-1].start()
+        for thread in threads:
+            thread.join(120)
+    assert sorted(ended) == keys
+    assert ended.index("sk-two") <= 3  # after those that were drawn when it came
 
 
 def test_a_picture_whose_replica_crashes_is_drawn_by_the_next_one(
@@ -210,16 +238,6 @@ def test_the_command_line(
     assert main(["ray", "rm", "cards"]) == 0
     assert main(["ray", "rm", "cards"]) == 5
     assert "pools are steady" in capsys.readouterr().err
-
-
-def test_an_address_that_does_not_answer() -> None:
-    with socket.socket() as taken:  # bound, and nobody listens
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(LimnerError) as caught:
-            RayEngine(address, "limner")
-    assert address in caught.value.message
-    assert caught.value.hint
 
 
 @pytest.fixture

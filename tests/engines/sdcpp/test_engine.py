@@ -1,4 +1,4 @@
-"""Drawing with the real library in its process, from a model of zeros: what does not need a mind.
+"""Drawing with the real library in its process, from a model that knows nothing.
 
 Slow: the smallest model that the library knows takes seconds for a step.
 """
@@ -16,9 +16,10 @@ import pytest
 from limner import settings as settings_module
 from limner.engines.apart.parent import ApartEngine, load
 from limner.engines.base import ImageTask, Picture, Preview, Progress
-from limner.errors import DataError, SettingsError
+from limner.errors import DataError, EngineError, InvalidRequest, SettingsError
 from limner.request import Edit, ImageRequest, Size
 from tests.engines.cancelled import Cancelled
+from tests.engines.memory import no_more_than
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -55,6 +56,34 @@ def test_a_picture_with_its_progress_and_preview(engine: Any) -> None:
     assert preview.pixels.shape == picture.pixels.shape == (64, 64, 4)
 
 
+def _drawn(engine: Any, **more: Any) -> list[np.ndarray]:
+    events = engine.generate(replace(REQUEST, **more))
+    pictures = [event for event in events if isinstance(event, Picture)]
+    return [picture.pixels for picture in sorted(pictures, key=lambda one: one.index)]
+
+
+def test_seed_and_index_alone_decide(engine: Any) -> None:
+    one, other = _drawn(engine, n=2)
+    assert one.std() > 1
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(_drawn(engine, seed=42 + 2**32), [one])
+    assert np.array_equal(_drawn(engine), [one])
+
+
+def test_sizes_are_exact(engine: Any) -> None:
+    assert _drawn(engine, size=Size(128, 64))[0].shape == (64, 128, 4)
+    engine.check(replace(REQUEST, size=Size(2048, 2048)))
+    with pytest.raises(InvalidRequest) as caught:
+        engine.check(replace(REQUEST, size=Size(2048 + 64, 2048)))
+    assert caught.value.hint
+
+
+def test_every_method_is_drawn(engine: Any) -> None:
+    [spec] = [spec for spec in engine.capabilities.options if spec.name == "scheduler"]
+    for method in spec.choices:
+        assert _drawn(engine, options={"steps": 2, "guidance": 1.0, "scheduler": method})
+
+
 def test_a_cancelled_picture_ends_with_its_process(engine: Any) -> None:
     task, cancelled = ImageTask(replace(REQUEST, options={"steps": 100}), 0), Cancelled()
     for _, event in engine.draw([task], cancelled):
@@ -73,6 +102,14 @@ def test_an_edit_keeps_what_is_outside_of_its_mask(engine: Any) -> None:
     [picture] = [e for e in engine.generate(request) if isinstance(e, Picture)]
     assert np.array_equal(picture.pixels[mask > 0], pixels[mask > 0])
     assert (picture.pixels[mask == 0] != pixels[mask == 0]).any()
+
+
+def test_memory_that_ends_fails_one_picture(engine: Any) -> None:
+    assert any(isinstance(event, Picture) for event in engine.generate(REQUEST))
+    with no_more_than(engine.pid, 0), pytest.raises(EngineError) as caught:
+        list(engine.generate(replace(REQUEST, size=Size(512, 512))))
+    assert caught.value.hint
+    assert any(isinstance(event, Picture) for event in engine.generate(REQUEST))
 
 
 def test_what_cannot_be_loaded_is_a_clear_error(model: Path, tmp_path: Path) -> None:

@@ -43,3 +43,18 @@ def test_parts_are_read_by_their_names(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="LIMNER_SDCPP_PARTS") as caught:
             files.parts([wrong])
         assert "clip_l" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "own"),
+    [
+        ([], "model_path"),
+        (["vae", "taesd"], "model_path"),
+        (["vae", "clip_l", "t5xxl"], "diffusion_model_path"),
+        (["diffusion_model", "llm"], "model_path"),
+    ],
+)
+def test_the_model_is_whole_unless_text_encoders_lie_beside_it(parts: list[str], own: str) -> None:
+    found = files.paths(Path("m.gguf"), {part: Path(f"{part}.gguf") for part in parts})
+    assert found[own] == "m.gguf"
+    assert len(found) == len(parts) + 1

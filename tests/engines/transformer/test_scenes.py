@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from limner.arrays import Pixels
-from limner.engines.base import ImageTask, Picture, Preview, Progress
+from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.engine import TransformerEngine
 from limner.request import ImageRequest, Size
 from limner.storage.checkpoints.weights import find
@@ -199,3 +199,21 @@ def test_previews_of_scenes_show_things_as_large_as_they_become(engine: Transfor
     [last] = [event.pixels for event in events if isinstance(event, Picture)]
     shares = [(pixels[..., 3] > 128).mean() for pixels in (first, last)]
     assert shares[0] > 0.5 * shares[1]
+
+
+@pytest.mark.parametrize("prompt", ["a dog with a hat", "戴帽子的狗"])
+def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prompt: str) -> None:
+    scene = engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0))
+    assert scene is not None
+    assert len(scene.layout.things) == 2
+
+
+def test_what_is_left_out_is_told(engine: TransformerEngine) -> None:
+    prompt = "a birthday cake with candles"
+    request = ImageRequest(prompt, size=SMALL, quality="low", seed=1)
+    events = list(engine.generate(request))
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        "'candles' is not drawn: nano was taught no such picture"
+    ]
+    drawn, plain = (_draw(engine, words).pixels for words in (prompt, "a birthday cake"))
+    assert np.array_equal(drawn, plain)

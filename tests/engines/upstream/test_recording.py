@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from limner import settings
+from limner.cli import main
 from limner.engines.base import Event, Picture, Preview
 from limner.engines.registry import load
 from limner.errors import DataError, Refused, SettingsError, UpstreamError
@@ -134,3 +135,19 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 def test_both_at_once_make_no_sense(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="are both set"):
         _events(tmp_path, REQUEST, url="http://x", record="a", replay="b")
+
+
+def test_a_command_is_recorded_and_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = ("answers", "draw", "a red fox", "--seed", "1", "--size", "256x256", "-o")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMNER_ENGINE", "upstream")
+    with faulty(draws(picture())) as service:
+        monkeypatch.setenv("LIMNER_UPSTREAM_URL", service.url)
+        assert main(["record", *draw, "live.png"]) == 0, capsys.readouterr().err
+    assert main(["record", "--replay", *draw, "again.png"]) == 0, capsys.readouterr().err
+    assert Path("again.png").read_bytes() == Path("live.png").read_bytes()
+    assert main(["record", "--replay", "answers", "draw", "a hat", "-o", "hat.png"]) == 5
+    assert "is recorded in" in capsys.readouterr().err
+    assert main(["record", "answers"]) == 2

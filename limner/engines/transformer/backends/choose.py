@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from limner.engines.transformer.backend import Backend
-from limner.errors import EngineError, MissingExtra
+from limner.errors import EngineError, needed
 
 NAMES = ("onnx", "torch")
 _INSTALL = {"onnx": "onnxruntime", "torch": "limner[train]"}
@@ -32,15 +32,8 @@ def load(folder: Path, name: str = "auto", device: str = "auto", threads: int = 
             "Backend onnx draws on the CPU; the device cuda was asked for",
             hint="set LIMNER_BACKEND=torch, or leave it at auto",
         )
-    try:
+    with needed(f"Backend {name}", _INSTALL[name]):
         return _build(folder, name, device, threads)
-    except ImportError as error:
-        if (error.name or "").startswith("limner"):
-            raise  # our own mistake, not a package that could be installed
-        raise MissingExtra(
-            f"Backend {name} needs {error.name or error}, which is not installed",
-            hint=f"pip install '{_INSTALL[name]}'",
-        ) from error
 
 
 def _build(folder: Path, name: str, device: str, threads: int) -> Backend:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
+
+from limner.engines.base import CancelToken, Event, ImageTask
+from limner.engines.latent.telling import Emit
 
 T = TypeVar("T")
 
@@ -78,3 +82,17 @@ class Calls(Generic[T]):
     def close(self) -> None:
         """End the thread; a second call does nothing."""
         self._pool.shutdown()
+
+
+def draw_each(
+    calls: Calls[Event],
+    draw: Callable[[ImageTask, Emit, Stop], None],
+    tasks: Sequence[ImageTask],
+    cancel: CancelToken,
+) -> Iterator[tuple[ImageTask, Event]]:
+    """The events of `draw` for each of `tasks`, one after the other; see `Engine.draw`."""
+    for task in tasks:
+        is_cancelled = partial(cancel.is_cancelled, task)
+        if not is_cancelled():
+            for event in calls.run(partial(draw, task), is_cancelled):
+                yield task, event

@@ -55,6 +55,12 @@ class SourcePicture:
         return np.where(self.placed.masked[..., None], drawn, self.placed.pixels)
 
 
+def finished(source: SourcePicture | None, drawn: Pixels) -> Pixels:
+    """What was drawn, (H, W, 3 or 4), as the picture (H, W, 4): opaque, and set into `source`."""
+    pixels = opaque(drawn[..., :3])
+    return source.finished(pixels) if source else pixels
+
+
 def opaque(rgb: Pixels) -> Pixels:
     """(H, W, 3) as (H, W, 4)."""
     return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])

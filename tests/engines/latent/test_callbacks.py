@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from limner.engines.callbacks import Calls, Stop
+from limner.engines.latent.callbacks import Calls, Stop
 
 Emit = Callable[[int], None]
 

@@ -1,0 +1,1 @@
+"""What engines of latent diffusion share: blocking calls as streams, source pictures, options."""
