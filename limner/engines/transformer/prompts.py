@@ -37,7 +37,7 @@ class Prompts:
 
     def __init__(self, backend: Backend) -> None:
         self._backend, self._max_text = backend, max_text(backend)
-        self._styles = [
+        self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in backend.config.get("styles", ())
         ]
@@ -85,7 +85,7 @@ class Prompts:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
         if self.is_outlined(one.request):
             words = without_look(words)
-        return with_style(words, self._style(one), self._styles)
+        return with_style(words, self._style(one), self.styles)
 
     def as_taught(self, phrase: str) -> str:
         """The words for a thing of a scene, with a name that the weights were taught."""
@@ -103,7 +103,7 @@ class Prompts:
         return "" if style is None else style.said_in(words)
 
     def _style(self, one: ImageTask) -> Style | None:
-        prompt, styles = one.request.prompt, self._styles
+        prompt, styles = one.request.prompt, self.styles
         if self.is_outlined(one.request):
             prompt = without_look(prompt)
         return chosen(prompt, styles, one.seed, one.index)
@@ -114,7 +114,7 @@ class Prompts:
             self._is_flat
             and request.source is None
             and look_of(request.prompt) == OUTLINED
-            and named(request.prompt, self._styles) is None
+            and named(request.prompt, self.styles) is None
         )
 
     def count_tokens(self, text: str) -> int:

@@ -22,6 +22,11 @@ def engine() -> TransformerEngine:
     return TransformerEngine.load(find("nano"), threads=1)
 
 
+def test_styles_of_the_weights_are_declared(engine: TransformerEngine) -> None:
+    assert ("Twemoji style", "Twemoji 风格") in engine.capabilities.styles
+    assert len(engine.capabilities.styles) == len(engine.backend.config["styles"])
+
+
 def _draw(engine: TransformerEngine, prompt: str, **changes: Any) -> Picture:
     values: dict[str, Any] = {"size": SMALL, "quality": "low", "seed": 1} | changes
     events = engine.generate(ImageRequest(prompt, **values))
