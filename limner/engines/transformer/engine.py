@@ -66,6 +66,7 @@ class TransformerEngine(Engine):
         self.max_concurrency = min(backend.threads, _MAX_CONCURRENCY)
         # Only weights that say so: a photograph would fall into blotches.
         self.draws_flat_art = backend.config.get("art") == "flat"
+        self._prompts = Prompts(backend)
         self.capabilities = Capabilities(
             edit=True,
             vary=True,
@@ -76,9 +77,9 @@ class TransformerEngine(Engine):
             flat_art=self.draws_flat_art,
             score=True,
             options=(BOXES,),
+            styles=tuple((style.en, style.zh) for style in self._prompts.styles),
         )
         self._batch = batch
-        self._prompts = Prompts(backend)
         self._windows = WindowDrawer(backend, self._prompts)
         self._scenes = SceneDrawer.of(backend, self._prompts)
         self._boxes = BoxDrawer(self, self._prompts)

@@ -8,7 +8,14 @@ from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
-from limner.engines.transformer.said import Said, left_out, said_of_one, said_of_two, without_colour
+from limner.engines.transformer.said import (
+    Said,
+    is_foreign,
+    left_out,
+    said_of_one,
+    said_of_two,
+    without_colour,
+)
 from limner.options import shown
 from limner.planning import plan
 from limner.planning.lists import read_list
@@ -37,7 +44,7 @@ class Prompts:
 
     def __init__(self, backend: Backend) -> None:
         self._backend, self._max_text = backend, max_text(backend)
-        self._styles = [
+        self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in backend.config.get("styles", ())
         ]
@@ -85,7 +92,7 @@ class Prompts:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
         if self.is_outlined(one.request):
             words = without_look(words)
-        return with_style(words, self._style(one), self._styles)
+        return with_style(words, self._style(one), self.styles)
 
     def as_taught(self, phrase: str) -> str:
         """The words for a thing of a scene, with a name that the weights were taught."""
@@ -103,7 +110,7 @@ class Prompts:
         return "" if style is None else style.said_in(words)
 
     def _style(self, one: ImageTask) -> Style | None:
-        prompt, styles = one.request.prompt, self._styles
+        prompt, styles = one.request.prompt, self.styles
         if self.is_outlined(one.request):
             prompt = without_look(prompt)
         return chosen(prompt, styles, one.seed, one.index)
@@ -114,7 +121,7 @@ class Prompts:
             self._is_flat
             and request.source is None
             and look_of(request.prompt) == OUTLINED
-            and named(request.prompt, self._styles) is None
+            and named(request.prompt, self.styles) is None
         )
 
     def count_tokens(self, text: str) -> int:
@@ -129,6 +136,8 @@ class Prompts:
                 f"The prompt is longer than the {self._max_text - 1} tokens that {name} reads; "
                 f"its last {n_cut} were not read"
             )
+        if self._is_flat and is_foreign(prompt):
+            return f"{name} was taught no word of the prompt; it reads English and Chinese"
         if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
             return f"{shown(left)} is not drawn: {name} was taught no such picture"
         return ""
