@@ -12,8 +12,8 @@ alike. The clock is wall time: measure on an idle machine.
 The roofline is the least time that the same matrix products and convolutions need at the speed and
 bandwidth measured in the same run.
 
-Aims on two idle cores: process to file under 2.5 s, at most 700 MB; warm at most 1.0 s at medium
-quality and 0.6 s at low; `import limner` under 0.3 s.
+Aims on two idle cores: process to file under 1.5 s, at most 700 MB; warm at most 0.8 s at medium
+quality and 0.4 s at low; `import limner` under 0.3 s.
 """
 
 import argparse
@@ -39,11 +39,11 @@ STEPS = (8, 16, 32, 64)
 PARTS = ("text", "steps", "sampling", "scoring", "pixels", "upscalers", "finishing", "encode")
 _PART_FROM_GRAPH = {"text": "text", "step": "steps", "image": "scoring", "pixels": "pixels"}
 AIMS = {
-    "seconds_process_to_file": 2.5,
+    "seconds_process_to_file": 1.5,
     "peak_rss_mb": 700,
     "seconds_import": 0.3,
-    "seconds_1024_medium": 1.0,
-    "seconds_1024_low": 0.6,
+    "seconds_1024_medium": 0.8,
+    "seconds_1024_low": 0.4,
 }
 
 Row = dict[str, Any]

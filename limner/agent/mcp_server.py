@@ -40,7 +40,8 @@ Box = Annotated[
         min_length=4,
         max_length=4,
         description="What may change: left, top, right, bottom as shares of the picture, 0 to 1. "
-        "Without it and without `where` all is drawn anew in its layout.",
+        "Without it and without `where`, 'make it blue' recolours the subject, 'turn it into a "
+        "pear' draws another, and any other prompt draws only the transparent background.",
     ),
 ]
 Where = Annotated[
@@ -120,7 +121,7 @@ class _Calls:
         quality: Quality = "medium",
         inline: Shown = "small",
     ) -> list[ContentBlock]:
-        """Change a picture: draw the prompt in a box, in place of a thing, or all anew."""
+        """Change a picture: draw in a box or in place of a thing, or change its colour."""
         how = {"seed": seed, "quality": quality, "where": where}
         report = context.report_progress
         return await self._run(
@@ -159,7 +160,7 @@ class _Calls:
     async def get_picture(
         self, picture: Picture, context: Context[Any, Any], inline: Shown = "small"
     ) -> list[ContentBlock]:
-        """Show a picture that was drawn, and say where its whole file is."""
+        """Show a picture that was drawn, say where its whole file is, and what is seen."""
         return await self._run(context, lambda tools: tools.get(picture, inline))
 
     async def _run(

@@ -8,30 +8,25 @@ model's context.
 from __future__ import annotations
 
 import asyncio
-import io
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image
-
+from limner.agent import names, picture_files
 from limner.agent.api import FILES, HISTORY, LOOK, Api, ApiFailure, new_id
 from limner.agent.folders import Folders, slug
+from limner.agent.names import Kept
 from limner.errors import LimnerError
-from limner.imaging import codec, decode_upload
+from limner.text import followups
 
 Inline = Literal["none", "small", "full"]
 Report = Callable[[float, float | None, str], Awaitable[None]]
 
-SMALL_PX = 512
 MAX_FULL_BYTES = 700_000  # hosts accept 1 MB, and base64 adds a third
 _POLL_S = 0.4
-_ID = re.compile(r"(req_[0-9a-zA-Z]{1,64})(?:/(\d{1,2}))?")
-_SEEN = ("good_enough", "alt", "seen", "checks", "unknown_words", "advice")
+_ALL = (0.0, 0.0, 1.0, 1.0)  # of a picture, as a box
+_SEEN = ("good_enough", "alt", "alt_zh", "seen", "checks", "unknown_words", "advice")
 
 
 class WrongPicture(LimnerError):
@@ -70,14 +65,17 @@ class Tools:
     ) -> Result:
         """Edit a picture, or only its part in `box` (left, top, right, bottom, 0 to 1).
 
-        `where` in `how` names a thing instead of a box.
+        `where` in `how` names a thing instead of a box. Without both, "make it blue" is joined with
+        the prompt of the picture, and "turn it into a pear" draws all of it anew.
         """
         if box is not None and how.get("where"):
             raise WrongPicture("A box was given, and words for one too", hint="give one of them")
+        if box is None and not how.get("where") and followups.changes_subject(prompt):
+            prompt, box = await self._follow_up(picture, prompt)
         data = await self._read(picture)
         files = {"image": ("image", data)}
         if box is not None:
-            files["mask"] = ("mask.png", await asyncio.to_thread(_mask, data, box))
+            files["mask"] = ("mask.png", await asyncio.to_thread(picture_files.box_mask, data, box))
         form = {"prompt": prompt, "response_format": "url", "model": "default"}
         send = {"data": form | _text(how), "files": files}
         return await self._drawn("/v1/images/edits", send, prompt, inline, report)
@@ -97,22 +95,27 @@ class Tools:
         """List the latest pictures."""
         query = {"limit": limit} | ({"after": after} if after else {})
         page = await self._api.get(HISTORY, **query)
-        rows = [_listed(row) for row in page["data"]]
+        rows = [names.listed(row) for row in page["data"]]
         return Result({"requests": rows, "has_more": page["has_more"]})
 
     async def get(self, picture: str, inline: Inline) -> Result:
-        """Get one picture as a file or an address, and inline."""
+        """Get one picture as a file or an address, inline, and what it shows."""
         data = await self._read(picture)
-        values: dict[str, Any] = {"picture": picture}
-        row = await self._row(picture)
-        if row:
-            values |= {"picture": row["id"], "prompt": row["prompt"]}
-        if self._folders:
-            name = f"{slug(row['prompt'] if row else 'picture')}.{_ending(data)}"
-            values["path"] = str(await asyncio.to_thread(self._folders.write, name, data))
-        elif row:
-            values["url"] = row["pictures"][0]["url"]
-        return Result(values, await self._inline(data, inline, values))
+        kept = await self._kept(picture)
+        values: dict[str, Any] = kept.about if kept else {"picture": picture}
+        prompt = kept.prompt if kept else ""
+        if self._folders or kept:
+            url = kept.url if kept else ""
+            values |= await self._placed(data, url, slug(prompt or "picture"))
+        shown = await self._inline(data, inline, values)
+        return Result(values | await self._look_if_allowed(data, prompt or None), shown)
+
+    async def _follow_up(self, picture: str, prompt: str) -> tuple[str, Sequence[float] | None]:
+        """The whole prompt of a follow-up to a picture, and the box that it is about."""
+        kept = await self._kept(picture)
+        earlier = kept.prompt if kept else None
+        whole = followups.other_thing(prompt) or followups.joined(earlier, prompt)
+        return whole, None if followups.recolouring(whole) else _ALL
 
     async def _drawn(
         self,
@@ -129,11 +132,11 @@ class Tools:
             values["notice"] = notice
         shown: list[tuple[bytes, str]] = []
         for index, item in enumerate(body["data"]):
-            data = await self._api.bytes(_local(item["url"]))
-            about = {"picture": f"{id}/{index}" if index else id, "seed": seed}
+            data = await self._api.bytes(names.local(item["url"]))
+            about = {"picture": names.name(id, index), "seed": seed}
             about |= await self._placed(data, item["url"], f"{slug(prompt or 'variation')}-{seed}")
             shown += await self._inline(data, inline, about)
-            about |= await self._look(data, prompt)
+            about |= await self._look_if_allowed(data, prompt)
             values["pictures"].append(about)
         return Result(values, shown)
 
@@ -166,13 +169,20 @@ class Tools:
         """The path or address of the whole file."""
         if self._folders is None:
             return {"url": url}
-        path = await asyncio.to_thread(self._folders.write, f"{name}.{_ending(data)}", data)
-        return {"path": str(path)}
+        file = f"{name}.{picture_files.ending(data)}"
+        return {"path": str(await asyncio.to_thread(self._folders.write, file, data))}
 
     async def _look(self, data: bytes, asked: str | None) -> dict[str, Any]:
         form = {"asked": asked} if asked else {}
         found, _ = await self._api.post(LOOK, data=form, files={"image": ("image", data)})
         return {name: found[name] for name in _SEEN if found[name] not in (None, [])}
+
+    async def _look_if_allowed(self, data: bytes, asked: str | None) -> dict[str, Any]:
+        """The look at a drawn picture, or why there is none: the picture is there all the same."""
+        try:
+            return await self._look(data, asked)
+        except ApiFailure as failure:
+            return {"not_looked_at": failure.message}
 
     async def _inline(
         self, data: bytes, inline: Inline, values: dict[str, Any]
@@ -180,23 +190,17 @@ class Tools:
         if inline == "none":
             return []
         if inline == "full" and len(data) <= MAX_FULL_BYTES:
-            return [(data, f"image/{'jpeg' if _ending(data) == 'jpg' else _ending(data)}")]
+            return [(data, picture_files.media_type(data))]
         if inline == "full":
             values["inline"] = f"small: the file has {len(data):,} bytes, more than hosts accept"
-        return [(await asyncio.to_thread(_small, data), "image/webp")]
+        return [(await asyncio.to_thread(picture_files.small, data), "image/webp")]
 
     async def _read(self, picture: str) -> bytes:
         """The file of a picture by its name. Raises WrongPicture."""
-        if picture == "last" or _ID.fullmatch(picture):
-            row = await self._row(picture)
-            match = _ID.fullmatch(picture)
-            index = int(match[2] or 0) if match else 0
-            found = [one for one in (row or {}).get("pictures", []) if one["index"] == index]
-            if not found:
-                raise WrongPicture(f"There is no picture {picture!r}", hint="list_pictures has all")
-            return await self._api.bytes(_local(found[0]["url"]))
+        if kept := await self._kept(picture):
+            return await self._api.bytes(names.local(kept.url))
         if FILES in picture:
-            return await self._api.bytes(_local(picture))
+            return await self._api.bytes(names.local(picture))
         if picture.startswith("data:") or len(picture) > 4000:
             raise WrongPicture("A picture is named, not sent", hint="use its id, path or 'last'")
         if self._folders is None:
@@ -206,16 +210,21 @@ class Tools:
             )
         return await asyncio.to_thread(self._folders.read, picture)
 
-    async def _row(self, picture: str) -> dict[str, Any] | None:
-        """The history row of a picture that is named by its id or "last", else None."""
-        if picture == "last":
+    async def _kept(self, picture: str) -> Kept | None:
+        """The picture that an id or "last" names; None for other names. Raises WrongPicture."""
+        match = names.ID.fullmatch(picture)
+        if match:
+            row = await self._api.get(f"{HISTORY}/{match[1]}")
+        elif picture == "last":
             rows = (await self._api.get(HISTORY, limit=10))["data"]
-            return next((row for row in rows if row["pictures"]), None)
-        match = _ID.fullmatch(picture)
-        if match is None:
+            row = next((row for row in rows if row["pictures"]), {"pictures": []})
+        else:
             return None
-        row: dict[str, Any] = await self._api.get(f"{HISTORY}/{match[1]}")
-        return row
+        for one in row["pictures"]:
+            index = one["index"]
+            if match is None or index == int(match[2] or 0):
+                return Kept(row["id"], index, row["prompt"], one["url"])
+        raise WrongPicture(f"There is no picture {picture!r}", hint="list_pictures has all")
 
 
 def _progress(job: Mapping[str, Any]) -> tuple[float, float | None, str] | None:
@@ -228,20 +237,6 @@ def _progress(job: Mapping[str, Any]) -> tuple[float, float | None, str] | None:
     return done, total, f"{progress['stage']} {done}/{total}"
 
 
-def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "prompt": row["prompt"],
-        "kind": row["kind"],
-        "status": row["status"],
-        "created_at": row["created_at"],
-        "pictures": [
-            {"picture": f"{row['id']}/{one['index']}", "seed": one["seed"], "size": one["size"]}
-            for one in row["pictures"]
-        ],
-    }
-
-
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -249,42 +244,3 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 def _text(values: Mapping[str, Any]) -> dict[str, str]:
     """Values as text for a form."""
     return {name: str(value) for name, value in _given(values).items()}
-
-
-def _local(url: str) -> str:
-    """The path and query of an address; its host is never contacted."""
-    parts = urlsplit(url)
-    path = FILES + parts.path.partition(FILES)[2]
-    return f"{path}?{parts.query}"
-
-
-def _ending(data: bytes) -> str:
-    if data.startswith(b"\xff\xd8"):
-        return "jpg"
-    return "webp" if data[8:12] == b"WEBP" else "png"
-
-
-def _small(data: bytes) -> bytes:
-    """A reduced WebP file, with sides of at most SMALL_PX."""
-    pixels = decode_upload.read(data).pixels
-    height, width = pixels.shape[:2]
-    scale = min(1.0, SMALL_PX / max(height, width))
-    small = codec.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
-    return codec.encode(small, "webp", quality=80)
-
-
-def _mask(data: bytes, box: Sequence[float]) -> bytes:
-    """A mask of the picture's size, transparent in `box`. Raises LimnerError for a bad box."""
-    left, top, right, bottom = box
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise WrongPicture(
-            f"The box {list(box)} is not left, top, right, bottom with values from 0 to 1"
-        )
-    size = decode_upload.read(data)
-    mask = np.full((size.height, size.width, 4), 255, np.uint8)
-    rows = slice(round(top * size.height), max(round(bottom * size.height), 1))
-    columns = slice(round(left * size.width), max(round(right * size.width), 1))
-    mask[rows, columns] = 0
-    file = io.BytesIO()
-    Image.fromarray(mask).save(file, "PNG")
-    return file.getvalue()

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException
 
 import click
 
@@ -152,6 +151,8 @@ def _port(settings: Settings) -> str:
 
 
 def _is_limner(host: str, port: int) -> bool:
+    from http.client import HTTPConnection, HTTPException  # 20 ms, which `limner draw` would wait
+
     loopback = "127.0.0.1" if host in ("0.0.0.0", "::") else host.strip("[]")
     try:
         with contextlib.closing(HTTPConnection(loopback, port, timeout=_PORT_S)) as connection:

@@ -35,6 +35,7 @@ class Capabilities:
     interrupted is drawn a second time: not the rest of a batch, and not after a restart.
     """
     options: tuple[OptionSpec, ...] = ()  # what it takes beside the fields of a request
+    styles: tuple[tuple[str, str], ...] = ()  # that a prompt may name: in English, in Chinese
 
     def check(self, request: ImageRequest, engine: str) -> None:
         """Raise InvalidRequest if the request cannot be drawn. `engine`: its name, for messages."""

@@ -47,7 +47,7 @@ def raster(sheets: Sheets, width: int, height: int, box: Box | None = None) -> N
     )
     scale = max((bottom - top) / height, (right - left) / width)
     gain = np.float32(1 / (2 * _SLOPE * scale * _EDGE_PX))
-    found = np.empty((len(ys.starts), _TILE, len(xs.starts), _TILE, 4), np.uint8)
+    found = np.zeros((len(ys.starts), _TILE, len(xs.starts), _TILE, 4), np.uint8)
     for i in range(len(ys.starts)):
         band = _patches(members, ys.starts[i], ys.n_source, xs)
         colours = _patches(grid.transpose(0, 3, 1, 2), yc.starts[i], yc.n_source, xc)
@@ -57,6 +57,11 @@ def raster(sheets: Sheets, width: int, height: int, box: Box | None = None) -> N
         for n in np.unique(n_seen):
             tiles = np.flatnonzero(n_seen == n)
             which = np.nonzero(seen[tiles])[1].reshape(-1, n)
+            if n == 1:  # most tiles of a drawing are clear, and stay as they are
+                is_painted = colours[tiles, which[:, 0]].any((1, 2, 3))
+                tiles, which = tiles[is_painted], which[is_painted]
+                if not len(tiles):
+                    continue
             painted = _enlarged(colours[tiles[:, None], which], yc.weights[i], xc.weights[tiles])
             if n == 1:
                 mixed = painted[:, 0]

@@ -71,12 +71,14 @@ def unpremultiply(pixels: NDArray[Any]) -> NDArray[Any]:
     Colour above alpha, which only a network can produce, is clipped to full strength.
     """
     if pixels.dtype == np.uint8:
-        # A table of quotients takes a quarter of the time of division, which is not vectorised.
-        straight = np.empty_like(pixels)
-        row = pixels[..., 3].astype(np.uint16) << 8
-        for channel in range(3):
-            straight[..., channel] = _quotients()[row | pixels[..., channel]]
-        straight[..., 3] = pixels[..., 3]
+        # Most pixels of drawings are clear, or opaque and so equal. For the others a table of
+        # quotients takes a quarter of the time of division, which is not vectorised.
+        alpha = pixels[..., 3]
+        straight = _pixels(np.where(alpha > 0, _words(pixels), np.uint32(0)))
+        soft = (alpha > 0) & (alpha < 255)
+        mixed = pixels[soft]
+        row = mixed[..., 3:].astype(np.uint16) << 8
+        straight[soft, :3] = _quotients()[row | mixed[..., :3]]
         return straight
     # The smallest uint8 alpha is 1/255: below half of it nothing is visible, and dividing would
     # only amplify noise.
@@ -100,14 +102,30 @@ def composite(pixels: Pixels, background: tuple[int, int, int] = WHITE) -> Pixel
 
 
 def over(pixels: Pixels, behind: Pixels) -> Pixels:
-    """Lay straight `(H, W, 4)` over an opaque picture of the same shape; the result is opaque."""
+    """Lay straight `(H, W, 4)` over an opaque picture; the result is opaque.
+
+    `behind` is a picture of the same shape, or `(1, 1, 4)`, a plain colour.
+    """
     alpha = pixels[..., 3]
-    result = np.where((alpha == 255)[..., None], pixels, behind)
-    # Most pixels of drawings are opaque or clear: to mix only the others takes half the time.
+    result = _pixels(np.where(alpha == 255, _words(pixels), _words(behind)))
+    # Most pixels of drawings are opaque or clear: to mix only the others takes a tenth of the time.
     soft = (alpha > 0) & (alpha < 255)
-    result[soft, :3] = _mixed(pixels[soft], behind[soft, :3].astype(np.uint16))
+    under = np.broadcast_to(behind, pixels.shape)[soft, :3].astype(np.uint16)
+    result[soft, :3] = _mixed(pixels[soft], under)
     result[..., 3] = 255
     return result
+
+
+def _words(pixels: Pixels) -> NDArray[np.uint32]:
+    """(…, 4) uint8 as (…): a pixel in a word is chosen or copied in a fraction of the time."""
+    words: NDArray[np.uint32] = np.ascontiguousarray(pixels).view(np.uint32)[..., 0]
+    return words
+
+
+def _pixels(words: NDArray[np.uint32]) -> Pixels:
+    """Undo `_words`."""
+    pixels: Pixels = words[..., None].view(np.uint8)
+    return pixels
 
 
 def _mixed(pixels: Pixels, under: NDArray[np.uint16]) -> Pixels:

@@ -136,7 +136,7 @@ def phrase(thing: Named, reading: Reading) -> str:
     """A caption of a single thing, with the background and style of the prompt."""
     text = as_captions_say(phrases.one_of(thing.words, thing.count))
     is_chinese = any("\u3400" <= c <= "\u9fff" for c in text)
-    if _is_background(reading.ground):
+    if is_background(reading.ground):
         article = "an" if reading.ground[:1] in "aeiou" else "a"
         text += f"，{reading.ground}" if is_chinese else f" on {article} {reading.ground}"
     if reading.style:
@@ -145,7 +145,7 @@ def phrase(thing: Named, reading: Reading) -> str:
     return text
 
 
-def _is_background(ground: str) -> bool:
+def is_background(ground: str) -> bool:
     """Whether a ground is a plain background, which a single drawing can also have."""
     return "backgr" in ground or "backdrop" in ground or "背景" in ground
 

@@ -1,6 +1,6 @@
-"""Drawing the cells of a layout step by step, with any backend. NumPy only."""
+"""Drawing the cells of layouts step by step, with any backend. NumPy only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from limner.sampling.decoding import Partial
 from limner.sampling.sampling import SamplingConfig, draw, guidance_at, guided, step_sizes
 
 _GROUND_SHARE = 8  # steps for the things per step for the ground
+_TOLD_STEP = 16  # tokens are padded to a multiple of it
 CAPTION = -1  # owner of a caption's tokens
 NOBODY = -2  # owner of padding
 
@@ -64,84 +65,150 @@ def layout_steps(layout: Layout, config: SamplingConfig) -> list[int]:
     return sizes
 
 
-def draw_layout(
-    network: LayoutNetwork,
-    layout: Layout,
-    conditional: Ints,
-    unconditional: Ints | None,
-    owners: Sequence[int],
-    uniforms: Floats,
-    config: SamplingConfig,
-) -> Iterator[Partial]:
-    """Draw pictures of one layout, yielding after every step; the last Partial is complete.
+@dataclass(frozen=True, eq=False)
+class LaidOut:
+    """A picture to draw, in one or more candidates.
 
-    conditional, unconditional: texts (N, T) and (N', T) with and without the prompt: one for each
-    owner of the layout, in order, then the caption if there is one. `owners` (N,) are the owners of
-    the texts; the unconditional texts have the first N' of them. uniforms (B, n_cells, n_groups).
+    texts (N, T): one for each owner of the layout, in order, then the caption if there is one;
+    `owners` (N,) whose they are. nothing (N', T): texts without the prompt, of the first N'
+    owners; with None there is no guidance, and half the work.
     """
-    shape, n_cells = network.shape, layout.rows * layout.columns
-    every, order = cells.positions(layout, shape.side), cells.drawing_order(layout)
-    n_begin, n_pictures = cells.n_owners(layout), len(uniforms)
-    texts = [conditional] if unconditional is None else [conditional, unconditional]
-    rows = len(texts) * n_pictures
-    told = network.tell(*_stacked(texts, owners, n_pictures))
-    layers, two, heads, d_head = shape.cache
-    cache: Floats = np.zeros((rows, layers, two, heads, 0, d_head), np.float32)
-    codes = np.zeros((n_pictures, n_cells, shape.n_groups), np.int64)
-    drawn = np.zeros(n_cells, bool)
-    known: Ints = np.arange(n_begin)
-    known_codes = np.full((n_pictures, n_begin, shape.n_groups), shape.n_codes)
-    seen: Ints = np.zeros(0, np.int64)
+
+    layout: Layout
+    texts: Ints
+    nothing: Ints | None
+    owners: Sequence[int]
+    uniforms: Floats  # (n, n_cells, n_groups), the random numbers of each candidate
+
+    @property
+    def share_key(self) -> Hashable:
+        """What pictures that are drawn together must have in common: all sizes of arrays."""
+        layout, texts = self.layout, self.texts
+        n_ground = owner(layout).count(GROUND)
+        sides = layout.columns, layout.rows, cells.n_owners(layout), n_ground
+        return *sides, texts.shape[1], _n_told(int((texts != 0).sum())), self.nothing is None
+
+
+def draw_layouts(
+    network: LayoutNetwork, pictures: Sequence[LaidOut], config: SamplingConfig
+) -> Iterator[list[Partial]]:
+    """Draw pictures with one `share_key`, yielding a Partial of each after every step.
+
+    The last ones are complete. No picture sees another, and all arrays have the sizes that they
+    have for one picture alone, so a picture gets the same codes in any company.
+    """
+    state, layout = _State(network, pictures), pictures[0].layout
+    n_cells = layout.rows * layout.columns
+    order = np.stack([cells.drawing_order(picture.layout) for picture in pictures])
+    codes = np.zeros((len(state.of_candidate), n_cells, network.shape.n_groups), np.int64)
+    drawn = np.zeros((len(pictures), n_cells), bool)
     sizes = layout_steps(layout, config)
     ends = np.cumsum(sizes)
     for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
-        positions = order[end - size : end]
-        hidden, scores, fresh = network.step(
-            told,
-            cache,
-            _rows(seen, rows),
-            np.concatenate([known_codes] * len(texts)),
-            _batch(every.take(known), rows),
-            _batch(every.take(positions + n_begin), rows),
-        )
-        cache = np.concatenate([cache, fresh], axis=4)
-        seen = np.concatenate([seen, every.owner[known]])
-        scale = guidance_at(config, int(end - size), n_cells)
-        found = np.zeros((n_pictures, size, 0), np.int64)
-        for group in range(shape.n_groups):
-            if group:
-                scores = network.later_scores(hidden, np.concatenate([found] * len(texts)))
-            if len(texts) == 2:
-                scores = guided(scores[: rows // 2], scores[rows // 2 :], scale)
+        positions = order[:, end - size : end]
+        found = state.draw(positions, guidance_at(config, int(end - size), n_cells), config)
+        np.put_along_axis(codes, positions[state.of_candidate][..., None], found, 1)
+        np.put_along_axis(drawn, positions, True, 1)
+        yield [
+            Partial(i + 1, len(sizes), codes[state.of_candidate == number], drawn[number].copy())
+            for number in range(len(pictures))
+        ]
+
+
+class _State:
+    """The state of a drawing: P pictures, their B candidates, and a row of the network for each
+    text of a candidate, R rows in all.
+    """
+
+    def __init__(self, network: LayoutNetwork, pictures: Sequence[LaidOut]) -> None:
+        shape = network.shape
+        self.network, self.n_texts = network, 1 if pictures[0].nothing is None else 2
+        self.told = network.tell(*_told(pictures))
+        self.elements = _stacked([cells.positions(p.layout, shape.side) for p in pictures])
+        self.uniforms = np.concatenate([p.uniforms for p in pictures])
+        # The picture of each candidate (B,), and of each row (R,).
+        self.of_candidate = np.repeat(np.arange(len(pictures)), [len(p.uniforms) for p in pictures])
+        self.of_row = np.concatenate([self.of_candidate] * self.n_texts)
+        layers, two, heads, d_head = shape.cache
+        rows, n_begin = len(self.of_row), cells.n_owners(pictures[0].layout)
+        self.cache: Floats = np.zeros((rows, layers, two, heads, 0, d_head), np.float32)
+        self.seen: Ints = np.zeros((rows, 0), np.int64)
+        # What the next step reads: elements (P, K), at first [BEGIN], and their codes (B, K, …).
+        self.known: Ints = np.broadcast_to(np.arange(n_begin), (len(pictures), n_begin))
+        begin = len(self.of_candidate), n_begin, shape.n_groups
+        self.known_codes: Ints = np.full(begin, shape.n_codes)
+        self.n_begin = n_begin
+
+    def draw(self, positions: Ints, scale: float, config: SamplingConfig) -> Ints:
+        """Draw the cells at `positions` (P, Q), and add them as known: codes (B, Q, n_groups)."""
+        hidden, first = self._step(positions + self.n_begin)
+        own = positions[self.of_candidate]
+        numbers = np.take_along_axis(self.uniforms, own[..., None], 1)
+        codes = np.zeros((*own.shape, 0), np.int64)
+        for group in range(self.network.shape.n_groups):
             temperature = config.detail_temperature if group else config.temperature
-            code = draw(scores, uniforms[:, positions, group], temperature, config.top_p)
-            found = np.concatenate([found, code[..., None]], axis=-1)
-        codes[:, positions], drawn[positions] = found, True
-        known, known_codes = positions + n_begin, found
-        yield Partial(i + 1, len(sizes), codes.copy(), drawn.copy())
+            scores = self._guided(hidden, first, codes, scale)
+            code = draw(scores, numbers[..., group], temperature, config.top_p)
+            codes = np.concatenate([codes, code[..., None]], axis=-1)
+        self.known, self.known_codes = positions + self.n_begin, codes
+        return codes
+
+    def _step(self, asked: Ints) -> tuple[Any, Floats]:
+        """Read the known elements and query those `asked` (P, Q)."""
+        known = self._of_rows(self.known)
+        codes = np.concatenate([self.known_codes] * self.n_texts)
+        hidden, scores, fresh = self.network.step(
+            self.told, self.cache, self.seen, codes, known, self._of_rows(asked)
+        )
+        self.cache = np.concatenate([self.cache, fresh], axis=4)
+        self.seen = np.concatenate([self.seen, known.owner], axis=1)
+        return hidden, scores
+
+    def _guided(self, hidden: Any, first: Floats, codes: Ints, scale: float) -> Floats:
+        """Guided scores (B, Q, V) after codes (B, Q, g); `first`: first scores of all rows."""
+        scores = first
+        if codes.shape[-1]:
+            scores = self.network.later_scores(hidden, np.concatenate([codes] * self.n_texts))
+        if self.n_texts == 1:
+            return scores
+        return guided(scores[: len(codes)], scores[len(codes) :], scale)
+
+    def _of_rows(self, index: Ints) -> Positions:
+        """The elements at `index` (P, m) of the pictures, for all rows: (R, m)."""
+        picture = np.arange(len(index))[:, None]
+        parts: list[Any] = [
+            getattr(self.elements, field.name)[picture, index][self.of_row]
+            for field in fields(Positions)
+        ]
+        return Positions(*parts)
 
 
-def _stacked(texts: list[Ints], owners: Sequence[int], n: int) -> tuple[Ints, Ints, Ints]:
-    """Stack texts: (all texts, token indices and owners for each of len(texts) * n rows)."""
+def _told(pictures: Sequence[LaidOut]) -> tuple[Ints, Ints, Ints]:
+    """All texts (N, T), and of each row of the network the indices and owners of its tokens."""
     parts: list[Ints] = []
-    told: list[tuple[Ints, Ints]] = []
-    for text in texts:
-        first = sum(len(part) for part in parts) * text.shape[1]
-        which, whose = tokens_of(text, owners[: len(text)])
-        parts.append(text)
-        told += [(which[0] + first, whose[0])] * n
-    longest = max(len(which) for which, _ in told)
-    every = np.zeros((len(told), longest), np.int64)
-    owner_of = np.full((len(told), longest), NOBODY)
-    for row, (one, whose) in enumerate(told):
-        every[row, : len(one)], owner_of[row, : len(one)] = one, whose
+    rows: list[tuple[Ints, Ints]] = []
+    for is_nothing in (False, True):
+        for picture in pictures:
+            texts = picture.nothing if is_nothing else picture.texts
+            if texts is None:
+                continue
+            first = sum(len(part) for part in parts) * texts.shape[1]
+            which, whose = tokens_of(texts, picture.owners[: len(texts)])
+            parts.append(texts)
+            rows += [(which[0] + first, whose[0])] * len(picture.uniforms)
+    n_told = _n_told(max(len(which) for which, _ in rows))
+    every = np.zeros((len(rows), n_told), np.int64)
+    owner_of = np.full((len(rows), n_told), NOBODY)
+    for row, (which, whose) in enumerate(rows):
+        every[row, : len(which)], owner_of[row, : len(which)] = which, whose
     return np.concatenate(parts), every, owner_of
 
 
-def _rows(values: Ints, n: int) -> Ints:
-    return np.repeat(values[None], n, 0)
+def _n_told(n_tokens: int) -> int:
+    """Tokens to which so many are padded, so that pictures of about a length share."""
+    return -(-n_tokens // _TOLD_STEP) * _TOLD_STEP
 
 
-def _batch(positions: Positions, n: int) -> Positions:
-    parts: list[Any] = [_rows(getattr(positions, field.name), n) for field in fields(Positions)]
-    return Positions(*parts)
+def _stacked(several: Sequence[Positions]) -> Positions:
+    names = [field.name for field in fields(Positions)]
+    return Positions(*(np.stack([getattr(one, name) for one in several]) for name in names))

@@ -111,9 +111,11 @@ def nucleus(probabilities: Floats, top_p: float) -> Floats:
     # A value is kept if those before it sum to less than top_p; the likeliest has none before it.
     n_wanted = 1 + (reached[..., :-1] < top_p).sum(axis=-1, keepdims=True)
     least = np.take_along_axis(ranked, n_wanted - 1, axis=-1)
-    more, equal = probabilities > least, probabilities == least
-    n_equal = n_wanted - more.sum(axis=-1, keepdims=True)
-    wanted = more | (equal & (np.cumsum(equal, axis=-1) <= n_equal))
+    wanted = probabilities >= least
+    if (wanted.sum(axis=-1, keepdims=True) > n_wanted).any():  # several are equal to the last one
+        more, equal = probabilities > least, probabilities == least
+        n_equal = n_wanted - more.sum(axis=-1, keepdims=True)
+        wanted = more | (equal & (np.cumsum(equal, axis=-1) <= n_equal))
     kept = np.where(wanted, probabilities, 0.0)
     return kept / kept.sum(axis=-1, keepdims=True)
 

@@ -18,6 +18,7 @@ from limner.service.errors import CannotResume
 from limner.service.queue.jobs import Job, JobContext
 from limner.service.submission import Submission
 from limner.service.telemetry.traces import NO_TRACE, Trace
+from limner.service.threads import undone_if_left
 from limner.storage.history.history import Asked
 
 
@@ -27,8 +28,14 @@ async def submit(
     """Queue `submission` as request `id` of `holder`.
 
     Raises InvalidRequest for what the engine cannot draw, RateLimited, QueueFull, ShuttingDown,
-    CannotResume, or DatabaseError.
+    CannotResume, or DatabaseError. If the caller is cancelled meanwhile, so is the job.
     """
+    return await undone_if_left(_submit(service, submission, holder, id, trace), Job.cancel)
+
+
+async def _submit(
+    service: Service, submission: Submission, holder: Holder, id: str, trace: Trace
+) -> Job:
     engine = service.worker(submission).engine
     engine.check(submission.request)
     if submission.format not in FORMATS:

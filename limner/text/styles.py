@@ -108,8 +108,13 @@ def _names(prompt: str, word: str) -> bool:
     """Whether a prompt says a word; English ones as whole words: flatbread is not flat."""
     if not word.isascii():
         return word in prompt
+    return _whole(word).search(prompt) is not None
+
+
+@cache  # the words of styles and looks are few, and are looked for in every prompt
+def _whole(word: str) -> re.Pattern[str]:
     start = r"(?<!\w)" if word[0].isalnum() else ""
-    return re.search(rf"{start}{re.escape(word)}(?![a-z])", prompt) is not None
+    return re.compile(rf"{start}{re.escape(word)}(?![a-z])")
 
 
 def _one_of(styles: Sequence[Style], seed: int, picture: int) -> Style | None:

@@ -20,8 +20,8 @@ _HEAD_ENDS = re.compile(
 
 
 _PORTION = re.compile(
-    r"^(?:\w+ )*(?:cup|glass|pint|slice|piece|bowl|loaf|bunch|stack|pile|jar|bag|bolt|bottle) of "
-    r"\w+$"
+    r"^(?:\w+ )*(?:cup|mug|glass|pint|slice|piece|bowl|loaf|bunch|stack|pile|jar|bag|bolt|bottle)"
+    r" of \w+$"
 )
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from limner.service import running as running_server
 from tests.agent.calls import TOOLS, refusal, shown, values
 from tests.compat import trial
-from tests.server.helpers import make_settings, open_picture, running, wait_until
+from tests.server.helpers import make_settings, open_picture, running, two_things_file, wait_until
 
 Talk = Callable[[Client], Awaitable[Any]]
 
@@ -54,7 +54,7 @@ def test_draws_looks_edits_and_lists_with_a_server_of_its_own(tmp_path: Path) ->
             "a-red-apple-7-2.png",
         ]
         assert all(_size(one) == (1024, 1024) for one in pictures)
-        assert {"alt", "seen", "good_enough"} <= pictures[0].keys()
+        assert {"alt", "alt_zh", "seen", "checks", "good_enough"} <= pictures[0].keys()
         assert [one[:2] for one in shown(result)] == [("image/webp", (512, 512))] * 2
         assert sum(one[2] for one in shown(result)) < 200_000
 
@@ -107,14 +107,11 @@ def test_what_is_refused_says_why(tmp_path: Path) -> None:
     talk(tmp_path / "home", conversation, "--folder", str(folder))
 
 
+@pytest.mark.slow
 def test_words_are_a_mask(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    image = Image.new("RGBA", (256, 256))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((20, 80, 110, 170), fill=(221, 46, 68))
-    draw.rectangle((146, 80, 236, 170), fill=(62, 132, 226))
-    image.save(folder / "two.png")
+    (folder / "two.png").write_bytes(two_things_file())
 
     async def conversation(client: Client) -> None:
         edit = {"picture": "two.png", "prompt": "a hat", "seed": 7}
@@ -179,6 +176,7 @@ def test_keys_of_the_server_are_asked_for(tmp_path: Path, key: bool) -> None:
         assert values(result)["pictures"]
     else:
         assert "API key" in refusal(result)
+        assert "limner mcp --key" in refusal(result)
 
 
 @pytest.mark.slow

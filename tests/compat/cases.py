@@ -225,6 +225,35 @@ CASES |= {
     "respond-no-tool": Case("Responses: no `image_generation`", Refused("invalid_value")),
 }
 
+_TOOLS = [
+    "edit_image",
+    "generate_image",
+    "get_picture",
+    "list_pictures",
+    "look_at_image",
+    "vary_image",
+]
+
+CASES |= {
+    "mcp-list": Case("MCP: the list of tools", Values({"tools": _TOOLS})),
+    "mcp-draw": Case("MCP: two pictures, by path or address", Drawn(2, by="b64_json")),
+    "mcp-edit": Case("MCP: an edit of the last picture in a box", _HAT),
+    "mcp-small": Case("MCP: a small picture in the answer", Drawn(1, 512, "b64_json", "WEBP")),
+    "mcp-full": Case("MCP: a whole picture in the answer", Drawn(1, 1024, "b64_json")),
+    "mcp-progress": Case(
+        "MCP: progress with words", Values({"is_rising": True, "has_words": True})
+    ),
+    "mcp-cancel": Case(
+        "MCP: a client that gives up stops the drawing", Values({"status": "cancelled"})
+    ),
+    "mcp-blocked": Case("MCP: a prompt refused", Refused("safety system")),
+    "txt2img": Case("`/sdapi/v1`: a picture", Drawn(1, 512, "b64_json")),
+    "txt2img-two": Case("`/sdapi/v1`: two pictures", Drawn(2, 512, "b64_json")),
+    "txt2img-blocked": Case("`/sdapi/v1`: a prompt refused", Refused("safety system")),
+    "sdapi-model": Case("`/sdapi/v1`: a model is set", Values({"is_set": True})),
+    "sdapi-menus": Case("`/sdapi/v1`: what fills the menus", Values({"are_filled": True})),
+}
+
 
 def fault(name: str, outcome: Outcome, fetch: Fetch) -> str:
     """What is wrong with what a client saw in the case `name`; empty if nothing is."""

@@ -84,6 +84,17 @@ def test_composite_is_the_weighted_mean(pixels: Pixels, under: tuple[int, int, i
     assert np.abs(px.composite(pixels, under) - exact).max() <= 0.5 + 1e-9
 
 
+@given(PICTURES, st.tuples(*[st.integers(0, 255)] * 3))
+def test_over_a_picture_or_a_plain_colour_is_the_composite(
+    pixels: Pixels, under: tuple[int, int, int]
+) -> None:
+    plain = np.array([[(*under, 255)]], np.uint8)
+    for behind in (plain, np.broadcast_to(plain, pixels.shape)):
+        laid = px.over(pixels, behind)
+        assert (laid[..., 3] == 255).all()
+        assert np.array_equal(laid[..., :3], px.composite(pixels, under))
+
+
 # --- sizes ---
 
 

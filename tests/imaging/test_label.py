@@ -308,7 +308,8 @@ def test_wrong_producers(value: str, tmp_path: Path) -> None:
 
 
 def test_other_prompts_and_options_are_kept_back_too() -> None:
-    options = {"negative_prompt": "a wolf", "steps": 20}
+    hidden = {"negative_prompt": "a wolf", "boxes": "a wolf: 5,5,40,40"}
+    options = {**hidden, "steps": 20}
     for level, is_told in (("label", False), ("full", True)):
         label_ = _label(level, options=options).revised("a better fox")  # type: ignore[arg-type]
         found = check(label_.attach(FILES["webp"]))
@@ -329,9 +330,7 @@ def test_other_prompts_and_options_are_kept_back_too() -> None:
         data = picture.encode("png")
         for said in (b"wolf", b"better", b"a fox"):
             assert (said in data) == is_told
-    assert b"wolf" not in _label("label", options={"negative_prompt": "a wolf"}).attach(
-        FILES["png"]
-    )
+    assert b"wolf" not in _label("label", options=hidden).attach(FILES["png"])
 
 
 def test_long_options_are_cut_in_a_jpeg() -> None:

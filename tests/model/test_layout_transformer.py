@@ -21,7 +21,8 @@ from limner.sampling import cells
 from limner.sampling.layout_decoding import (
     CAPTION,
     NOBODY,
-    draw_layout,
+    LaidOut,
+    draw_layouts,
     tokens_of,
 )
 from limner.sampling.sampling import SamplingConfig, spread_order
@@ -154,10 +155,9 @@ def test_on_a_canvas_of_its_own_a_thing_is_drawn_by_the_same_codes(
         draw_codes(TorchNetwork(old), text.repeat(2, 0), nothing.repeat(2, 0), numbers, config)
     )
     layout = Layout.single("", 4, 4)
-    after = last(
-        draw_layout(GraphLayouts(TorchNetwork(new)), layout, text, nothing, [0], numbers, config)
-    )
-    np.testing.assert_array_equal(after, before)
+    asked = LaidOut(layout, text, nothing, [0], numbers)
+    *_, [after] = draw_layouts(GraphLayouts(TorchNetwork(new)), [asked], config)
+    np.testing.assert_array_equal(after.codes, before)
 
 
 @torch.no_grad()

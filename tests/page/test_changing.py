@@ -209,6 +209,34 @@ def test_pulled_edges_widen_the_canvas(site: Server, opening: Opening, sources: 
     assert edited["pictures"][0]["parent"] == hashlib.sha256(_file(site)).hexdigest()
 
 
+def test_widening_is_undone_step_by_step(site: Server, opening: Opening) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    window = _begin(page)
+    board = window.get_by_role("application")
+    _line(page, board, (0.2, 0.5), (0.8, 0.5))
+    right = window.get_by_role("slider", name="Widen on the right")
+    _pull(page, right, 120, 0)
+    pulled = right.get_attribute("aria-valuenow")
+    assert pulled not in (None, "0")
+    top = window.get_by_role("slider", name="Widen at the top")
+    top.press("ArrowUp")
+    top.press("ArrowUp")
+    expect(top).to_have_attribute("aria-valuenow", "32")
+    window.get_by_role("button", name="Undo").click()  # both presses
+    expect(top).to_have_attribute("aria-valuenow", "0")
+    expect(right).to_have_attribute("aria-valuenow", str(pulled))
+    window.get_by_role("button", name="Undo").click()  # the whole pull
+    expect(right).to_have_attribute("aria-valuenow", "0")
+    expect(window).not_to_contain_text("If you paint nothing")
+    window.get_by_role("button", name="Undo").click()  # the line
+    expect(window).to_contain_text("If you paint nothing")
+    for _ in range(3):
+        window.get_by_role("button", name="Redo").click()
+    expect(top).to_have_attribute("aria-valuenow", "32")
+    expect(right).to_have_attribute("aria-valuenow", str(pulled))
+
+
 def test_handles_lie_around_the_picture(site: Server, opening: Opening) -> None:
     site.generate(prompt="a pear")
     window = _begin(opening(site.url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx2
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.page.conftest import Opening
 from tests.page.steps import draw, drawn, history, open_first, option, picture, prompt, say, tiles
@@ -27,6 +27,31 @@ def test_a_prompt_becomes_a_picture_in_the_gallery(site: Server, opening: Openin
     expect(tiles(page).first.get_by_role("img", name="a red apple")).to_be_visible()
     [row] = history(site)
     assert (row["prompt"], row["status"]) == ("a red apple", "done")
+
+
+def test_an_empty_gallery_has_prompts_to_begin_with(site: Server, opening: Opening) -> None:
+    page = opening(site.url)
+    page.get_by_role("region", name="Gallery").get_by_role("button", name="a cup of tea").click()
+    expect(prompt(page)).to_have_value("a cup of tea")
+    expect(prompt(page)).to_be_focused()
+    page.keyboard.press("Control+Enter")
+    say(page, "Done")
+    expect(page.get_by_role("button", name="a cup of tea")).to_have_count(0)
+
+
+def test_words_typed_before_the_script_runs_are_kept(site: Server, opening: Opening) -> None:
+    page = opening("about:blank")
+    held: list[Route] = []
+    page.route("**/page.js", lambda route: held.append(route))
+    page.goto(site.url)
+    expect(prompt(page)).to_be_focused()
+    page.keyboard.type("a pear")
+    page.keyboard.press("ArrowLeft")
+    wait_until(lambda: page.evaluate("true") and held)
+    held.pop().continue_()
+    expect(page.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
+    page.keyboard.type("l")
+    expect(prompt(page)).to_have_value("a pealr")
 
 
 def test_options_reach_the_server(site: Server, opening: Opening) -> None:
@@ -64,9 +89,11 @@ def test_previews_show_it_form_and_stop_stops_the_server(
     slow_site: Server, engine: GatedEngine, opening: Opening
 ) -> None:
     page = opening(slow_site.url)
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
     draw(page)
     engine.gate.release(4)  # two steps, two previews
     expect(page.locator("img.preview")).to_be_visible()
+    expect(page.get_by_text("Nothing here yet")).to_have_count(0)
     page.get_by_role("button", name="Stop").click()
     engine.gate.release(1)  # the engine looks at its next event
     say(page, "Stopped")

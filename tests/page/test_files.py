@@ -50,12 +50,12 @@ def test_picture_is_drawn_as_the_chosen_file(site: Server, opening: Opening, for
     say(page, "Done")
     row: Any = history(site)[0]
     assert row["parameters"]["output_format"] == row["pictures"][0]["format"] == format.lower()
-    name, data = _save(page, open_first(page), format) if format != "JPEG" else ("", b"")
+    name, data = _save(page, open_first(page), format)
     if format == "SVG":
         assert name.endswith(".svg")
         assert data.startswith(b"<svg")
         assert b"<script" not in data
-    elif format != "JPEG":
+    else:
         assert picture(data).format == format.upper()
         assert (getattr(picture(data), "n_frames", 1) > 1) == (format == "GIF")
 
@@ -127,7 +127,7 @@ def test_mark_is_drawn_into_the_picture(site: Server, opening: Opening) -> None:
     row: Any = history(site)[0]
     assert row["parameters"]["mark"] is True
     window = open_first(page)
-    expect(window.get_by_text("AI", exact=True)).to_have_count(0)  # a test card is not by AI
+    expect(window.get_by_text("Drawn by AI")).to_have_count(0)  # a test card is not
     window.get_by_role("button", name="Other seed").click()
     expect(tiles(page)).to_have_count(2)
     again: Any = history(site)[0]
@@ -177,8 +177,10 @@ def _check_recall(page: Page, data: bytes, suffix: str, level: str) -> None:
     if level == "off" and suffix == "svg":
         expect(page.get_by_text("x.svg is not a PNG, JPEG or WebP picture.")).to_be_visible()
     elif level == "off":
-        expect(page.get_by_role("dialog", name="Change a picture")).to_be_visible()
+        window = page.get_by_role("dialog", name="Change a picture")
+        expect(window).to_be_visible()
         page.keyboard.press("Escape")
+        expect(window).to_have_count(0)
     else:
         expect(prompt(page)).to_have_value(WORDS if level == "full" else "before")
         expect(page.get_by_label("Seed")).to_have_value(str(2**60 + 1))

@@ -69,7 +69,7 @@ def test_star_is_kept_by_the_server(site: Server, opening: Opening) -> None:
 
 def test_deletion_can_be_undone_and_then_is_real(site: Server, opening: Opening) -> None:
     site.generate(prompt="a pear", n=2)
-    page = opening(site.url)
+    page = opening(site.url, is_own=True)
     page.clock.install()
     expect(tiles(page)).to_have_count(2)
     open_first(page).get_by_role("button", name="Delete").click()
@@ -187,11 +187,50 @@ def test_compare_two(site: Server, opening: Opening) -> None:
     divider.fill("25")
     # Neither shows through transparent parts of the other.
     before = window.get_by_role("img", name="Before: first")
-    expect(before).to_have_css("clip-path", "inset(0px 75% 0px 0px)")
+    expect(before.locator("..")).to_have_css("clip-path", "inset(0px 75% 0px 0px)")
     after = window.get_by_role("img", name="After: second")
-    expect(after).to_have_css("clip-path", "inset(0px 0px 0px 25%)")
+    expect(after.locator("..")).to_have_css("clip-path", "inset(0px 0px 0px 25%)")
     page.keyboard.press("Escape")
     expect(tiles(page).first).to_have_attribute("aria-current", "false")
+
+
+def test_two_of_different_sizes_are_compared_whole_and_equally_high(
+    site: Server, opening: Opening
+) -> None:
+    site.generate(prompt="small", size="256x256")
+    site.generate(prompt="wide", size="768x384", model="testcard")
+    page = opening(site.url)
+    open_first(page).get_by_role("button", name="Compare with").click()
+    tiles(page).last.get_by_role("link").click()
+    window = page.get_by_role("dialog", name="Compare")
+    expect(window).to_contain_text("Before · 256×256")
+    expect(window).to_contain_text("After · 768×384")
+    small, wide = (
+        window.get_by_role("img", name=name).bounding_box()
+        for name in ("Before: small", "After: wide")
+    )
+    assert small
+    assert wide
+    assert abs(small["height"] - wide["height"]) < 1
+    assert abs(small["width"] - small["height"]) < 1
+    assert abs(wide["width"] - 2 * wide["height"]) < 1
+    assert abs(small["x"] + small["width"] / 2 - wide["x"] - wide["width"] / 2) < 1
+
+
+def test_filters_open_without_moving_anything(site: Server, opening: Opening) -> None:
+    site.generate(prompt="a pear")
+    page = opening(site.url)
+    expect(tiles(page)).to_have_count(1)
+    box = page.get_by_role("searchbox", name="Search the gallery")
+    places = box.bounding_box(), tiles(page).first.bounding_box()
+    page.get_by_text("More filters").click()
+    expect(page.get_by_label("From", exact=True)).to_be_visible()
+    assert (box.bounding_box(), tiles(page).first.bounding_box()) == places
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("From", exact=True)).to_be_hidden()
+    page.get_by_text("More filters").click()
+    page.get_by_role("heading", name="Gallery").click()  # anywhere else
+    expect(page.get_by_label("From", exact=True)).to_be_hidden()
 
 
 def test_500_pictures_load_as_one_scrolls(tmp_path: Path, opening: Opening) -> None:
@@ -215,7 +254,7 @@ def _scroll_to_the_end(page: Page) -> None:
 
 def fill(server: Server, n: int) -> None:
     """Put `n` requests into the history, all with the file of one picture."""
-    server.generate(prompt="picture")
+    server.generate(prompt="picture", size="64x64", model="testcard")
     database = server.service.database
     [request] = database.read("SELECT * FROM requests")
     [row] = database.read("SELECT * FROM pictures")

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import uvicorn
 from fastapi import FastAPI
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from limner import settings as settings_module
 from limner.engines.base import (
@@ -215,6 +215,17 @@ def picture_file(
     """A plain picture as a file; by default black, and clear where the mode has alpha."""
     file = io.BytesIO()
     Image.new(mode, (width, height or width), colour).save(file, format)
+    return file.getvalue()
+
+
+def two_things_file() -> bytes:
+    """A red circle to the left of a blue square on nothing, 256x256, as a PNG file."""
+    image = Image.new("RGBA", (256, 256))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((20, 80, 110, 170), fill=(221, 46, 68))
+    draw.rectangle((146, 80, 236, 170), fill=(62, 132, 226))
+    file = io.BytesIO()
+    image.save(file, "PNG")
     return file.getvalue()
 
 

@@ -40,7 +40,14 @@ def test_other_words_stay(words: str) -> None:
     ("ground", "name"),
     [
         *(("a light gray backdrop", "grey"), ("on the grass", "green"), ("blue sky", "blue")),
-        *(("蓝色背景", "blue"), ("草地", "green"), ("天空", "blue"), ("forest", None), ("", None)),
+        *(
+            ("蓝色背景", "blue"),
+            ("草地", "green"),
+            ("天空", "blue"),
+            ("forest", "green"),
+            ("mountain", None),
+            ("", None),
+        ),
     ],
 )
 def test_a_ground_names_its_colour(ground: str, name: str | None) -> None:

@@ -198,7 +198,9 @@ def _capabilities(told: Mapping[str, Any]) -> Capabilities:
     options = tuple(
         OptionSpec(**one | {"choices": tuple(one["choices"])}) for one in told["options"]
     )
-    return Capabilities(**{**told, "sizes": SizeRule(**sizes), "options": options})
+    styles = tuple((english, chinese) for english, chinese in told.get("styles", ()))
+    found = {"sizes": SizeRule(**sizes), "options": options, "styles": styles}
+    return Capabilities(**{**told, **found})
 
 
 def _plain(value: Any) -> Any:

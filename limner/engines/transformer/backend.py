@@ -50,6 +50,9 @@ class Backend(Network, Protocol):
     def layouts(self) -> LayoutBackend | None:
         """The networks for layouts; None if the weights draw none."""
 
+    def load_ahead(self, *, layouts: bool) -> None:
+        """Begin to load what draws squares or layouts, in the background."""
+
     def embed_text(self, text: Ints) -> Floats:
         """Unit vectors (R, E) of texts (R, T)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +66,7 @@ class TransformerEngine(Engine):
         self.max_concurrency = min(backend.threads, _MAX_CONCURRENCY)
         # Only weights that say so: a photograph would fall into blotches.
         self.draws_flat_art = backend.config.get("art") == "flat"
+        self._prompts = Prompts(backend)
         self.capabilities = Capabilities(
             edit=True,
             vary=True,
@@ -76,9 +77,9 @@ class TransformerEngine(Engine):
             flat_art=self.draws_flat_art,
             score=True,
             options=(BOXES,),
+            styles=tuple((style.en, style.zh) for style in self._prompts.styles),
         )
         self._batch = batch
-        self._prompts = Prompts(backend)
         self._windows = WindowDrawer(backend, self._prompts)
         self._scenes = SceneDrawer.of(backend, self._prompts)
         self._boxes = BoxDrawer(self, self._prompts)
@@ -117,12 +118,19 @@ class TransformerEngine(Engine):
         return self._scenes.scene(one)
 
     def batch_key(self, task: ImageTask) -> BatchKey:
-        """Pictures from text share by quality and length of text, whatever their sizes."""
+        """Pictures from text share by quality and length of text, whatever their sizes.
+
+        Scenes share if as many cells of as many things are drawn, wherever these are.
+        """
         request = task.request
-        if request.source is not None or given_boxes(request) or self.scene(task) is not None:
+        if request.source is not None or given_boxes(request):
             return BatchKey(task, 1)
-        config = self._config(task.request)
-        key = config, self._prompts.tokens(task).shape[1]
+        config = self._config(request)
+        if self._scenes and (scene := self.scene(task)):
+            config = replace(config, n_candidates=request.best_of or 1)
+            key: Hashable = config, self._scenes.share_key(scene, task)
+        else:
+            key = config, self._prompts.tokens(task).shape[1]
         return BatchKey(key, max(1, min(self._batch, _MAX_ROWS // config.n_candidates)))
 
     def draw(self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER) -> Events:
@@ -140,23 +148,29 @@ class TransformerEngine(Engine):
             yield from ((task, event) for event in events)
             if not events:
                 left.append(replace(task, request=recolour.drawn_anew(task.request)))
-        tasks = left
-        if len(tasks) == 1:
-            yield from self._draw_alone(tasks[0], cancel)
-        elif tasks:
-            yield from self._draw_squares(tasks, cancel)
+        if len(left) == 1:
+            yield from self._draw_alone(left[0], cancel)
+        elif left:
+            yield from self._draw_together(left, cancel)
 
     def _draw_alone(self, one: ImageTask, cancel: CancelToken) -> Events:
         """Draw a picture that may be a scene, or an edit of a small part."""
         if given_boxes(one.request):
             yield from ((one, event) for event in self._boxes.draw(one, cancel))
-        elif (scene := self.scene(one)) and self._scenes:
-            drawn = self._scenes.draw(scene, one, self.sampling(one.request.quality), cancel)
-            yield from ((one, event) for event in drawn)
         elif part := self._close_up(one.request):
             yield from self._draw_part(one, part, cancel)
         else:
-            yield from self._draw_squares([one], cancel)
+            yield from self._draw_together([one], cancel)
+
+    def _draw_together(self, tasks: Sequence[ImageTask], cancel: CancelToken) -> Events:
+        """Draw pictures that are all scenes, or none."""
+        scenes = [(task, scene) for task in tasks if (scene := self.scene(task))]
+        self.backend.load_ahead(layouts=bool(scenes))
+        if scenes and self._scenes:
+            config = self.sampling(tasks[0].request.quality)
+            yield from self._scenes.draw(scenes, config, cancel)
+        else:
+            yield from self._draw_squares(tasks, cancel)
 
     def _close_up(self, request: ImageRequest) -> CloseUp | None:
         """The part of an edit that is drawn by itself; the same for all pictures of a request."""

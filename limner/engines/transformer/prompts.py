@@ -1,6 +1,5 @@
 """Prompts as the network reads them: what they name, in a style, as tokens."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,7 +8,15 @@ from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
-from limner.engines.transformer.said import Said, said_of_one, without_colour
+from limner.engines.transformer.said import (
+    Said,
+    is_foreign,
+    left_out,
+    said_of_one,
+    said_of_two,
+    without_colour,
+)
+from limner.options import shown
 from limner.planning import plan
 from limner.planning.lists import read_list
 from limner.request import ImageRequest
@@ -37,7 +44,7 @@ class Prompts:
 
     def __init__(self, backend: Backend) -> None:
         self._backend, self._max_text = backend, max_text(backend)
-        self._styles = [
+        self.styles = [
             Style(**{**style, "words": tuple(style["words"])})
             for style in backend.config.get("styles", ())
         ]
@@ -46,6 +53,7 @@ class Prompts:
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
         self.reading = lru_cache(_MAX_TEXTS)(self._reading)
+        self.together = lru_cache(_MAX_TEXTS)(self._together)
         self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
 
     def tokens(self, one: ImageTask) -> Ints:
@@ -84,7 +92,7 @@ class Prompts:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
         if self.is_outlined(one.request):
             words = without_look(words)
-        return with_style(words, self._style(one), self._styles)
+        return with_style(words, self._style(one), self.styles)
 
     def as_taught(self, phrase: str) -> str:
         """The words for a thing of a scene, with a name that the weights were taught."""
@@ -102,7 +110,7 @@ class Prompts:
         return "" if style is None else style.said_in(words)
 
     def _style(self, one: ImageTask) -> Style | None:
-        prompt, styles = one.request.prompt, self._styles
+        prompt, styles = one.request.prompt, self.styles
         if self.is_outlined(one.request):
             prompt = without_look(prompt)
         return chosen(prompt, styles, one.seed, one.index)
@@ -113,28 +121,26 @@ class Prompts:
             self._is_flat
             and request.source is None
             and look_of(request.prompt) == OUTLINED
-            and named(request.prompt, self._styles) is None
+            and named(request.prompt, self.styles) is None
         )
-
-    def together(self, texts: Sequence[str]) -> Ints:
-        """Several texts as they are, (N, T) with T that of the longest."""
-        tokens, _ = self._backend.text_tokenizer.encode_padded(list(texts), self._max_text)
-        used: Ints = tokens[:, : int((tokens != 0).sum(1).max())]
-        return used
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, before any cut."""
         return len(self._backend.text_tokenizer.encode(text))
 
     def remark(self, prompt: str) -> str:
-        """What to say of a prompt that is longer than what is read; "" if it is not."""
-        n_cut = self._text(prompt)[1]
-        if not n_cut:
-            return ""
-        return (
-            f"The prompt is longer than the {self._max_text - 1} tokens that "
-            f"{self._backend.config['name']} reads; its last {n_cut} were not read"
-        )
+        """What to say of words that are not read or not drawn; "" if all are."""
+        name = self._backend.config["name"]
+        if n_cut := self._text(prompt)[1]:
+            return (
+                f"The prompt is longer than the {self._max_text - 1} tokens that {name} reads; "
+                f"its last {n_cut} were not read"
+            )
+        if self._is_flat and is_foreign(prompt):
+            return f"{name} was taught no word of the prompt; it reads English and Chinese"
+        if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
+            return f"{shown(left)} is not drawn: {name} was taught no such picture"
+        return ""
 
     def _reading(self, prompt: str) -> plan.Reading:
         """What a prompt says; nothing if the weights have no planner."""
@@ -144,7 +150,7 @@ class Prompts:
         listed = read_list(prompt, self._planned, TaughtThings())
         if listed is not None and len(listed.things) > len(said.things):
             return listed
-        return said
+        return said_of_two(prompt, said) if self._is_flat else said
 
     def _planned(self, prompt: str) -> plan.Reading:
         return plan.read([prompt], self._backend.text_tokenizer, self._backend.score_plan)[0]
@@ -152,7 +158,17 @@ class Prompts:
     def _read(self, prompt: str) -> tuple[Ints, int]:
         """Tokens (1, T), and how many more there were."""
         tokens, cut = self._backend.text_tokenizer.encode_padded([prompt], self._max_text)
-        return tokens[:, : -(-int((tokens != 0).sum()) // _TEXT_STEP) * _TEXT_STEP], int(cut[0])
+        return _cut(tokens), int(cut[0])
+
+    def _together(self, texts: tuple[str, ...]) -> Ints:
+        """Several texts as they are, (N, T) with T by the longest."""
+        return _cut(self._backend.text_tokenizer.encode_padded(list(texts), self._max_text)[0])
+
+
+def _cut(tokens: Ints) -> Ints:
+    """Padded texts (R, T), with no more padding than those of about a length get."""
+    longest = int((tokens != 0).sum(1).max())
+    return tokens[:, : -(-longest // _TEXT_STEP) * _TEXT_STEP]
 
 
 def no_prompt(tokens: Ints) -> Ints:

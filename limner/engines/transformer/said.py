@@ -14,10 +14,12 @@ from pathlib import Path
 from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
+from limner.planning.companions import companion_of, with_companion
 from limner.planning.plan import Reading
 from limner.text.phrases import bare
 from limner.text.styles import without_look
 from limner.text.synonyms import as_taught
+from limner.text.taught import TaughtThings, knows_any
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, names_colour, split_colour
 
@@ -26,6 +28,7 @@ Colour = tuple[int, int, int]
 _ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
 _SIZE = re.compile(r"^(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+|[大小]的?)")
+_INSIDE = re.compile(r"^[里中上下边]?的")  # after a ground: 海里的鱼
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
 
@@ -51,14 +54,49 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] | None = No
     ground = painted(reading.ground)
     [thing] = reading.things
     words = _with_neighbours(normalise(prompt), reading)
+    found = None if known is None else companion_of(words, TaughtThings())
+    words = words if found is None else found.head
     whole = replace(thing, words=words if known is None else as_taught(words))
     known = () if known is None else known
     kept = reading if ground is None else replace(reading, ground="")
-    said = Said(plan.phrase(whole, kept), ground, name=name_of(whole.words, known))
+    said = Said(plan.phrase(whole, kept), ground, name="" if found else name_of(whole.words, known))
     colour, words = without_colour(whole.words, known)
     if colour is None:
         return said
     return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
+
+
+def said_of_two(prompt: str, reading: Reading) -> Reading:
+    """The reading with a second thing, if the one of the prompt has it with it."""
+    found = companion_of(_words_of_one(prompt, reading), TaughtThings())
+    return with_companion(reading, found) if found and found.other else reading
+
+
+def left_out(prompt: str, reading: Reading) -> str:
+    """What a prompt says and is not drawn; "" if all is.
+
+    It is what its one thing has with it, or a ground that is no plain scenery: "on a mountain".
+    """
+    found = companion_of(_words_of_one(prompt, reading), TaughtThings())
+    if found and not found.other:
+        return found.rest
+    is_drawn = painted(reading.ground) or plan.is_background(reading.ground)
+    return "" if is_drawn else reading.ground
+
+
+def is_foreign(prompt: str) -> bool:
+    """Whether captions have no word of a prompt, the words of a request left out."""
+    english, chinese = _frames()
+    words = [w for w in _WORD.findall(normalise(prompt)) if w not in english and w not in chinese]
+    return bool(words) and not knows_any(words)
+
+
+def _words_of_one(prompt: str, reading: Reading) -> str:
+    """The words for the one thing of a prompt. The network cuts some Chinese ones in two."""
+    words = normalise(prompt)
+    if len(reading.things) == 1 and not reading.is_scene:
+        return _with_neighbours(words, reading)
+    return words.strip(_ENDS) if len(reading.things) == 2 and not reading.relations else ""
 
 
 def without_colour(words: str, known: Container[str]) -> tuple[str | None, str]:
@@ -107,6 +145,7 @@ def _with_neighbours(prompt: str, reading: Reading) -> str:
     for said in (reading.ground, reading.style):
         if said:
             before, after = before.rpartition(said)[2], after.partition(said)[0]
+    before = _INSIDE.sub("", before)
     before, after = _STOPS.split(before)[-1], _STOPS.split(after)[0]
     if not _is_frame(before):
         words = before.lstrip() + words

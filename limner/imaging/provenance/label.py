@@ -92,7 +92,7 @@ class Label:
         if self.policy.level == "off":
             return {}
         hides = self.policy.level != "full"
-        return {name: value for name, value in values.items() if not (hides and "prompt" in name)}
+        return {name: value for name, value in values.items() if not (hides and _has_words(name))}
 
     def marked(self, pixels: Pixels) -> Pixels:
         """Straight RGBA `(H, W, 4)` with the visible mark, if `has_mark`."""
@@ -160,6 +160,11 @@ def label_of(
     if request.prompt:
         parameters["prompt"] = request.prompt
     return Label(policy, source_type, parameters, request.mark)
+
+
+def _has_words(name: str) -> bool:
+    """Whether the parameter or option `name` holds words of the prompt."""
+    return "prompt" in name or name == "boxes"
 
 
 def is_ai(source_type: str | None) -> bool:

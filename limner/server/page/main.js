@@ -1,23 +1,25 @@
 // The page: what is always there, and the views that open over it.
-import { call, isOffline, request } from "./api.js";
-import { Compare, picking } from "./compare.js";
-import { Composer, drawNow } from "./composer.js";
-import { Detail } from "./detail.js";
-import { Drop, OpenButton } from "./drop.js";
-import { Editor } from "./editor.js";
-import { Gallery } from "./gallery.js";
-import { search } from "./gallery-data.js";
-import { Help } from "./help.js";
-import { cell, html, render, useCell, useEffect, useState } from "./html.js";
-import { dismiss, isBusy, stop } from "./job.js";
-import { models } from "./options.js";
-import { IconButton, Trouble } from "./parts.js";
-import { Admin } from "./admin.js";
-import { addressOf } from "./router.js";
-import { isAdmin, KeyDialog, leave, look, needsKey, session } from "./session.js";
-import { Stage } from "./stage.js";
-import { Toasts } from "./toasts.js";
-import { language, setLanguage, t } from "./words.js";
+import { call, isOffline, request } from "./basics/api.js";
+import { cell, html, render, useCell, useEffect, useState } from "./basics/html.js";
+import { IconButton, Trouble } from "./basics/parts.js";
+import { addressOf } from "./basics/router.js";
+import { Toasts } from "./basics/toasts.js";
+import { language, setLanguage, t } from "./basics/words.js";
+import { Drop, OpenButton } from "./desk/drop.js";
+import { Editor } from "./desk/editor.js";
+import { Composer, drawNow } from "./drawing/composer.js";
+import { dismiss, isBusy, stop } from "./drawing/job.js";
+import { models } from "./drawing/model.js";
+import { prompt } from "./drawing/options.js";
+import { Stage } from "./drawing/stage.js";
+import { Gallery } from "./gallery/gallery.js";
+import { search } from "./gallery/pictures.js";
+import { Compare, picking } from "./picture/compare.js";
+import { Detail } from "./picture/detail.js";
+import { Placing } from "./placing/placing.js";
+import { Admin } from "./visit/admin.js";
+import { Help } from "./visit/help.js";
+import { isAdmin, KeyDialog, leave, look, needsKey, session } from "./visit/session.js";
 
 const RETRY_MS = 3000;
 
@@ -48,7 +50,7 @@ function App() {
     <${Offline} /><${Unready} />
     <main><div class="panel"><${Composer} /></div>
       <div class="sheets"><${Stage} /><${Gallery} /></div></main>
-    <${Detail} /><${Editor} /><${Compare} /><${Admin} /><${Drop} />
+    <${Detail} /><${Placing} /><${Editor} /><${Compare} /><${Admin} /><${Drop} />
     ${isHelp && html`<${Help} onClose=${() => setHelp(false)} />`}
     <${KeyDialog} onEntered=${enter} />
     <${Toasts} />
@@ -119,7 +121,12 @@ function Offline() {
 
 enter(); // first of all: the answers come while the page is laid out
 const app = document.getElementById("app");
-app.replaceChildren(); // what was shown until now
+const early = document.getElementById("prompt"); // what was typed until now is kept
+const { value, selectionStart, selectionEnd } = early;
+prompt.value = value;
+app.replaceChildren();
 render(html`<${App} />`, app);
-document.getElementById("prompt").focus({ preventScroll: true });
+const box = document.getElementById("prompt");
+box.focus({ preventScroll: true });
+box.setSelectionRange(selectionStart, selectionEnd);
 performance.mark("limner-shown");

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.errors import InvalidRequest
+from limner.server.openai.answers import Json
 from limner.server.responses import ids
-from limner.server.responses.body import Attached, Drawn, Said
+from limner.server.responses.body import Attached, Earlier, Said
 
-Json = dict[str, Any]
-Picture = Attached | Drawn
+Picture = Attached | Earlier
 
 MAX_MESSAGES = 60  # of a conversation that a planner is told; the latest
 _MAX_SHOWN = 20  # names in an error
@@ -25,7 +25,7 @@ class Album:
 
     def add(self, picture: Picture) -> str:
         """Add a picture; returns its name: the id of its call, or a number."""
-        id = picture.id if isinstance(picture, Drawn) else None
+        id = picture.id if isinstance(picture, Earlier) else None
         name = id or f"picture_{len(self.pictures) + 1}"
         self.pictures.pop(name, None)
         self.pictures[name] = picture
@@ -36,7 +36,7 @@ class Album:
         if name in self.pictures:
             return self.pictures[name]
         if name is not None and ids.request_id(ids.CALL, name):
-            return Drawn("picture", name)  # of an earlier answer, looked up by the key
+            return Earlier("picture", name)  # of an earlier answer, looked up by the key
         if name not in (None, "last"):
             known = ", ".join([*self.pictures][-_MAX_SHOWN:]) or "none"
             raise InvalidRequest(f"There is no picture {name[:64]!r}", hint=f"there are: {known}")

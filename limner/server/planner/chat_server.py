@@ -19,12 +19,11 @@ from anyio import CapacityLimiter, to_thread
 from limner.engines.upstream import exchange
 from limner.engines.upstream.exchange import Limits, NotConnected, Stopped, TooSlow
 from limner.errors import UpstreamError
+from limner.server.openai.answers import Json
 from limner.service.errors import PlannerFailed
 from limner.settings import Settings
 
 log = logging.getLogger("limner.server")
-
-Json = dict[str, Any]
 
 MAX_ANSWER_BYTES = 1_000_000
 MAX_CALLS = 10  # of tools in one answer

@@ -12,17 +12,18 @@ from limner.server.http import scope
 from limner.server.http.delivery import Delivery, Outbox, WholeDelivery
 from limner.server.input_pictures.json_pictures import Reader
 from limner.server.openai import answers
-from limner.server.openai.answers import Drawn
+from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
 from limner.server.planner.chat_server import ChatServer
-from limner.server.planner.planned import Json
 from limner.server.planner.planning import ClientLeft, Planning, seed_header
 from limner.server.planner.shapes import Shape
 from limner.server.responses.body import Body
 from limner.server.routes.images import drawing
+from limner.service.access.rate_limits import Ticket
 from limner.service.queue.jobs import Job
 from limner.service.submission import Submission
+from limner.service.threads import undone_if_left
 from limner.storage.db.responses import Responses
 from limner.storage.history.history import ANSWER, Asked, Record
 
@@ -145,20 +146,21 @@ class _Planned:
         serving, holder = scope.service(self._request), scope.holder(self._request)
         planning = Planning(self._request, self._body, self._reader, self._planner)
         await planning.check()
-        ticket = await serving.limiter.acquire_async(holder, 0)
+        ticket = await undone_if_left(serving.limiter.acquire_async(holder, 0), Ticket.release)
         ticket.release()  # each picture counts by itself while it is drawn
         self._request.state.headers = serving.limiter.headers(holder)
         self._planning = planning
-        record = await self._begun()
+        beginning = asyncio.ensure_future(self._begun())
         state = "failed"
         try:
+            await asyncio.shield(beginning)
             await planning.run(self._shape.planned, ticket, self._say, self._draw)
             state = "done"
         except (asyncio.CancelledError, ClientLeft):
             state = "cancelled"
             raise
         finally:
-            await asyncio.shield(self._ended(record, state))
+            await asyncio.shield(self._ended(beginning, state))
         return True
 
     async def _begun(self) -> Record | None:
@@ -174,9 +176,11 @@ class _Planned:
             await run(add, planned.id, planned.request_id, planned.stored())
         return record
 
-    async def _ended(self, record: Record | None, state: str) -> None:
+    async def _ended(self, beginning: asyncio.Future[Record | None], state: str) -> None:
+        """Keep the answer, and end its row once it has begun."""
         serving, planned = scope.service(self._request), self._shape.planned
-        if record is None:
+        await asyncio.wait({beginning})
+        if beginning.exception() or (record := beginning.result()) is None:
             return
         run = serving.database_threads.run
         if planned.is_stored:

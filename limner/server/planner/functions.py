@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from limner.errors import InvalidRequest
+from limner.server.openai.answers import Json
 from limner.server.planner.chat_server import ToolCall
 
-Json = dict[str, Any]
 Kind = Literal["generate_image", "edit_image", "look_at_image"]
 
 _PICTURE = "The name of a picture in this conversation; by default the latest one."

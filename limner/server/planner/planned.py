@@ -10,11 +10,9 @@ from typing import Any
 from fastapi import Request
 
 from limner.server.http import scope
-from limner.server.openai.answers import Drawn
+from limner.server.openai.answers import Drawn, Json
 from limner.server.responses import answer, ids
 from limner.server.responses.body import Body
-
-Json = dict[str, Any]
 
 
 @dataclass

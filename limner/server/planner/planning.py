@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +23,7 @@ from limner.server.input_pictures.decoders import Decoder
 from limner.server.input_pictures.json_pictures import Reader
 from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import images as openai_images
-from limner.server.openai.answers import Drawn as DrawnPicture
+from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
 from limner.server.planner import album, functions
@@ -33,7 +32,7 @@ from limner.server.planner.chat_server import ChatServer, ToolCall
 from limner.server.planner.functions import Asked
 from limner.server.planner.planned import PlannedAnswer
 from limner.server.responses import ids, ordering, sources
-from limner.server.responses.body import Attached, Body, Drawn
+from limner.server.responses.body import Attached, Body, Earlier
 from limner.server.responses.sources import Source
 from limner.server.routes.images import drawing
 from limner.service.access.rate_limits import Ticket
@@ -41,11 +40,11 @@ from limner.service.errors import PlannerFailed
 from limner.service.queue.jobs import Job
 from limner.service.submission import Submission
 from limner.service.submit import submit
+from limner.service.threads import undone_if_left
 
-Json = dict[str, Any]
 Say = Callable[[Json], Awaitable[None]]
 # (place in the output, call, submission, job) → the finished picture
-DrawIt = Callable[[int, Call, Submission, Job], Awaitable[DrawnPicture]]
+DrawIt = Callable[[int, Call, Submission, Job], Awaitable[Drawn]]
 
 MAX_ROUNDS = 4
 MAX_DRAWN = 10  # pictures of one answer
@@ -73,7 +72,7 @@ class Planning:
         self._request, self._body, self._reader = request, body, reader
         self._planner = planner
         self._album = Album()
-        self.pictures: dict[str, DrawnPicture] = {}
+        self.pictures: dict[str, Drawn] = {}
         self.seeds: list[int | None] = []
         self.notices: list[str] = []
         self._fault = ""  # the latest one that the planner was told
@@ -82,16 +81,17 @@ class Planning:
         """Raise what is wrong with the request before anything is asked or drawn."""
         body = self._body
         await ordering.understood(self._request, body, None, self._reader, "a cat")
-        if sum(len(said.text) for said in body.said) <= drawing.MAX_QUICK_CHARS:
-            self._moderate()
+        texts = [self._instructions, *(said.text for said in body.said)]
+        if sum(map(len, texts)) <= drawing.MAX_QUICK_CHARS:
+            self._moderate(texts)
         else:
-            await run_in_threadpool(self._moderate)
+            await run_in_threadpool(self._moderate, texts)
 
-    def _moderate(self) -> None:
+    def _moderate(self, texts: Sequence[str]) -> None:
         """Raise ContentRefused for a text that the moderation hook flags."""
         is_low = self._body.tool.options.get("moderation") == "low"
-        for said in self._body.said:
-            scope.service(self._request).check_text(said.text, "low" if is_low else "auto")
+        for text in texts:
+            scope.service(self._request).check_text(text, "low" if is_low else "auto")
 
     async def run(self, planned: PlannedAnswer, ticket: Ticket, say: Say, draw: DrawIt) -> None:
         """Fill `planned`. `ticket` counts the request while the planner is asked.
@@ -125,10 +125,15 @@ class Planning:
             f" {len(self.pictures)} pictures were drawn."
         )
 
-    def _system(self) -> Json:
+    @property
+    def _instructions(self) -> str:
+        """Those of the request; empty if it has none."""
         own = self._body.echo.get("instructions")
-        text = functions.INSTRUCTIONS + (f"\n\n{own}" if isinstance(own, str) else "")
-        return {"role": "system", "content": text}
+        return own if isinstance(own, str) else ""
+
+    def _system(self) -> Json:
+        texts = [functions.INSTRUCTIONS, self._instructions]
+        return {"role": "system", "content": "\n\n".join(filter(None, texts))}
 
     async def _before(self) -> list[Json]:
         """The conversation up to `previous_response_id`. Raises ApiError if that is not there."""
@@ -137,7 +142,7 @@ class Planning:
         row, stored = await sources.earlier(self._request, self._body.previous)
         last = sources.last_call(row, stored)
         if last is not None:
-            self._album.add(Drawn("previous_response_id", last))
+            self._album.add(Earlier("previous_response_id", last))
         return album.kept_messages(stored, row["id"], row["prompt"])
 
     async def _result(self, call: ToolCall, planned: PlannedAnswer, draw: DrawIt) -> Json:
@@ -161,7 +166,7 @@ class Planning:
         source = None
         if asked.kind == "edit_image":
             source = await self._source(self._album.find(asked.picture))
-        more = {"where": asked.where} if asked.where else {}
+        more: Json = {"where": asked.where} if asked.where else {}
         call = await ordering.understood(
             self._request, self._body, source, self._reader, asked.prompt, is_whole=True, **more
         )
@@ -185,7 +190,7 @@ class Planning:
         self.notices += call.notices
         name = ids.of_request(ids.CALL, order.id)
         data = base64.b64encode(picture.data).decode("ascii")
-        self._album.add(Drawn("picture", name, data, about["revised_prompt"]))
+        self._album.add(Earlier("picture", name, data, about["revised_prompt"]))
         planned.messages.append(album.drawn(name, about["revised_prompt"]))
         return {"picture": name, "prompt": about["revised_prompt"], "size": about["size"]}
 
@@ -202,10 +207,16 @@ class Planning:
         pixels = await drawing.decoded(self._request, read)
         if pixels is None:
             raise ClientLeft
-        seen = (await scope.service(self._request).look(pixels, asked.asked)).to_dict()
+        serving, holder = scope.service(self._request), scope.holder(self._request)
+        counting = serving.limiter.acquire_async(holder, 0)  # as a request of its own
+        ticket = await undone_if_left(counting, Ticket.release)
+        try:
+            seen = (await serving.look(pixels, asked.asked)).to_dict()
+        finally:
+            ticket.release()
         return {name: seen[name] for name in _SEEN if seen[name] not in (None, [])}
 
-    async def _source(self, picture: Attached | Drawn) -> Source:
+    async def _source(self, picture: Attached | Earlier) -> Source:
         if isinstance(picture, Attached):
             return Source([(picture.value, picture.name)])
         return await sources.of_drawn(self._request, picture)

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from limner.server.openai.answers import Drawn, dump
+from limner.server.openai.answers import Drawn, Json, dump
 from limner.server.openai.errors import ApiError
 from limner.server.responses import ids
 
-Json = dict[str, Any]
 # The error codes that appear in the answer; all others become "server_error".
 _CODES = {"moderation_blocked": "image_content_policy_violation"}
 _CALL = "response.image_generation_call."

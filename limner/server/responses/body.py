@@ -94,7 +94,7 @@ class Attached:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Earlier:
     """A picture of an earlier answer, named by its id or sent whole."""
 
     name: str
@@ -109,7 +109,7 @@ class Said:
 
     role: str  # user, assistant or system
     text: str
-    pictures: Sequence[Attached | Drawn] = ()
+    pictures: Sequence[Attached | Earlier] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Body:
     model: str
     prompt: str  # the text of the last user message
     attached: Sequence[Attached]  # to the last user message
-    earlier: Attached | Drawn | None  # the latest other picture in the input
+    earlier: Attached | Earlier | None  # the latest other picture in the input
     tool: Tool
     previous: str | None  # id of an answer
     is_stream: bool
@@ -177,7 +177,7 @@ class _Conversation:
         self._text_of = text_of
         self._text: str | None = None  # of the last user message
         self.attached: list[Attached] = []  # to it
-        self._older: list[Attached | Drawn] = []
+        self._older: list[Attached | Earlier] = []
         self.said: list[Said] = []
 
     def read(self, value: Any) -> None:
@@ -208,7 +208,7 @@ class _Conversation:
             )
         return self._text
 
-    def earlier(self) -> Attached | Drawn | None:
+    def earlier(self) -> Attached | Earlier | None:
         """The latest picture that is not in the last user message."""
         return self._older[-1] if self._older else None
 
@@ -223,7 +223,7 @@ class _Conversation:
             if not isinstance(id, str):
                 raise f.wrong_type(f"{name}.id", "a string", id)
             if id.startswith(ids.CALL):
-                self._add_drawn(Drawn(name, id))
+                self._add_drawn(Earlier(name, id))
         elif kind not in _PASSED_OVER:
             raise f.wrong_value(
                 f"{name}.type",
@@ -251,7 +251,7 @@ class _Conversation:
             raise f.wrong_type(f"{name}.content", "a string or an array", content)
         self.said.append(Said("user", self._text, tuple(self.attached)))
 
-    def _add_drawn(self, drawn: Drawn) -> None:
+    def _add_drawn(self, drawn: Earlier) -> None:
         self._older.append(drawn)
         self.said.append(Said("assistant", "", (drawn,)))
 
@@ -276,14 +276,16 @@ class _Conversation:
                     "'input_text' and 'input_image'.",
                 )
 
-    def _drawn(self, item: Mapping[str, Any], name: str) -> Drawn:
+    def _drawn(self, item: Mapping[str, Any], name: str) -> Earlier:
         for key in ("id", "result", "revised_prompt"):
             if not isinstance(item.get(key), str | None):
                 raise f.wrong_type(f"{name}.{key}", "a string", item[key])
         if not item.get("id") and not item.get("result"):
             raise f.missing(f"{name}.id")
         prompt = self._text_of(item.get("revised_prompt"), f"{name}.revised_prompt")
-        return Drawn(name, item.get("id") or None, item.get("result") or None, prompt or self._text)
+        return Earlier(
+            name, item.get("id") or None, item.get("result") or None, prompt or self._text
+        )
 
 
 def texts_of(content: Any, text_of: Text, name: str) -> Iterator[str]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from limner.server.openai import fields as f
-from limner.server.openai.answers import Drawn, dump
+from limner.server.openai.answers import Drawn, Json, dump
 from limner.server.openai.errors import ApiError
 from limner.server.responses import tools
-from limner.server.responses.answer import Json, Plan
+from limner.server.responses.answer import Plan
 from limner.server.responses.body import Text, joined, texts_of
 
 _MODALITIES = ("text", "image")

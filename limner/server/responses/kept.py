@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
 
 from anyio import to_thread
 from fastapi import Request, Response
@@ -12,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from limner.server.access import own_rows
 from limner.server.http import scope
 from limner.server.openai import answers, errors
-from limner.server.openai.answers import Drawn
+from limner.server.openai.answers import Drawn, Json
 from limner.server.planner import planned
 from limner.server.planner.planned import PlannedAnswer
 from limner.server.planner.shapes import ResponsesShape
@@ -21,8 +20,6 @@ from limner.server.responses import answer
 from limner.server.responses.answer import Plan
 from limner.service.pictures import output
 from limner.storage.db.database import Row
-
-Json = dict[str, Any]
 
 _STATUS = {"running": "in_progress", "done": "completed", "cancelled": "cancelled"}
 _JSON = "application/json"

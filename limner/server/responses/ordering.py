@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from anyio import to_thread
 from fastapi import Request
 
@@ -33,11 +34,13 @@ async def understood(
     prompt: str,
     *,
     is_whole: bool = False,
+    is_anew: bool = False,
     **more: Any,
 ) -> Call | None:
     """What to draw by `prompt` and the options of the tool; None if the client disconnects.
 
-    `is_whole`: an edit without a mask may change all of its picture. `more` are parameters of the
+    `is_whole`: an edit without a mask may change all of its picture, in its old layout; `is_anew`:
+    nothing of it stays. `more` are parameters of the
     Images API. Raises ApiError.
     """
     catalogue = scope.catalogue(request)
@@ -63,8 +66,9 @@ async def understood(
         return None
     call = await drawing.with_mask(scope.service(request), edit)
     source = call.request.source
-    if is_whole and isinstance(source, Edit) and source.given_mask is None:
-        whole = replace(source, mask=None, is_own_mask=False, is_whole=True)
+    if (is_whole or is_anew) and isinstance(source, Edit) and source.given_mask is None:
+        clear = np.zeros(source.pixels.shape[:2], np.uint8) if is_anew else None
+        whole = replace(source, mask=clear, is_own_mask=False, is_whole=not is_anew)
         call = replace(call, request=replace(call.request, source=whole))
     return replace(call, container="b64_json")
 

@@ -13,7 +13,7 @@ from limner.server.http import scope
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.responses import ids
-from limner.server.responses.body import Attached, Body, Drawn
+from limner.server.responses.body import Attached, Body, Earlier
 from limner.storage.db.database import Row
 from limner.storage.db.responses import Responses
 
@@ -86,13 +86,13 @@ def last_call(row: Row, stored: Mapping[str, Any]) -> str | None:
     return ids.of_request(ids.CALL, calls[-1]) if calls else None
 
 
-async def _previous(request: Request, id: str) -> Drawn | None:
+async def _previous(request: Request, id: str) -> Earlier | None:
     row, stored = await earlier(request, id)
     call_id = last_call(row, stored)  # None: it failed, is not finished, or is a text
-    return Drawn("previous_response_id", call_id) if call_id else None
+    return Earlier("previous_response_id", call_id) if call_id else None
 
 
-async def of_drawn(request: Request, drawn: Drawn) -> Source:
+async def of_drawn(request: Request, drawn: Earlier) -> Source:
     """The source of a picture that was drawn. Raises ApiError (404) if it is gone."""
     request_id = ids.request_id(ids.CALL, drawn.id or "")
     row = None

@@ -51,11 +51,11 @@ def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
     name = catalogue.own.get(item["id"])
     if name is None:
         return item
-    engine = scope.service(request).workers[name].engine
+    styles = scope.service(request).workers[name].engine.capabilities.styles
     about = {
         "engine": name,
         "is_default": name == catalogue.default_engine,
-        "styles": [{"en": style.en, "zh": style.zh} for style in getattr(engine, "styles", ())],
+        "styles": [{"en": english, "zh": chinese} for english, chinese in styles],
     }
     return item | {"limner": about}
 

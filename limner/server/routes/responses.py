@@ -160,7 +160,10 @@ async def _understood(
         ordering.check_no_mask(body)
     prompt = bodies_of_responses.joined(source.prompt if source else None, body.prompt)
     is_whole = followups.changes_subject(body.prompt)
-    call = await ordering.understood(request, body, source, pictures, prompt, is_whole=is_whole)
+    is_anew = followups.other_thing(body.prompt) is not None
+    call = await ordering.understood(
+        request, body, source, pictures, prompt, is_whole=is_whole, is_anew=is_anew
+    )
     return call and replace(call, notices=(*body.notices, *call.notices))
 
 

@@ -3,12 +3,13 @@
 What is drawn is answered as it came; what such a program would not accept is an error.
 """
 
+import json
 import re
 import sys
 from urllib.parse import urlsplit
 
 import httpx2
-from seen import BASE, IMAGE, MASK, PROMPT, tell
+from seen import BASE, IMAGE, MASK, PROMPT, ROOT, tell
 
 KEY = {"authorization": "Bearer none"}
 http = httpx2.Client(headers=KEY, timeout=60)
@@ -114,5 +115,96 @@ def n8n():
     }
 
 
-programs = {"open-webui": open_webui, "librechat": librechat, "n8n": n8n}
+class WebUi:
+    """A program that speaks the web UI's API, with the header that it sends without a password."""
+
+    def __init__(self, authorization):
+        self.headers = {"authorization": authorization}
+
+    def get(self, name):
+        answer = http.get(f"{ROOT}/sdapi/v1/{name}", headers=self.headers)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, name, body):
+        return http.post(f"{ROOT}/sdapi/v1/{name}", json=body, headers=self.headers)
+
+    def draw(self, **body):
+        answer = self.post("txt2img", body)
+        if answer.is_error:
+            raise ValueError(answer.text)
+        body = answer.json()
+        json.loads(body["info"])
+        return {"pictures": [{"b64_json": picture} for picture in body["images"]]}
+
+    def set_model(self, body):
+        """Both say which model they want, and wait until nothing is under way."""
+        is_set = self.post("options", body).is_success
+        progress = self.get("progress")
+        is_idle = progress["progress"] == 0 and progress["state"]["job_count"] == 0
+        return {"values": {"is_set": is_set and is_idle}}
+
+
+def open_webui_sdapi():
+    ui = WebUi("")
+    size = {"width": 512, "height": 512, "steps": 50}
+    return {
+        "sdapi-model": lambda: ui.set_model(ui.get("options") | {"sd_model_checkpoint": "other"}),
+        "txt2img": lambda: ui.draw(prompt=PROMPT, batch_size=1, **size),
+        "txt2img-two": lambda: ui.draw(prompt=PROMPT, batch_size=2, negative_prompt="", **size),
+    }
+
+
+def silly_tavern():
+    ui = WebUi("Basic")  # of an empty password; fetch trims it
+    body = {
+        "url": ROOT,
+        "auth": "",
+        "negative_prompt": "ugly",
+        "sampler_name": "DPM++ 2M",
+        "scheduler": "Karras",
+        "steps": 20,
+        "cfg_scale": 7,
+        "width": 512,
+        "height": 512,
+        "restore_faces": False,
+        "enable_hr": False,
+        "hr_upscaler": "Latent",
+        "hr_scale": 1.5,
+        "hr_additional_modules": [],
+        "denoising_strength": 0.7,
+        "hr_second_pass_steps": 0,
+        "override_settings": {"CLIP_stop_at_last_layers": 1},
+        "override_settings_restore_afterwards": True,
+        "clip_skip": 1,
+        "save_images": True,
+        "send_images": True,
+        "do_not_save_grid": False,
+        "do_not_save_samples": False,
+    }
+
+    def menus():
+        names = ["samplers", "schedulers", "upscalers", "latent-upscale-modes"]
+        found = [[one["name"] for one in ui.get(name)] for name in names]
+        found.append([one["title"] for one in ui.get("sd-models")])
+        vaes = ui.get("sd-vae")
+        return {"values": {"are_filled": all(found) and isinstance(vaes, list)}}
+
+    return {
+        "sdapi-menus": menus,
+        "sdapi-model": lambda: ui.set_model(
+            {"sd_model_checkpoint": ui.get("options")["sd_model_checkpoint"]}
+        ),
+        "txt2img": lambda: ui.draw(prompt=PROMPT, **body),
+        "txt2img-blocked": lambda: ui.draw(prompt="gore", **body),
+    }
+
+
+programs = {
+    "open-webui": open_webui,
+    "librechat": librechat,
+    "n8n": n8n,
+    "open-webui-sdapi": open_webui_sdapi,
+    "silly-tavern": silly_tavern,
+}
 tell("November 2026", programs[sys.argv[3]]())

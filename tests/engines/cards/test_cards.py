@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def test_an_address_is_a_service_that_is_asked_nothing(settings: Settings) -> No
 def test_a_card_is_read_as_it_was_written(settings: Settings, tiny: Card) -> None:
     cards = Cards(settings.home)
     far = card_for("far", "http://x", settings, dialect="vllm-omni", defaults={"steps": "3"})
+    styled = replace(far.capabilities, styles=(("Noto style", "Noto 风格"),))
+    far = replace(far, capabilities=styled)
     cards.add(far)
     assert cards.all() == {"far": far, "tiny": tiny}
     assert Card.from_json(json.loads(json.dumps(far.as_json()))) == far

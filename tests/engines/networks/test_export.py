@@ -170,6 +170,14 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("folder", ["tiny", "nano"])
+def test_no_graph_loops_over_its_elements(folder: str, tiny_weights: Path) -> None:
+    path = tiny_weights if folder == "tiny" else weights.find(folder)
+    for name in weights.read(path).config["graphs"]:
+        model = onnx.load_model_from_string((path / f"{name}.onnx").read_bytes())
+        assert not {node.op_type for node in model.graph.node} & {"Loop", "Scan", "If"}, name
+
+
 def test_config_tells_how_to_build_it_again(tiny_weights: Path, bundle: Bundle) -> None:
     config = json.loads((tiny_weights / "config.json").read_text())
     assert config["name"] == tiny.NAME

@@ -13,7 +13,7 @@ from limner.model.layout_transformer import Elements, LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
 from limner.sampling import cells
 from limner.sampling.decoding import draw_codes, last
-from limner.sampling.layout_decoding import CAPTION, draw_layout
+from limner.sampling.layout_decoding import CAPTION, LaidOut, draw_layouts
 from limner.sampling.sampling import SamplingConfig
 from limner.text.text_tokenizer import NULL
 from tests.support import tiny
@@ -56,7 +56,8 @@ def test_drawing_by_the_graphs_is_drawing_by_pytorch(
     assert isinstance(bundle.transformer, LayoutTransformer)
     drawn = []
     for one in (GraphLayouts(TorchNetwork(bundle.transformer)), network):
-        *_, last = draw_layout(one, LAYOUT, texts, nothing, [0, 1, 2, CAPTION], numbers, CONFIG)
+        asked = LaidOut(LAYOUT, texts, nothing, [0, 1, 2, CAPTION], numbers)
+        *_, [last] = draw_layouts(one, [asked], CONFIG)
         drawn.append(last.codes)
         assert last.drawn.all()
     np.testing.assert_array_equal(drawn[1], drawn[0])

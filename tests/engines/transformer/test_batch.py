@@ -120,6 +120,58 @@ def test_same_bytes_in_batches_of_every_size(quality: str, n: int) -> None:
         _check_same(alone, engine, most)
 
 
+@pytest.fixture(scope="module")
+def shipped() -> TransformerEngine:
+    """The weights that ship: others draw no scenes."""
+    return TransformerEngine.load(find("nano"), threads=1)
+
+
+SCENES = ("a cat and a dog", "a car to the left of a red apple", "一只猫和一只狗")
+
+
+def test_scenes_of_different_layouts_are_the_same_bytes_alone_and_together(
+    shipped: TransformerEngine,
+) -> None:
+    requests = [
+        ImageRequest(prompt, 2, Size(64, 64), "low", seed) for seed, prompt in enumerate(SCENES)
+    ]
+    together = [ImageTask(request, index) for request in requests for index in range(request.n)][:4]
+    assert len({shipped.batch_key(one).key for one in together}) == 1
+    layouts = {scene.layout for one in together if (scene := shipped.scene(one))}
+    assert len(layouts) > 1
+    drawn = _drawn(shipped, together)
+    # On two threads an idle core takes half of a step's rows.
+    in_halves = TransformerEngine.load(find("nano"), threads=2)
+    for engine, one in ((shipped, together[1]), (in_halves, together[2])):
+        [alone] = _drawn(engine, [one]).values()
+        assert np.array_equal(drawn[one].pixels, alone.pixels)
+        assert drawn[one].score == alone.score
+
+
+def test_scenes_share_with_scenes_of_as_many_things(shipped: TransformerEngine) -> None:
+    def key(prompt: str, **values: object) -> object:
+        return shipped.batch_key(ImageTask(ImageRequest(prompt, seed=1, **values), 0)).key  # type: ignore[arg-type]
+
+    assert key("a cat and a dog") == key("a car beside a house", size=Size(256, 256))
+    assert key("a cat and a dog") != key("a cat, a dog and a house")
+    assert key("a cat and a dog") != key("a cat and a dog", quality="low")
+    assert key("a cat and a dog") != key("a cat and a dog", size=Size(512, 256))
+    assert key("a cat and a dog") != key("a cat and a dog", best_of=2)
+    assert key("a cat and a dog") != key("a cat")
+
+
+def test_a_cancelled_scene_is_not_finished_and_the_others_are(shipped: TransformerEngine) -> None:
+    request = ImageRequest("a cat and a dog", n=2, size=Size(64, 64), quality="low", seed=1)
+    tasks = [ImageTask(request, index) for index in range(2)]
+    cancelled = Cancelled()
+    finished = []
+    for one, event in shipped.draw(tasks, cancelled):
+        cancelled.tasks.add(tasks[0])
+        if isinstance(event, Picture):
+            finished.append(one)
+    assert finished == tasks[1:]
+
+
 def test_who_shares_a_batch(tiny_weights: Path) -> None:
     engine = TransformerEngine.load(tiny_weights, batch=8)
 

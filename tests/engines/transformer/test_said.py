@@ -3,7 +3,7 @@
 import pytest
 
 from limner.data.colours import RGB_FROM_NAME
-from limner.engines.transformer.said import Said, said_of_one
+from limner.engines.transformer.said import Said, left_out, said_of_one
 from limner.planning.plan import Named, Reading
 
 KNOWN = frozenset({"green book", "guitar", "fox", "苹果"})
@@ -50,6 +50,31 @@ def test_a_colour_is_painted_on_things_that_are_known_without_it(
 ) -> None:
     said = said_of_one(prompt, Reading((Named(thing),)), KNOWN)
     assert (said.colour, said.plain, said.name) == (colour, plain, name)
+
+
+def test_what_it_has_with_it_is_not_drawn_if_it_is_not_known() -> None:
+    reading = Reading((Named("a fox with black ears"),))
+    assert said_of_one("a fox with black ears", reading, KNOWN) == Said("a fox")
+    assert said_of_one("a fox with black ears", reading).words == "a fox with black ears"
+
+
+def test_a_ground_before_its_thing_is_no_part_of_it() -> None:
+    reading = Reading((Named("鱼"),), ground="海")
+    assert said_of_one("海里的鱼", reading) == Said("鱼", RGB_FROM_NAME["blue"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "thing", "ground", "left"),
+    [
+        ("a fox with black ears", "a fox with black ears", "", "black ears"),
+        ("a fox on a mountain", "a fox", "mountain", "mountain"),
+        ("a fox in the forest", "a fox", "forest", ""),
+        ("a fox on a striped background", "a fox", "striped background", ""),
+        ("a fox", "a fox", "", ""),
+    ],
+)
+def test_what_is_not_drawn_is_known(prompt: str, thing: str, ground: str, left: str) -> None:
+    assert left_out(prompt, Reading((Named(thing),), ground=ground)) == left
 
 
 def test_a_prompt_with_no_thing_or_several_is_drawn_as_it_is() -> None:

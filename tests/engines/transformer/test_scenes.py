@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from limner.arrays import Pixels
-from limner.engines.base import ImageTask, Picture, Preview, Progress
+from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.engine import TransformerEngine
+from limner.options import Options
 from limner.request import ImageRequest, Size
 from limner.storage.checkpoints.weights import find
 
@@ -20,6 +21,11 @@ SMALL = Size(256, 256)
 def engine() -> TransformerEngine:
     """The weights that ship: what is tested here is learned."""
     return TransformerEngine.load(find("nano"), threads=1)
+
+
+def test_styles_of_the_weights_are_declared(engine: TransformerEngine) -> None:
+    assert ("Twemoji style", "Twemoji 风格") in engine.capabilities.styles
+    assert len(engine.capabilities.styles) == len(engine.backend.config["styles"])
 
 
 def _draw(engine: TransformerEngine, prompt: str, **changes: Any) -> Picture:
@@ -194,3 +200,37 @@ def test_previews_of_scenes_show_things_as_large_as_they_become(engine: Transfor
     [last] = [event.pixels for event in events if isinstance(event, Picture)]
     shares = [(pixels[..., 3] > 128).mean() for pixels in (first, last)]
     assert shares[0] > 0.5 * shares[1]
+
+
+@pytest.mark.parametrize("prompt", ["a dog with a hat", "戴帽子的狗"])
+def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prompt: str) -> None:
+    scene = engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0))
+    assert scene is not None
+    assert len(scene.layout.things) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "boxes", "told"),
+    [
+        ("a birthday cake with candles", "", "'candles' is not drawn: nano was taught no such"),
+        ("ein roter Apfel", "", "nano was taught no word of the prompt; it reads English and"),
+        ("a meadow", "a cat: 5,20,40,60", "The prompt is not drawn: beside boxes it says what is"),
+        ("a red apple", "", None),
+        ("on a meadow", "a cat: 5,20,40,60", None),
+        ("a cat", "a cat: 5,20,40,60", None),
+    ],
+)
+def test_what_is_not_drawn_is_told(
+    engine: TransformerEngine, prompt: str, boxes: str, told: str | None
+) -> None:
+    options = {"boxes": boxes} if boxes else {}
+    request = ImageRequest(prompt, size=SMALL, quality="low", seed=1, options=Options(options))
+    notices = [event.text for event in engine.generate(request) if isinstance(event, Notice)]
+    assert len(notices) == (told is not None)
+    assert all(notice.startswith(str(told)) for notice in notices)
+
+
+def test_what_is_left_out_changes_nothing(engine: TransformerEngine) -> None:
+    prompt = "a birthday cake with candles"
+    drawn, plain = (_draw(engine, words).pixels for words in (prompt, "a birthday cake"))
+    assert np.array_equal(drawn, plain)

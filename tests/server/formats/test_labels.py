@@ -21,6 +21,7 @@ from limner.storage.blobs.store import HISTORY as KEPT
 from tests.imaging.files import FILES
 from tests.server.helpers import (
     EDITS,
+    VARIATIONS,
     Server,
     assert_openai_error,
     make_settings,
@@ -81,7 +82,10 @@ def test_a_streamed_picture_and_its_previews_carry_labels(server: Server) -> Non
 
 
 def test_edits_and_variations_say_what_they_are(server: Server) -> None:
-    for path, prompt, kind in ((EDITS, {"prompt": "a hat"}, "edit"),):
+    for path, prompt, kind in (
+        (EDITS, {"prompt": "a hat"}, "edit"),
+        (VARIATIONS, {}, "variation"),
+    ):
         data = {"model": "testcard", "response_format": "b64_json"} | prompt
         response = server.http.post(path, data=data, files={"image": picture_file(64)})
         found = check(base64.b64decode(response.json()["data"][0]["b64_json"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import httpx2
@@ -11,18 +10,13 @@ from openai import OpenAI
 
 from limner.server.routes.images import drawing
 from tests.server.helpers import (
-    HISTORY,
     GatedEngine,
     Server,
     assert_openai_error,
     open_picture,
-    picture_file,
 )
+from tests.server.other_apis.calls import CHAT, RED, last_row
 
-CHAT = "/v1/chat/completions"
-RED = (
-    "data:image/png;base64," + base64.b64encode(picture_file(64, colour=(200, 0, 0, 255))).decode()
-)
 ASKED = [{"role": "user", "content": "a red apple"}]
 
 
@@ -36,12 +30,6 @@ def message_of(response: httpx2.Response) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     [choice] = response.json()["choices"]
     return dict(choice["message"])
-
-
-def last_row(server: Server) -> dict[str, Any]:
-    """What was drawn last."""
-    [row] = server.http.get(HISTORY, params={"limit": 1}).json()["data"]
-    return dict(row)
 
 
 def _picture(images: Any) -> tuple[int, int]:

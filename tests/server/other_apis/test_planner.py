@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import threading
@@ -24,15 +23,22 @@ from tests.server.helpers import (
     assert_openai_error,
     make_settings,
     open_picture,
-    picture_file,
     running,
     wait_until,
 )
+from tests.server.other_apis.calls import (
+    CHAT,
+    RED,
+    RESPONSES,
+    TOOL,
+    answered,
+    ask,
+    call_of,
+    drawn,
+    last_row,
+)
 from tests.support.chat_server import Answer, ChatScript, calls, chat_server, draws, says
 from tests.support.ports import free_port
-
-RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
-TOOL: dict[str, Any] = {"type": "image_generation", "size": "256x256"}
 
 
 @pytest.fixture(scope="module")
@@ -62,20 +68,6 @@ def tell(script: ChatScript, *answers: Answer) -> None:
     script.headers.clear()
 
 
-def ask(server: Server, input: Any = "draw a cat", **values: Any) -> httpx2.Response:
-    """Ask for an answer."""
-    body = {"model": "gpt-5", "input": input, "tools": [TOOL]} | values
-    return server.http.post(RESPONSES, json=body)
-
-
-def answered(server: Server, input: Any = "draw a cat", **values: Any) -> dict[str, Any]:
-    """The body of an answer."""
-    response = ask(server, input, **values)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
 def kinds(body: dict[str, Any]) -> list[str]:
     """The types of the output items."""
     return [item["type"] for item in body["output"]]
@@ -84,11 +76,6 @@ def kinds(body: dict[str, Any]) -> list[str]:
 def texts(body: dict[str, Any]) -> list[str]:
     """The texts of an answer."""
     return [item["content"][0]["text"] for item in body["output"] if item["type"] == "message"]
-
-
-def drawn(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The calls of an answer."""
-    return [item for item in body["output"] if item["type"] == "image_generation_call"]
 
 
 def results(script: ChatScript) -> list[dict[str, Any]]:
@@ -144,7 +131,7 @@ def test_one_call_draws_one_picture(server: Server, script: ChatScript) -> None:
     assert open_picture(call.result or "").size == (256, 256)
     assert answer.output_text == "Here it is."
     assert results(script) == [{"picture": call.id, "prompt": "a red cat", "size": "256x256"}]
-    [row] = server.http.get(HISTORY, params={"limit": 1}).json()["data"]
+    row = last_row(server)
     assert (row["prompt"], row["kind"]) == ("a red cat", "generation")
 
 
@@ -216,8 +203,7 @@ def test_forced_choice_asks_no_planner(server: Server, script: ChatScript, choic
 
 def test_attached_picture_is_edited(server: Server, script: ChatScript) -> None:
     tell(script, calls(("edit_image", {"prompt": "a hat", "picture": "picture_1"})), says("So."))
-    url = "data:image/png;base64," + base64.b64encode(picture_file(64, colour="red")).decode()
-    content = [{"type": "input_text", "text": "a hat!"}, {"type": "input_image", "image_url": url}]
+    content = [{"type": "input_text", "text": "a hat!"}, {"type": "input_image", "image_url": RED}]
     body = answered(server, [{"role": "user", "content": content}])
     assert [item["action"] for item in drawn(body)] == ["edit"]
     assert script.asked[0]["messages"][1]["content"] == "a hat! [picture picture_1]"
@@ -494,6 +480,7 @@ def test_prompts_are_moderated_before_the_planner_and_after(
 ) -> None:
     tell(script, says("so"))
     assert_openai_error(ask(server, "gore"), 400, "moderation_blocked")
+    assert_openai_error(ask(server, instructions="draw gore"), 400, "moderation_blocked")
     assert script.asked == []
     tell(script, draws("gore"), says("so"))
     assert_openai_error(ask(server, "a cat"), 400, "moderation_blocked")
@@ -529,6 +516,39 @@ def test_answers_and_pictures_count_in_the_limits_of_a_key(tmp_path: Path) -> No
         path = f"{RESPONSES}/{first.json()['id']}"
         foreign = server.http.get(path, headers={"authorization": f"Bearer {other}"})
         assert foreign.status_code == 404
+
+
+def test_looks_count_as_requests_of_the_key(tmp_path: Path) -> None:
+    with (
+        chat_server(draws("a cat"), calls(("look_at_image", {})), says("so")) as script,
+        running(_settings(tmp_path, script)) as server,
+    ):
+        key = KeyStore(server.service.database).create("k", limits=Limits(requests_per_minute=2))
+        body = {"model": "x", "input": "a cat", "tools": [TOOL]}
+        headers = {"authorization": f"Bearer {key}"}
+        refused = server.http.post(RESPONSES, json=body, headers=headers)
+        assert_openai_error(refused, 429, "rate_limit_exceeded")
+        [row] = server.http.get(HISTORY, headers=headers).json()["data"]
+        assert row["status"] == "done"
+
+
+def test_pictures_of_another_key_are_not_there(script: ChatScript, tmp_path: Path) -> None:
+    with running(_settings(tmp_path, script)) as server:
+        keys = KeyStore(server.service.database)
+        one, two = ({"authorization": f"Bearer {keys.create(name)}"} for name in ("one", "two"))
+        body = {"model": "x", "input": "a cat", "tools": [TOOL]}
+        forced = body | {"tool_choice": "required"}
+        first = server.http.post(RESPONSES, json=forced, headers=one).json()
+        name = call_of(first)["id"]
+        for tool in ("edit_image", "look_at_image"):
+            more = {"prompt": "a dog"} if tool == "edit_image" else {}
+            tell(script, calls((tool, {"picture": name} | more)), says("No."))
+            answer = server.http.post(RESPONSES, json=body, headers=two)
+            assert drawn(answer.json()) == []
+            assert "not drawn with this key" in results(script)[0]["error"]
+        after = body | {"previous_response_id": first["id"]}
+        refused = server.http.post(RESPONSES, json=after, headers=two)
+        assert_openai_error(refused, 400, "previous_response_not_found", "previous_response_id")
 
 
 def test_without_a_history_answers_are_not_kept(tmp_path: Path) -> None:

@@ -7,20 +7,16 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from tests.server.helpers import EDITS, HISTORY, Server, assert_openai_error, open_picture
-
-
-def two_things() -> bytes:
-    """A red circle to the left of a blue square, as a file."""
-    image = Image.new("RGBA", (256, 256))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((20, 80, 110, 170), fill=(221, 46, 68))
-    draw.rectangle((146, 80, 236, 170), fill=(62, 132, 226))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
+from tests.server.helpers import (
+    EDITS,
+    HISTORY,
+    Server,
+    assert_openai_error,
+    open_picture,
+    two_things_file,
+)
 
 
 def test_refined_picture_says_what_was_tried(server: Server) -> None:
@@ -49,23 +45,23 @@ def test_stream_says_what_was_tried(server: Server) -> None:
 
 
 def test_only_pictures_from_text_are_refined(server: Server) -> None:
-    files = {"image": ("a.png", two_things())}
+    files = {"image": ("a.png", two_things_file())}
     assert_openai_error(server.edit(files, refine="true"), 400, "invalid_value", "refine")
     assert_openai_error(server.generate(refine="perhaps"), 400, "invalid_type", "refine")
 
 
 def test_words_are_a_mask_in_forms_and_json(server: Server) -> None:
     """The card shows the mask, so it is the same as with the mask that the words stand for."""
-    found = server.service.studio.find(pixels_of(two_things()), "the red circle")
+    found = server.service.studio.find(pixels_of(two_things_file()), "the red circle")
     assert found.mask[125, 65]
     assert not found.mask[125, 190]
     mask = np.full((256, 256, 4), 255, np.uint8)
     mask[found.mask] = 0
     how = {"size": "256x256", "response_format": "b64_json", "seed": "7"}
-    files = {"image": ("a.png", two_things()), "mask": ("mask.png", file_of(mask))}
+    files = {"image": ("a.png", two_things_file()), "mask": ("mask.png", file_of(mask))}
     masked = server.edit(files, **how)
     by_words = server.edit({"image": files["image"]}, where="the red circle", **how)
-    url = "data:image/png;base64," + base64.b64encode(two_things()).decode()
+    url = "data:image/png;base64," + base64.b64encode(two_things_file()).decode()
     body = {"image": url, "prompt": "a hat", "where": "the red circle", "seed": 7}
     json = server.http.post(EDITS, json=body | {"model": "gpt-image-1", "size": "256x256"})
     pictures = [
@@ -90,7 +86,7 @@ def file_of(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def test_thing_that_is_not_there_is_refused(server: Server) -> None:
-    files = {"image": ("a.png", two_things())}
+    files = {"image": ("a.png", two_things_file())}
     message = assert_openai_error(
         server.edit(files, where="the bicycle"), 400, "invalid_value", "where"
     )
@@ -98,7 +94,7 @@ def test_thing_that_is_not_there_is_refused(server: Server) -> None:
 
 
 def test_words_and_a_mask_are_refused(server: Server) -> None:
-    file = ("a.png", two_things())
+    file = ("a.png", two_things_file())
     answer = server.edit({"image": file, "mask": file}, where="the circle")
     assert_openai_error(answer, 400, "invalid_value", "where")
     answer = server.edit({"image": file}, where="x" * 201)

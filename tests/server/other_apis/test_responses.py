@@ -1,4 +1,7 @@
-"""POST /v1/responses with the tool image_generation, as openai-python and others use it."""
+"""POST /v1/responses with the tool image_generation, as openai-python and others use it.
+
+Keys, limits, moderation and queue: test_same_rules.py.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 from openai import OpenAI
 
 from limner.errors import DatabaseError
 from limner.server.routes.images import drawing
-from limner.storage.db.keys import KeyStore, Limits
+from limner.storage.db.keys import KeyStore
 from limner.storage.db.responses import Responses
 from tests.server.helpers import (
     HISTORY,
@@ -27,12 +29,8 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
+from tests.server.other_apis.calls import RED, RESPONSES, TOOL, answered, ask, call_of, last_row
 
-RESPONSES = "/v1/responses"
-TOOL: dict[str, Any] = {"type": "image_generation", "size": "256x256"}
-RED = (
-    "data:image/png;base64," + base64.b64encode(picture_file(64, colour=(200, 0, 0, 255))).decode()
-)
 STREAM_EVENTS = [
     "response.created",
     "response.in_progress",
@@ -51,26 +49,6 @@ STREAM_EVENTS = [
     "response.output_item.done",
     "response.completed",
 ]
-
-
-def ask(server: Server, input: Any = "a red apple", **values: Any) -> httpx2.Response:
-    """Ask for a small picture, unless `values` says otherwise."""
-    body = {"model": "gpt-5", "input": input, "tools": [TOOL]} | values
-    return server.http.post(RESPONSES, json=body)
-
-
-def answered(server: Server, input: Any = "a red apple", **values: Any) -> dict[str, Any]:
-    """The body of an answer."""
-    response = ask(server, input, **values)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
-def call_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The item that drew."""
-    [call] = [item for item in body["output"] if item["type"] == "image_generation_call"]
-    return dict(call)
 
 
 # openai-python
@@ -193,7 +171,7 @@ def test_edit_by_an_item(server: Server, way: str) -> None:
     first: list[Any] = [{"type": "message", "role": "user", "content": "a red apple"}, item]
     drawn = _followed(server, first)
     assert (drawn["action"], drawn["revised_prompt"]) == ("edit", "a red apple, make it blue")
-    [row] = server.http.get(HISTORY, params={"limit": 1}).json()["data"]
+    row = last_row(server)
     assert row["kind"] == "edit"
     parent = server.http.get(f"{HISTORY}/req_{call['id'].removeprefix('ig_')}").json()
     assert row["pictures"][0]["parent"] == parent["pictures"][0]["sha256"]
@@ -252,6 +230,20 @@ def test_mask_says_where_to_draw(server: Server) -> None:
     content = [{"type": "input_image", "image_url": RED}, {"type": "input_text", "text": "a hat"}]
     drawn = call_of(answered(server, [{"role": "user", "content": content}], tools=[tool]))
     assert drawn["action"] == "edit"
+
+
+def test_other_subject_is_drawn_anew(server: Server) -> None:
+    """As an edit whose mask is clear all over; the card shows the mask."""
+    tools = [TOOL | {"seed": 7}]
+    first = answered(server, tools=tools)
+    said = {"previous_response_id": first["id"], "tools": tools}
+    second = call_of(answered(server, "turn it into a pear", **said))
+    assert (second["action"], second["revised_prompt"]) == ("edit", "a pear")
+    picture = base64.b64decode(call_of(first)["result"])
+    files = {"image": ("a.png", picture), "mask": ("mask.png", picture_file(256))}
+    how = {"prompt": "a pear", "seed": "7", "size": "256x256", "response_format": "b64_json"}
+    masked = server.edit(files, **how).json()["data"][0]["b64_json"]
+    assert open_picture(second["result"]).tobytes() == open_picture(masked).tobytes()
 
 
 def test_action_generate_passes_the_picture_over(server: Server) -> None:
@@ -467,25 +459,6 @@ def test_history_has_the_request_and_its_deletion_takes_the_answer(server: Serve
     assert server.http.get(f"{RESPONSES}/{body['id']}").status_code == 404
 
 
-def test_limits_of_a_key_hold(tmp_path: Path) -> None:
-    with running(make_settings(tmp_path)) as server:
-        key = KeyStore(server.service.database).create("one", limits=Limits(pictures_per_minute=1))
-        headers = {"authorization": f"Bearer {key}"}
-        body = {"model": "gpt-5", "input": "a cat", "tools": [TOOL]}
-        assert server.http.post(RESPONSES, json=body, headers=headers).status_code == 200
-        refused = server.http.post(RESPONSES, json=body, headers=headers)
-        assert_openai_error(refused, 429, "rate_limit_exceeded")
-        assert int(refused.headers["retry-after"]) > 0
-
-
-def test_full_queue_is_a_429(gated: Server, engine: GatedEngine) -> None:
-    answers: list[httpx2.Response] = []
-    for n in range(3):
-        gated.begin(answers, {}, prompt=f"cat {n}")
-        wait_until(lambda n=n: len(engine.started) + gated.service.workers["gated"].n_waiting > n)
-    assert_openai_error(ask(gated), 429, "rate_limit_exceeded")
-
-
 def test_failure_before_the_first_event_is_an_error(gated: Server, engine: GatedEngine) -> None:
     engine.cannot_draw = "a red apple"
     engine.gate.release(1)
@@ -528,14 +501,6 @@ def test_answer_under_way_can_be_looked_at(
         engine.let_all_go()
         response.read()
     assert gated.http.get(f"{RESPONSES}/{id}").json()["status"] == "completed"
-
-
-def test_client_that_leaves_cancels(gated: Server, engine: GatedEngine) -> None:
-    body = {"model": "gpt-5", "input": "a red apple", "tools": [TOOL]}
-    with pytest.raises(httpx2.TimeoutException):
-        gated.http.post(RESPONSES, json=body, timeout=1)
-    engine.let_all_go()
-    wait_until(lambda: gated.http.get(HISTORY).json()["data"][0]["status"] == "cancelled")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -15,7 +15,6 @@ from PIL import Image
 
 from limner.storage.db.keys import KeyStore
 from tests.server.helpers import (
-    HISTORY,
     GatedEngine,
     Server,
     make_settings,
@@ -24,6 +23,7 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
+from tests.server.other_apis.calls import last_row
 
 SDAPI = "/sdapi/v1"
 SILLY_TAVERN = {
@@ -89,18 +89,13 @@ def _mask(side: int) -> str:
     return _base64(file.getvalue())
 
 
-def _last(server: Server) -> dict[str, Any]:
-    [row] = server.http.get(HISTORY, params={"limit": 1}).json()["data"]
-    return dict(row)
-
-
 def test_silly_tavern_draws(server: Server) -> None:
     answer = ask(server, "txt2img", **SILLY_TAVERN)
     [picture] = pictures(answer)
     assert (picture.size, picture.format) == ((512, 768), "PNG")
     info = json.loads(answer.json()["info"])
     assert info["all_prompts"] == ["a red apple"]
-    assert info["seed"] == _last(server)["parameters"]["seed"]
+    assert info["seed"] == last_row(server)["parameters"]["seed"]
     assert answer.json()["parameters"]["sampler_name"] == "DPM++ 2M"
 
 
@@ -140,7 +135,7 @@ def test_sizes_are_rounded_and_counts_multiplied(server: Server) -> None:
 def test_masks_are_white_where_to_draw(server: Server, head: str, side: int) -> None:
     body = {"prompt": "a hat", "init_images": [head + _red()], "width": 64, "height": 64}
     [picture] = pictures(ask(server, "img2img", **body, mask=head + _mask(side)))
-    assert _last(server)["kind"] == "edit"
+    assert last_row(server)["kind"] == "edit"
     inverted = {"mask": head + _mask(side), "inpainting_mask_invert": 1}
     [other] = pictures(ask(server, "img2img", **body, **inverted, seed=_seed(server)))
     assert picture.size == other.size == (64, 64)
@@ -148,14 +143,14 @@ def test_masks_are_white_where_to_draw(server: Server, head: str, side: int) -> 
 
 
 def _seed(server: Server) -> int:
-    return int(_last(server)["parameters"]["seed"])
+    return int(last_row(server)["parameters"]["seed"])
 
 
 def test_picture_without_a_prompt_is_varied(server: Server) -> None:
     pictures(ask(server, "img2img", init_images=[_red()], prompt=""))
-    assert _last(server)["kind"] == "variation"
+    assert last_row(server)["kind"] == "variation"
     pictures(ask(server, "img2img", init_images=[_red()], prompt="a hat"))
-    assert _last(server)["kind"] == "edit"
+    assert last_row(server)["kind"] == "edit"
 
 
 def test_refusals_are_in_the_form_of_this_api(server: Server) -> None:

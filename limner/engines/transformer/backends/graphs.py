@@ -128,6 +128,9 @@ class GraphBackend(GraphNetwork):
         self.text_tokenizer = TextTokenizer.load(weights.checkpoint.file("text_tokenizer.json"))
         self.shape = shape_of(self.config["model"]["transformer"], weights.tables)
 
+    def load_ahead(self, *, layouts: bool) -> None:
+        """Begin to load what draws squares or layouts, if that takes time."""
+
     @cached_property
     def layouts(self) -> GraphLayouts | None:
         """The graphs for layouts; None if the weights draw none."""

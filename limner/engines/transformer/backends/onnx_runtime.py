@@ -1,6 +1,9 @@
 """The networks in ONNX Runtime, on the CPU: graphs that take their weights by name."""
 
 import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +18,11 @@ from limner.errors import WeightsError
 from limner.sampling.cells import Positions
 
 _WIDE = ("pixels", "layout_pixels", "upscale")  # graphs with work for several threads
+# Graphs whose rows do not see each other, with the inputs that are the cells read and asked for.
+_IN_ROWS = {"step": ("known", "places"), "layout_step": ("codes", "asked_owner")}
+_OF_ALL_ROWS = ("masks",)  # inputs without a dimension for rows
+# In a row of a half. A product of one cell alone is summed in another order than that of several.
+_MIN_CELLS = 4
 
 
 class OnnxBackend(GraphBackend):
@@ -30,16 +38,59 @@ class OnnxBackend(GraphBackend):
         self._checkpoint, self._arrays = weights.checkpoint, weights.arrays
         self._turned: dict[str, Array] = {}
         self._sessions: dict[str, ort.InferenceSession] = {}
-        self._loading = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
+        self._counting = threading.Lock()
+        self._n_running = 0
+        self._helper = ThreadPoolExecutor(max(1, self.threads // 2), "rows")
 
     def run(self, graph: str, **inputs: Array | Positions) -> list[Array]:
         """All outputs of a graph; several threads may ask at the same time."""
-        if graph not in self._sessions:
-            with self._loading:
-                if graph not in self._sessions:
-                    self._sessions[graph] = self._load(graph)
-        outputs: list[Array] = self._sessions[graph].run(None, _by_name(inputs))
-        return outputs
+        session, named = self._session(graph), _by_name(inputs)
+        with self._counted() as n_running:
+            if n_running < self.threads and _can_be_halved(graph, named):
+                return self._in_halves(session, named)
+            outputs: list[Array] = session.run(None, named)
+            return outputs
+
+    def load_ahead(self, *, layouts: bool) -> None:
+        """Begin to load the graphs that draw squares or layouts, in the order of their use."""
+        drawing = ("layout_step", "code1", "codes", "layout_image", "layout_pixels")
+        graphs = drawing if layouts else ("step", "code1", "image", "pixels")
+        lacking = [g for g in graphs if g in self.config["graphs"] and g not in self._sessions]
+        if lacking and self.threads > 1:
+            self._helper.submit(self._load_all, lacking)
+
+    def _load_all(self, graphs: Sequence[str]) -> None:
+        """Load graphs; one that fails says so where it is needed."""
+        with self._counted():
+            for graph in graphs:
+                self._session(graph)
+
+    def _session(self, graph: str) -> ort.InferenceSession:
+        with self._counting:
+            loading = self._loading.setdefault(graph, threading.Lock())
+        with loading:
+            if graph not in self._sessions:
+                self._sessions[graph] = self._load(graph)
+        return self._sessions[graph]
+
+    @contextmanager
+    def _counted(self) -> Iterator[int]:
+        """How many threads run or load graphs, this one included."""
+        with self._counting:
+            self._n_running += 1
+        try:
+            yield self._n_running
+        finally:
+            with self._counting:
+                self._n_running -= 1
+
+    def _in_halves(self, session: ort.InferenceSession, inputs: dict[str, Array]) -> list[Array]:
+        """Run half of the rows in another thread: for a core that would be idle."""
+        n = len(inputs["cache"]) // 2
+        second = self._helper.submit(session.run, None, _rows(inputs, slice(n, None)))
+        first = session.run(None, _rows(inputs, slice(n)))
+        return [np.concatenate(parts) for parts in zip(first, second.result(), strict=True)]
 
     def _load(self, graph: str) -> ort.InferenceSession:
         path = self._checkpoint.file(f"{graph}.onnx")
@@ -72,8 +123,19 @@ class OnnxBackend(GraphBackend):
         if name == plain:
             return self._arrays[name]
         if name not in self._turned:
-            self._turned[name] = np.ascontiguousarray(self._arrays[plain].T)
+            # Two threads may turn it at a time; sessions of both must get the one that is kept.
+            self._turned.setdefault(name, np.ascontiguousarray(self._arrays[plain].T))
         return self._turned[name]
+
+
+def _can_be_halved(graph: str, inputs: dict[str, Array]) -> bool:
+    if graph not in _IN_ROWS or len(inputs["cache"]) < 2:
+        return False
+    return all(inputs[name].shape[1] >= _MIN_CELLS for name in _IN_ROWS[graph])
+
+
+def _rows(inputs: dict[str, Array], rows: slice) -> dict[str, Array]:
+    return {name: value if name in _OF_ALL_ROWS else value[rows] for name, value in inputs.items()}
 
 
 def _by_name(inputs: dict[str, Array | Positions]) -> dict[str, Array]:

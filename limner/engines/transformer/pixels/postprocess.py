@@ -138,9 +138,7 @@ def on_ground(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pi
     ground = ground or ((255, 255, 255) if request.background == "opaque" else None)
     if ground is None or request.background == "transparent":
         return whole
-    behind = np.empty_like(whole)
-    behind[:] = (*ground, 255)
-    return codec.over(whole, behind)
+    return codec.over(whole, np.array([[(*ground, 255)]], np.uint8))
 
 
 def _flat(

@@ -3,13 +3,16 @@
 A prompt that names one thing is no scene; the engine draws it on a square of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from limner.arrays import Bools, Floats, Ints, Pixels
-from limner.engines.base import CancelToken, Event, ImageTask, Notice, Picture, Preview, Progress
+from limner.arrays import Bools, Floats, Floats32, Ints, Pixels
+from limner.engines.base import CancelToken, ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.backend import (
     Backend,
     LayoutBackend,
@@ -22,12 +25,33 @@ from limner.engines.transformer.prompts import Prompts, no_prompt
 from limner.engines.transformer.qualities import count_passes, preview_steps
 from limner.engines.transformer.scenes.painting import missed_paint, painted
 from limner.engines.transformer.scenes.scene import Scene, scene_of
+from limner.engines.transformer.windows import Events
 from limner.planning.layout import GROUND, Layout, owner
-from limner.request import Size
+from limner.request import ImageRequest, Size
 from limner.sampling import cells
 from limner.sampling.decoding import Partial
-from limner.sampling.layout_decoding import CAPTION, draw_layout
+from limner.sampling.layout_decoding import CAPTION, LaidOut, draw_layouts
 from limner.sampling.sampling import SamplingConfig, uniforms
+
+
+@dataclass(eq=False)
+class _Job:
+    """A scene in progress."""
+
+    one: ImageTask
+    scene: Scene
+    n_steps: int
+    small: Floats32 = field(init=False)  # the canvas (4, h, w) of the best candidate so far
+    score: float = -np.inf  # of that candidate
+
+    @property
+    def n(self) -> int:
+        """Candidates that are drawn at a time: one, unless the request asks for more."""
+        return self.one.request.best_of or 1
+
+    def told(self, done: int, stage: str) -> tuple[ImageTask, Progress]:
+        """How far it is: `done` steps; the last one is to finish it."""
+        return self.one, Progress(done, self.n_steps + 1, stage)
 
 
 class SceneDrawer:
@@ -37,6 +61,7 @@ class SceneDrawer:
         self._backend, self._layouts, self._prompts = backend, layouts, prompts
         self._model = str(backend.config["name"])
         self._is_flat = backend.config.get("art") == "flat"
+        self._scenes: WeakKeyDictionary[ImageRequest, dict[int, Scene | None]] = WeakKeyDictionary()
 
     @classmethod
     def of(cls, backend: Backend, prompts: Prompts) -> "SceneDrawer | None":
@@ -48,131 +73,159 @@ class SceneDrawer:
 
     def scene(self, one: ImageTask) -> Scene | None:
         """The scene that a picture shows, or None if its prompt does not name several things."""
-        return scene_of(self._prompts.reading(one.request.prompt), one, self._prompts)
+        known = self._scenes.setdefault(one.request, {})
+        if one.index not in known:  # it is asked for whenever a batch is chosen
+            reading = self._prompts.reading(one.request.prompt)
+            known[one.index] = scene_of(reading, one, self._prompts)
+        return known[one.index]
+
+    def share_key(self, scene: Scene, one: ImageTask) -> Hashable:
+        """Scenes with an equal key, of one quality, can be drawn together."""
+        return self._laid_out(scene, one, range(0)).share_key
 
     def draw(
-        self, scene: Scene, one: ImageTask, config: SamplingConfig, cancel: CancelToken
-    ) -> Iterator[Event]:
-        """Draw a scene; one candidate unless the request asks for more."""
-        request = one.request
-        if one.index == 0 and (remark := self._prompts.remark(request.prompt)):
-            yield Notice(remark)
-        n, n_steps = request.best_of or 1, scene.n_steps(config)
-        for partial in self._partials(scene, one, config, range(n)):
-            yield Progress(partial.done, n_steps + 1, "drawing")
-            if partial.done in preview_steps(n_steps, request.previews):
-                codes = filled_by_things(scene.layout, partial.codes[0], partial.drawn)
-                seen = self._picture(scene, codes, request.size, n_passes=0)
-                yield Preview(
-                    one.index, on_ground(seen, scene.ground, request), partial.done, n_steps
-                )
-        codes, best = self._best(scene, partial.codes)
-        if (again := self._paintable(scene, codes)) is not scene:
-            scene = again
-            for partial in self._partials(scene, one, config, range(n)):
-                candidates = partial.codes
-                yield Progress(n_steps, n_steps + 1, "trying again")
-            codes, best = self._best(scene, candidates)
-        if request.retry_below is not None and best < request.retry_below:
-            for partial in self._partials(scene, one, config, range(n, 2 * n)):
-                candidates = partial.codes
-                yield Progress(n_steps, n_steps + 1, "trying again")
-            others, score = self._best(scene, candidates)
-            if score > best:
-                codes, best = others, score
-        if cancel.is_cancelled(one):
-            return
-        finished = self._finished(scene, one, codes, best)
-        yield Progress(n_steps + 1, n_steps + 1, "drawing")
-        yield finished
+        self,
+        tasks: Sequence[tuple[ImageTask, Scene]],
+        config: SamplingConfig,
+        cancel: CancelToken,
+    ) -> Events:
+        """Draw scenes of one `share_key`; one candidate of each unless its request asks for more.
 
-    def _finished(self, scene: Scene, one: ImageTask, codes: Ints, score: float) -> Picture:
-        request, layout = one.request, scene.layout
-        px = min(layout.columns, layout.rows) * cell_px(self._backend)
-        n_passes = count_passes(px, min(request.size.width, request.size.height))
-        whole = self._picture(
-            scene, codes, request.size, n_passes, is_flat=self._is_flat,
-            is_outlined=self._prompts.is_outlined(request),
-        )  # fmt: skip
-        whole = on_ground(whole, scene.ground, request)
-        return Picture(whole, request.prompt, one.seed, one.index, self._model, score)
+        What few of them need, to be drawn again, is done for each alone.
+        """
+        jobs = [_Job(one, scene, scene.n_steps(config)) for one, scene in tasks]
+        for job in jobs:
+            if job.one.index == 0 and (remark := self._prompts.remark(job.one.request.prompt)):
+                yield job.one, Notice(remark)
+        for partials in self._partials(jobs, config):
+            for job, partial in zip(jobs, partials, strict=True):
+                yield job.told(partial.done, "drawing")
+                if partial.done in preview_steps(job.n_steps, job.one.request.previews):
+                    yield job.one, self._preview(job, partial)
+        for job, partial in zip(jobs, partials, strict=True):
+            if not cancel.is_cancelled(job.one):
+                self._choose(job, partial.codes)
+                yield from self._draw_again(job, config)
+            if not cancel.is_cancelled(job.one):
+                yield from self._finish(job)
+
+    def _draw_again(self, job: _Job, config: SamplingConfig) -> Events:
+        """Draw a scene once more if a thing took no paint, and if its score is too low."""
+        missed = missed_paint(job.scene, job.small, cell_px(self._backend))
+        if missed:
+            job.scene, job.score = job.scene.without_paint(missed), -np.inf
+            yield from self._more(job, config, 0)
+        least = job.one.request.retry_below
+        if least is not None and job.score < least:
+            yield from self._more(job, config, job.n)
+
+    def _more(self, job: _Job, config: SamplingConfig, first: int) -> Events:
+        """Draw candidates `first`, first + 1, …; the job keeps the best of all."""
+        for [partial] in self._partials([job], config, first):
+            candidates = partial.codes
+            # It may be left at each step, but the steps were counted with one try.
+            yield job.told(job.n_steps, "trying again")
+        self._choose(job, candidates)
 
     def _partials(
-        self, scene: Scene, one: ImageTask, config: SamplingConfig, candidates: Sequence[int]
-    ) -> Iterator[Partial]:
-        """Draw candidates of a picture; codes (n, n_cells, n_groups) after each step."""
-        layout, shape = scene.layout, self._layouts.shape
-        texts, owners = self._texts(scene, one)
-        nothing = no_prompt(texts[:-1])
-        n_cells = layout.columns * layout.rows
-        numbers = np.stack(
-            [uniforms(one.seed, one.index, n, n_cells, shape.n_groups) for n in candidates]
-        )
-        steps = draw_layout(self._layouts, layout, texts, nothing, owners, numbers, config)
-        is_ground = np.array(owner(layout)) == GROUND
-        n_steps = scene.n_steps(config)
-        for partial, step in zip(steps, range(1, n_steps + 1), strict=False):
+        self, jobs: list[_Job], config: SamplingConfig, first: int = 0
+    ) -> Iterator[list[Partial]]:
+        """Draw candidates of scenes: for each its codes (n, n_cells, n_groups) after each step."""
+        pictures = [self._laid_out(job.scene, job.one, range(first, first + job.n)) for job in jobs]
+        grounds = [np.array(owner(job.scene.layout)) == GROUND for job in jobs]
+        steps = draw_layouts(self._layouts, pictures, config)
+        for partials in islice(steps, jobs[0].n_steps):  # the ground is not drawn
             # Only what is drawn of things counts as drawn: previews fill a thing from it.
-            codes, drawn = partial.codes.copy(), partial.drawn & ~is_ground
-            codes[:, ~partial.drawn] = self._clear
-            yield Partial(step, n_steps, codes, drawn)
+            for partial, is_ground in zip(partials, grounds, strict=True):
+                partial.codes[:, ~partial.drawn] = self._clear
+                partial.drawn[is_ground] = False
+            yield partials
 
-    def _texts(self, scene: Scene, one: ImageTask) -> tuple[Ints, list[int]]:
-        """What is drawn, (N, T), and whose each text is: things, the ground, the caption last."""
-        phrases = [thing.phrase for thing in scene.layout.things]
+    def _laid_out(self, scene: Scene, one: ImageTask, candidates: Sequence[int]) -> LaidOut:
+        """Candidates of a scene, to be drawn with a text for each thing, ground, and all of it."""
+        layout, n_groups = scene.layout, self._layouts.shape.n_groups
+        phrases = [thing.phrase for thing in layout.things]
         owners = [*range(len(phrases))]
-        if cells.n_owners(scene.layout) > len(phrases):
+        if cells.n_owners(layout) > len(phrases):
             phrases.append("transparent background")
             owners.append(len(phrases) - 1)
         caption = self._prompts.in_style(one.request.prompt, one)
-        return self._prompts.together([*phrases, caption]), [*owners, CAPTION]
+        texts = self._prompts.together((*phrases, caption))
+        n_cells = layout.columns * layout.rows
+        numbers = [uniforms(one.seed, one.index, n, n_cells, n_groups) for n in candidates]
+        return LaidOut(
+            layout,
+            texts,
+            no_prompt(texts[:-1]),
+            [*owners, CAPTION],
+            np.array(numbers).reshape(-1, n_cells, n_groups),
+        )
 
-    def _best(self, scene: Scene, codes: Ints) -> tuple[Ints, float]:
-        """The best scored of candidates (n, n_cells, n_groups), and its score."""
-        scores = self._scores(scene, codes)
-        return codes[scores.argmax()], float(scores.max())
+    def _choose(self, job: _Job, codes: Ints) -> None:
+        """Keep the best of candidates (n, n_cells, n_groups) if it is better than the job's."""
+        scores = self._scores(job.scene, codes)
+        best = int(scores.argmax())
+        if scores[best] > job.score:
+            job.score = float(scores[best])
+            job.small = self._layouts.pixels(codes[best][None], job.scene.layout)[0]
 
     def _scores(self, scene: Scene, codes: Ints) -> Floats:
         """How well candidates (n, n_cells, n_groups) match: the mean score of their things."""
         layout = scene.layout
         every, owners = cells.positions(layout, self._layouts.shape.side), np.array(owner(layout))
+        phrases = tuple(thing.phrase for thing in layout.things)
+        wanted = self._backend.embed_text(self._prompts.together(phrases))
         total = np.zeros(len(codes), np.float32)
-        for index, thing in enumerate(layout.things):
+        for index in range(len(phrases)):
             own = np.flatnonzero(owners == index)
             if not len(own):  # wholly hidden
                 continue
             positions = every.take(np.repeat((own + cells.n_owners(layout))[None], len(codes), 0))
-            wanted = self._backend.embed_text(self._prompts.together([thing.phrase]))[0]
-            total += self._layouts.embed_cells(codes[:, own], positions) @ wanted
-        mean: Floats = total / len(layout.things)
+            total += self._layouts.embed_cells(codes[:, own], positions) @ wanted[index]
+        mean: Floats = total / len(phrases)
         return mean
+
+    def _preview(self, job: _Job, partial: Partial) -> Preview:
+        scene, request = job.scene, job.one.request
+        codes = filled_by_things(scene.layout, partial.codes[0], partial.drawn)
+        small = self._layouts.pixels(codes[None], scene.layout)[0]
+        seen = on_ground(self._picture(scene, small, request.size, 0), scene.ground, request)
+        return Preview(job.one.index, seen, partial.done, job.n_steps)
+
+    def _finish(self, job: _Job) -> Events:
+        one, scene, request = job.one, job.scene, job.one.request
+        px = min(scene.layout.columns, scene.layout.rows) * cell_px(self._backend)
+        n_passes = count_passes(px, min(request.size.width, request.size.height))
+        whole = self._picture(
+            scene,
+            job.small,
+            request.size,
+            n_passes,
+            is_flat=self._is_flat,
+            is_outlined=self._prompts.is_outlined(request),
+        )
+        whole = on_ground(whole, scene.ground, request)
+        yield job.told(job.n_steps + 1, "drawing")
+        yield one, Picture(whole, request.prompt, one.seed, one.index, self._model, job.score)
 
     def _picture(
         self,
         scene: Scene,
-        codes: Ints,
+        small: Floats32,
         size: Size,
         n_passes: int,
         *,
         is_flat: bool = False,
         is_outlined: bool = False,
     ) -> Pixels:
-        """Codes (n_cells, n_groups) of a scene's canvas as a picture of `size`, without ground."""
-        small, px = self._layouts.pixels(codes[None], scene.layout)[0], cell_px(self._backend)
-        small = painted(scene, small, px)
+        """A scene's decoded canvas (4, h, w) as a picture of `size`, without ground."""
+        px = cell_px(self._backend)
         left, top, right, bottom = scene.box
         box = left * px, top * px, right * px, bottom * px
+        small = painted(scene, small, px)
         return scene_picture(
             self._backend, small, box, size, n_passes, is_flat=is_flat, is_outlined=is_outlined
         )
-
-    def _paintable(self, scene: Scene, codes: Ints) -> Scene:
-        """The scene, with things that take no paint told their colour."""
-        if not any(scene.colours):
-            return scene
-        small, px = self._layouts.pixels(codes[None], scene.layout)[0], cell_px(self._backend)
-        missed = missed_paint(scene, small, px)
-        return scene.without_paint(missed) if missed else scene
 
     @cached_property
     def _clear(self) -> Ints:

@@ -72,7 +72,7 @@ def files() -> Files:
     digest = hashlib.sha256()
     for data in plain.values():
         digest.update(f"{len(data)}\n".encode() + data)
-    policy = _POLICY.format(script=_hash(of["early.js"]), style=_hash(of["page.css"]))
+    policy = _POLICY.format(script=_hash(of["early.js"]), style=_hash(_style()))
     packed = {path: _packed(data) for path, data in plain.items()}
     return Files(plain, packed, digest.hexdigest()[:16], policy)
 
@@ -85,6 +85,11 @@ def _under(folder: Traversable, prefix: str = "") -> list[tuple[str, str]]:
         elif entry.name.rpartition(".")[2] in ("js", "css", "svg", "html"):
             found.append((prefix + entry.name, entry.read_text("utf-8")))
     return found
+
+
+def _style() -> str:
+    """The style sheet: those of the folders one after the other, that of all views first."""
+    return "".join(text for path, text in sources().items() if path.endswith(".css"))
 
 
 def _packed(data: bytes) -> bytes:
@@ -133,7 +138,7 @@ def document(request: Request, version: str) -> Document:
 def _document(prefix: str, version: str) -> Document:
     of = sources()
     values = {
-        "STYLE": of["page.css"],
+        "STYLE": _style(),
         "EARLY": of["early.js"],
         "FOLDER": f"{prefix}{ROUTE}{files().version}",
         "PREFIX": prefix,

@@ -14,7 +14,7 @@ from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.layout_transformer import LayoutTransformer
 from limner.planning.layout import Box, Layout, Thing
 from limner.sampling import cells
-from limner.sampling.layout_decoding import CAPTION, draw_layout
+from limner.sampling.layout_decoding import CAPTION, LaidOut, draw_layouts
 from limner.sampling.sampling import SamplingConfig, uniforms
 from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.tasks.image_tokenizer import to_pixels
@@ -121,7 +121,8 @@ class SheetOfLayouts:
         nothing[:, 0] = NULL
         n_cells = layout.rows * layout.columns
         numbers = uniforms(0, number, 0, n_cells, config.n_groups)[None]
-        *_, last = draw_layout(network, layout, tokens, nothing, owners, numbers, self.sampling)
+        asked = LaidOut(layout, tokens, nothing, owners, numbers)
+        *_, [last] = draw_layouts(network, [asked], self.sampling)
         return pictures(self.image_tokenizer, last.codes, layout)[0]
 
 
