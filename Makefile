@@ -93,13 +93,13 @@ clean:  ## remove .venv, caches and built packages (never a picture)
 	@touch $@
 
 .venv/.base: pyproject.toml | .venv/.made
-	@echo "installing limner into .venv" >&2
+	@echo "installing limner into .venv (about a minute)" >&2
 	@$(PIP_INSTALL) --editable .
 	@touch $@
 
 # torch goes first and alone: its version is exact, and the range of the extra then keeps it.
 .venv/.dev: pyproject.toml | .venv/.made
-	@echo "installing limner, PyTorch and the tools of development into .venv" >&2
+	@echo "installing limner, PyTorch and the tools of development into .venv (some minutes)" >&2
 	@$(PIP_INSTALL) torch==2.13.0
 	@$(PIP_INSTALL) --editable '.[pg,otel,s3,hub,train,evaluate,safety,c2pa,mcp,docs,dev,bench]'
 	@touch .venv/.base .venv/.docs $@

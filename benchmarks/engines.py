@@ -5,7 +5,8 @@
 
 Every engine draws the same pictures by every way, in turns, so that other load slows all alike. The
 figure is the median, over the pictures, of the difference to the engine's own `draw`, and its share
-of the time of `draw`. The ways:
+of the time of `draw`; and the same difference in processor time of this process, which other load
+changes little, and which says nothing of ways through other processes. The ways:
 
     studio      Studio.draw, which the command line and Python use
     card        the same, with a model that is a card and is in memory
@@ -251,19 +252,22 @@ def _asked(url: str, request: ImageRequest) -> object:
 
 def _measured(ways: dict[str, Draw], request: ImageRequest, n: int) -> dict[str, Any]:
     """Milliseconds of the bare way, and of the others over it, without the first turn."""
-    took: dict[str, list[float]] = {way: [] for way in ways}
+    took: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for seed in range(n + 1):
         for way, draw in ways.items():
-            started_s = time.perf_counter()
+            started_s, used_s = time.perf_counter(), time.process_time()
             draw(replace(request, seed=seed))
-            took[way].append((time.perf_counter() - started_s) * 1000)
+            both = time.perf_counter() - started_s, time.process_time() - used_s
+            took[way].append((both[0] * 1000, both[1] * 1000))
     counted = {way: values[1:] for way, values in took.items()}
     bare = counted.pop("bare")
-    bare_ms = statistics.median(bare)
+    bare_ms = statistics.median(wall for wall, _ in bare)
     over = {}
     for way, values in counted.items():
-        over_ms = statistics.median(b - a for a, b in zip(bare, values, strict=True))
-        over[way] = {"over_ms": over_ms, "share": over_ms / bare_ms}
+        pairs = list(zip(bare, values, strict=True))
+        over_ms = statistics.median(b[0] - a[0] for a, b in pairs)
+        processor_ms = statistics.median(b[1] - a[1] for a, b in pairs)
+        over[way] = {"over_ms": over_ms, "share": over_ms / bare_ms, "processor_ms": processor_ms}
     return {"bare_ms": bare_ms, "n": n, **over}
 
 
@@ -271,7 +275,10 @@ def _print(name: str, figures: dict[str, Any]) -> None:
     print(f"{name:11} bare {figures['bare_ms']:9.1f}")
     for way, found in figures.items():
         if isinstance(found, dict):
-            print(f"{'':11} {way:8} {found['over_ms']:+9.1f}  {found['share']:+7.1%}")
+            print(
+                f"{'':11} {way:8} {found['over_ms']:+9.1f}  {found['share']:+7.1%}"
+                f"  {found['processor_ms']:+9.1f}"
+            )
     sys.stdout.flush()
 
 

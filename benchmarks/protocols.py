@@ -58,7 +58,7 @@ async def _measured(url: str, planned_url: str, n: int) -> dict[str, float]:
         Client(f"{url}/mcp") as agent,
     ):
 
-        def post(path: str, *, by: httpx2.AsyncClient = http, **body: Any) -> Ask:
+        def post(path: str, body: dict[str, Any], by: httpx2.AsyncClient = http) -> Ask:
             async def ask() -> None:
                 answer = await by.post(path, json=body)
                 assert answer.status_code == 200, answer.text
@@ -73,24 +73,23 @@ async def _measured(url: str, planned_url: str, n: int) -> dict[str, float]:
         }
         drawing = {"prompt": "a cat", "size": SIZE, "inline": "none"}
         images = {"prompt": "a cat", "response_format": "b64_json"}
-        return await _in_turns(
-            {
-                "Images API, base64": post("/v1/images/generations", size=SIZE, **images),
-                "Responses": post("/v1/responses", **response),
-                "Responses, not stored": post("/v1/responses", store=False, **response),
-                "Responses, stream": post("/v1/responses", stream=True, **response),
-                "Responses, planned by an instant chat server": post(
-                    "/v1/responses", by=planning, **response
-                ),
-                "/sdapi/v1/txt2img": post(
-                    "/sdapi/v1/txt2img", prompt="a cat", width=256, height=256
-                ),
-                "MCP, with a look": lambda: agent.call_tool("generate_image", drawing),
-                "Images API, 1024x1024": post("/v1/images/generations", size="1024x1024", **images),
-                "Chat Completions, 1024x1024": post("/v1/chat/completions", **chat),
-            },
-            n,
-        )
+        draw = "/v1/images/generations"
+        rows = {
+            "Images API, base64": post(draw, images | {"size": SIZE}),
+            "Responses": post("/v1/responses", response),
+            "Responses, not stored": post("/v1/responses", response | {"store": False}),
+            "Responses, stream": post("/v1/responses", response | {"stream": True}),
+            "Responses, planned by an instant chat server": post(
+                "/v1/responses", response, planning
+            ),
+            "/sdapi/v1/txt2img": post(
+                "/sdapi/v1/txt2img", {"prompt": "a cat", "width": 256, "height": 256}
+            ),
+            "MCP, with a look": lambda: agent.call_tool("generate_image", drawing),
+            "Images API, 1024x1024": post(draw, images | {"size": "1024x1024"}),
+            "Chat Completions, 1024x1024": post("/v1/chat/completions", chat),
+        }
+        return await _in_turns(rows, n)
 
 
 async def _in_turns(rows: dict[str, Ask], n: int) -> dict[str, float]:

@@ -17,6 +17,7 @@ JOBS = "/v1/images/jobs"
 FILES = "/v1/images/files/"
 LOOK = "/v1/images/look"
 _CONNECT_S = 5.0
+_KEY_HINT = "limner keys create makes one; start this program with limner mcp --key KEY"
 
 
 class ApiFailure(LimnerError):
@@ -66,7 +67,8 @@ class Api:
                 hint="start it with limner serve",
             ) from error
         if answer.is_error:
-            raise ApiFailure(_message(answer))
+            hint = None if answer.status_code != 401 else _KEY_HINT
+            raise ApiFailure(_message(answer), hint=hint)
         return answer
 
 

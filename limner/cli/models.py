@@ -226,7 +226,8 @@ def _list() -> None:
     from limner.storage.checkpoints import weights  # numpy, which --help does not need
 
     loaded = settings.load()
-    rows = [
+    rows = [["KIND", "NAME", "MEMORY", "ABOUT (* is drawn with)"]]
+    rows += [
         ["engine", _starred(info.name, loaded.engine), "", info.summary]
         for info in engines().values()
     ]

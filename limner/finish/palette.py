@@ -105,15 +105,15 @@ def _histogram(points: Floats) -> tuple[Floats, Floats]:
 
 def _densest(bins: Floats, weights: Floats, max_colours: int) -> Floats:
     within = squared_distances(bins, bins) < _RADIUS**2
-    shares, left = within.astype(np.float32), weights.copy()
+    left, density = weights.copy(), within @ weights  # whole numbers: all sums are exact
     centres: list[Floats] = []
     while len(centres) < max_colours:
-        density = shares @ left
         first = int(density.argmax())
         if centres and density[first] < _MIN_SHARE * weights.sum():
             break
         mine = within[first] & (left > 0)
         centres.append((bins[mine] * left[mine, None]).sum(0) / left[mine].sum())
+        density -= left[mine] @ within[mine]
         left[mine] = 0
         if not left.any():
             break

@@ -1,8 +1,10 @@
 """Names of things that the weights were taught, bare and in lower case."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from limner.text.phrases import bare
 from limner.text.text_tokenizer import normalise
@@ -20,6 +22,12 @@ class TaughtThings:
 
     def __contains__(self, name: object) -> bool:
         return name in _names() or name in _heads()
+
+
+def knows_any(words: Iterable[str]) -> bool:
+    """Whether any of some lower-case English words or Chinese characters is in a caption."""
+    english, chinese = _caption_words()
+    return any(word in english or word in chinese for word in words)
 
 
 @cache
@@ -60,9 +68,18 @@ _NO_THINGS = frozenset(
 
 @cache
 def _names() -> frozenset[str]:
-    # The table by which pictures are named (limner/recognition).
-    table = json.loads(
-        resources.files("limner.recognition").joinpath("names.json").read_text(encoding="utf-8")
-    )
-    said = (name for english, _, chinese, _ in table["names"] for name in (english, chinese))
+    said = (name for english, _, chinese, _ in _table()["names"] for name in (english, chinese))
     return frozenset(bare(normalise(name)) for name in said if name)
+
+
+@cache
+def _caption_words() -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(_table()["words"]), frozenset(_table()["characters"])
+
+
+@cache
+def _table() -> dict[str, Any]:
+    """The table by which pictures are named (limner/recognition)."""
+    file = resources.files("limner.recognition").joinpath("names.json")
+    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return table

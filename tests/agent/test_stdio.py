@@ -176,6 +176,7 @@ def test_keys_of_the_server_are_asked_for(tmp_path: Path, key: bool) -> None:
         assert values(result)["pictures"]
     else:
         assert "API key" in refusal(result)
+        assert "limner mcp --key" in refusal(result)
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def serve(
         listener.listen(_BACKLOG)  # requests are accepted before the next line is printed
         address = _address(listener)
         _announce(f"limner is at http://{address}/v1", settings.log)
-        _announce(f"a browser shows how to use it at http://{address}/", settings.log)
+        _announce(f"a browser shows how to use it at http://{_from_here(address)}/", settings.log)
         say = partial(_announce, form=settings.log)
         app.state.service.open()  # here, so that a failure gives its exit code
         server = Server(config, app.state.service, DRAIN_S, say)
@@ -86,6 +86,14 @@ def serve(
             server.run(sockets=[listener])
         if not server.started:
             raise LimnerError("The server could not start; the lines above say why")
+
+
+def _from_here(address: str) -> str:
+    """An address that this machine can open: of all its addresses, the one of itself."""
+    for wildcard, loopback in (("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]")):
+        if address.startswith(f"{wildcard}:"):
+            return loopback + address.removeprefix(wildcard)
+    return address
 
 
 def listen(host: str, port: int) -> socket.socket:

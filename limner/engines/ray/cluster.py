@@ -101,6 +101,7 @@ def _join(address: str) -> None:
 
 def _init(**how: Any) -> None:
     """Call ray.init; signals stay with who has them, and nothing is reported to Ray's makers."""
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it tells of each step
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     is_main = threading.current_thread() is threading.main_thread()
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if is_main else {}

@@ -88,7 +88,6 @@ def deploy(name: str, cards: Sequence[Card], shape: Shape, settings: Settings) -
             shape.n_gpus,
             settings.memory,
         )
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it tells of each step
     serve.start(proxy_location="Disabled")
     try:
         application = made.bind(tuple(cards), for_replicas(settings, shape.n_cpus), shape.n_max)

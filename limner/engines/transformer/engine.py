@@ -52,8 +52,8 @@ class TransformerEngine(Engine):
 
     Pictures from text of one quality and about one length of text share their first square: rows
     of the same matrix products. No row sees another, and a text is padded to a length that it
-    alone decides, so that a seed gives the same picture alone and in company. All else is done
-    picture by picture.
+    alone decides, so that a seed gives the same picture alone and in company. The cells of scenes
+    of equal sizes are drawn together in the same way. All else is done picture by picture.
     """
 
     name = "transformer"

@@ -8,7 +8,14 @@ from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
-from limner.engines.transformer.said import Said, left_out, said_of_one, said_of_two, without_colour
+from limner.engines.transformer.said import (
+    Said,
+    is_foreign,
+    left_out,
+    said_of_one,
+    said_of_two,
+    without_colour,
+)
 from limner.options import shown
 from limner.planning import plan
 from limner.planning.lists import read_list
@@ -129,6 +136,8 @@ class Prompts:
                 f"The prompt is longer than the {self._max_text - 1} tokens that {name} reads; "
                 f"its last {n_cut} were not read"
             )
+        if self._is_flat and is_foreign(prompt):
+            return f"{name} was taught no word of the prompt; it reads English and Chinese"
         if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
             return f"{shown(left)} is not drawn: {name} was taught no such picture"
         return ""

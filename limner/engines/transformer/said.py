@@ -19,7 +19,7 @@ from limner.planning.plan import Reading
 from limner.text.phrases import bare
 from limner.text.styles import without_look
 from limner.text.synonyms import as_taught
-from limner.text.taught import TaughtThings
+from limner.text.taught import TaughtThings, knows_any
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, names_colour, split_colour
 
@@ -82,6 +82,13 @@ def left_out(prompt: str, reading: Reading) -> str:
         return found.rest
     is_drawn = painted(reading.ground) or plan.is_background(reading.ground)
     return "" if is_drawn else reading.ground
+
+
+def is_foreign(prompt: str) -> bool:
+    """Whether captions have no word of a prompt, the words of a request left out."""
+    english, chinese = _frames()
+    words = [w for w in _WORD.findall(normalise(prompt)) if w not in english and w not in chinese]
+    return bool(words) and not knows_any(words)
 
 
 def _words_of_one(prompt: str, reading: Reading) -> str:

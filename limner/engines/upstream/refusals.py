@@ -81,7 +81,8 @@ def unreachable(reason: str) -> Refused:
         status=503,
         code="upstream_unreachable",
         retry_after_s=5,
-        hint="check LIMNER_UPSTREAM_URL, and that a server runs there",
+        hint="check that a server runs at LIMNER_UPSTREAM_URL, or where the model's card says: "
+        "limner models show NAME",
     )
 
 

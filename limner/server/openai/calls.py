@@ -345,13 +345,15 @@ def _read_options(fields: Fields, target: Target, known: frozenset[str]) -> Opti
 
     A name that is neither an option nor in `known` is refused, or ignored with a notice.
     """
-    specs = {spec.name: spec for spec in target.capabilities.options} if target.own else {}
+    declared = {spec.name: spec for spec in target.capabilities.options}
+    specs = declared if target.own else {}
     name_of: dict[str, str] = {}  # option → the field it is read from
     for name in sorted(fields.values, key=lambda name: name in _ALIASES):  # own names go first
         option = _ALIASES.get(name, name)
         if option in specs and name not in known and fields.given(name):
             name_of.setdefault(option, name)
-    fields.check_known(known | set(name_of.values()), UNUSED_NAMES | specs.keys())
+    of_own_names = declared.keys() - specs.keys()
+    fields.check_known(known | set(name_of.values()), UNUSED_NAMES | specs.keys(), of_own_names)
     values = {option: fields.option(specs[option], name) for option, name in name_of.items()}
     return Options({option: value for option, value in values.items() if value is not None})
 

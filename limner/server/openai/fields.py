@@ -43,18 +43,23 @@ class Fields:
         value = self.values.get(name)
         return None if value == "" else value
 
-    def check_known(self, known: Collection[str], unused: Collection[str] = ()) -> None:
+    def check_known(
+        self,
+        known: Collection[str],
+        unused: Collection[str] = (),
+        of_own_names: Collection[str] = (),
+    ) -> None:
         """Raise ApiError for the first name that is neither in `known` nor in `unused`.
 
         Names in `unused` are ignored with a notice; a lenient server does so for all unknown
-        names.
+        names. Those in `of_own_names` are refused with the hint that limner's own models have them.
         """
         passed_over = []
         for name in self.values:
             if name in known:
                 continue
             if name not in unused and not self.is_lenient:
-                raise unknown_parameter(name)
+                raise unknown_parameter(name, is_own=name in of_own_names)
             if self.given(name):
                 passed_over.append(shown(name))
         if passed_over:
@@ -178,9 +183,12 @@ def missing(name: str) -> ApiError:
     )
 
 
-def unknown_parameter(name: str) -> ApiError:
-    """`name` is not a parameter."""
-    return ApiError(f"Unknown parameter: '{shown(name)}'.", param=name, code="unknown_parameter")
+def unknown_parameter(name: str, *, is_own: bool = False) -> ApiError:
+    """`name` is not a parameter; `is_own`: of this model, but of those of this server."""
+    said = f"Unknown parameter: '{shown(name)}'."
+    if is_own:
+        said += " It is an option of this server's own models: choose one of /v1/models as 'model'."
+    return ApiError(said, param=name, code="unknown_parameter")
 
 
 def too_long(name: str, max_chars: int, n_chars: int) -> ApiError:

@@ -166,7 +166,7 @@ class Planning:
         source = None
         if asked.kind == "edit_image":
             source = await self._source(self._album.find(asked.picture))
-        more = {"where": asked.where} if asked.where else {}
+        more: Json = {"where": asked.where} if asked.where else {}
         call = await ordering.understood(
             self._request, self._body, source, self._reader, asked.prompt, is_whole=True, **more
         )

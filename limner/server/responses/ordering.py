@@ -67,8 +67,8 @@ async def understood(
     call = await drawing.with_mask(scope.service(request), edit)
     source = call.request.source
     if (is_whole or is_anew) and isinstance(source, Edit) and source.given_mask is None:
-        mask = np.zeros(source.pixels.shape[:2], np.uint8) if is_anew else None
-        whole = replace(source, mask=mask, is_own_mask=False, is_whole=not is_anew)
+        clear = np.zeros(source.pixels.shape[:2], np.uint8) if is_anew else None
+        whole = replace(source, mask=clear, is_own_mask=False, is_whole=not is_anew)
         call = replace(call, request=replace(call.request, source=whole))
     return replace(call, container="b64_json")
 

@@ -17,6 +17,7 @@ import diffusers
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 
 
 def write(path: Path) -> Path:
@@ -44,13 +45,14 @@ def write(path: Path) -> Path:
     return path
 
 
-def _random(name: str, shape: list[int]) -> np.ndarray:
+def _random(name: str, shape: list[int]) -> NDArray[np.float16]:
     """Numbers that neither grow nor vanish from layer to layer."""
     if len(shape) < 2:
         return np.full(shape, 1 if name.endswith("weight") else 0, np.float16)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     n_inputs = int(np.prod(shape[1:]))
-    return (rng.standard_normal(shape, np.float32) / np.sqrt(n_inputs)).astype(np.float16)
+    numbers = rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(n_inputs))
+    return numbers.astype(np.float16)
 
 
 def _networks() -> dict[str, torch.nn.Module]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from limner.arrays import Pixels
 from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.engine import TransformerEngine
+from limner.options import Options
 from limner.request import ImageRequest, Size
 from limner.storage.checkpoints.weights import find
 
@@ -208,12 +209,28 @@ def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prom
     assert len(scene.layout.things) == 2
 
 
-def test_what_is_left_out_is_told(engine: TransformerEngine) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "boxes", "told"),
+    [
+        ("a birthday cake with candles", "", "'candles' is not drawn: nano was taught no such"),
+        ("ein roter Apfel", "", "nano was taught no word of the prompt; it reads English and"),
+        ("a meadow", "a cat: 5,20,40,60", "The prompt is not drawn: beside boxes it says what is"),
+        ("a red apple", "", None),
+        ("on a meadow", "a cat: 5,20,40,60", None),
+        ("a cat", "a cat: 5,20,40,60", None),
+    ],
+)
+def test_what_is_not_drawn_is_told(
+    engine: TransformerEngine, prompt: str, boxes: str, told: str | None
+) -> None:
+    options = {"boxes": boxes} if boxes else {}
+    request = ImageRequest(prompt, size=SMALL, quality="low", seed=1, options=Options(options))
+    notices = [event.text for event in engine.generate(request) if isinstance(event, Notice)]
+    assert len(notices) == (told is not None)
+    assert all(notice.startswith(str(told)) for notice in notices)
+
+
+def test_what_is_left_out_changes_nothing(engine: TransformerEngine) -> None:
     prompt = "a birthday cake with candles"
-    request = ImageRequest(prompt, size=SMALL, quality="low", seed=1)
-    events = list(engine.generate(request))
-    assert [event.text for event in events if isinstance(event, Notice)] == [
-        "'candles' is not drawn: nano was taught no such picture"
-    ]
     drawn, plain = (_draw(engine, words).pixels for words in (prompt, "a birthday cake"))
     assert np.array_equal(drawn, plain)

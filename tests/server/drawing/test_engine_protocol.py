@@ -137,6 +137,9 @@ def test_what_the_engine_does_not_declare_is_named(server: Server, relay: RelayE
     published = ASKED | {"model": "dall-e-2", "size": "256x256", "steps": 5}
     response = server.http.post(GENERATIONS, json=published)
     assert response.headers["x-limner-notice"] == "Not used: steps"
+    response = server.http.post(GENERATIONS, json=published | {"tiled": True})
+    assert_openai_error(response, 400, "unknown_parameter", "tiled")
+    assert "an option of this server's own models" in response.text
     assert_openai_error(
         server.http.post(GENERATIONS, json=ASKED | {"lora": "x"}), 400, "unknown_parameter", "lora"
     )

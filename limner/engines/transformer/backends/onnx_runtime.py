@@ -131,7 +131,7 @@ class OnnxBackend(GraphBackend):
 def _can_be_halved(graph: str, inputs: dict[str, Array]) -> bool:
     if graph not in _IN_ROWS or len(inputs["cache"]) < 2:
         return False
-    return min(inputs[name].shape[1] for name in _IN_ROWS[graph]) >= _MIN_CELLS
+    return all(inputs[name].shape[1] >= _MIN_CELLS for name in _IN_ROWS[graph])
 
 
 def _rows(inputs: dict[str, Array], rows: slice) -> dict[str, Array]:

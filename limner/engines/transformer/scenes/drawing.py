@@ -166,8 +166,8 @@ class SceneDrawer:
         scores = self._scores(job.scene, codes)
         best = int(scores.argmax())
         if scores[best] > job.score:
-            job.codes, job.score = codes[best], float(scores[best])
-            job.small = self._layouts.pixels(job.codes[None], job.scene.layout)[0]
+            job.score = float(scores[best])
+            job.small = self._layouts.pixels(codes[best][None], job.scene.layout)[0]
 
     def _scores(self, scene: Scene, codes: Ints) -> Floats:
         """How well candidates (n, n_cells, n_groups) match: the mean score of their things."""

@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image
 
 from limner.boxes import GivenBox, read_boxes
-from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Progress
+from limner.engines.base import CancelToken, Engine, Event, ImageTask, Notice, Picture, Progress
 from limner.engines.transformer.pixels.postprocess import on_ground
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.said import painted
 from limner.options import Options, OptionSpec
 from limner.request import MAX_PICTURES, ImageRequest, Size
+from limner.text.phrases import bare
 from limner.text.text_tokenizer import is_han
 
 BOXES = OptionSpec(
@@ -24,6 +25,11 @@ BOXES = OptionSpec(
     "boxes",
     "What stands where: WORDS: LEFT,TOP,WIDTH,HEIGHT in per cent, with ; between things.",
     unset="planned from the prompt",
+)
+
+
+_NO_GROUND = (
+    'The prompt is not drawn: beside boxes it says what is behind them, such as "on a meadow"'
 )
 
 
@@ -62,6 +68,8 @@ class BoxDrawer:
 
     def draw(self, one: ImageTask, cancel: CancelToken) -> Iterator[Event]:
         """Draw a picture whose request gives boxes."""
+        if one.index == 0 and self._says_no_ground(one):
+            yield Notice(_NO_GROUND)
         parts = self._parts(one)
         drawn: dict[ImageTask, Picture] = {}
         left = [part.task for part in parts]
@@ -78,6 +86,13 @@ class BoxDrawer:
             finished = self._laid_out(one, parts, drawn)
             yield Progress(len(parts) + 1, len(parts) + 1, "drawing")
             yield finished
+
+    def _says_no_ground(self, one: ImageTask) -> bool:
+        """Whether the prompt names other things than the boxes, and no ground: it is not drawn."""
+        reading = self._prompts.reading(one.request.prompt)
+        said = " ".join(box.words for box in given_boxes(one.request)).lower()
+        others = [thing for thing in reading.things if bare(thing.words) not in said]
+        return bool(others) and painted(reading.ground) is None
 
     def _parts(self, one: ImageTask) -> list[_Part]:
         """The things of a picture in painting order."""
