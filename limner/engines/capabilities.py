@@ -87,6 +87,7 @@ class Capabilities:
             "ai",
             "score",
             "repeatable",
+            "styles",
         )
         return {
             "sizes": self.sizes.as_json(),

@@ -37,6 +37,11 @@ PROMPTS = (
     "a hot air balloon",
     "a penguin",
 )
+THINGS = {  # left, top, right and bottom in shares of the sheet
+    "a cat": (0.05, 0.35, 0.5, 0.95),
+    "a yellow balloon": (0.55, 0.06, 0.95, 0.5),
+    "a red apple": (0.6, 0.62, 0.88, 0.92),
+}
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -55,6 +60,10 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
         made.append(_write(page.screenshot(), folder / f"{name}.webp"))
 
     page = _open(browser, server)
+    place(page)
+    keep(page, "page-place")
+    page.get_by_role("button", name="Clear").click()
+    page.keyboard.press("Escape")
     page.get_by_text("Options", exact=True).click()
     page.get_by_label("Seed").fill("11")
     draw(page, "a red fox")
@@ -64,6 +73,11 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
     keep(page, "page")
     window = open_first(page)
     keep(page, "page-picture")
+    window.get_by_role("button", name="What does the model see?").click()
+    found = window.get_by_role("heading", name="What the model thinks it drew")
+    expect(found).to_be_visible(timeout=60_000)
+    found.scroll_into_view_if_needed()
+    keep(page, "page-look")
     window.get_by_role("button", name="Change", exact=True).click()
     board = page.get_by_role("application")
     expect(board).to_be_visible()
@@ -87,6 +101,9 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
     page.get_by_role("link", name="Admin").click()
     expect(page.get_by_text("nano-2 · generator")).to_be_visible()
     keep(page, "page-admin")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Help").click()
+    keep(page, "page-help")
     for name, options in (
         ("page-dark", {"color_scheme": "dark"}),
         ("page-phone", {"viewport": PHONE, "locale": "zh-CN"}),
@@ -94,7 +111,32 @@ def shoot(server: Server, browser: Browser, folder: Path, **body: Any) -> list[P
         other = _open(browser, server, **options)
         expect(other.locator(".tile").first).to_be_visible()
         keep(other, name)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running(make_settings(Path(home), api_keys="sk-of-the-screenshots")) as locked,
+    ):
+        other = _open(browser, locked)
+        expect(other.get_by_role("dialog")).to_be_visible()
+        keep(other, "page-key")
+        other.context.close()
     return made
+
+
+def place(page: Page) -> None:
+    """Open the sheet and put three things on it."""
+    page.get_by_role("link", name="Place things").click()
+    sheet = page.locator(".placing").bounding_box()
+    assert sheet
+    for words, (left, top, right, bottom) in THINGS.items():
+        places = ((left, top), (right, bottom))
+        (x0, y0), (x1, y1) = (
+            (sheet["x"] + x * sheet["width"], sheet["y"] + y * sheet["height"]) for x, y in places
+        )
+        page.mouse.move(x0, y0)
+        page.mouse.down()
+        page.mouse.move(x1, y1, steps=3)
+        page.mouse.up()
+        page.keyboard.type(words)
 
 
 def _open(browser: Browser, server: Server, **options: Any) -> Page:

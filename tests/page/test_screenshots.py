@@ -8,13 +8,12 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from tests.page.screenshots import IMAGES, shoot
-from tests.server.helpers import make_settings, running
+from tests.server.helpers import Server
 
 
-def test_every_view_is_shown(browser: Browser, tmp_path: Path) -> None:
-    with running(make_settings(tmp_path / "home")) as server:
-        made = shoot(server, browser, tmp_path, model="testcard")
-    assert len(made) == 8
+def test_every_view_is_shown(browser: Browser, able_site: Server, tmp_path: Path) -> None:
+    made = shoot(able_site, browser, tmp_path, model="testcard")
+    assert len(made) == 12
     for path in made:
         with Image.open(path) as image:
             colours = image.convert("RGB").getcolors(2**24)
