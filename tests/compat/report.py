@@ -25,7 +25,7 @@ Programs written for the OpenAI Images API, tried with limner.
 - **Checked**: every picture is fetched or unpacked and decoded. Size, format and number are compared with the request, and refusals with the code or words that users see.
 - **Replayed**: programs that cannot be installed here. Their requests were recorded and are sent again; the answers are checked against what the programs read.
 
-`make compat` writes this page. The cases are in `tests/compat/cases.py`, the versions in `tests/compat/clients.toml`, the programs in `tests/compat/clients/`. It draws with the model; the tests of CI try all programs against test cards, and the newest openai-python against the model.
+`make compat` writes this page. The cases are in `tests/compat/cases.py`, the versions in `tests/compat/clients.toml`, the programs in `tests/compat/clients/`. It draws with the model; the tests of CI try all programs against test cards, and the newest openai-python and mcp against the model.
 """  # noqa: E501  (a paragraph is a line, as in every document)
 
 _TAIL = """

@@ -1,7 +1,7 @@
 """Real clients, each in an environment of its own, against `limner serve`.
 
 The server draws test cards: what a client sends and reads is the same. The default suite runs the
-quick clients, the slow one the others, and the newest openai-python once with the model that ships.
+quick clients, the slow one the others, and some with the model that ships.
 `make compat` runs all of them with the model.
 
 What is missing: without pip's or npm's registry a client that is not installed yet fails with the
@@ -21,7 +21,9 @@ from tests.compat.cases import CASES
 from tests.compat.environments import CannotInstall, NotHere
 
 CLIENTS = trial.clients()
-WITH_MODEL = "openai-python-3"
+# They see pictures form, which a test card does not: progress and cancelling.
+OF_THE_MODEL = ("mcp-stdio", "mcp-http")
+WITH_MODEL = ("openai-python-3", *OF_THE_MODEL)
 pytestmark = pytest.mark.timeout(600)  # the first time a client is installed
 
 
@@ -44,7 +46,9 @@ def _with_mark(client: trial.Client) -> Any:
     return pytest.param(client, id=client.name, marks=marks)
 
 
-@pytest.mark.parametrize("client", [_with_mark(client) for client in CLIENTS])
+@pytest.mark.parametrize(
+    "client", [_with_mark(client) for client in CLIENTS if client.name not in OF_THE_MODEL]
+)
 def test_client_sees_what_it_should(
     client: trial.Client, cards: trial.Served, tmp_path: Path
 ) -> None:
@@ -52,8 +56,11 @@ def test_client_sees_what_it_should(
 
 
 @pytest.mark.slow
-def test_client_sees_what_it_should_of_the_model(drawing: trial.Served, tmp_path: Path) -> None:
-    [client] = (client for client in CLIENTS if client.name == WITH_MODEL)
+@pytest.mark.parametrize("name", WITH_MODEL)
+def test_client_sees_what_it_should_of_the_model(
+    name: str, drawing: trial.Served, tmp_path: Path
+) -> None:
+    [client] = (client for client in CLIENTS if client.name == name)
     _try(client, drawing, tmp_path)
 
 

@@ -95,9 +95,9 @@ def test_previews_show_it_form_and_stop_stops_the_server(
     expect(page.locator("img.preview")).to_be_visible()
     expect(page.get_by_text("Nothing here yet")).to_have_count(0)
     page.get_by_role("button", name="Stop").click()
-    engine.gate.release(1)  # the engine looks at its next event
     say(page, "Stopped")
     wait_until(lambda: history(slow_site)[0]["status"] == "cancelled")
+    engine.gate.release(1)  # the engine looks at its next event
     wait_until(lambda: engine.stopped == ["a red apple"])
     expect(page.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
 

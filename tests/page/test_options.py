@@ -139,6 +139,7 @@ def test_things_are_placed_by_keyboard_alone(site: Server, opening: Opening) -> 
     page = opening(f"{site.url}/#/place")
     window = page.get_by_role("dialog", name="Place things")
     window.get_by_role("button", name="Add a thing").press("Enter")
+    expect(window.get_by_label("Thing 1", exact=True)).to_be_focused()
     page.keyboard.type("an owl")
     box = window.get_by_role("button", name="Box 1, an owl: 10% from the left")
     box.press("ArrowRight")
@@ -151,8 +152,10 @@ def test_things_are_placed_by_keyboard_alone(site: Server, opening: Opening) -> 
     for _ in range(30):  # never beyond the picture
         page.keyboard.press("ArrowRight")
     window.get_by_role("button", name="Add a thing").press("Enter")
+    expect(window.get_by_label("Thing 2", exact=True)).to_be_focused()
     page.keyboard.type("a tree")
     window.get_by_role("button", name="Box 2").press("Delete")
+    expect(window.get_by_role("button", name="Box 2")).to_have_count(0)
     window.get_by_label("Thing 1", exact=True).focus()
     page.route("**/v1/images/generations", lambda route: route.abort())
     with page.expect_request("**/v1/images/generations") as asked:
