@@ -23,8 +23,9 @@ unexport PROMPT OUT SEED
 # More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
-CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py \
-	tests/engines/networks tests/page tests/server/access tests/server/failures tests/service \
+CI_SUITES := tests/agent tests/cli/training tests/compat/test_clients.py tests/engines/networks \
+	tests/evaluation/test_evaluate.py tests/evaluation/things tests/finish tests/page \
+	tests/server/access tests/server/drawing/test_batches.py tests/server/failures tests/service \
 	tests/storage tests/training
 
 # More workers than cores, since many tests wait for servers and clocks.

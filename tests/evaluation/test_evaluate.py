@@ -92,6 +92,7 @@ def report(library: Library, questions: list[Question], oracle: Oracle) -> Evalu
     return evaluated(draw, library, oracle, config, rebuild=Halving())
 
 
+@pytest.mark.slow
 def test_who_draws_the_truth_in_english_is_right_in_english_alone(report: EvaluationReport) -> None:
     for split in SPLITS:
         assert row(report, split, TRUE, "").r_at_1.mean == 1
@@ -103,6 +104,7 @@ def test_who_draws_the_truth_in_english_is_right_in_english_alone(report: Evalua
         assert row(report, split, TRUE, "").hard.mean == 1
 
 
+@pytest.mark.slow
 def test_every_source_is_in_every_table(report: EvaluationReport) -> None:
     drawn = {("painter", "en"), ("painter", "zh"), (RETRIEVAL, "en"), (TRUE, "")}
     rebuilt = ("true, through the tokenizer", "")
@@ -117,11 +119,13 @@ def test_every_source_is_in_every_table(report: EvaluationReport) -> None:
     }
 
 
+@pytest.mark.slow
 def test_distances_grow_from_the_truth_to_nothing(report: EvaluationReport) -> None:
     kid = {(r.source, r.lang): r.kid for r in report.distances}
     assert abs(kid["painter", "en"]) < kid["painter", "zh"]
 
 
+@pytest.mark.slow
 def test_the_tokenizer_is_measured_on_the_artist_it_never_saw(report: EvaluationReport) -> None:
     assert report.tokenizer is not None
     assert report.tokenizer.artist == "emojione"
@@ -129,6 +133,7 @@ def test_the_tokenizer_is_measured_on_the_artist_it_never_saw(report: Evaluation
     assert 3 < report.tokenizer.psnr.mean < 30
 
 
+@pytest.mark.slow
 def test_tables_and_json_hold_the_same_figures(report: EvaluationReport) -> None:
     text, table = report.markdown(), json.loads(report.to_json())
     assert len(table["match"]) == len(report.match)

@@ -96,7 +96,7 @@ def test_any_picture_moves(pixels: Pixels, n_frames: int) -> None:
     assert len(data) < 4000 + 2 * n_frames * pixels[..., 0].size
 
 
-@pytest.mark.parametrize("complexity", ["medium", "high"])
+@pytest.mark.parametrize("complexity", ["medium", pytest.param("high", marks=pytest.mark.slow)])
 def test_a_large_picture_takes_little_more_memory_than_itself(complexity: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 4)).astype(np.uint8)
     tracemalloc.start()

@@ -221,6 +221,7 @@ def test_a_few_steps_learn(task: LayoutTask) -> None:
     task.model.zero_grad()
 
 
+@pytest.mark.slow
 def test_a_run_of_layouts_begins_from_weights_goes_on_and_is_exported(
     tiny_weights: Path, tmp_path: Path
 ) -> None:

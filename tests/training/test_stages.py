@@ -223,6 +223,7 @@ def finished(
     return run
 
 
+@pytest.mark.slow
 def test_all_stages_make_a_bundle_that_draws(finished: stages.Run) -> None:
     bundle, text = stages.load_bundle(finished.folder)
     config = bundle.config.transformer
@@ -271,6 +272,7 @@ def test_missing_stage_is_named_with_the_command_that_makes_it(
             stages.train_generator(replace(finished, folder=tmp_path), quiet)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_the_same(finished: stages.Run) -> None:
     folder = finished.part("image-tokenizer")
     before = (folder / "checkpoint" / "manifest.json").read_bytes()
@@ -333,6 +335,7 @@ def users_pictures(folder: Path, n: int = 6) -> None:
         (folder / f"p{i}.txt").write_text(f"a plain rectangle number {i}\n一个长方形\n")
 
 
+@pytest.mark.slow
 def test_users_own_pictures_go_through_all_stages(
     tiny: Preset, tmp_path: Path, unplotted: None
 ) -> None:

@@ -38,6 +38,7 @@ def report(library: Library) -> ThingsReport:
     return ThingsEvaluation(card, library, SilhouetteEye(), config, NAME, keys=KEYS).run()
 
 
+@pytest.mark.slow
 def test_true_pictures_stand_beside_every_figure(report: ThingsReport) -> None:
     for part in (report.compositions, report.in_half, report.alone, report.looks, report.edges):
         assert list(part) == [TRUE, NAME]  # a test card has no tokenizer
@@ -51,6 +52,7 @@ def test_true_pictures_stand_beside_every_figure(report: ThingsReport) -> None:
     assert report.copies[NAME].n == 16
 
 
+@pytest.mark.slow
 def test_the_report_is_read_by_people_and_programs(report: ThingsReport) -> None:
     text = report.markdown()
     for title in ("Compositions", "under a mask", "Looks", "Edges", "Variety"):
