@@ -240,7 +240,7 @@ class TransformerEngine(Engine):
         return replace(config, n_candidates=request.best_of or config.n_candidates)
 
     def _remarks(self, job: Job) -> Iterator[str]:
-        if remark := self._prompts.remark(job.one.request.prompt):
+        if remark := self._prompts.remark(job.one.request):
             yield remark
         yield from job.remarks()
 

@@ -128,9 +128,9 @@ class Prompts:
         """Tokens of a text, before any cut."""
         return len(self._backend.text_tokenizer.encode(text))
 
-    def remark(self, prompt: str) -> str:
+    def remark(self, request: ImageRequest) -> str:
         """What to say of words that are not read or not drawn; "" if all are."""
-        name = self._backend.config["name"]
+        name, prompt = self._backend.config["name"], request.prompt
         if n_cut := self._text(prompt)[1]:
             return (
                 f"The prompt is longer than the {self._max_text - 1} tokens that {name} reads; "
@@ -138,7 +138,8 @@ class Prompts:
             )
         if self._is_flat and is_foreign(prompt):
             return f"{name} was taught no word of the prompt; it reads English and Chinese"
-        if self._is_flat and (left := left_out(prompt, self.reading(prompt))):
+        is_read = self._is_flat and request.source is None  # an edit draws its prompt as it is
+        if is_read and (left := left_out(prompt, self.reading(prompt))):
             return f"{shown(left)} is not drawn: {name} was taught no such picture"
         return ""
 

@@ -11,7 +11,7 @@ from limner.arrays import Pixels
 from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.transformer.engine import TransformerEngine
 from limner.options import Options
-from limner.request import ImageRequest, Size
+from limner.request import Edit, ImageRequest, Size
 from limner.storage.checkpoints.weights import find
 
 SMALL = Size(256, 256)
@@ -228,6 +228,14 @@ def test_what_is_not_drawn_is_told(
     notices = [event.text for event in engine.generate(request) if isinstance(event, Notice)]
     assert len(notices) == (told is not None)
     assert all(notice.startswith(str(told)) for notice in notices)
+
+
+def test_an_edit_draws_its_prompt_as_it_is(engine: TransformerEngine) -> None:
+    source = Edit(np.zeros((256, 256, 4), np.uint8))
+    prompt = "a birthday cake with candles"
+    request = ImageRequest(prompt, size=SMALL, quality="low", seed=1, source=source)
+    notices = [event.text for event in engine.generate(request) if isinstance(event, Notice)]
+    assert notices == ["No mask was given: what is clear in the picture was drawn, the rest kept"]
 
 
 def test_what_is_left_out_changes_nothing(engine: TransformerEngine) -> None:

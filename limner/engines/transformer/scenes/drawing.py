@@ -95,7 +95,7 @@ class SceneDrawer:
         """
         jobs = [_Job(one, scene, scene.n_steps(config)) for one, scene in tasks]
         for job in jobs:
-            if job.one.index == 0 and (remark := self._prompts.remark(job.one.request.prompt)):
+            if job.one.index == 0 and (remark := self._prompts.remark(job.one.request)):
                 yield job.one, Notice(remark)
         for partials in self._partials(jobs, config):
             for job, partial in zip(jobs, partials, strict=True):
