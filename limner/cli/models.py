@@ -226,7 +226,7 @@ def _list() -> None:
     from limner.storage.checkpoints import weights  # numpy, which --help does not need
 
     loaded = settings.load()
-    rows = [["KIND", "NAME", "MEMORY", "ABOUT (* is drawn with)"]]
+    rows = [["KIND", "NAME (* IN USE)", "MEMORY", "ABOUT"]]
     rows += [
         ["engine", _starred(info.name, loaded.engine), "", info.summary]
         for info in engines().values()

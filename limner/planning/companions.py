@@ -9,11 +9,11 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
+from limner.planning.lists import is_known
 from limner.planning.plan import Named, Reading
 from limner.text.phrases import bare, singular
 from limner.text.synonyms import as_taught
 from limner.text.taught import TaughtNames, is_said_of
-from limner.text.wording import split_colour
 
 _ENGLISH = re.compile(
     r"^(?P<head>.+?) (?P<joint>(?:that is |who is |is )?(?:with|wearing|holding|carrying|eating|"
@@ -48,10 +48,10 @@ def companion_of(words: str, known: Container[str]) -> Companion | None:
     head, other = match["head"], match["other"]
     if "number" in match.re.groupindex:
         head = match["number"] + head
-    if not _is_known(head, known) or is_said_of(_last(head), _last(other)):
+    if not is_known(as_taught(head), known) or is_said_of(_last(head), _last(other)):
         return None
     is_part = singular(bare(other)) != bare(other) and bare(other) not in TaughtNames()
-    is_other = _is_known(other, known) and not is_part
+    is_other = is_known(as_taught(other), known) and not is_part
     return Companion(head, match["joint"], other, other if is_other else "")
 
 
@@ -65,12 +65,6 @@ def with_companion(reading: Reading, found: Companion) -> Reading:
     else:
         relation = (0, "next to", 1)
     return replace(reading, things=(first, Named(found.other)), relations=(relation,))
-
-
-def _is_known(words: str, known: Container[str]) -> bool:
-    words = as_taught(words)
-    split = split_colour(words)
-    return bare(words) in known or (split is not None and bare(split[1]) in known)
 
 
 def _last(words: str) -> str:

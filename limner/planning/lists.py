@@ -32,7 +32,7 @@ def read_list(prompt: str, read: Callable[[str], Reading], known: Container[str]
     ground = style = ""
     for part in parts:
         thing = _thing(part, read(part))
-        if _is_known(one_of(part, thing.count), known):
+        if is_known(one_of(part, thing.count), known):
             things.append(thing)
         elif look_of(part):
             style = part
@@ -47,6 +47,7 @@ def _thing(part: str, reading: Reading) -> Named:
     return replace(first, words=part, place="")
 
 
-def _is_known(words: str, known: Container[str]) -> bool:
+def is_known(words: str, known: Container[str]) -> bool:
+    """Whether the words for a thing are a known name, with or without a colour before it."""
     split = split_colour(words)
     return bare(words) in known or (split is not None and bare(split[1]) in known)

@@ -30,7 +30,6 @@ def knows_any(words: Iterable[str]) -> bool:
     return any(word in english or word in chinese for word in words)
 
 
-@cache
 def is_said_of(one: str, other: str) -> bool:
     """Whether a name has both words, as "man with beard" has "man" and "beard"."""
     if not one.isascii():
