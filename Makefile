@@ -20,6 +20,9 @@ export DRAW_OUT := $(value OUT)
 export DRAW_SEED := $(value SEED)
 unexport PROMPT OUT SEED
 
+# The tests start many processes; where this is set, each compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # More words for pytest or limner serve, for example: make test ARGS="tests/model -x"
 ARGS ?=
 
