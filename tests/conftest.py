@@ -1,5 +1,6 @@
 """What holds for every test: a LIMNER_HOME of its own, no settings of the user, no network."""
 
+import functools
 import os
 import signal
 import socket
@@ -7,11 +8,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import pytest
 from hypothesis import settings
 
 # Each worker of pytest-xdist has a core; small networks are slower on several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A client of HTTP loads the machine's certificates, which takes 30 ms; hundreds of clients of the
+# tests, which reach this machine only, share one load.
+httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
 
 # The machine may be busy with a training run, so an example has no deadline of its own; in CI
 # the examples are the same every time, so that a red run can be repeated.
