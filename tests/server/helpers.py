@@ -130,7 +130,7 @@ def running(
     assert not thread.is_alive(), "the server did not stop"
 
 
-def wait_until(condition: Any, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
     """Return once `condition()` is true."""
     end = time.monotonic() + timeout_s
     while not condition():

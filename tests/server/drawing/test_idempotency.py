@@ -13,7 +13,9 @@ from limner.engines.base import Picture
 from limner.server import idempotency, recorded_answers
 from limner.server.bodies.fingerprint import fingerprint
 from tests.server.helpers import (
+    BODY,
     EDITS,
+    GENERATIONS,
     HISTORY,
     GatedEngine,
     Server,
@@ -296,18 +298,16 @@ def test_who_comes_late_to_a_stream_that_is_not_recorded_is_told(
     gated: Server, engine: GatedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorded_answers, "MAX_ONE_BYTES", 100)
-    first: list[httpx2.Response] = []
     body = {"stream": True, "n": 2}
-    thread = gated.begin(first, {"idempotency-key": "key"}, **body)
-    wait_until(lambda: engine.started)
     engine.gate.release(6)  # the first picture of two, whose event is too large
-    wait_until(lambda: len(engine.started) == 2)
-    wait_until(lambda: _send(gated, "key", **body).status_code == 409)
-    assert_openai_error(_send(gated, "key", **body), 409, "idempotency_key_in_use")
-    assert_openai_error(_send(gated, "key", n=1), 400, "idempotency_key_reused")
-    engine.let_all_go()
-    thread.join(30)
-    assert len(_pictures(first[0])) == 2
+    headers = {"idempotency-key": "key"}
+    with gated.http.stream("POST", GENERATIONS, json=BODY | body, headers=headers) as first:
+        lines = first.iter_lines()
+        event = next(lines)
+        assert_openai_error(_send(gated, "key", **body), 409, "idempotency_key_in_use")
+        assert_openai_error(_send(gated, "key", n=1), 400, "idempotency_key_reused")
+        engine.let_all_go()
+        assert [event, *lines].count("event: image_generation.completed") == 2
     assert _send(gated, "key", **body).headers["idempotent-replayed"] == "true"
     assert len(engine.started) == 2
 
