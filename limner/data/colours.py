@@ -82,7 +82,7 @@ def _straight(picture: NDArray[np.uint8]) -> tuple[Floats, Floats]:
 
 
 def _hsl(rgb: Floats) -> tuple[Floats, Floats, Floats]:
-    """Hue in degrees, saturation and lightness in 0..1, each (H, W) for rgb of (H, W, 3)."""
+    """Hue in degrees, saturation and lightness in 0..1, each (...) for rgb of (..., 3)."""
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     high, low = rgb.max(-1), rgb.min(-1)
     chroma = high - low
@@ -136,7 +136,7 @@ def tint_of(picture: NDArray[np.uint8]) -> Tint:
     solid = alpha > 0.5
     if not solid.any():
         return Tint(0.0, 0.0, 0.0, 0.0, None)
-    hue, saturation, lightness = (plane[solid] for plane in _hsl(rgb))
+    hue, saturation, lightness = _hsl(rgb[solid])
     coloured = (saturation > _MIN_SATURATION) & (lightness > 0.12) & (lightness < 0.93)
     if coloured.mean() < 0.2:
         return _grey_tint(saturation, lightness)

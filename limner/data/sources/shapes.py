@@ -5,6 +5,7 @@ them. They form a `Library`, and so have scenes, counts, relations and captions 
 """
 
 import math
+from functools import cache
 
 from limner.data.colours import RGB_FROM_NAME
 from limner.data.emoji.art import Drawing
@@ -83,8 +84,9 @@ def concepts() -> dict[str, Concept]:
     }
 
 
+@cache
 def library() -> Library:
-    """The shapes as a library, rendered in memory (4 MB)."""
+    """The shapes as a library, rendered in memory (4 MB) once a process."""
     return Library.from_drawings(drawings(), concepts())
 
 
