@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,21 @@ class Server:
         thread.start()
         return thread
 
+    def abandon(
+        self,
+        condition: Any,
+        body: dict[str, Any],
+        headers: dict[str, str] | None = None,
+        path: str = GENERATIONS,
+    ) -> None:
+        """Send a request, and close its connection unread once `condition()` is true."""
+        client = http.client.HTTPConnection(self.url.removeprefix("http://"))
+        headers = {"content-type": "application/json"} | (headers or {})
+        with closing(client):
+            # The same bytes as of the other requests, which a repeated Idempotency-Key must have.
+            client.request("POST", path, httpx2.Request("POST", "", json=body).content, headers)
+            wait_until(condition)
+
     def edit(self, files: Any, **values: Any) -> httpx2.Response:
         """Ask for an edit by a form."""
         return self.http.post(EDITS, data={"prompt": "a hat"} | values, files=files)
@@ -122,8 +138,8 @@ def running(
         wait_until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        with httpx2.Client(base_url=url, timeout=30) as http:
-            yield Server(url, app, http, server)
+        with httpx2.Client(base_url=url, timeout=30) as client:
+            yield Server(url, app, client, server)
     finally:
         server.should_exit = True
         thread.join(20)
