@@ -40,7 +40,7 @@ from limner.engines.base import Engine, ImageTask
 from limner.engines.ray import cluster as connection
 from limner.engines.ray import pool
 from limner.engines.ray.engine import RayEngine
-from limner.engines.ray.models import chosen
+from limner.engines.ray.pooled_models import chosen
 from limner.engines.registry import load
 from limner.request import ImageRequest, Size
 from limner.settings import Settings

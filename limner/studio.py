@@ -22,8 +22,8 @@ from limner.engines.base import (
     Preview,
 )
 from limner.engines.cards.card import Cards
+from limner.engines.cards.model_cache import ModelCache
 from limner.engines.cards.on_first_use import OnFirstUse
-from limner.engines.cards.shelf import Shelf
 from limner.engines.registry import BUILT_IN
 from limner.errors import EngineError, InvalidRequest
 from limner.imaging.provenance.label import LabelPolicy, label_of
@@ -60,7 +60,7 @@ class Studio:
         self.settings = settings
         self.labels = policy_of(settings)
         self.cards = Cards(settings.home)
-        self.shelf = Shelf(
+        self.cache = ModelCache(
             settings.memory * 1_000_000, settings.model_minutes * 60, settings.models_pinned
         )
         self._engines: dict[str, Engine] = {}
@@ -84,7 +84,7 @@ class Studio:
         if card is None:
             apart = self.settings.apart and name == self.settings.engine
             return load(name, self.settings, apart=apart)
-        return OnFirstUse(card, self.shelf, self.settings)
+        return OnFirstUse(card, self.cache, self.settings)
 
     def forget(self, name: str) -> None:
         """Build engine `name` anew when it is asked for again. Who has it must not draw then."""
@@ -97,7 +97,7 @@ class Studio:
             engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
             engine.close()
-        self.shelf.close()
+        self.cache.close()
 
     def draw(self, request: ImageRequest, *, engine: str | None = None) -> Iterator[Event]:
         """Draw `request` and yield its events as they happen.

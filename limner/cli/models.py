@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 
 from limner import settings
-from limner.cli import unused
+from limner.cli import unused_options
 from limner.cli.drawing.options import given_options
 from limner.cli.serving.running_server import ask
 from limner.cli.table import print_table
@@ -122,7 +122,7 @@ def add(
 
     if not is_address(source):
         names = ("dialect", "model", "key_variable")
-        unused.refuse(names, f"on the folder {source}; it is for a service")
+        unused_options.refuse(names, f"on the folder {source}; it is for a service")
     loaded = settings.load()
     check_new(name, Cards(loaded.home), replace=replace)
     plan = downloaded(source, name, loaded.home)

@@ -160,11 +160,11 @@ class Picture:
         Meant for flat art. GIF has 255 colours, and a pixel is clear or opaque. Raises
         InvalidRequest for less than 2 or more than 16 frames.
         """
-        from limner.finish import boil
+        from limner.finish import animation
         from limner.imaging import gif
 
         FileOptions(frame_count=frame_count, frame_duration_ms=frame_duration_ms)  # checks them
-        frames = boil.frames(self.pixels, frame_count, self.seed, self.index)
+        frames = animation.frames(self.pixels, frame_count, self.seed, self.index)
         if self.label is None:
             return gif.encode(frames, frame_duration_ms, self.text())
         marked = map(self.label.marked, frames)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from limner.planning.lists import is_known
 from limner.planning.plan import Named, Reading
+from limner.text.known_names import TaughtNames, is_said_of
 from limner.text.phrases import bare, singular
 from limner.text.synonyms import as_taught
-from limner.text.taught import TaughtNames, is_said_of
 
 _ENGLISH = re.compile(
     r"^(?P<head>.+?) (?P<joint>(?:that is |who is |is )?(?:with|wearing|holding|carrying|eating|"

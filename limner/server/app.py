@@ -22,6 +22,7 @@ from limner.server.access.guard import Guard
 from limner.server.access.origins import LOCAL_PAGES
 from limner.server.access.proxies import Proxies
 from limner.server.bodies.body_memory import BodyBudget
+from limner.server.chat_planner.chat_server import ChatServer
 from limner.server.http import scope
 from limner.server.http.middleware import RequestMiddleware
 from limner.server.idempotency import once
@@ -29,9 +30,8 @@ from limner.server.input_pictures.decoders import DecoderPool
 from limner.server.openai import answers, errors
 from limner.server.openai.catalogue import catalogue_of
 from limner.server.openapi import describe, docs_page
-from limner.server.planner.chat_server import ChatServer
+from limner.server.rebuilt_answers import REPLAYED
 from limner.server.recorded_answers import Answers
-from limner.server.replay import REPLAYED
 from limner.server.routes import (
     admin,
     mcp,

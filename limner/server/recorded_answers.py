@@ -26,7 +26,7 @@ from fastapi.responses import StreamingResponse
 from limner.server.http.delivery import Delivery, WholeDelivery
 from limner.server.openai import errors
 from limner.server.openai.answers import dump
-from limner.server.replay import REPLAYED
+from limner.server.rebuilt_answers import REPLAYED
 
 MAX_ANSWERS = 200
 MAX_BYTES = 64_000_000  # of all recordings

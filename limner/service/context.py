@@ -16,7 +16,7 @@ from limner.recognition.look import Look
 from limner.service.access.auth import Keys, warn_of_names_by_place
 from limner.service.access.rate_limits import Limiter
 from limner.service.errors import ContentRefused, Stage
-from limner.service.models import Models
+from limner.service.model_workers import Models
 from limner.service.moderation import safety
 from limner.service.moderation.word_list import (
     ALWAYS,
@@ -165,7 +165,7 @@ class Service:
 
     def run_maintenance(self) -> None:
         """What is due every `maintenance.EVERY_S`. Blocks: call it in a thread."""
-        self.studio.shelf.sweep()
+        self.studio.cache.sweep()
         self.models.sweep()
         with self.database.patience(_MAINTENANCE_S):
             if self.maintenance:

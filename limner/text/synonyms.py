@@ -9,8 +9,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from limner.text.known_names import TaughtNames
 from limner.text.phrases import singular
-from limner.text.taught import TaughtNames
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _HEAD_ENDS = re.compile(

@@ -12,7 +12,7 @@ from limner.server import idempotency, recorded_answers
 from limner.server.bodies import body_memory, forms, json_body
 from limner.server.http import delivery, middleware
 from limner.server.input_pictures import data_urls, decode_process
-from limner.server.openai import calls, images, moderations, profiles
+from limner.server.openai import calls, images, model_rules, moderations
 from limner.server.routes.images import history
 from limner.server.transport import configuration, protocol
 from limner.service.queue import jobs
@@ -65,7 +65,7 @@ SAID = [
     f"{Settings().link_minutes} minutes (`LIMNER_LINK_MINUTES`)",
     f"{Settings().history_days} days (`LIMNER_HISTORY_DAYS`)",
     f"{Settings().history_mb:,} MB (`LIMNER_HISTORY_MB`)",
-    *(f"| {n:,} |" for n in profiles.MAX_PROMPT_CHARS.values()),
+    *(f"| {n:,} |" for n in model_rules.MAX_PROMPT_CHARS.values()),
 ]
 
 

@@ -86,7 +86,7 @@ def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster with a pool that draws test cards."""
     with local.cluster(tmp_path_factory.mktemp("ray")) as made:
         from limner.engines.ray import cluster, pool
-        from limner.engines.ray.models import chosen
+        from limner.engines.ray.pooled_models import chosen
 
         loaded = made.settings(tmp_path_factory.mktemp("home"))
         with cluster.connected(made.address):

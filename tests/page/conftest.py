@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from limner.engines.testcard import CardEngine
-from limner.engines.transformer.scenes.given import BOXES
+from limner.engines.transformer.scenes.user_boxes import BOXES
 from limner.options import OptionSpec
 from tests.server.conftest import engine
 from tests.server.helpers import (

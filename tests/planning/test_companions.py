@@ -4,7 +4,7 @@ import pytest
 
 from limner.planning.companions import companion_of, with_companion
 from limner.planning.plan import Named, Reading
-from limner.text.taught import TaughtThings
+from limner.text.known_names import TaughtThings
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,6 @@ def test_other_forms_are_refused(source: str, said: str) -> None:
 def test_every_module_of_the_page_is_in_it() -> None:
     script = assets.files().plain[assets.SCRIPT].decode()
     for path, text in assets.sources().items():
-        if path.endswith(".js") and path != "early.js":  # which is in the document itself
+        if path.endswith(".js") and path != "before_paint.js":  # which is in the document itself
             own = [line for line in text.splitlines() if not re.match("import|export", line)]
             assert "vendor/" in path or max(own, key=len) in script, path

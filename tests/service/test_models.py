@@ -75,7 +75,7 @@ def test_a_model_that_is_removed_while_it_draws_finishes(
     drawing.join(20)
     assert found == [200]
     server.service.models.sweep()
-    assert server.service.studio.shelf.loaded() == {}
+    assert server.service.studio.cache.loaded() == {}
 
 
 def test_a_model_that_is_replaced_while_it_draws_changes_afterwards(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from limner import text
+from limner.text.known_names import TaughtNames
 from limner.text.phrases import bare
 from limner.text.synonyms import as_taught
-from limner.text.taught import TaughtNames
 from limner.text.text_tokenizer import normalise
 
 

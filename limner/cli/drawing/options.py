@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from limner import settings
-from limner.cli import unused
+from limner.cli import unused_options
 from limner.cli.drawing import progress
 from limner.cli.drawing.output import plan, slug
 from limner.engines.base import Picture
@@ -203,7 +203,7 @@ def _refuse_of_other_formats(format: FileFormat) -> None:
     for other, names in of_format.items():
         if format != other:
             where = f"in {format.upper()} files; it is for {other.upper()}"
-            unused.refuse(names, where, f"add --format {other}, or name a .{other} file")
+            unused_options.refuse(names, where, f"add --format {other}, or name a .{other} file")
 
 
 def _show(picture: Picture) -> None:

@@ -120,8 +120,8 @@ def _open(*, recovering: bool = False) -> History:
     from limner.storage.blobs.opening import open_store
     from limner.storage.db import store_id
     from limner.storage.db.database import Database
+    from limner.storage.disk_reserve import Reserve
     from limner.storage.history.history import History
-    from limner.storage.reserve import Reserve
 
     loaded = settings_module.load()
     if not recovering:

@@ -67,7 +67,7 @@ def deploy(
     n_min, n_max = _bounds(replicas)
     loaded = _loaded(address, pool, memory=memory)
     cluster, pools = _ray_parts()
-    from limner.engines.ray.models import chosen
+    from limner.engines.ray.pooled_models import chosen
 
     cards = chosen(models or (loaded.engine,), loaded)
     with cluster.connected(loaded.ray_address):

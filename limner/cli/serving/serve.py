@@ -42,7 +42,7 @@ def serve(
     from limner.storage.db import store_id
     from limner.storage.db.database import Database
     from limner.storage.db.keys import KeyStore
-    from limner.storage.reserve import Reserve
+    from limner.storage.disk_reserve import Reserve
 
     settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
     logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)

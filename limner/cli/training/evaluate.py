@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner import settings
-from limner.cli import unused
+from limner.cli import unused_options
 from limner.cli.training.train import run_folder
 from limner.errors import OutputError, needed
 from limner.request import QUALITIES, Quality
@@ -165,7 +165,7 @@ class _Asked:
         splits: tuple[str, ...] = ()
         parts: tuple[str, ...] = ()
         if only is not None:
-            unused.refuse(("splits", "parts"), "beside --only")
+            unused_options.refuse(("splits", "parts"), "beside --only")
             things = _names(only)
         else:
             splits = tuple(map(split_names.named, _names(how["splits"])))
@@ -173,11 +173,11 @@ class _Asked:
             parts = tuple(part for part in named if part != _THINGS)
             things = (_THINGS,) if _THINGS in named else ()
         if not things:
-            unused.refuse(("purpose",), "without the part things")
+            unused_options.refuse(("purpose",), "without the part things")
         if not splits:
-            unused.refuse(("best_of", "sheet"), "without a split")
+            unused_options.refuse(("best_of", "sheet"), "without a split")
             if "words" not in parts:
-                unused.refuse(("languages",), "without a split and without the part words")
+                unused_options.refuse(("languages",), "without a split and without the part words")
         how |= {"splits": splits, "parts": parts, "things": things}
         how |= {"languages": _names(how["languages"]), "data": how["data"] or loaded.home / "data"}
         return cls(**how)

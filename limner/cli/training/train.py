@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from limner import settings
-from limner.cli import unused
+from limner.cli import unused_options
 from limner.errors import SettingsError, needed
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
@@ -136,9 +136,9 @@ def _note_of_other_stages(stage: str) -> None:
     """Name the options without effect: scripts give the same ones to every stage."""
     if stage == "text-tokenizer":
         names = ("steps", "minutes", "rate", "seed", "depth", "device", "precision", "n_workers")
-        unused.note(names, "on the text tokenizer")
+        unused_options.note(names, "on the text tokenizer")
     elif stage not in ("generator", "all"):
-        unused.note(("depth",), f"on the {stage}; it is for the generator")
+        unused_options.note(("depth",), f"on the {stage}; it is for the generator")
 
 
 @click.command()
@@ -160,10 +160,12 @@ def begin(
     gives drawings more cells; train further for finer details.
     """
     if parts and "generator" not in parts:
-        unused.refuse(("layouts",), "without the generator", "add --stage generator")
+        unused_options.refuse(("layouts",), "without the generator", "add --stage generator")
         if "image-tokenizer" not in parts:
             needed = "without the image tokenizer and the generator"
-            unused.refuse(("px",), needed, "add --stage image-tokenizer and --stage generator")
+            unused_options.refuse(
+                ("px",), needed, "add --stage image-tokenizer and --stage generator"
+            )
     _training()
     from limner.storage.checkpoints import weights
     from limner.training.weights.init_from_weights import begin_run

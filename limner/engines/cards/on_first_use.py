@@ -16,7 +16,7 @@ from limner.engines.base import (
     Progress,
 )
 from limner.engines.cards.card import Card
-from limner.engines.cards.shelf import NotWanted, Shelf
+from limner.engines.cards.model_cache import ModelCache, NotWanted
 from limner.engines.counting import counted
 from limner.options import Options
 from limner.settings import Settings
@@ -26,10 +26,10 @@ _N_STEPS = 100
 
 
 class OnFirstUse(Engine):
-    """Draws with the engine of `card`, which stands on `shelf`; see `engines.base.Engine`."""
+    """Draws with the engine of `card`, which `cache` holds; see `engines.base.Engine`."""
 
-    def __init__(self, card: Card, shelf: Shelf, settings: Settings) -> None:
-        self._card, self._shelf, self._settings = card, shelf, settings
+    def __init__(self, card: Card, cache: ModelCache, settings: Settings) -> None:
+        self._card, self._cache, self._settings = card, cache, settings
         self.name = self.model = card.name
         self.max_concurrency = card.max_concurrency
         self.capabilities = card.capabilities
@@ -39,7 +39,7 @@ class OnFirstUse(Engine):
     ) -> Iterator[tuple[ImageTask, Event]]:
         """Load the model if need be, said as progress, and draw."""
         card = self._card
-        if self._shelf.peek(card.name) is None:
+        if self._cache.peek(card.name) is None:
             yield from ((task, Progress(1, _N_STEPS, "loading")) for task in tasks)
         own = {task: task for task in tasks}
 
@@ -48,7 +48,7 @@ class OnFirstUse(Engine):
 
         build = partial(card.build, self._settings)
         try:
-            with self._shelf.borrowed(card.name, card.n_bytes, build, is_stopped) as engine:
+            with self._cache.borrowed(card.name, card.n_bytes, build, is_stopped) as engine:
                 asked = [_with_defaults(task, card.defaults) for task in tasks]
                 for task, event in engine.draw(asked, cancel):
                     yield own[task], counted(event, task, engine)
@@ -57,12 +57,12 @@ class OnFirstUse(Engine):
 
     def batch_key(self, task: ImageTask) -> BatchKey:
         """The engine's own, once it is loaded."""
-        engine = self._shelf.peek(self._card.name)
+        engine = self._cache.peek(self._card.name)
         return engine.batch_key(task) if engine else BatchKey(task, 1)
 
     def close(self) -> None:
         """Give the model back."""
-        self._shelf.drop(self._card.name)
+        self._cache.drop(self._card.name)
 
 
 def _with_defaults(task: ImageTask, defaults: Mapping[str, object]) -> ImageTask:

@@ -19,7 +19,7 @@ from ray.serve.exceptions import RayServeException
 import limner
 from limner.engines.apart.parent import About
 from limner.engines.cards.card import Card
-from limner.engines.ray.models import for_replicas
+from limner.engines.ray.pooled_models import for_replicas
 from limner.engines.ray.replica import Members, Replica
 from limner.errors import DataError, EngineError, LimnerError
 from limner.settings import Settings

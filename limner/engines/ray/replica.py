@@ -22,9 +22,9 @@ from limner.engines.apart.child import told
 from limner.engines.apart.parent import About
 from limner.engines.base import Engine, ImageTask, Picture, Progress
 from limner.engines.cards.card import Card
+from limner.engines.cards.model_cache import ModelCache
 from limner.engines.cards.on_first_use import OnFirstUse
-from limner.engines.cards.shelf import Shelf
-from limner.engines.ray.models import n_within
+from limner.engines.ray.pooled_models import n_within
 from limner.errors import LimnerError
 from limner.request import ImageRequest, Size
 from limner.settings import Settings
@@ -59,7 +59,7 @@ class Replica:
         self._cards = {card.name: card for card in cards}
         self._settings = settings
         max_bytes = settings.memory * 1_000_000
-        self._shelf = Shelf(max_bytes, settings.model_minutes * 60)
+        self._cache = ModelCache(max_bytes, settings.model_minutes * 60)
         self._probes: dict[str, str] = {}
         self._drawing = ThreadPoolExecutor(1, "draw")
 
@@ -103,8 +103,8 @@ class Replica:
             await asyncio.wait([drawing])
 
     def _draw(self, card: Card, task: ImageTask, cancel: _Cancel, send: Send) -> None:
-        engine = OnFirstUse(card, self._shelf, self._settings)
-        self._shelf.sweep()
+        engine = OnFirstUse(card, self._cache, self._settings)
+        self._cache.sweep()
         try:
             if card.name not in self._probes:
                 send("event", Progress(1, _N_STEPS, "loading"))
@@ -127,7 +127,7 @@ class Replica:
     def _look_at(self, card: Card) -> About:
         """What the model of `card` can do, which is loaded, and draws a probe the first time."""
         build = partial(card.build, self._settings)
-        with self._shelf.borrowed(card.name, card.n_bytes, build) as engine:
+        with self._cache.borrowed(card.name, card.n_bytes, build) as engine:
             if card.name not in self._probes:
                 self._probes[card.name] = _probe(engine)
             return About(engine.name, engine.model, engine.capabilities, engine.n_bytes)

@@ -25,14 +25,14 @@ from limner.engines.base import (
 from limner.engines.transformer import qualities, recolour
 from limner.engines.transformer.backend import Backend, image_px
 from limner.engines.transformer.backends import choose
-from limner.engines.transformer.close_up import CloseUp, close_up
 from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.cut_out import cut_out, is_cut_out, without_ground
 from limner.engines.transformer.job import Job
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.drawing import SceneDrawer
-from limner.engines.transformer.scenes.given import BOXES, BoxDrawer, given_boxes
 from limner.engines.transformer.scenes.scene import Scene
+from limner.engines.transformer.scenes.user_boxes import BOXES, BoxDrawer, given_boxes
+from limner.engines.transformer.small_edits import CloseUp, close_up
 from limner.engines.transformer.windows import Events, WindowDrawer
 from limner.imaging import codec
 from limner.request import ImageRequest, Size
@@ -200,7 +200,7 @@ class TransformerEngine(Engine):
         for job in jobs:
             if not job.is_cancelled and not job.takes_paint(self.backend):
                 job.prompt = self._prompts.told_colour(job.one)
-                job.touch = replace(job.touch, colour=None)
+                job.adjustment = replace(job.adjustment, colour=None)
                 yield from self._windows.draw_again(job)
         for job in jobs:
             least = job.one.request.retry_below
@@ -232,7 +232,7 @@ class TransformerEngine(Engine):
             ~hidden,
             self._prompts.said(request).ground,
             self._prompts.is_outlined(request),
-            self._prompts.touch(one),
+            self._prompts.adjustment(one),
         )
 
     def _config(self, request: ImageRequest) -> SamplingConfig:

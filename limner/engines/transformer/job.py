@@ -8,9 +8,9 @@ from limner.arrays import Bools, Floats, Ints, Pixels
 from limner.engines.base import CancelToken, ImageTask
 from limner.engines.transformer.backend import Backend
 from limner.engines.transformer.conditioning import Start
+from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment
 from limner.engines.transformer.pixels.postprocess import on_ground, picture, picture_in
-from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch
-from limner.engines.transformer.said import Colour
+from limner.engines.transformer.prompt_words import Colour
 from limner.imaging import codec
 from limner.request import Edit
 from limner.sampling.canvas import Window
@@ -33,7 +33,7 @@ class Job:
     drawn: Bools  # (n_cells,)
     ground: Colour | None = None  # painted behind a picture from text
     is_outlined: bool = False  # by the finish
-    touch: Touch = UNTOUCHED  # of a picture from text
+    adjustment: Adjustment = UNCHANGED  # of a picture from text
     n_done: int = 0  # steps
     score: float = 0.0  # of the best candidate so far
     n_tried: int = 0  # candidates that are drawn
@@ -75,10 +75,10 @@ class Job:
 
     def takes_paint(self, backend: Backend) -> bool:
         """Whether what is drawn of its first window can be had in the colour that was asked for."""
-        if not self.touch.is_wanted:
+        if not self.adjustment.is_wanted:
             return True
         drawn = backend.pixels(self.codes[self.windows[0].positions][None])[0]
-        return not self.touch.is_missed(drawn)
+        return not self.adjustment.is_missed(drawn)
 
     def preview(self, backend: Backend, i: int, partial: Partial) -> Pixels:
         """The picture with window `i` as it stands now, first candidate."""
@@ -104,7 +104,7 @@ class Job:
                 is_flat=is_flat,
                 is_outlined=self.is_outlined,
                 has_room=self.ground is not None,
-                touch=self.touch,
+                adjustment=self.adjustment,
             )
             if start.behind is not None:
                 whole = codec.over(whole, start.behind)

@@ -7,8 +7,8 @@ import numpy as np
 from limner.arrays import Ints
 from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
-from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch, touch_by_seed
-from limner.engines.transformer.said import (
+from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment, adjustment_by_seed
+from limner.engines.transformer.prompt_words import (
     Said,
     is_foreign,
     left_out,
@@ -20,6 +20,8 @@ from limner.options import shown
 from limner.planning import plan
 from limner.planning.lists import read_list
 from limner.request import ImageRequest
+from limner.text.flipping import may_turn
+from limner.text.known_names import TaughtNames, TaughtThings
 from limner.text.own_colours import own_colours
 from limner.text.styles import (
     OUTLINED,
@@ -31,9 +33,7 @@ from limner.text.styles import (
     without_look,
 )
 from limner.text.synonyms import as_taught
-from limner.text.taught import TaughtNames, TaughtThings
 from limner.text.text_tokenizer import NULL
-from limner.text.turning import may_turn
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
 _MAX_TEXTS = 256  # kept in the cache, as tokens and encoded
@@ -67,13 +67,13 @@ class Prompts:
         """The same with its colour, for what takes no paint."""
         return self._text(self.in_style(self.said(one.request).words, one))[0]
 
-    def touch(self, one: ImageTask) -> Touch:
+    def adjustment(self, one: ImageTask) -> Adjustment:
         """What a seed does to flat art from text, and the colour that is painted on it."""
         request = one.request
         if request.source is not None or not self._is_flat:
-            return UNTOUCHED
+            return UNCHANGED
         said = self.said(request)
-        return touch_by_seed(
+        return adjustment_by_seed(
             one.seed,
             one.index,
             may_turn=may_turn(request.prompt),

@@ -9,7 +9,7 @@ from fastapi import Request
 from limner.server.bodies.body_memory import BodyBudget
 from limner.server.input_pictures.decoders import DecoderPool
 from limner.server.openai.catalogue import catalogue_of
-from limner.server.openai.profiles import Catalogue
+from limner.server.openai.model_rules import Catalogue
 from limner.service.access.auth import Holder
 from limner.service.context import Service
 from limner.service.telemetry.traces import Trace

@@ -13,7 +13,7 @@ from limner.engines.base import CountsTokens, Engine
 from limner.engines.events import Details, Usage
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
-from limner.server.openai.profiles import Catalogue
+from limner.server.openai.model_rules import Catalogue
 
 Json = dict[str, Any]
 

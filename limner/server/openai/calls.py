@@ -33,7 +33,7 @@ from limner.server.openai import fields as f
 from limner.server.openai.fields import Fields
 from limner.server.openai.formats import check_alone, read_format
 from limner.server.openai.images import Decoder, Overlays, Sources, read_sources
-from limner.server.openai.profiles import Catalogue, Container, Target, read_quality
+from limner.server.openai.model_rules import Catalogue, Container, Target, read_quality
 from limner.server.openai.sizes import read_size
 from limner.service.submission import Strictness, Submission
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from limner.server.openai.profiles import Catalogue, Container, is_published
+from limner.server.openai.model_rules import Catalogue, Container, is_published
 from limner.service.context import Service
 
 

@@ -22,7 +22,7 @@ from limner.server.input_pictures.decoders import (
 from limner.server.input_pictures.uploads import RawFile
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
-from limner.server.openai.profiles import Target
+from limner.server.openai.model_rules import Target
 
 MAX_IMAGES = 16
 MAX_PNG_BYTES = 4_000_000  # of DALL·E 2, and of every mask

@@ -9,7 +9,7 @@ from limner.request import MAX_SIDE, Size
 from limner.server.openai import fields as f
 from limner.server.openai.errors import ApiError
 from limner.server.openai.fields import Fields
-from limner.server.openai.profiles import Target
+from limner.server.openai.model_rules import Target
 
 _DALLE2 = ("256x256", "512x512", "1024x1024")
 _DALLE3 = ("1024x1024", "1792x1024", "1024x1792")

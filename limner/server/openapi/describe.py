@@ -13,8 +13,8 @@ from limner.request import (
     MAX_PREVIEWS,
     MIN_FRAMES,
 )
+from limner.server.openai.model_rules import MAX_PROMPT_CHARS, QUALITY
 from limner.server.openai.moderations import MAX_INPUTS
-from limner.server.openai.profiles import MAX_PROMPT_CHARS, QUALITY
 
 Schema = dict[str, Any]
 

@@ -1,7 +1,7 @@
 // The page: what is always there, and the views that open over it.
 import { call, isOffline, request } from "./basics/api.js";
 import { cell, html, render, useCell, useEffect, useState } from "./basics/html.js";
-import { IconButton, Trouble } from "./basics/parts.js";
+import { IconButton, Trouble } from "./basics/components.js";
 import { addressOf } from "./basics/router.js";
 import { Toasts } from "./basics/toasts.js";
 import { language, setLanguage, t } from "./basics/words.js";

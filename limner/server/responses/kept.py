@@ -9,13 +9,13 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from limner.server.access import own_rows
+from limner.server.chat_planner import planned
+from limner.server.chat_planner.planned import PlannedAnswer
+from limner.server.chat_planner.shapes import ResponsesShape
 from limner.server.http import scope
 from limner.server.openai import answers, errors
 from limner.server.openai.answers import Drawn, Json
-from limner.server.planner import planned
-from limner.server.planner.planned import PlannedAnswer
-from limner.server.planner.shapes import ResponsesShape
-from limner.server.replay import REPLAYED
+from limner.server.rebuilt_answers import REPLAYED
 from limner.server.responses import answer
 from limner.server.responses.answer import Plan
 from limner.service.pictures import output

@@ -9,8 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.server.http import scope
 from limner.server.openai import answers, errors
-from limner.server.openai.profiles import Catalogue
-from limner.server.responses import models as language_models
+from limner.server.openai.model_rules import Catalogue
+from limner.server.responses import model_names as language_models
 from limner.service.context import Service
 
 _JSON = "application/json"
@@ -39,7 +39,7 @@ async def stop_model(request: Request, model: str) -> Response:
     name = serving.models.aliases.get(model, model)
     if name not in serving.models.cards:
         raise errors.unknown_model(model)
-    if not await run_in_threadpool(serving.studio.shelf.drop, name):
+    if not await run_in_threadpool(serving.studio.cache.drop, name):
         raise errors.model_draws(model)
     return await get_model(request, model)
 
@@ -65,10 +65,10 @@ def _memory(serving: Service, id: str) -> dict[str, Any]:
     name = serving.models.aliases.get(id, id)
     if name not in serving.models.cards:
         return {}
-    shelf = serving.studio.shelf
+    cache = serving.studio.cache
     return {
-        "loaded": name in shelf.loaded(),
-        "drawing": shelf.is_drawing(name),
+        "loaded": name in cache.loaded(),
+        "drawing": cache.is_drawing(name),
         "bytes": serving.models.cards[name].n_bytes,
     }
 

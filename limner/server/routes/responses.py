@@ -14,6 +14,9 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.server.access import own_rows
 from limner.server.bodies import read_body
+from limner.server.chat_planner import delivery, planned
+from limner.server.chat_planner.chat_server import ChatServer
+from limner.server.chat_planner.shapes import ChatShape, ResponsesShape
 from limner.server.http import scope
 from limner.server.http.delivery import WholeDelivery
 from limner.server.http.job_headers import client_id, is_resumed
@@ -23,16 +26,13 @@ from limner.server.openai import fields as f
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
-from limner.server.planner import delivery, planned
-from limner.server.planner.chat_server import ChatServer
-from limner.server.planner.shapes import ChatShape, ResponsesShape
 from limner.server.responses import answer, chat, ids, kept, ordering, sources
 from limner.server.responses import body as bodies_of_responses
 from limner.server.responses.answer import Plan
 from limner.server.responses.body import Body, Text
 from limner.server.responses.sources import Source
 from limner.server.routes.images import drawing
-from limner.service.submit import submit
+from limner.service.admission import submit
 from limner.storage.db.responses import Responses
 from limner.text import followups
 

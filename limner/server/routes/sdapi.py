@@ -30,8 +30,8 @@ from limner.server.openai.calls import Call
 from limner.server.openai.fields import Fields
 from limner.server.routes.images import drawing
 from limner.server.sdapi import shapes
+from limner.service.admission import submit
 from limner.service.queue.jobs import Status
-from limner.service.submit import submit
 
 PREFIX = "/sdapi/v1"
 LISTS = tuple(shapes.lists(""))

@@ -34,8 +34,8 @@ from limner.errors import DatabaseError
 from limner.storage.blobs.store import HISTORY, Store
 from limner.storage.db import store_id
 from limner.storage.db.database import Database, Row
+from limner.storage.disk_reserve import Reserve
 from limner.storage.history.search import HAS_STAR, Search
-from limner.storage.reserve import Reserve
 
 FOLDER = HISTORY
 UPLOAD = "upload"  # the kind of a row whose picture was sent, and not drawn

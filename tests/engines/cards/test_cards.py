@@ -137,9 +137,9 @@ def test_a_card_draws_what_its_engine_draws_and_loads_when_it_does(
 ) -> None:
     studio = Studio(settings)
     studio.engine("tiny")
-    assert studio.shelf.loaded() == {}
+    assert studio.cache.loaded() == {}
     events = list(studio.draw(REQUEST, engine="tiny"))
-    assert studio.shelf.loaded() == {"tiny": tiny.n_bytes}
+    assert studio.cache.loaded() == {"tiny": tiny.n_bytes}
     [first, *_] = [event for event in events if isinstance(event, Progress)]
     assert first.stage == "loading"
     [made] = [event for event in events if isinstance(event, Picture)]
@@ -154,7 +154,7 @@ def test_a_card_draws_what_its_engine_draws_and_loads_when_it_does(
     [direct] = Studio(with_weights).pictures(REQUEST, engine="transformer")
     assert (direct.pixels == made.pixels).all()
     studio.close()
-    assert studio.shelf.loaded() == {}
+    assert studio.cache.loaded() == {}
 
 
 def test_defaults_of_a_card_are_sent_unless_the_request_says_otherwise(settings: Settings) -> None:

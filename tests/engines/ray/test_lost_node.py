@@ -18,7 +18,7 @@ pytest.importorskip("ray.serve", reason="needs limner[ray]")
 
 from limner.engines.ray import cluster as connection
 from limner.engines.ray import pool
-from limner.engines.ray.models import chosen
+from limner.engines.ray.pooled_models import chosen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -31,7 +31,7 @@ from limner.engines.ray import cluster as connection
 from limner.engines.ray import engine as engine_module
 from limner.engines.ray import pool
 from limner.engines.ray.engine import RayEngine
-from limner.engines.ray.models import chosen
+from limner.engines.ray.pooled_models import chosen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

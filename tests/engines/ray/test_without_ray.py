@@ -13,7 +13,7 @@ from limner import settings
 from limner.cli import main
 from limner.engines.base import ImageTask, Notice, Picture, Preview, Progress
 from limner.engines.cards.card import Card, Cards
-from limner.engines.ray.models import OfRegistry, chosen, for_replicas, n_within
+from limner.engines.ray.pooled_models import OfRegistry, chosen, for_replicas, n_within
 from limner.engines.registry import load
 from limner.engines.testcard import CardEngine
 from limner.errors import EngineError, MissingExtra, SettingsError

@@ -101,8 +101,8 @@ def test_models_in_memory_are_told_and_given_back(tmp_path: Path, tiny_card: Set
         assert (told["loaded"], told["drawing"]) == (True, False)
         assert told["bytes"] > 0
         assert "loaded" not in server.http.get("/v1/models/testcard").json()
-        shelf = server.service.studio.shelf
-        with shelf.borrowed("tiny", 1, CardEngine):
+        cache = server.service.studio.cache
+        with cache.borrowed("tiny", 1, CardEngine):
             refused = server.http.post(f"{at}/stop")
             assert_openai_error(refused, 409, "model_draws")
         assert server.http.post(f"{at}/stop").json()["loaded"] is False

@@ -8,9 +8,9 @@ from PIL import Image
 from limner.arrays import Floats32, Ints, Pixels
 from limner.engines.transformer.backend import Backend, cell_px
 from limner.engines.transformer.conditioning import Start
+from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment
 from limner.engines.transformer.pixels.image_codes import decoded
-from limner.engines.transformer.pixels.touch import UNTOUCHED, Touch
-from limner.engines.transformer.said import Colour
+from limner.engines.transformer.prompt_words import Colour
 from limner.finish.outline import MARGIN, SCALE, outlined
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
@@ -37,16 +37,16 @@ def picture(
     is_flat: bool = False,
     is_outlined: bool = False,
     has_room: bool = False,
-    touch: Touch = UNTOUCHED,
+    adjustment: Adjustment = UNCHANGED,
 ) -> Pixels:
     """Codes (n_cells, n_groups) of a canvas as its picture, straight (H, W, 4).
 
-    touch: what is done to it before it is enlarged.
+    adjustment: what is done to it before it is enlarged.
 
     is_flat: draw it as areas with crisp edges in place of `n_passes` of the upscalers. Where it is
     flat, is_outlined: with dark lines around areas; has_room: smaller, with ground around it.
     """
-    small = touch.on(decoded(backend, codes, canvas))
+    small = adjustment.on(decoded(backend, codes, canvas))
     width, height = canvas.size.width, canvas.size.height
     if is_flat:
         px = cell_px(backend)

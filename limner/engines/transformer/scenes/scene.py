@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from limner.engines.base import ImageTask
+from limner.engines.transformer.prompt_words import Colour, painted
 from limner.engines.transformer.prompts import Prompts
-from limner.engines.transformer.said import Colour, painted
 from limner.planning import layout as layouts
 from limner.planning import plan
 from limner.planning.layout import GROUND, Layout, Thing, owner

@@ -1,7 +1,7 @@
 // Pictures that are dropped, pasted or opened: one of limner's own brings its settings back,
 // another can be changed.
 import { html, useEffect, useRef, useState } from "../basics/html.js";
-import { Icon } from "../basics/parts.js";
+import { Icon } from "../basics/components.js";
 import { go, home } from "../basics/router.js";
 import { toast } from "../basics/toasts.js";
 import { t } from "../basics/words.js";

@@ -1,6 +1,6 @@
 // Change a picture: paint what is to be drawn anew, draw boxes, pull its edges further out.
 import { cell, html, useCell, useEffect, useMemo, useRef, useState } from "../basics/html.js";
-import { Choice, CloseButton, Dialog, Loading, Trouble } from "../basics/parts.js";
+import { Choice, CloseButton, Dialog, Loading, Trouble } from "../basics/components.js";
 import { go, home, route } from "../basics/router.js";
 import { toast } from "../basics/toasts.js";
 import { t } from "../basics/words.js";

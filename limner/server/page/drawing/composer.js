@@ -1,7 +1,7 @@
 // The prompt, "Draw", "Stop" and "Place things", and the fold with all else that can be said.
 import { limits } from "../basics/api.js";
 import { html, useCell, useLayoutEffect, useRef, useState } from "../basics/html.js";
-import { Icon } from "../basics/parts.js";
+import { Icon } from "../basics/components.js";
 import { addressOf } from "../basics/router.js";
 import { t } from "../basics/words.js";
 import { Fields } from "./fields.js";

@@ -1,6 +1,6 @@
 // The options of a drawing; what the model cannot do is greyed, with the reason.
 import { html } from "../basics/html.js";
-import { Choice } from "../basics/parts.js";
+import { Choice } from "../basics/components.js";
 import { t } from "../basics/words.js";
 import { formatTrouble, groundTrouble, numberTrouble, shapeTrouble, sizeTrouble } from "./abilities.js";
 import { modelNow, models, ownOptions, styleName, styles } from "./model.js";

@@ -1,6 +1,6 @@
 // The drawing under way, and what came of it.
 import { html, useCell, useEffect, useRef, useState } from "../basics/html.js";
-import { CloseButton, Trouble } from "../basics/parts.js";
+import { CloseButton, Trouble } from "../basics/components.js";
 import { addressOf } from "../basics/router.js";
 import { t } from "../basics/words.js";
 import { sourceOf, keyOf } from "../gallery/pictures.js";

@@ -1,6 +1,6 @@
 // The gallery: all pictures, the latest first, searched and loaded as one scrolls.
 import { html, useCell, useEffect, useMemo, useRef } from "../basics/html.js";
-import { IconButton, Trouble } from "../basics/parts.js";
+import { IconButton, Trouble } from "../basics/components.js";
 import { addressOf } from "../basics/router.js";
 import { language, t } from "../basics/words.js";
 import { job } from "../drawing/job.js";

@@ -1,6 +1,6 @@
 // Two pictures, one over the other, with a divider between them.
 import { cell, html, useCell, useState } from "../basics/html.js";
-import { CloseButton, Dialog } from "../basics/parts.js";
+import { CloseButton, Dialog } from "../basics/components.js";
 import { home } from "../basics/router.js";
 import { t } from "../basics/words.js";
 import { all, keyOf, sourceOf } from "../gallery/pictures.js";

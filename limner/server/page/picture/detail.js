@@ -1,12 +1,12 @@
 // One picture, large: what made it, what can be done with it, and the tree that it belongs to.
 import { html, useCell, useEffect, useState } from "../basics/html.js";
-import { CloseButton, Dialog, IconButton, Loading, Trouble } from "../basics/parts.js";
+import { CloseButton, Dialog, IconButton, Loading, Trouble } from "../basics/components.js";
 import { addressOf, home, route } from "../basics/router.js";
 import { dateOf, t } from "../basics/words.js";
 import { useItem } from "../gallery/item.js";
 import { all, keyOf, remove, sourceOf, star } from "../gallery/pictures.js";
 import { Actions, ByAi } from "./actions.js";
-import { Family } from "./family.js";
+import { Family } from "./edit_tree.js";
 import { altOf, Look } from "./look.js";
 
 export function Detail() {

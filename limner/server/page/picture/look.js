@@ -1,7 +1,7 @@
 // What the model thinks it drew, asked for by a button: /v1/images/look.
 import { call } from "../basics/api.js";
 import { html, useState } from "../basics/html.js";
-import { Trouble } from "../basics/parts.js";
+import { Trouble } from "../basics/components.js";
 import { language, t } from "../basics/words.js";
 import { rasterOf } from "../gallery/files.js";
 

@@ -1,6 +1,6 @@
 // The sheet on which things are placed: boxes drawn by hand, and the words of what stands in each.
 import { html, useCell, useEffect, useLayoutEffect, useRef, useState } from "../basics/html.js";
-import { CloseButton, Dialog, IconButton } from "../basics/parts.js";
+import { CloseButton, Dialog, IconButton } from "../basics/components.js";
 import { home, route } from "../basics/router.js";
 import { t } from "../basics/words.js";
 import { drawNow } from "../drawing/composer.js";

@@ -1,7 +1,7 @@
 // For the scope admin: what is under way, keys, usage, models, and training runs.
 import { call, PREFIX } from "../basics/api.js";
 import { html, useCell, useEffect, useState } from "../basics/html.js";
-import { CloseButton, Dialog, Trouble } from "../basics/parts.js";
+import { CloseButton, Dialog, Trouble } from "../basics/components.js";
 import { home, route } from "../basics/router.js";
 import { dateOf, language, t } from "../basics/words.js";
 import { models } from "../drawing/model.js";

@@ -1,7 +1,7 @@
 // Keys, and the address for programs.
 import { BASE, PREFIX, VERSION } from "../basics/api.js";
 import { html } from "../basics/html.js";
-import { CloseButton, Dialog } from "../basics/parts.js";
+import { CloseButton, Dialog } from "../basics/components.js";
 import { t } from "../basics/words.js";
 
 const KEYS = [

@@ -1,7 +1,7 @@
 // The visit: whose key it is, the window that asks for one, and the end.
 import { call, locked, request, sending } from "../basics/api.js";
 import { cell, html, useCell, useRef, useState } from "../basics/html.js";
-import { Dialog } from "../basics/parts.js";
+import { Dialog } from "../basics/components.js";
 import { t } from "../basics/words.js";
 
 export const session = cell(null); // {key, scopes, needs_key}

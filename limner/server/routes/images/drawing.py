@@ -26,7 +26,7 @@ from limner.engines.base import (
 from limner.engines.events import Details
 from limner.errors import LimnerError
 from limner.request import Edit
-from limner.server import replay
+from limner.server import rebuilt_answers
 from limner.server.bodies import read_body
 from limner.server.bodies.read_body import Parts
 from limner.server.http import scope, urls
@@ -37,11 +37,11 @@ from limner.server.openai import answers, calls, errors
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
+from limner.service.admission import submit
 from limner.service.context import Service
 from limner.service.pictures import output
 from limner.service.queue.jobs import Job, Waiting
 from limner.service.submission import Submission
-from limner.service.submit import submit
 
 log = logging.getLogger("limner.server")
 
@@ -141,7 +141,7 @@ async def _answer(request: Request, serving: Service, call: Call) -> Response:
     """Draw `call` and send the answer, whole or as a stream."""
     drawn_as = getattr(request.state, "drawn_as", None)
     if drawn_as is not None:
-        return await replay.answer(request, call, drawn_as)
+        return await rebuilt_answers.answer(request, call, drawn_as)
     request.state.is_gpt = call.target.is_gpt  # selects the words of errors
     submission = call.submission(client_id=client_id(request), resume=is_resumed(request))
     await check_prompt(serving, submission)

@@ -72,7 +72,7 @@ def files() -> Files:
     digest = hashlib.sha256()
     for data in plain.values():
         digest.update(f"{len(data)}\n".encode() + data)
-    policy = _POLICY.format(script=_hash(of["early.js"]), style=_hash(_style()))
+    policy = _POLICY.format(script=_hash(of["before_paint.js"]), style=_hash(_style()))
     packed = {path: _packed(data) for path, data in plain.items()}
     return Files(plain, packed, digest.hexdigest()[:16], policy)
 
@@ -139,7 +139,7 @@ def _document(prefix: str, version: str) -> Document:
     of = sources()
     values = {
         "STYLE": _style(),
-        "EARLY": of["early.js"],
+        "EARLY": of["before_paint.js"],
         "FOLDER": f"{prefix}{ROUTE}{files().version}",
         "PREFIX": prefix,
         "VERSION": version,

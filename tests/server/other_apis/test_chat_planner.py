@@ -14,7 +14,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from limner.server.planner.planning import MAX_DRAWN, MAX_ROUNDS
+from limner.server.chat_planner.planning import MAX_DRAWN, MAX_ROUNDS
 from limner.storage.db.keys import KeyStore, Limits
 from tests.server.helpers import (
     HISTORY,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.text.turning import may_turn
+from limner.text.flipping import may_turn
 
 
 @pytest.mark.parametrize("prompt", ["a fox", "a red car", "狐狸", "a cup of coffee", "两只猫"])

@@ -13,8 +13,8 @@ from PIL import Image
 from limner.boxes import GivenBox, read_boxes
 from limner.engines.base import CancelToken, Engine, Event, ImageTask, Notice, Picture, Progress
 from limner.engines.transformer.pixels.postprocess import on_ground
+from limner.engines.transformer.prompt_words import painted
 from limner.engines.transformer.prompts import Prompts
-from limner.engines.transformer.said import painted
 from limner.options import Options, OptionSpec
 from limner.request import MAX_PICTURES, ImageRequest, Size
 from limner.text.phrases import bare

@@ -42,7 +42,7 @@ class _Slot:
         return not self.n_users and is_over
 
 
-class Shelf:
+class ModelCache:
     """Engines by name, within `max_bytes` together; 0 means any."""
 
     def __init__(self, max_bytes: int = 0, idle_s: float = 0, pinned: Collection[str] = ()) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from limner.engines.cards import shelf as shelves
-from limner.engines.cards.shelf import NotWanted, Shelf
+from limner.engines.cards import model_cache as caches
+from limner.engines.cards.model_cache import ModelCache, NotWanted
 from limner.engines.testcard import CardEngine
 from limner.errors import EngineError
 
@@ -50,8 +50,8 @@ class Maker:
             self.most = max(self.most, self.resident.total())
         return Noted()
 
-    def use(self, shelf: Shelf, name: str, n_bytes: int = 1, seconds: float = 0.0) -> None:
-        with shelf.borrowed(name, n_bytes, lambda: self.build(name)):
+    def use(self, cache: ModelCache, name: str, n_bytes: int = 1, seconds: float = 0.0) -> None:
+        with cache.borrowed(name, n_bytes, lambda: self.build(name)):
             with self.lock:
                 self.in_use[name] += 1
                 if not self.resident[name]:
@@ -62,101 +62,101 @@ class Maker:
 
 
 def test_a_model_is_loaded_once_and_kept() -> None:
-    maker, shelf = Maker(), Shelf(2)
+    maker, cache = Maker(), ModelCache(2)
     for _ in range(3):
-        maker.use(shelf, "a")
+        maker.use(cache, "a")
     assert maker.n_built == {"a": 1}
-    assert shelf.loaded() == {"a": 1}
+    assert cache.loaded() == {"a": 1}
 
 
 def test_the_least_recently_used_goes_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelves, "STAY", 0)  # a model that took long to load would stay longer
-    maker, shelf = Maker(), Shelf(2)
+    monkeypatch.setattr(caches, "STAY", 0)  # a model that took long to load would stay longer
+    maker, cache = Maker(), ModelCache(2)
     for name in ("a", "b", "a", "c"):
-        maker.use(shelf, name)
-    assert set(shelf.loaded()) == {"a", "c"}
+        maker.use(cache, name)
+    assert set(cache.loaded()) == {"a", "c"}
     assert maker.resident == {"a": 1, "b": 0, "c": 1}
 
 
 def test_room_is_counted_in_bytes_and_a_service_takes_none() -> None:
-    maker, shelf = Maker(), Shelf(10)
-    maker.use(shelf, "service", 0)
+    maker, cache = Maker(), ModelCache(10)
+    maker.use(cache, "service", 0)
     for name in ("a", "b", "c"):
-        maker.use(shelf, name, 3)
-    assert len(shelf.loaded()) == 4
-    maker.use(shelf, "large", 9)
-    assert set(shelf.loaded()) == {"service", "large"}
+        maker.use(cache, name, 3)
+    assert len(cache.loaded()) == 4
+    maker.use(cache, "large", 9)
+    assert set(cache.loaded()) == {"service", "large"}
 
 
 def test_what_can_never_fit_is_refused_and_nothing_goes_for_it() -> None:
-    maker, shelf = Maker(), Shelf(2_000_000)
-    maker.use(shelf, "a")
+    maker, cache = Maker(), ModelCache(2_000_000)
+    maker.use(cache, "a")
     with pytest.raises(EngineError, match="takes 5 MB, and LIMNER_MEMORY allows 2 MB") as caught:
-        maker.use(shelf, "b", 5_000_000)
+        maker.use(cache, "b", 5_000_000)
     assert caught.value.hint
-    assert set(shelf.loaded()) == {"a"}
+    assert set(cache.loaded()) == {"a"}
 
 
 def test_a_pinned_model_stays_and_what_does_not_fit_beside_it_is_told() -> None:
-    shelf, maker = Shelf(3, idle_s=1e-6, pinned=["a"]), Maker()
-    maker.use(shelf, "a", 2)
-    maker.use(shelf, "b", 1)
-    maker.use(shelf, "c", 1)  # in the place of b
-    shelf.sweep()
-    assert list(shelf.loaded()) == ["a"]
+    cache, maker = ModelCache(3, idle_s=1e-6, pinned=["a"]), Maker()
+    maker.use(cache, "a", 2)
+    maker.use(cache, "b", 1)
+    maker.use(cache, "c", 1)  # in the place of b
+    cache.sweep()
+    assert list(cache.loaded()) == ["a"]
     with pytest.raises(EngineError, match="of which pinned models take 0 MB") as caught:
-        maker.use(shelf, "d", 2)
+        maker.use(cache, "d", 2)
     assert "a" in str(caught.value.hint)
-    maker.use(shelf, "c", 1)
+    maker.use(cache, "c", 1)
     assert maker.n_built == {"a": 1, "b": 1, "c": 2}
-    assert shelf.drop("a")
+    assert cache.drop("a")
 
 
 def test_what_draws_stays_and_who_waits_gets_its_room_then() -> None:
-    maker, shelf = Maker(), Shelf(1)
+    maker, cache = Maker(), ModelCache(1)
     drawing, go_on = threading.Event(), threading.Event()
 
     def draw() -> None:
-        with shelf.borrowed("a", 1, lambda: maker.build("a")):
+        with cache.borrowed("a", 1, lambda: maker.build("a")):
             drawing.set()
             assert go_on.wait(30)
 
     threads = [threading.Thread(target=draw)]
     threads[0].start()
     assert drawing.wait(30)
-    assert not shelf.drop("a")
-    threads.append(threading.Thread(target=lambda: maker.use(shelf, "b")))
+    assert not cache.drop("a")
+    threads.append(threading.Thread(target=lambda: maker.use(cache, "b")))
     threads[1].start()
-    with pytest.raises(NotWanted), shelf.borrowed("c", 1, CardEngine, lambda: True):
+    with pytest.raises(NotWanted), cache.borrowed("c", 1, CardEngine, lambda: True):
         pass
-    assert set(shelf.loaded()) == {"a"}
+    assert set(cache.loaded()) == {"a"}
     go_on.set()
     for thread in threads:
         thread.join(30)
-    assert set(shelf.loaded()) == {"b"}
+    assert set(cache.loaded()) == {"b"}
 
 
 def test_a_failure_to_load_is_of_its_caller_alone() -> None:
-    shelf = Shelf(1)
+    cache = ModelCache(1)
 
     def fail() -> CardEngine:
         raise EngineError("it is damaged")
 
     for _ in range(2):
-        with pytest.raises(EngineError, match="damaged"), shelf.borrowed("a", 1, fail):
+        with pytest.raises(EngineError, match="damaged"), cache.borrowed("a", 1, fail):
             pass
-    with shelf.borrowed("b", 1, CardEngine):
-        assert set(shelf.loaded()) == {"b"}
+    with cache.borrowed("b", 1, CardEngine):
+        assert set(cache.loaded()) == {"b"}
 
 
 def test_a_hundred_threads_three_models_room_for_two() -> None:
-    maker, shelf = Maker(load_s=0.05), Shelf(2)
+    maker, cache = Maker(load_s=0.05), ModelCache(2)
     n_draws, failed = 2, []
 
     def work(name: str) -> None:
         try:
             for _ in range(n_draws):
-                maker.use(shelf, name, seconds=0.002)
+                maker.use(cache, name, seconds=0.002)
         except Exception as error:
             failed.append(error)
 
@@ -173,14 +173,14 @@ def test_a_hundred_threads_three_models_room_for_two() -> None:
 
 
 def test_what_is_not_used_for_long_is_given_back() -> None:
-    maker, shelf = Maker(), Shelf(0, idle_s=0.2)
-    maker.use(shelf, "a")
-    shelf.sweep()
-    assert set(shelf.loaded()) == {"a"}
+    maker, cache = Maker(), ModelCache(0, idle_s=0.2)
+    maker.use(cache, "a")
+    cache.sweep()
+    assert set(cache.loaded()) == {"a"}
     time.sleep(0.25)
-    with shelf.borrowed("b", 1, CardEngine):
-        shelf.sweep()
-        assert set(shelf.loaded()) == {"b"}
-    shelf.close()
-    assert shelf.loaded() == {}
+    with cache.borrowed("b", 1, CardEngine):
+        cache.sweep()
+        assert set(cache.loaded()) == {"b"}
+    cache.close()
+    assert cache.loaded() == {}
     assert maker.resident == {"a": 0}

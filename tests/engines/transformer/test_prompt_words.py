@@ -3,7 +3,7 @@
 import pytest
 
 from limner.data.colours import RGB_FROM_NAME
-from limner.engines.transformer.said import Said, left_out, said_of_one
+from limner.engines.transformer.prompt_words import Said, left_out, said_of_one
 from limner.planning.plan import Named, Reading
 
 KNOWN = frozenset({"green book", "guitar", "fox", "苹果"})

@@ -16,10 +16,10 @@ from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
 from limner.planning.companions import companion_of, with_companion
 from limner.planning.plan import Reading
+from limner.text.known_names import TaughtThings, knows_any
 from limner.text.phrases import bare
 from limner.text.styles import without_look
 from limner.text.synonyms import as_taught
-from limner.text.taught import TaughtThings, knows_any
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, names_colour, split_colour
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limner.errors import InvalidRequest
+from limner.server.chat_planner.chat_server import ToolCall
 from limner.server.openai.answers import Json
-from limner.server.planner.chat_server import ToolCall
 
 Kind = Literal["generate_image", "edit_image", "look_at_image"]
 

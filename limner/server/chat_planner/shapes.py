@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from limner.server.chat_planner.planned import PlannedAnswer
 from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.errors import ApiError
-from limner.server.planner.planned import PlannedAnswer
 from limner.server.responses import answer, chat
 
 Pictures = Mapping[str, Drawn]  # by their request ids

@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Touch:
+class Adjustment:
     """All that is done to one picture."""
 
     is_turned: bool = False
@@ -43,7 +43,7 @@ class Touch:
         return self.is_wanted and _paintable(small, str(self.colour)) is None
 
 
-UNTOUCHED = Touch()
+UNCHANGED = Adjustment()
 
 
 def _paintable(small: Array, colour: str) -> Tint | None:
@@ -53,9 +53,9 @@ def _paintable(small: Array, colour: str) -> Tint | None:
     return tint if able else None
 
 
-def touch_by_seed(
+def adjustment_by_seed(
     seed: int, picture: int, *, may_turn: bool, asked: str | None, own: Sequence[str] = ()
-) -> Touch:
+) -> Adjustment:
     """What a seed does to a picture: it turns every second one that may be turned.
 
     asked: the colour that its prompt says. Where it says none, every second picture gets one of
@@ -67,9 +67,9 @@ def touch_by_seed(
     turn, keep, which = np.random.Generator(np.random.Philox(key=key)).random(3)
     is_turned = may_turn and bool(turn < 0.5)
     if asked is not None:
-        return Touch(is_turned, asked)
+        return Adjustment(is_turned, asked)
     colour = own[int(which * len(own))] if own and keep < 0.5 else None
-    return Touch(is_turned, colour, is_asked=False)
+    return Adjustment(is_turned, colour, is_asked=False)
 
 
 def _whole(small: Array) -> NDArray[np.uint8]:

@@ -18,6 +18,11 @@ from starlette.concurrency import run_in_threadpool
 from limner.arrays import Pixels
 from limner.errors import DataError, InvalidRequest, LimnerError
 from limner.imaging import decode_upload
+from limner.server.chat_planner import conversation_pictures, functions
+from limner.server.chat_planner.chat_server import ChatServer, ToolCall
+from limner.server.chat_planner.conversation_pictures import ConversationPictures
+from limner.server.chat_planner.functions import Asked
+from limner.server.chat_planner.planned import PlannedAnswer
 from limner.server.http import scope
 from limner.server.input_pictures.decoders import Decoder
 from limner.server.input_pictures.json_pictures import Reader
@@ -26,20 +31,15 @@ from limner.server.openai import images as openai_images
 from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
-from limner.server.planner import album, functions
-from limner.server.planner.album import Album
-from limner.server.planner.chat_server import ChatServer, ToolCall
-from limner.server.planner.functions import Asked
-from limner.server.planner.planned import PlannedAnswer
 from limner.server.responses import ids, ordering, sources
 from limner.server.responses.body import Attached, Body, Earlier
 from limner.server.responses.sources import Source
 from limner.server.routes.images import drawing
 from limner.service.access.rate_limits import Ticket
+from limner.service.admission import submit
 from limner.service.errors import PlannerFailed
 from limner.service.queue.jobs import Job
 from limner.service.submission import Submission
-from limner.service.submit import submit
 from limner.service.threads import undone_if_left
 
 Say = Callable[[Json], Awaitable[None]]
@@ -71,7 +71,7 @@ class Planning:
     def __init__(self, request: Request, body: Body, reader: Reader, planner: ChatServer) -> None:
         self._request, self._body, self._reader = request, body, reader
         self._planner = planner
-        self._album = Album()
+        self._pictures = ConversationPictures()
         self.pictures: dict[str, Drawn] = {}
         self.seeds: list[int | None] = []
         self.notices: list[str] = []
@@ -98,8 +98,8 @@ class Planning:
 
         Raises LimnerError, or ClientLeft.
         """
-        told = await self._before() + self._album.told(self._body.said)
-        planned.messages = album.latest(told)
+        told = await self._before() + self._pictures.told(self._body.said)
+        planned.messages = conversation_pictures.latest(told)
         messages = [self._system(), *planned.messages]
         tools = functions.tools(self._body.tool.action)
         for turn in range(MAX_ROUNDS):
@@ -142,8 +142,8 @@ class Planning:
         row, stored = await sources.earlier(self._request, self._body.previous)
         last = sources.last_call(row, stored)
         if last is not None:
-            self._album.add(Earlier("previous_response_id", last))
-        return album.kept_messages(stored, row["id"], row["prompt"])
+            self._pictures.add(Earlier("previous_response_id", last))
+        return conversation_pictures.kept_messages(stored, row["id"], row["prompt"])
 
     async def _result(self, call: ToolCall, planned: PlannedAnswer, draw: DrawIt) -> Json:
         """What the planner is told of its call."""
@@ -165,7 +165,7 @@ class Planning:
             raise InvalidRequest(f"One answer has at most {MAX_DRAWN} pictures")
         source = None
         if asked.kind == "edit_image":
-            source = await self._source(self._album.find(asked.picture))
+            source = await self._source(self._pictures.find(asked.picture))
         more: Json = {"where": asked.where} if asked.where else {}
         call = await ordering.understood(
             self._request, self._body, source, self._reader, asked.prompt, is_whole=True, **more
@@ -190,12 +190,12 @@ class Planning:
         self.notices += call.notices
         name = ids.of_request(ids.CALL, order.id)
         data = base64.b64encode(picture.data).decode("ascii")
-        self._album.add(Earlier("picture", name, data, about["revised_prompt"]))
-        planned.messages.append(album.drawn(name, about["revised_prompt"]))
+        self._pictures.add(Earlier("picture", name, data, about["revised_prompt"]))
+        planned.messages.append(conversation_pictures.drawn(name, about["revised_prompt"]))
         return {"picture": name, "prompt": about["revised_prompt"], "size": about["size"]}
 
     async def _look(self, asked: Asked) -> Json:
-        source = await self._source(self._album.find(asked.picture))
+        source = await self._source(self._pictures.find(asked.picture))
         value, name = source.pictures[0]
 
         def read(decoder: Decoder) -> Pixels:

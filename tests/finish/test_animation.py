@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limner.finish import boil
+from limner.finish import animation
 from tests.finish import pictures
 
 
@@ -14,19 +14,19 @@ def _drawing(px: int = 192) -> NDArray[np.uint8]:
 
 def test_the_same_seed_gives_the_same_frames() -> None:
     drawing = _drawing()
-    first, again = (list(boil.frames(drawing, 4, 7)) for _ in range(2))
+    first, again = (list(animation.frames(drawing, 4, 7)) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert np.array_equal(first[0], drawing)
-    more = list(boil.frames(drawing, 6, 7))
+    more = list(animation.frames(drawing, 6, 7))
     assert all(np.array_equal(a, b) for a, b in zip(first, more, strict=False))
-    other = list(boil.frames(drawing, 2, 8))
+    other = list(animation.frames(drawing, 2, 8))
     assert not np.array_equal(first[1], other[1])
-    assert not np.array_equal(first[1], list(boil.frames(drawing, 2, 7, index=1))[1])
+    assert not np.array_equal(first[1], list(animation.frames(drawing, 2, 7, index=1))[1])
 
 
 def test_every_frame_differs_a_little_and_no_more() -> None:
     drawing = _drawing()
-    for frame in list(boil.frames(drawing, 9, 1))[1:]:
+    for frame in list(animation.frames(drawing, 9, 1))[1:]:
         assert frame.shape == drawing.shape
         assert frame.dtype == np.uint8
         changed = (np.abs(frame.astype(int) - drawing).max(-1) > 40).mean()
@@ -42,7 +42,7 @@ def test_every_frame_differs_a_little_and_no_more() -> None:
 def test_an_opaque_picture_stays_opaque_to_its_edge() -> None:
     whole = np.full((100, 150, 4), 255, np.uint8)
     whole[20:80, 30:100, :3] = [200, 30, 30]
-    for frame in boil.frames(whole, 5, 3):
+    for frame in animation.frames(whole, 5, 3):
         assert frame[..., 3].min() == 255
         assert (frame[0] == 255).all()
 
@@ -51,7 +51,7 @@ def test_an_opaque_picture_stays_opaque_to_its_edge() -> None:
 def test_any_shape_and_colour_has_frames(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 4)).astype(np.uint8)
     for pixels in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
-        found = list(boil.frames(pixels, 3, 0))
+        found = list(animation.frames(pixels, 3, 0))
         assert [frame.shape for frame in found] == [pixels.shape] * 3
         if pixels is not noise:
             assert all(np.array_equal(frame, pixels) for frame in found)

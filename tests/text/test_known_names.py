@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.text.taught import TaughtNames, TaughtThings
+from limner.text.known_names import TaughtNames, TaughtThings
 
 
 @pytest.mark.parametrize("name", ["red apple", "fox", "狐狸", "palm tree"])

@@ -18,7 +18,7 @@ _MAX_SHOWN = 20  # names in an error
 
 
 @dataclass
-class Album:
+class ConversationPictures:
     """Names of pictures, the latest last."""
 
     pictures: dict[str, Picture] = field(default_factory=dict)

@@ -8,6 +8,9 @@ from contextlib import AsyncExitStack, suppress
 
 from fastapi import Request, Response
 
+from limner.server.chat_planner.chat_server import ChatServer
+from limner.server.chat_planner.planning import ClientLeft, Planning, seed_header
+from limner.server.chat_planner.shapes import Shape
 from limner.server.http import scope
 from limner.server.http.delivery import Delivery, Outbox, WholeDelivery
 from limner.server.input_pictures.json_pictures import Reader
@@ -15,9 +18,6 @@ from limner.server.openai import answers
 from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
-from limner.server.planner.chat_server import ChatServer
-from limner.server.planner.planning import ClientLeft, Planning, seed_header
-from limner.server.planner.shapes import Shape
 from limner.server.responses.body import Body
 from limner.server.routes.images import drawing
 from limner.service.access.rate_limits import Ticket
