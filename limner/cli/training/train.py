@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -89,47 +89,40 @@ def train(
     chosen = presets.preset(preset, depth)
     parts = STAGES if stage == "all" else (stage,)
     _note_of_other_stages(stage)
-    if n_workers is not None and stage != "text-tokenizer":
-        if minutes is not None:
-            raise SettingsError(
-                "--minutes and --ray cannot be used together", hint="give the number of --steps"
-            )
-        folder = run_folder(home, name).absolute()
+    folder = run_folder(home, name)
+    how: dict[str, Any] = {
+        "steps": steps,
+        "device": device,
+        "precision": precision,
+        "seed": seed,
+        "rate": rate,
+    }
+    if n_workers is None or stage == "text-tokenizer":
+        run = stages.Run(folder, chosen, datasets.open_set(data, home / "data", chosen.set), **how)
+        _train_here(parts, run, minutes)
+    elif minutes is not None:
+        raise SettingsError(
+            "--minutes and --ray cannot be used together", hint="give the number of --steps"
+        )
+    else:
         with _workers(n_workers, threads or 1) as on_ray:
-            order = on_ray.Order(
-                folder,
-                home.absolute() / "data",
-                chosen,
-                data,
-                steps=steps,
-                device=device,
-                precision=precision,
-                seed=seed,
-                rate=rate,
-                threads=threads or 1,
-            )
+            given = folder.absolute(), home.absolute() / "data", chosen, data
+            order = on_ray.Order(*given, threads=threads or 1, **how)
             for part in parts:
                 click.echo(f"training the {part} with {n_workers} workers", err=True)
                 on_ray.train(part, order, n_workers)
-        click.echo(folder)
-        return
-    opened = datasets.open_set(data, home / "data", chosen.set)
-    run = stages.Run(
-        run_folder(home, name),
-        chosen,
-        opened,
-        steps=steps,
-        device=device,
-        precision=precision,
-        seed=seed,
-        rate=rate,
-    )
+    click.echo(folder)
+
+
+def _train_here(parts: Sequence[str], run: Any, minutes: float | None) -> None:
+    """Train stages in this process, each for `minutes` or the run's steps."""
+    from limner.training import stages
+
     for part in parts:
         click.echo(f"training the {part}", err=True)
         with _reporting() as report, _saying_goodbye():
             ends_at = None if minutes is None else time.monotonic() + 60 * minutes
             stages.STAGES[part](replace(run, ends_at=ends_at), report)
-    click.echo(run.folder)
 
 
 def _note_of_other_stages(stage: str) -> None:
