@@ -1,9 +1,9 @@
 """What the thesaurus is worth in pictures: `python -m benchmarks.thesaurus HOME WORDNET [-n 60]`.
 
 HOME is a LIMNER_HOME with data and a judge (`limner evaluate` trains it), WORDNET the folder of
-WordNet 3.0's files. Words of the table that WordNet's own texts have are drawn as they are and by
-the names that stand for them, with the same seeds; right is a picture whose name the judge picks
-among 100. At most three words have the same name.
+WordNet 3.0's files. Words of the table are drawn as they are and by the names that stand for them,
+with the same seeds; right is a picture whose name the judge picks among 100. English words are
+those that WordNet's own texts have. At most three words have the same name.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from limner.settings import load
 from limner.studio import Studio
 from limner.text import synonyms
 from limner.text.known_names import taught_rows
+from limner.text.phrases import bare
+from limner.text.text_tokenizer import normalise
 
 SEED = 2026
 _A_NAME = 3
@@ -39,16 +41,19 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("wordnet", type=Path)
     parser.add_argument("-n", type=int, default=60)
+    parser.add_argument("--lang", choices=["en", "zh"], default="en")
     options = parser.parse_args()
     random.seed(SEED)
-    asked = questions(WordNet(options.wordnet), options.n)
-    phrases = {english.lower(): phrase for english, phrase, _, _ in taught_rows()}
+    asked = questions(WordNet(options.wordnet), options.n, options.lang)
+    column = 0 if options.lang == "en" else 2
+    phrases = {bare(normalise(row[column])): row[1] for row in taught_rows()}
     others = [phrase for _, phrase, _, family in taught_rows() if not family.startswith("name:")]
     pool = [phrases[name] for _, name in asked] + random.sample(others, _OTHERS)
     judge = judges.load(options.home / "judge")
     captions = Captions(judge, pool, len(asked), 0)
     studio = Studio(load({"home": options.home}))
-    prompts, seeds = [with_article(word) for word, _ in asked], list(range(len(asked)))
+    prompts = [with_article(word) if word.isascii() else word for word, _ in asked]
+    seeds = list(range(len(asked)))
     right = []
     for is_used in (False, True):
         look_up = synonyms.look_up if is_used else lambda word: None
@@ -61,7 +66,7 @@ def main() -> None:
         print(f"{word} > {name}: {int(before)} {int(after)}")
 
 
-def questions(net: WordNet, n: int) -> list[tuple[str, str]]:
+def questions(net: WordNet, n: int, lang: str) -> list[tuple[str, str]]:
     """n words of the table and their names, by chance."""
     table = json.loads(Path(text.__file__).with_name("thesaurus.json").read_text(encoding="utf-8"))
     rows = [
@@ -69,7 +74,7 @@ def questions(net: WordNet, n: int) -> list[tuple[str, str]]:
         for part in ("same", "kinds")
         for name, words in table[part].items()
         for word in words.split(", ")
-        if net.uses_as_noun(word)
+        if (net.uses_as_noun(word) if lang == "en" else not word.isascii())
     ]
     random.shuffle(rows)
     seen = Counter[str]()

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from limner.text.known_names import TaughtNames
-from limner.text.phrases import singular
+from limner.text.phrases import bare, singular
 from limner.text.thesaurus import look_up
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -102,8 +102,11 @@ def _by_hand(words: str) -> _Tail | None:
 
 
 def _by_thesaurus(words: str) -> _Tail | None:
-    """The longest last part that the thesaurus has."""
+    """The longest last part that the thesaurus has. A part of a Chinese compound is no word."""
+    is_chinese = _lang(words) == "zh"
     for before, name, single in _tails(words):
+        if is_chinese and before and before[-1] != "的" and bare(words) != name:
+            continue
         if found := look_up(name) or look_up(single):
             return _Tail(before, name, found.name, found.is_wider)
     return None

