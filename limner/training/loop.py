@@ -11,10 +11,11 @@ of workers, so neither do the weights, except for the order of a sum.
 
 import json
 import math
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,21 +24,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as ProgressTask
-from rich.text import Text
 from torch import Tensor, nn
 
 from limner.errors import LimnerError, WeightsError
 from limner.storage.files import wrap_os_errors
+from limner.training.display import StepDisplay
 from limner.training.muon import Muon
 from limner.training.plot import plot_log
 from limner.training.weights import checkpoint
@@ -77,6 +68,9 @@ class Task(Protocol):
 
     def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
         """Held-out figures of the EMA model; writes a contact sheet to the folder."""
+
+
+_STOPPING = "\nstopping: this step is finished, then saved; again to stop at once, without saving\n"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -205,11 +199,10 @@ class Loop:
         last = min(self.config.steps, until or self.config.steps)
         previous = self._catch_signals()
         try:
-            with _progress() as progress:
-                bar = progress.add_task("train", total=self.config.steps, completed=self.step)
-                self._train(
-                    last, ends_at, lambda text: progress.update(bar, completed=self.step, note=text)
-                )
+            with (
+                StepDisplay(self.step, last) if self.workers.is_first else nullcontext() as display
+            ):
+                self._train(last, ends_at, display)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -217,7 +210,7 @@ class Loop:
         if self.stop_asked:
             raise Interrupted(f"stopped at step {self.step}; run the same command to go on")
 
-    def _train(self, last: int, ends_at: float, show: Callable[[str], None]) -> None:
+    def _train(self, last: int, ends_at: float, display: StepDisplay | None) -> None:
         saved_at = clock = time.monotonic()
         rows: list[dict[str, float]] = []
         while self.step < last and not self.stop_asked and time.monotonic() < ends_at:
@@ -233,8 +226,11 @@ class Loop:
                 if "pictures" in means:
                     rates["pictures_per_s"] = means.pop("pictures") * rates["steps_per_s"]
                 self._log({**rates, **means})
-                show(f"loss {means['loss']:.4f}")
+                if display:
+                    display.note(f"loss {means['loss']:.4f}")
                 rows, clock = [], now
+            if display:
+                display.step(self.step)
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:
                 self._report()
                 clock = time.monotonic()
@@ -320,31 +316,16 @@ class Loop:
 
     def _catch_signals(self) -> dict[int, Any]:
         def stop(_number: int, _frame: FrameType | None) -> None:
+            if self.stop_asked:  # the last checkpoint stays
+                raise KeyboardInterrupt
             self.stop_asked = True
+            if self.workers.is_first:
+                os.write(2, _STOPPING.encode())  # print may be interrupted in its own midst
 
         try:
             return {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:  # not in the main thread: whoever runs the thread handles signals
             return {}
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not Console(stderr=True).is_terminal,
-    )
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: ProgressTask) -> Text:
-        """Steps a second, of the last ones."""
-        return Text(f"{task.speed:.2f} steps/s" if task.speed else "")
 
 
 def batches(n: int, batch: int, step: int, seed: int) -> NDArray[np.integer]:

@@ -1,6 +1,8 @@
 """`limner train` and `limner export`: stop and go on, from shapes to a picture, clear refusals."""
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -235,6 +237,26 @@ def test_terminated_and_run_again_is_uninterrupted(command: list[str], tmp_path:
         for name in ("whole", "parts")
     )
     assert_same(one, other)
+
+
+@pytest.mark.slow
+def test_trains_in_a_terminal(tmp_path: Path) -> None:
+    terminal, its_side = pty.openpty()
+    words = ["train", "image-tokenizer", *SHAPES, "--steps", "3", "--home", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "limner", *words, "--threads", "1"],
+        stdin=its_side,
+        stdout=its_side,
+        stderr=its_side,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(its_side)
+    said = b""
+    with contextlib.suppress(OSError), open(terminal, "rb", buffering=0) as screen:
+        while part := screen.read(4096):  # raises when the process has ended
+            said += part
+    assert process.wait() == 0, said
+    assert b"3/3" in said
 
 
 @pytest.mark.slow
