@@ -178,15 +178,16 @@ def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
     attention = begun["about"]["model"]["attention"]
     if attention != model.attention:
         print(
-            f"note: the run goes on with the {attention} attention that its weights have, not with "
-            f"the preset's {model.attention} one",
+            f"note: the weights have {attention} attention and keep it; the preset's "
+            f"{model.attention} one is not used. Nothing is to be done",
             file=sys.stderr,
         )
         model = replace(model, attention=attention)
     if begun["about"]["model"].get("layouts") and "optimizers" not in begun:
         print(
-            "note: captions do not say where things stand, so the weights lose their boxes; "
-            "limner begin --layouts adds boxes again after training",
+            "note: captions do not say where things stand, so this run does not learn to place "
+            "several things in a picture. After training and export, `limner begin NEW --from "
+            "WEIGHTS --layouts` gives the weights that again",
             file=sys.stderr,
         )
         names = Generator(model).state_dict()

@@ -24,11 +24,11 @@ from tests.docs.blocks import COMMANDS, OTHERS, PAGES, Block, blocks, not_run
 SERVER = "127.0.0.1:8000"
 LEGACY = "openai==0.28"
 START_S, RUN_S = 100.0, 500.0
-# How a reader's machine differs from a test's: another address, no time for 300 steps, and limner
+# How a reader's machine differs from a test's: another address, no time for 100 steps, and limner
 # is installed. The verb `draw` itself is run by tests/test_readme.py.
 REPLACED = {
     r"LIMNER_HOST=0\.0\.0\.0": "LIMNER_HOST=127.0.0.1",
-    r"--steps 300": "--steps 2",
+    r"--steps 100": "--steps 2",
     r'make draw PROMPT="([^"]*)" OUT=(\S+)': r'limner draw "\1" -o \2',
     r"^\. \.venv/bin/activate$": ":",
 }

@@ -86,8 +86,15 @@ def move(old: str, new: str) -> None:
 @click.argument("name")
 def revoke(name: str) -> None:
     """Revoke a key permanently; a running server refuses it within 2 seconds."""
-    _open().revoke(name)
+    store = _open()
+    store.revoke(name)
     click.echo(f"{name} works no longer", err=True)
+    if not _names_of_settings() and all(key.revoked_s is not None for key in store.all()):
+        click.echo(
+            "no key is left, and the server still asks for one: limner keys create NAME makes "
+            "another",
+            err=True,
+        )
 
 
 def _names_of_settings() -> list[str]:

@@ -1,4 +1,4 @@
-"""`limner data`: build the training set, and show scenes of it."""
+"""`limner data`: build the training set, show scenes of it, caption pictures of your own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOME = click.option("--home", type=click.Path(path_type=Path), help="Use this LI
 
 @click.group()
 def data() -> None:
-    """Build the training set, and show scenes of it."""
+    """Build the training set, show scenes of it, caption your own pictures."""
 
 
 @data.command()
@@ -81,6 +81,23 @@ def show(
     texts = [sample.captions[choices[int(rng.integers(len(choices)))]][0] for sample in samples]
     sheet.write_sheet([sample.picture for sample in samples], texts, output, font_path=font)
     click.echo(output)
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def captions(folder: Path) -> None:
+    """Write captions from file names, for pictures in FOLDER that have none.
+
+    "red_fox-02.png" gets "red_fox-02.txt" with "red fox" and "a red fox". Look through the files
+    before you train: captions are what the model learns the pictures by.
+    """
+    from limner.data.sources.file_names import write_captions
+
+    n_written, unnamed = write_captions(folder)
+    click.echo(f"wrote {n_written} files of captions", err=True)
+    if unnamed:
+        shown = ", ".join(unnamed[:5]) + (", …" if len(unnamed) > 5 else "")
+        click.echo(f"{len(unnamed)} names say nothing, caption them yourself: {shown}", err=True)
 
 
 @contextmanager

@@ -206,6 +206,7 @@ def export(run: str, output: Path, name: str | None, preset: str | None, home: P
     if preset is not None:
         about["sampling"] = presets.preset(preset).sampling_table()
     planner = stages.load_planner(folder)
+    click.echo("writing the networks as ONNX graphs: a minute or two", err=True)
     click.echo(write(bundle, tokenizer, output, about, planner).path)
 
 

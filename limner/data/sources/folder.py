@@ -35,8 +35,10 @@ class FolderSource:
         self.folder = folder
         self.skipped: list[tuple[str, str]] = []  # path within the folder, reason
         self._rows: list[tuple[str, Captions]] = []
-        listed = _listed_captions(folder / CAPTIONS_FILE)
-        for path in _pictures(folder):
+        listed = listed_captions(folder)
+        if not skip:
+            _check_captions(folder, listed)
+        for path in picture_files(folder):
             key = path.relative_to(folder).as_posix()
             try:
                 captions = listed.pop(key, None) or _sidecar(path)
@@ -71,7 +73,8 @@ class FolderSource:
         return Sample(decode_square(self.folder / key, px), captions, key)
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def picture_files(folder: Path) -> Iterator[Path]:
+    """The pictures below a folder, by path; hidden ones are left out."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in ENDINGS and path.is_file() and not hidden:
@@ -79,7 +82,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def _sidecar(path: Path) -> Captions:
-    beside = path.with_suffix(".txt")
+    beside = _beside(path)
     try:
         captions = captions_from_text(beside.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -87,14 +90,35 @@ def _sidecar(path: Path) -> Captions:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The captions {beside} cannot be read: {error}") from error
     if not captions:
-        raise DataError(
-            f"{path} has no caption",
-            hint=f"Write one into {beside.name} beside it, or into {CAPTIONS_FILE}.",
-        )
+        raise DataError(f"{path} has no caption", hint=_HOW_TO_CAPTION)
     return captions
 
 
-def _listed_captions(path: Path) -> dict[str, Captions]:
+_HOW_TO_CAPTION = (
+    f"Write captions into NAME.txt beside NAME.png, one a line, or into {CAPTIONS_FILE}. Where the "
+    "file names say what is seen, `limner data captions FOLDER` writes them."
+)
+
+
+def _check_captions(folder: Path, listed: dict[str, Captions]) -> None:
+    """Raise DataError with the number of pictures that have no file of captions."""
+    keys = {path.relative_to(folder).as_posix(): path for path in picture_files(folder)}
+    without = [k for k, path in keys.items() if k not in listed and not _beside(path).exists()]
+    if without:
+        raise DataError(
+            f"{len(without)} of {len(keys)} pictures in {folder} have no caption; the first is "
+            f"{without[0]}",
+            hint=_HOW_TO_CAPTION,
+        )
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".txt")
+
+
+def listed_captions(folder: Path) -> dict[str, Captions]:
+    """The captions in the folder's captions.jsonl, by path within it. Raises DataError."""
+    path = folder / CAPTIONS_FILE
     if not path.exists():
         return {}
     captions: dict[str, Captions] = {}

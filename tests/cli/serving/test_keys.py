@@ -12,6 +12,18 @@ from limner.storage.db.database import Database
 from limner.storage.db.keys import setting_name
 
 
+def test_revoking_the_last_key_says_that_the_server_stays_closed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("one", "two"):
+        assert main(["keys", "create", name]) == 0
+    capsys.readouterr()
+    assert main(["keys", "revoke", "one"]) == 0
+    assert capsys.readouterr().err == "one works no longer\n"
+    assert main(["keys", "revoke", "two"]) == 0
+    assert "no key is left, and the server still asks for one" in capsys.readouterr().err
+
+
 def test_key_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--scope", "draw", "--scope", "admin", "--pictures-per-day", "50"]
     assert main(["keys", "create", "phone", *arguments]) == 0

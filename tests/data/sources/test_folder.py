@@ -58,11 +58,17 @@ def test_a_broken_picture_is_named_or_skipped(pictures: Path) -> None:
     assert "broken.png" in source.skipped[0][1]
 
 
+def test_pictures_without_captions_are_counted(pictures: Path) -> None:
+    (pictures / "a.txt").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 pictures in .* the first is a\.png"):
+        FolderSource(pictures)
+
+
 def test_a_picture_without_caption_is_named_or_skipped(pictures: Path) -> None:
     (pictures / "a.txt").write_text(" \n")
     with pytest.raises(DataError, match=r"a\.png has no caption") as failure:
         FolderSource(pictures)
-    assert "a.txt" in str(failure.value.hint)
+    assert "limner data captions" in str(failure.value.hint)
     assert [key for key, _ in FolderSource(pictures, skip=True).skipped] == ["a.png"]
 
 
