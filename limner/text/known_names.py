@@ -30,6 +30,16 @@ def knows_any(words: Iterable[str]) -> bool:
     return any(word in english or word in chinese for word in words)
 
 
+def caption_words() -> frozenset[str]:
+    """The English words that training captions say, in lower case."""
+    return _caption_words()[0]
+
+
+def taught_rows() -> list[tuple[str, str, str, str]]:
+    """Name, phrase, Chinese name and family of each thing that the weights were taught."""
+    return [tuple(row) for row in _table()["names"]]
+
+
 def is_said_of(one: str, other: str) -> bool:
     """Whether a name has both words, as "man with beard" has "man" and "beard"."""
     if not one.isascii():

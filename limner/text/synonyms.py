@@ -2,15 +2,19 @@
 
 A small model draws the words that its captions say much better than other words for the same
 thing. The table was written by hand from everyday words; it does not come from the training data.
+Words that neither it nor the captions have are looked up in the thesaurus.
 """
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from limner.text.known_names import TaughtNames
-from limner.text.phrases import singular
+from limner.text.phrases import bare, singular
+from limner.text.thesaurus import look_up
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _HEAD_ENDS = re.compile(
@@ -33,26 +37,92 @@ def as_taught(words: str) -> str:
     """
     if match := _PORTION.search(words):  # "a cup of tea" is one name
         return words if (said := _named_anew(match[0])) is None else said
-    end = _HEAD_ENDS.search(words)
-    head = words[: end.start()] if end else words
+    head = _head(words)
     said = _named_anew(head)
     return words if said is None else said + words[len(head) :]
 
 
+def wider_name(words: str) -> tuple[str, str] | None:
+    """The name of a thing and a wider one that is drawn in its place: "poodle", "dog".
+
+    None if the thing is drawn by its own name, by one that means the same, or if none is known.
+    """
+    head = _head(words)
+    found = None if _by_hand(head) else _by_thesaurus(head)
+    return (found.said, found.name) if found and found.is_wider else None
+
+
+def is_named(words: str) -> bool:
+    """Whether words end with a name that captions say, or that the table by hand has."""
+    return _by_hand(words) is not None
+
+
+def names_by_hand(lang: str) -> dict[str, list[str]]:
+    """Other words for names, "en" or "zh", as they were written by hand."""
+    found: dict[str, list[str]] = {}
+    for said, name in _names(lang).items():
+        found.setdefault(name.lower(), []).append(said)
+    return found
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """The end of some words that is a name, and what is said in its place."""
+
+    before: list[str]
+    said: str
+    name: str  # the same as `said` if captions say it
+    is_wider: bool = False
+
+
+def _head(words: str) -> str:
+    """The words for a thing up to what it has with it."""
+    end = _HEAD_ENDS.search(words)
+    return words[: end.start()] if end else words
+
+
 def _named_anew(words: str) -> str | None:
     """Words with their longest last part that is a name replaced; None if nothing is."""
-    lang = "zh" if _HAN.search(words[-1:]) else "en"  # 蓝色的 car has an English name
-    known, names = TaughtNames(), _names(lang)
-    joint = " " if lang == "en" else ""
-    parts = words.split(" ") if lang == "en" else list(words)
-    for start in range(len(parts)):
-        name = joint.join(parts[start:])
-        single = singular(name) if lang == "en" else name
+    found = _by_hand(words) or _by_thesaurus(words)
+    if found is None or found.said == found.name:
+        return None
+    joint = " " if _lang(words) == "en" else ""
+    return joint.join([*_agreeing(found.before, found.name), found.name])
+
+
+def _by_hand(words: str) -> _Tail | None:
+    """The longest last part that captions say, or that stands in the table by hand."""
+    known, names = TaughtNames(), _names(_lang(words))
+    for before, name, single in _tails(words):
         if found := names.get(name) or names.get(single):
-            return joint.join([*_agreeing(parts[:start], found), found])
+            return _Tail(before, name, found)
         if name in known or single in known:
-            return None
+            return _Tail(before, name, name)
     return None
+
+
+def _by_thesaurus(words: str) -> _Tail | None:
+    """The longest last part that the thesaurus has. A part of a Chinese compound is no word."""
+    is_chinese = _lang(words) == "zh"
+    for before, name, single in _tails(words):
+        if is_chinese and before and before[-1] != "的" and bare(words) != name:
+            continue
+        if found := look_up(name) or look_up(single):
+            return _Tail(before, name, found.name, found.is_wider)
+    return None
+
+
+def _tails(words: str) -> Iterator[tuple[list[str], str, str]]:
+    """The ends of some words, the longest first: what is before, the end, and its singular."""
+    english = _lang(words) == "en"
+    parts = words.split(" ") if english else list(words)
+    for start in range(len(parts)):
+        name = (" " if english else "").join(parts[start:])
+        yield parts[:start], name, singular(name) if english else name
+
+
+def _lang(words: str) -> str:
+    return "zh" if _HAN.search(words[-1:]) else "en"  # 蓝色的 car has an English name
 
 
 def _agreeing(before: list[str], name: str) -> list[str]:

@@ -1,15 +1,17 @@
 """Choose the faster training precision of this processor, by a trial of two seconds."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import torch
+from torch import Tensor
 
 from limner.training.loop import LoopConfig
 
 _SHAPE = (4096, 256, 1408)  # of a product in a feed-forward layer of nano
-_SECONDS = 0.9  # for each precision
+_SECONDS = 1.8  # for both precisions together
 # bfloat16 takes casts besides its products, so it must be clearly faster in these.
 _CLEARLY = 1.3
 
@@ -24,7 +26,7 @@ def chosen(config: LoopConfig, before: str | None = None) -> tuple[LoopConfig, s
         return config, f"training in {config.precision} precision"
     if before not in (None, "auto"):
         return replace(config, precision=before), f"training in {before}, as before"
-    speed = {dtype: gflops(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    speed = gflops()
     is_bfloat16 = speed[torch.bfloat16] > _CLEARLY * speed[torch.float32]
     name = "bfloat16" if is_bfloat16 else "float32"
     return replace(config, precision=name), (
@@ -34,14 +36,25 @@ def chosen(config: LoopConfig, before: str | None = None) -> tuple[LoopConfig, s
 
 
 @cache
-def gflops(dtype: torch.dtype) -> float:
-    """Billions of multiplications and additions a second in products; measured once a process."""
+def gflops() -> dict[torch.dtype, float]:
+    """Billions of multiplications and additions a second in products; measured once a process.
+
+    The precisions take turns and the best turn counts, so that other programs slow both alike.
+    """
+    products = {dtype: _product(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    shortest = dict.fromkeys(products, float("inf"))
+    ends = time.monotonic() + _SECONDS
+    while time.monotonic() < ends:
+        for dtype, product in products.items():
+            start = time.perf_counter()
+            product()
+            shortest[dtype] = min(shortest[dtype], time.perf_counter() - start)
+    rows, inner, columns = _SHAPE
+    return {dtype: 2e-9 * rows * inner * columns / s for dtype, s in shortest.items()}
+
+
+def _product(dtype: torch.dtype) -> Callable[[], Tensor]:
     rows, inner, columns = _SHAPE
     a, b = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
-    a @ b
-    best, ends = 0.0, time.monotonic() + _SECONDS
-    while time.monotonic() < ends:
-        start = time.perf_counter()
-        a @ b
-        best = max(best, 2e-9 * rows * inner * columns / (time.perf_counter() - start))
-    return best
+    a @ b  # the first one takes longer
+    return lambda: a @ b

@@ -19,7 +19,7 @@ from limner.planning.plan import Reading
 from limner.text.known_names import TaughtThings, knows_any
 from limner.text.phrases import bare
 from limner.text.styles import without_look
-from limner.text.synonyms import as_taught
+from limner.text.synonyms import as_taught, wider_name
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import colour_of_ground, names_colour, split_colour
 
@@ -84,11 +84,22 @@ def left_out(prompt: str, reading: Reading) -> str:
     return "" if is_drawn else reading.ground
 
 
+def drawn_wider(prompt: str, reading: Reading) -> tuple[str, str] | None:
+    """A thing that a prompt names, and what it is a kind of, if that is drawn: "poodle", "dog"."""
+    one = _words_of_one(prompt, reading)
+    said = [one] if one else [thing.words for thing in reading.things]
+    return next((found for words in said if (found := wider_name(words))), None)
+
+
 def is_foreign(prompt: str) -> bool:
-    """Whether captions have no word of a prompt, the words of a request left out."""
+    """Whether captions have no word of a prompt, and no name stands for it.
+
+    The words of a request are left out.
+    """
     english, chinese = _frames()
     words = [w for w in _WORD.findall(normalise(prompt)) if w not in english and w not in chinese]
-    return bool(words) and not knows_any(words)
+    said = " ".join(words)
+    return bool(words) and not knows_any(words) and as_taught(said) == said
 
 
 def _words_of_one(prompt: str, reading: Reading) -> str:

@@ -10,6 +10,7 @@ from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment, adjustment_by_seed
 from limner.engines.transformer.prompt_words import (
     Said,
+    drawn_wider,
     is_foreign,
     left_out,
     said_of_one,
@@ -141,6 +142,9 @@ class Prompts:
         is_read = self._is_flat and request.source is None  # an edit draws its prompt as it is
         if is_read and (left := left_out(prompt, self.reading(prompt))):
             return f"{shown(left)} is not drawn: {name} was taught no such picture"
+        if is_read and (found := drawn_wider(prompt, self.reading(prompt))):
+            asked, drawn = map(shown, found)
+            return f"{asked} is drawn as {drawn}, the nearest name that {name} was taught"
         return ""
 
     def _reading(self, prompt: str) -> plan.Reading:

@@ -202,6 +202,7 @@ def test_draw_with_damaged_weights_leaves_no_file(
 
 def train(name: str, home: Path, steps: int) -> subprocess.Popen[str]:
     words = ["train", "image-tokenizer", *SHAPES, "--steps", str(steps), "--name", name]
+    words += ["--precision", "float32"]  # else each process measures, and two may differ
     return subprocess.Popen(
         [sys.executable, "-m", "limner", *words, "--threads", "1", "--home", str(home)],
         stderr=subprocess.PIPE,

@@ -213,6 +213,9 @@ def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prom
     ("prompt", "boxes", "told"),
     [
         ("a birthday cake with candles", "", "'candles' is not drawn: nano was taught no such"),
+        ("a spaniel", "", "'spaniel' is drawn as 'dog', the nearest name that nano was taught"),
+        ("could you draw two spaniels", "", "'spaniels' is drawn as 'dog', the nearest name"),
+        ("a knapsack", "", None),
         ("ein roter Apfel", "", "nano was taught no word of the prompt; it reads English and"),
         ("a meadow", "a cat: 5,20,40,60", "The prompt is not drawn: beside boxes it says what is"),
         ("a red apple", "", None),
