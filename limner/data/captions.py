@@ -34,7 +34,34 @@ STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "emojione": {"en": ("EmojiOne style", "in the EmojiOne style"), "zh": ("EmojiOne 风格",)},
     "fxemoji": {"en": ("Firefox OS style",), "zh": ("Firefox OS 风格",)},
     "noto-v1": {"en": ("old Noto style", "blob style"), "zh": ("旧版 Noto 风格",)},
+    "streamline-ultimate-color": {
+        "en": ("Ultimate style", "in the outlined Ultimate style"),
+        "zh": ("Ultimate 风格", "Ultimate 描边风格"),
+    },
+    "streamline-kameleon-color": {
+        "en": ("Kameleon style", "in the flat Kameleon style"),
+        "zh": ("Kameleon 风格", "Kameleon 扁平风格"),
+    },
+    "streamline-stickies-color": {
+        "en": ("Stickies style", "in the outlined Stickies style"),
+        "zh": ("Stickies 风格", "Stickies 描边风格"),
+    },
+    "fluent-color": {
+        "en": ("Fluent icon style", "in the Fluent icon style"),
+        "zh": ("Fluent 图标风格",),
+    },
+    "icon-park": {
+        "en": ("IconPark style", "in the outlined IconPark style"),
+        "zh": ("IconPark 风格", "IconPark 描边风格"),
+    },
+    "meteocons": {"en": ("Meteocons style", "in the Meteocons style"), "zh": ("Meteocons 风格",)},
+    "openclipart": {
+        "en": ("Openclipart style", "in the Openclipart style"),
+        "zh": ("Openclipart 风格",),
+    },
 }
+# Captions of these always name the style: a banana in their two colours is blue.
+_ALWAYS_NAMED = frozenset({"icon-park", "streamline-stickies-color"})
 # Words for an artist's style that also apply to other artists. Empty if no single word applies.
 PLAIN_STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "twemoji": {"en": ("flat", "flat style", "in flat style"), "zh": ("扁平", "扁平风格")},
@@ -51,6 +78,14 @@ PLAIN_STYLES: dict[str, dict[str, tuple[str, ...]]] = {
         "zh": ("描边", "描边风格", "有轮廓线"),
     },
     "flat-color-icons": {"en": ("flat", "flat icon", "flat style"), "zh": ("扁平", "扁平风格")},
+    "streamline-ultimate-color": {
+        "en": ("outlined", "outline style", "outlined style", "with outlines"),
+        "zh": ("描边", "描边风格", "有轮廓线"),
+    },
+    "streamline-kameleon-color": {
+        "en": ("flat icon on a disc", "icon on a round ground"),
+        "zh": ("圆底扁平图标",),
+    },
 }
 # Which look of text/looks.json an artist's pictures have. "outlined" is given by the finish: the
 # artist of outlines is known too little.
@@ -135,7 +170,7 @@ def _plain(
     dice = rng.random()
     if split == "paraphrase":
         return _held_out_words(rng, concept, concepts, lang)
-    if concept.emoji and dice < _EMOJI_SHARE:
+    if concept.emoji and dice < _EMOJI_SHARE and spec.artist not in _ALWAYS_NAMED:
         return concept.emoji
     if dice < _EMOJI_SHARE + _BAG_SHARE:
         text = _bag(rng, concept, lang)
@@ -387,7 +422,8 @@ def _with_background(rng: np.random.Generator, text: str, background: str, lang:
 
 
 def _with_style(rng: np.random.Generator, text: str, artist: str, lang: str, split: str) -> str:
-    if rng.random() >= _STYLE_SHARE or artist not in STYLES:
+    is_named = rng.random() < _STYLE_SHARE or artist in _ALWAYS_NAMED
+    if not is_named or artist not in STYLES:
         return text
     known = STYLES[artist][_two(lang)]
     # Questions keep the artist's name, so that results stay comparable.

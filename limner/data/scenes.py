@@ -167,7 +167,7 @@ def is_held_out_composition(spec: SceneSpec, library: Library) -> bool:
 def _is_held_out_colour(colour: str, entry: Entry, library: Library) -> bool:
     """Never for a drawing's own colour, nor where "green apple" is an emoji of its own."""
     noun = noun_without_colour(entry.concept, "en") or ""
-    if colour == entry.tint.natural or f"{colour} {noun}".lower() in library.labels:
+    if colour == entry.free_colour or f"{colour} {noun}".lower() in library.labels:
         return False
     return splits.is_held_out_colour(noun, colour)
 

@@ -12,6 +12,7 @@ import numpy as np
 from limner.data import sentences
 from limner.data.captions import STYLES
 from limner.data.emoji import splits, words
+from limner.data.emoji.art import ARTISTS
 from limner.data.emoji.concepts import Concept
 from limner.data.sentences import (
     MIDDLE,
@@ -479,7 +480,7 @@ def _tailed(draft: _Draft, text: str) -> str:
 def _style(draft: _Draft) -> str:
     rng = draft.rng
     if rng.random() < 0.4 and not draft.forms.held_out:
-        artist = draft.pick(list(STYLES))
+        artist = draft.pick(list(ARTISTS))  # not the further ones: stories stay as they were
         return marked(draft.pick(STYLES[artist][draft.forms.lang]), STYLE)
     if rng.random() < 0.5 and not draft.forms.held_out:
         return marked(sentences.composed_style(rng, draft.forms.lang), STYLE)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from limner.data import stories
 from limner.data.captions import LOOK_FROM_ARTIST, STYLES, caption
 from limner.data.emoji import splits
+from limner.data.emoji.art import ALL_ARTISTS
 from limner.data.emoji.library import Library
 from limner.data.scenes import (
     Mix,
@@ -259,12 +260,15 @@ class _Part:
 
 
 def open_set(name: str, data: Path, config: SetConfig) -> TrainingSet:
-    """The set called "art", "shapes", or the folder of pictures or tar shards at a path.
+    """The set called "art", "more-art" or "shapes", or the pictures or tar shards in a folder.
 
+    "art" has the artists of the shipped weights and of earlier runs; "more-art" has all.
     Raises DataError if there is nothing to train on.
     """
     if name == "art":
         return LibrarySet(Library.open(data), config)
+    if name == "more-art":
+        return LibrarySet(Library.open(data, ALL_ARTISTS), config)
     if name == "shapes":
         return LibrarySet(shapes.library(), config)
     folder = Path(name).expanduser()

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,8 +83,14 @@ def test_the_style_is_said_mostly() -> None:
 
 
 def test_every_artist_has_a_style_in_both_languages() -> None:
-    assert set(STYLES) == set(art.ARTISTS)
+    assert set(STYLES) == set(art.ALL_ARTISTS)
     assert all(set(style) == {"en", "zh"} and all(style.values()) for style in STYLES.values())
+
+
+def test_an_artist_with_two_colours_of_its_own_is_always_named() -> None:
+    rng = np.random.default_rng(0)
+    drawn = replace(APPLE, artist="icon-park")
+    assert all("IconPark" in caption(rng, drawn, CONCEPTS, "en") for _ in range(200))
 
 
 def test_counts_and_colours_are_exact() -> None:

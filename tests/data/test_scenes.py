@@ -18,6 +18,7 @@ from limner.data.scenes import (
     render_scene,
     swapped,
 )
+from limner.data.sources import shapes
 from limner.errors import DataError
 
 ONLY_RELATED = Mix(plain=0, painted=0, counted=0, related=1, listed=0)
@@ -155,6 +156,23 @@ def test_colour_and_count_of_a_spec_are_checked(library: Library) -> None:
     item = ObjectSpec(f"shapes/red-{shape}", f"shape:red-{shape}", colour=colour)
     assert not may_train_on_spec(SceneSpec((item,)), library)
     assert may_train_on_spec(SceneSpec((replace(item, colour="red"),)), library)
+
+
+def test_a_held_out_colour_is_not_said_of_further_art_that_has_it() -> None:
+    shape, colour = next(
+        (shape, colour)
+        for shape in ("circle", "square", "star", "heart", "ring", "cross", "triangle")
+        for colour in ("red", "blue", "green", "yellow")
+        if splits.is_held_out_colour(shape, colour)
+    )
+    for artist, may_say_it in (("twemoji", True), ("icon-park", False)):
+        drawn = [replace(one, artist=artist) for one in shapes.drawings() if shape in one.name]
+        library = Library.from_drawings(drawn, shapes.concepts())
+        own = library[f"shapes/{colour}-{shape}"]
+        assert own.tint.natural == colour
+        library.labels = frozenset()  # a "red circle" is an emoji
+        item = ObjectSpec(own.drawing.id, own.concept.key, colour=colour)
+        assert is_held_out_composition(SceneSpec((item,)), library) != may_say_it
 
 
 def test_an_artist_that_is_not_there_is_a_clear_error(library: Library) -> None:

@@ -23,14 +23,16 @@ def data() -> None:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256))
 @HOME
 def build(only: tuple[str, ...], workers: int, home: Path | None) -> None:
-    """Fetch the open art with npm, render it, and write its manifest."""
+    """Fetch the open art with npm and apt-get, render it, and write its manifest."""
     from limner.data.emoji import build as stage  # numpy and Pillow; not needed for --help
-    from limner.data.emoji.art import ARTISTS
+    from limner.data.emoji.art import ALL_ARTISTS
 
     folder = settings.load({"home": home}).home / "data"
-    config = stage.BuildConfig(folder, only or ARTISTS, workers)
+    config = stage.BuildConfig(folder, only or ALL_ARTISTS, workers)
     with _progress() as report:
         path = stage.main(config, report)
+    for artist, reason in stage.missing(path).items():
+        click.echo(f"note: built without {artist}: {reason}", err=True)
     click.echo(path)
 
 
@@ -40,6 +42,7 @@ def build(only: tuple[str, ...], workers: int, home: Path | None) -> None:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="The captions' language.")
 @click.option("--px", default=128, show_default=True, type=click.IntRange(16, 256))
+@click.option("--more-art", is_flag=True, help="Show scenes with the further artists, too.")
 @click.option("--shapes", is_flag=True, help="Show the drawn shapes, which need no download.")
 @click.option(
     "-o", "--output", default=Path("data.png"), show_default=True, type=click.Path(path_type=Path)
@@ -51,6 +54,7 @@ def show(
     seed: int,
     lang: str | None,
     px: int,
+    more_art: bool,
     shapes: bool,
     output: Path,
     home: Path | None,
@@ -59,7 +63,7 @@ def show(
     import numpy as np
 
     from limner.data import sheet
-    from limner.data.emoji import splits
+    from limner.data.emoji import art, splits
     from limner.data.emoji.library import Library
     from limner.data.sources import shapes as drawn
     from limner.data.sources.base import SceneSource
@@ -70,9 +74,11 @@ def show(
             f"{split!r} is not one of {', '.join(splits.SPLITS)}", param_hint="--split"
         )
     font = sheet.chinese_font()
-    library = (
-        drawn.library() if shapes else Library.open(settings.load({"home": home}).home / "data")
-    )
+    if shapes:
+        library = drawn.library()
+    else:
+        artists = art.ALL_ARTISTS if more_art else art.ARTISTS
+        library = Library.open(settings.load({"home": home}).home / "data", artists)
     source = SceneSource(library, count, split, seed=seed, n_captions=1)
     samples = [source.get(index, px) for index in range(count)]
     # Without a Chinese font the captions would be rows of empty boxes.

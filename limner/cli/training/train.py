@@ -28,7 +28,8 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
     "--data",
     default="art",
     show_default=True,
-    help='"art" (see limner data build), "shapes" (no download), or a folder of pictures.',
+    help='"art" (see limner data build), "more-art" (with the further artists), "shapes" (no '
+    "download), or a folder of pictures.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps, instead of the preset's.")
 @click.option(

@@ -1,4 +1,4 @@
-"""The open art: vector drawings of nine artists, read from the icon packages and rendered.
+"""The open art: vector drawings by artist, read from the icon packages and rendered.
 
 A package holds one `icons.json`: a table from a drawing's name to its SVG body. Drawings are
 rasterised on demand, at any size.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.data.emoji import further
 from limner.errors import DataError, needed
 
 TRAINING_ARTISTS = (
@@ -28,6 +29,19 @@ TRAINING_ARTISTS = (
 # Never used for the tokenizer or the generator; the independent judge is trained on them.
 JUDGE_ARTISTS = ("emojione", "fxemoji", "noto-v1")
 ARTISTS = TRAINING_ARTISTS + JUDGE_ARTISTS
+# For training alone, in runs that ask for them: evaluation and earlier runs keep ARTISTS.
+FURTHER_ARTISTS = (
+    "streamline-ultimate-color",
+    "streamline-kameleon-color",
+    "streamline-stickies-color",
+    "fluent-color",
+    "icon-park",
+    "meteocons",
+    "openclipart",
+)
+ALL_ARTISTS = ARTISTS + FURTHER_ARTISTS
+# Left, top, width and height of what an artist's drawings fill, where the page is far larger.
+_FRAMES = {"meteocons": (52, 76, 408, 408)}
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,7 @@ class Drawing:
     id: str  # "noto/red-apple"
     artist: str
     concept: str  # an emoji's code points, "1F34E", or "name:idea" if no emoji matches
-    name: str  # the artist's own name for it, "red-apple"
+    name: str  # the artist's own name, "red-apple"; of a further artist what it shows, "red apple"
     svg: str  # a whole SVG document
 
 
@@ -63,15 +77,17 @@ def _read_package(folder: Path, artist: str) -> Iterator[Drawing]:
     for code_points, name in chars.items():
         code_points_from_name.setdefault(name, code_points.upper())
     width, height = table.get("width", 16), table.get("height", 16)
+    frame = dict(zip(("left", "top", "width", "height"), _FRAMES.get(artist, ()), strict=False))
     for name in sorted(table["icons"]):
-        icon = table["icons"][name]
-        if icon.get("hidden"):
+        icon = table["icons"][name] | frame
+        said = further.things(artist).get(name) if artist in FURTHER_ARTISTS else name
+        if icon.get("hidden") or said is None:
             continue
         yield Drawing(
             id=f"{artist}/{name}",
             artist=artist,
             concept=code_points_from_name.get(name, f"name:{name}"),
-            name=name,
+            name=said,
             svg=_document(icon, width, height),
         )
 

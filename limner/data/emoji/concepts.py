@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from limner.data.emoji.art import Drawing
+from limner.data.emoji import further
+from limner.data.emoji.art import FURTHER_ARTISTS, Drawing
 from limner.errors import DataError
 
 LANGUAGES = ("en", "zh")  # loaded by default; the package holds some thirty
@@ -196,6 +197,9 @@ class NameIndex:
 
     def key(self, drawing: Drawing) -> str:
         """The concept's key; "name:…" if none is known."""
+        if drawing.artist in FURTHER_ARTISTS:
+            name = slug(drawing.name)
+            return self._by_name(name, drawing.artist) or f"name:{name}"
         found = self._key_from_code.get(bare_code(drawing.concept)) or self._by_hand(drawing)
         if found is None:
             base = _VARIANT.sub("", drawing.name)
@@ -240,11 +244,18 @@ def join(
     everything = dict(concepts)
     for drawing in joined:
         if drawing.concept not in everything:
-            everything[drawing.concept] = named_concept(drawing.concept.removeprefix("name:"))
+            made = further_concept if drawing.artist in FURTHER_ARTISTS else named_concept
+            everything[drawing.concept] = made(drawing.concept.removeprefix("name:"), drawing.name)
     return joined, everything
 
 
-def named_concept(name: str) -> Concept:
+def further_concept(name: str, thing: str) -> Concept:
+    """A concept of a thing that is no emoji, in the words of the further artists' table."""
+    key = f"name:{name}"
+    return Concept(key=key, labels=further.labels(thing), group=further.group(thing), family=key)
+
+
+def named_concept(name: str, _: str = "") -> Concept:
     """A concept made from an artist's own name; Chinese only where the hand-made table has it."""
     labels = {"en": name.replace("-", " "), **hand_table()["labels"].get(name, {})}
     groups = [group for group, names in hand_table()["groups"].items() if name in names]
@@ -254,7 +265,7 @@ def named_concept(name: str) -> Concept:
 
 def reason_to_skip(drawing: Drawing, concept: Concept) -> str | None:
     """The reason to exclude a drawing from training and evaluation, or None."""
-    if concept.key.startswith("name:"):
+    if concept.key.startswith("name:") and drawing.artist not in FURTHER_ARTISTS:
         if _TONE_NAME.search(drawing.name):
             return "skin tone variant"
         if _COUNTRY_NAME.search(drawing.name):

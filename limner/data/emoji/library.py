@@ -6,8 +6,9 @@ only scales and composes (see pictures.py).
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from limner.storage import files
 
 BASE_PX = 128  # analysis, and every picture up to this size
 LARGE_PX = 256
+# Their colour is that of a disc behind the thing, so it is neither said nor changed.
+_ON_A_GROUND = frozenset({"streamline-kameleon-color"})
 _FORMAT = 4  # of the facts file; raise it when box, tint or digest change
 
 
@@ -50,6 +53,14 @@ class Entry:
     def is_tintable(self) -> bool:
         """Whether it may be recoloured; people keep their skin colour."""
         return self.is_thing and self.tint.can_change and self.concept.group != "people-body"
+
+    @property
+    def free_colour(self) -> str | None:
+        """Its own colour, if it may be said in training although that colour is held out.
+
+        Not in further art: a blue banana, and it has many, would show what is held out.
+        """
+        return None if self.drawing.artist in art.FURTHER_ARTISTS else self.tint.natural
 
     @property
     def extent(self) -> float:
@@ -255,8 +266,11 @@ def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[
     """The rows of each set to use, and the skipped drawings with reasons."""
     wanted: Selection = []
     skipped: Skipped = []
+    held_out = splits.held_out_names(concepts.values())
     for one in sets:
-        reasons = [reason_to_skip(drawing, concepts[drawing.concept]) for drawing in one.drawings]
+        reasons = [
+            _reason(drawing, concepts[drawing.concept], held_out) for drawing in one.drawings
+        ]
         wanted.append((one, [row for row, reason in enumerate(reasons) if reason is None]))
         skipped += [
             (drawing.id, reason)
@@ -264,6 +278,13 @@ def _sorted_out(sets: Iterable[_Set], concepts: Mapping[str, Concept]) -> tuple[
             if reason is not None
         ]
     return wanted, skipped
+
+
+def _reason(drawing: Drawing, concept: Concept, held_out: re.Pattern[str]) -> str | None:
+    is_own_thing = drawing.artist in art.FURTHER_ARTISTS and concept.key.startswith("name:")
+    if is_own_thing and held_out.search(concept.labels["en"]):
+        return "it names a held-out concept"
+    return reason_to_skip(drawing, concept)
 
 
 def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Skipped:
@@ -286,13 +307,17 @@ def _render(wanted: Selection, workers: int, report: StepProgress | None) -> Ski
 def _without_duplicates(
     seen: Sequence[_Candidate], concepts: Mapping[str, Concept]
 ) -> tuple[list[_Candidate], Skipped]:
-    """Drop duplicates; prefers an emoji to a named idea, and training art to the judge's."""
+    """Drop duplicates; prefers an emoji to a named idea, and training art to the judge's.
 
-    def rank(index: int) -> tuple[bool, bool, int]:
+    Further art comes last: whichever is added, the rest of the library stays the same.
+    """
+
+    def rank(index: int) -> tuple[bool, bool, bool, int]:
         one, row, _ = seen[index]
         drawing = one.drawings[row]
         named = drawing.concept.startswith("name:")
         return (
+            drawing.artist in art.FURTHER_ARTISTS,
             drawing.artist in art.JUDGE_ARTISTS,
             named or concepts[drawing.concept].gender,
             index,
@@ -310,6 +335,7 @@ def _without_duplicates(
 
 def _entry(drawing: Drawing, concepts: Mapping[str, Concept], facts: _Facts) -> Entry:
     concept = concepts[drawing.concept]
-    return Entry(
-        drawing, concept, facts.box, facts.tint, weight(concept), words.is_countable(concept)
-    )
+    tint = facts.tint
+    if drawing.artist in _ON_A_GROUND:
+        tint = replace(tint, share=0.0, natural=None)
+    return Entry(drawing, concept, facts.box, tint, weight(concept), words.is_countable(concept))

@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from limner.data.emoji.art import JUDGE_ARTISTS, TRAINING_ARTISTS
+from limner.data.emoji.art import FURTHER_ARTISTS, JUDGE_ARTISTS, TRAINING_ARTISTS
 from limner.data.emoji.concepts import Concept
 
 CODES = {
@@ -32,6 +32,7 @@ CODES = {
 """Splits, and the names they had before: still read, and part of the seed of their questions."""
 SPLITS = tuple(CODES)
 HELD_OUT_ARTIST = "emojione"
+_TAUGHT = TRAINING_ARTISTS + FURTHER_ARTISTS  # a library holds the latter only where asked for
 _SPECIFIC = 2  # a tag of more concepts than this is not a synonym: "animal", "food"
 
 
@@ -83,6 +84,17 @@ def is_held_out_concept(concept: Concept) -> bool:
     return concept.family in _held_out_families()
 
 
+def held_out_names(concepts: Iterable[Concept]) -> re.Pattern[str]:
+    """Finds the English name of a held-out concept within that of another thing."""
+    labels = {
+        concept.labels["en"].lower()
+        for concept in concepts
+        if not concept.key.startswith("name:") and is_held_out_concept(concept)
+    }
+    either = "|".join(re.escape(label) for label in sorted(labels)) or "(?!)"
+    return re.compile(rf"(?<!\w)(?:{either})(?:e?s)?(?!\w)", re.IGNORECASE)
+
+
 @lru_cache(maxsize=1 << 16)
 def is_held_out_colour(noun: str, colour: str) -> bool:
     """Whether this colour of this object (its English noun without a colour) is held out."""
@@ -114,19 +126,19 @@ def is_held_out_synonym(text: str, lang: str) -> bool:
 
 def artists_of(split: str) -> tuple[str, ...]:
     """The artists whose drawings a split shows; only unseen_artist shows another artist."""
-    return (HELD_OUT_ARTIST,) if split == "unseen_artist" else TRAINING_ARTISTS
+    return (HELD_OUT_ARTIST,) if split == "unseen_artist" else _TAUGHT
 
 
 def may_train_on(artist: str, concept: Concept) -> bool:
     """Whether a drawing may be shown to the tokenizer and the generator."""
-    return artist in TRAINING_ARTISTS and not is_held_out_concept(concept)
+    return artist in _TAUGHT and not is_held_out_concept(concept)
 
 
 def belongs(split: str, artist: str, concept: Concept) -> bool:
     """Whether a drawing may appear in a split's scenes."""
     if artist not in artists_of(split):
         return (
-            artist not in TRAINING_ARTISTS + JUDGE_ARTISTS and split != "unseen_artist"
+            artist not in _TAUGHT + JUDGE_ARTISTS and split != "unseen_artist"
         )  # drawn shapes: no artist
     return is_held_out_concept(concept) == (split == "unseen_concept")
 

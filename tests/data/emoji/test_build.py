@@ -1,11 +1,14 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from limner.data.emoji import build, npm
+from limner.data.emoji import build, further, npm
 from limner.data.emoji.build import BuildConfig
+from limner.data.emoji.library import Library
 from limner.errors import DataError, InvalidRequest
+from tests.data.conftest import disc, write_icons
 
 ARTISTS = ("twemoji", "fxemoji")
 
@@ -54,3 +57,42 @@ def test_what_is_missing_is_fetched(packages: Path, monkeypatch: pytest.MonkeyPa
         build.main(BuildConfig(packages, ARTISTS))
     assert asked == ["@iconify-json/twemoji@1.2.5"]
     assert not (packages / "manifest.json").exists()
+
+
+def test_further_art_is_built_beside_and_changes_nothing_else(packages: Path) -> None:
+    write_further(packages)
+    before = Library.open(packages, ARTISTS)
+    path = build.main(BuildConfig(packages, (*ARTISTS, "icon-park")))
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    (source,) = [row for row in manifest["sources"] if row["package"] == "@iconify-json/icon-park"]
+    assert source["use"] == "training that asks for more-art"
+    assert (source["drawings"], source["concepts"]) == (2, 2)
+    assert source["skipped"] == {further.NO_NAME: 1, "a duplicate": 1}
+    after = Library.open(packages, (*ARTISTS, "icon-park"))
+    assert after.entries[: len(before)] == before.entries
+    assert dict(after.skipped)["icon-park/bone"] == "the same picture as fxemoji/redapple"
+    assert [entry.concept.key for entry in after.entries[len(before) :]] == ["1F697", "name:comb"]
+
+
+def test_without_a_debian_client_the_other_art_is_built(
+    packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    path = build.main(BuildConfig(packages, (*ARTISTS, "openclipart")))
+    assert "apt-get" in build.missing(path)["openclipart"]
+    with pytest.raises(DataError, match="apt-get"):
+        build.main(BuildConfig(packages, ("openclipart",)))
+
+
+def write_further(packages: Path) -> None:
+    """Four drawings of an artist: a thing, a car, the judge's apple, and one without a name."""
+    icons = {
+        "car": disc("#3b88c3", 4),
+        "comb": disc("#3b88c3", 3),
+        "bone": disc("#cc0000", 3),
+        "align-bottom": disc("#3b88c3", 2),
+    }
+    folder = packages / "npm" / "icon-park"
+    write_icons(folder, icons, {})
+    (package,) = [one for one in npm.PACKAGES if one.folder == "icon-park"]
+    (folder / ".integrity").write_text(package.integrity)

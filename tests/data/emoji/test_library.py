@@ -43,6 +43,13 @@ def test_the_visible_box_and_the_colour_are_known(library: Library) -> None:
     assert entry.is_tintable
 
 
+def test_the_colour_of_a_disc_behind_a_thing_is_not_the_things() -> None:
+    drawn = [replace(one, artist="streamline-kameleon-color") for one in SHAPES]
+    library = Library.from_drawings(drawn, shapes.concepts())
+    assert {entry.tint.natural for entry in library.entries} == {None}
+    assert not any(entry.is_tintable for entry in library.entries)
+
+
 def test_choice_follows_weights_and_kinds(library: Library) -> None:
     rng = np.random.default_rng(1)
     chosen = [library.choose(rng, "train", "thing") for _ in range(400)]

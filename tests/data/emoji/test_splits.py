@@ -2,7 +2,7 @@ import pytest
 
 from limner.data.captions import STYLES
 from limner.data.emoji import splits, words
-from limner.data.emoji.art import JUDGE_ARTISTS, TRAINING_ARTISTS
+from limner.data.emoji.art import FURTHER_ARTISTS, JUDGE_ARTISTS, TRAINING_ARTISTS
 from limner.data.emoji.concepts import Concept, hand_table
 
 
@@ -47,6 +47,24 @@ def test_the_judge_and_the_held_out_artist_are_never_trained_on() -> None:
     assert all(splits.may_train_on(artist, seen) for artist in TRAINING_ARTISTS)
     held_out = _concept(splits.table()["unseen_concept"][0])
     assert not any(splits.may_train_on(artist, held_out) for artist in TRAINING_ARTISTS)
+
+
+def test_further_artists_are_trained_on_and_hold_out_the_same() -> None:
+    held_out = _concept(splits.table()["unseen_concept"][0])
+    for artist in FURTHER_ARTISTS:
+        assert splits.may_train_on(artist, _concept("1F34E"))
+        assert not splits.may_train_on(artist, held_out)
+        assert splits.belongs("train", artist, _concept("1F34E"))
+        assert not splits.belongs("unseen_artist", artist, _concept("1F34E"))
+
+
+def test_a_held_out_name_is_found_within_another() -> None:
+    held_out = Concept("x", {"en": "helicopter"}, family=splits.table()["unseen_concept"][0])
+    names = splits.held_out_names([held_out, Concept("1F34E", {"en": "apple"}, family="1F34E")])
+    assert names.search("rescue Helicopters")
+    assert not names.search("apple core")
+    assert not names.search("helicopterish")
+    assert not splits.held_out_names([]).search("")
 
 
 @pytest.mark.parametrize("split", splits.SPLITS)

@@ -106,7 +106,7 @@ def _painted(
         if names:
             colour = names[int(rng.integers(len(names)))]
             noun = splits_noun(library, index)
-            if colour != own and (
+            if colour != entry.free_colour and (
                 splits.is_held_out_colour(noun, colour)
                 and f"{colour} {noun}".lower() not in library.labels
             ):
