@@ -13,7 +13,7 @@ def may_turn(prompt: str) -> bool:
     """True unless a prompt names writing, a side, or a thing that has one way round."""
     if _WRITTEN.search(prompt):
         return False
-    english, chinese = _one_way()
+    english, chinese = _not_mirrored()
     words = _WORD.findall(prompt.lower())
     if any(word in english or word.removesuffix("s") in english for word in words):
         return False
@@ -21,7 +21,7 @@ def may_turn(prompt: str) -> bool:
 
 
 @cache
-def _one_way() -> tuple[frozenset[str], tuple[str, ...]]:
-    path = Path(__file__).with_name("one_way.json")
+def _not_mirrored() -> tuple[frozenset[str], tuple[str, ...]]:
+    path = Path(__file__).with_name("not_mirrored.json")
     table = json.loads(path.read_text(encoding="utf-8"))
     return frozenset(table["en"]), tuple(table["zh"])

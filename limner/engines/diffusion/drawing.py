@@ -23,7 +23,7 @@ from limner.engines.diffusion.previews import Previewer
 from limner.engines.diffusion.prompts import count_tokens, most_tokens
 from limner.engines.diffusion.watching import stoppable, watch
 from limner.engines.latent.callbacks import Stop, Stopped
-from limner.engines.latent.telling import Emit, Teller
+from limner.engines.latent.reporting import Emit, Reporter
 from limner.errors import EngineError, LimnerError, Refused
 from limner.request import ImageRequest
 
@@ -64,7 +64,7 @@ class Drawer:
         for remark in self._remarks(request):
             emit(Notice(remark))
         call = call_for(task, self.pipelines, self._steps)
-        teller = Teller(task, model, emit, call.finished)
+        teller = Reporter(task, model, emit, call.finished)
         pipeline = self.pipelines.by_task[call.task]
         pipeline.scheduler = schedulers.fresh(self._scheduler, options.get("scheduler"))
         self._loras.use(options.get("lora"), float(options.get("lora_weight", 1.0)))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from limner.engines.base import CancelToken, Event, ImageTask
-from limner.engines.latent.telling import Emit
+from limner.engines.latent.reporting import Emit
 
 T = TypeVar("T")
 

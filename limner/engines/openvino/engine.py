@@ -30,8 +30,8 @@ from limner.engines.base import (
 )
 from limner.engines.latent import options as latent_options
 from limner.engines.latent.callbacks import Calls, Stop, draw_each
+from limner.engines.latent.reporting import Emit, Reporter
 from limner.engines.latent.source_picture import SourcePicture, finished
-from limner.engines.latent.telling import Emit, Teller
 from limner.engines.openvino import folder as ir_folder
 from limner.engines.openvino.folder import IrFolder
 from limner.engines.openvino.noise import Noise
@@ -73,7 +73,7 @@ class OpenVinoEngine(Engine):
 
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         request, source = task.request, SourcePicture.of(task.request)
-        teller = Teller(task, self.model, emit, partial(finished, source))
+        teller = Reporter(task, self.model, emit, partial(finished, source))
         kind = "text" if source is None else "inpaint" if source.has_mask else "image"
         self._pipelines = self._pipelines or _loaded(self._folder, self._threads)
         pipeline = self._pipelines[kind]

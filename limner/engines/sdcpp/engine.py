@@ -27,8 +27,8 @@ from limner.engines.base import (
 )
 from limner.engines.latent import options as latent_options
 from limner.engines.latent.callbacks import Calls, Stop, draw_each
+from limner.engines.latent.reporting import Emit, Reporter
 from limner.engines.latent.source_picture import SourcePicture, finished, opaque
-from limner.engines.latent.telling import Emit, Teller
 from limner.engines.sdcpp import files
 from limner.errors import DataError, EngineError, SettingsError
 from limner.imaging import codec
@@ -73,7 +73,7 @@ class SdcppEngine(Engine):
     def _draw(self, task: ImageTask, emit: Emit, stop: Stop) -> None:
         [context] = self._contexts
         request, source = task.request, SourcePicture.of(task.request)
-        teller = Teller(task, self.model, emit, partial(finished, source))
+        teller = Reporter(task, self.model, emit, partial(finished, source))
         n_steps = 0
 
         def on_step(done: int, total: int, seconds: float) -> None:

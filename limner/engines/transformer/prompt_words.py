@@ -173,6 +173,6 @@ def _is_frame(words: str) -> bool:
 
 @cache
 def _frames() -> tuple[frozenset[str], frozenset[str]]:
-    path = Path(text.__file__).with_name("frames.json")
+    path = Path(text.__file__).with_name("request_phrases.json")
     table = json.loads(path.read_text(encoding="utf-8"))
     return frozenset(table["en"]), frozenset(table["zh"])

@@ -22,7 +22,7 @@ from limner.server.chat_planner import conversation_pictures, functions
 from limner.server.chat_planner.chat_server import ChatServer, ToolCall
 from limner.server.chat_planner.conversation_pictures import ConversationPictures
 from limner.server.chat_planner.functions import Asked
-from limner.server.chat_planner.planned import PlannedAnswer
+from limner.server.chat_planner.planned_answer import PlannedAnswer
 from limner.server.http import scope
 from limner.server.input_pictures.decoders import Decoder
 from limner.server.input_pictures.json_pictures import Reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from limner.server.chat_planner.planned import PlannedAnswer
+from limner.server.chat_planner.planned_answer import PlannedAnswer
 from limner.server.openai.answers import Drawn, Json
 from limner.server.openai.errors import ApiError
 from limner.server.responses import answer, chat

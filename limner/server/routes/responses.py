@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from limner.server.access import own_rows
 from limner.server.bodies import read_body
-from limner.server.chat_planner import delivery, planned
+from limner.server.chat_planner import delivery, planned_answer
 from limner.server.chat_planner.chat_server import ChatServer
 from limner.server.chat_planner.shapes import ChatShape, ResponsesShape
 from limner.server.http import scope
@@ -26,7 +26,7 @@ from limner.server.openai import fields as f
 from limner.server.openai.answers import Drawn
 from limner.server.openai.calls import Call
 from limner.server.openai.errors import ApiError
-from limner.server.responses import answer, chat, ids, kept, ordering, sources
+from limner.server.responses import answer, chat, ids, ordering, sources, stored_answers
 from limner.server.responses import body as bodies_of_responses
 from limner.server.responses.answer import Plan
 from limner.server.responses.body import Body, Text
@@ -51,12 +51,12 @@ async def create(request: Request) -> Response:
                 found = await sources.find_response(request, ids.of_request(ids.RESPONSE, drawn_as))
                 if found is None:
                     raise errors.drawn_elsewhere(drawn_as)
-                return await kept.again(request, *found, is_stream=body.is_stream)
+                return await stored_answers.again(request, *found, is_stream=body.is_stream)
             if planner is None:
                 source = await sources.find(request, body)
                 call = await _understood(request, body, source, pictures)
         if planner is not None:
-            shape = ResponsesShape(planned.begin(request, body))
+            shape = ResponsesShape(planned_answer.begin(request, body))
             return await delivery.answer(request, body, pictures, planner, shape, held.pop_all())
     if call is None:
         return Response(status_code=drawing.CLIENT_LEFT)
@@ -85,7 +85,7 @@ async def complete_chat(request: Request) -> Response:
         options = sent.get("stream_options")
         with_usage = isinstance(options, dict) and options.get("include_usage") is True
         if planner is not None:
-            shape = ChatShape(planned.begin(request, body), with_usage=with_usage)
+            shape = ChatShape(planned_answer.begin(request, body), with_usage=with_usage)
             with chat.naming():
                 return await delivery.answer(
                     request, body, pictures, planner, shape, held.pop_all()
@@ -110,7 +110,7 @@ async def show(request: Request, id: str) -> Response:
     if found is None:
         raise _not_found(id)
     row, stored = found
-    return _json(await kept.shown(request, row, stored))
+    return _json(await stored_answers.shown(request, row, stored))
 
 
 async def delete(request: Request, id: str) -> Response:
@@ -119,7 +119,7 @@ async def delete(request: Request, id: str) -> Response:
     if found is None:
         raise _not_found(id)
     row, stored = found
-    by_planner = planned.from_stored(stored)
+    by_planner = planned_answer.from_stored(stored)
     rows = [row["id"], *(by_planner.calls if by_planner else [])]
     history = own_rows.history(request)
     if row["state"] == "running" or not await run_in_threadpool(history.delete, rows):

@@ -14,8 +14,8 @@ from limner.imaging import codec
 from limner.options import Options
 from limner.request import FileFormat
 from limner.storage.blobs.names import ENDINGS, PATTERN, Names
-from limner.storage.history.adoption import adopt
 from limner.storage.history.history import FOLDER, History, Made
+from limner.storage.history.orphans import adopt
 
 log = logging.getLogger("limner.server")
 

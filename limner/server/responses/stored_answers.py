@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from limner.server.access import own_rows
-from limner.server.chat_planner import planned
-from limner.server.chat_planner.planned import PlannedAnswer
+from limner.server.chat_planner import planned_answer
+from limner.server.chat_planner.planned_answer import PlannedAnswer
 from limner.server.chat_planner.shapes import ResponsesShape
 from limner.server.http import scope
 from limner.server.openai import answers, errors
@@ -27,7 +27,7 @@ _JSON = "application/json"
 
 async def shown(request: Request, row: Row, stored: Json) -> Json:
     """A stored answer in its current state."""
-    if kept := planned.from_stored(stored):
+    if kept := planned_answer.from_stored(stored):
         pictures = await _pictures(request, kept)
         return kept.response(_status(row), pictures, _error(row))
     plan = answer.from_stored(stored)
@@ -36,7 +36,7 @@ async def shown(request: Request, row: Row, stored: Json) -> Json:
 
 async def again(request: Request, row: Row, stored: Json, *, is_stream: bool) -> Response:
     """The answer to an earlier request once more. Raises ApiError if its pictures are gone."""
-    if kept := planned.from_stored(stored):
+    if kept := planned_answer.from_stored(stored):
         pictures = await _pictures(request, kept)
         if _status(row) != "completed" or len(pictures) < len(kept.calls):
             raise errors.drawn_elsewhere(row["id"])

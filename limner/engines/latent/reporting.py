@@ -12,7 +12,7 @@ Emit = Callable[[Event], None]
 _STAGE = "drawing"
 
 
-class Teller:
+class Reporter:
     """Tells of `task`, which `model` draws. The last step of its progress is decoding."""
 
     def __init__(
