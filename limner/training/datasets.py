@@ -37,7 +37,6 @@ _GLANCE_PX = 32  # enough to see that a picture has changed
 # A small model learns one artist well or six badly. The favourite is seen most in training and
 # draws prompts without a style. The others are seen less, and draw prompts with their style.
 _FAVOURITE = "twemoji"
-_FAVOURITE_WEIGHT = 3.0
 # Shares of the artists among prompts without a style.
 _SHARES = {_FAVOURITE: 1.0}
 _GROUP_WEIGHTS = {"people-body": 0.4, "symbols": 0.5}  # many, much alike, and seldom asked for
@@ -56,6 +55,7 @@ class SetConfig:
     swapped: float = 1 / 3
     n_captions: int = 60_000  # scenes whose captions the text tokenizer learns from
     n_held_out: int = 64  # scenes that the generator is tested on as it trains
+    favoured: float = 3.0  # how often Twemoji's drawings are taken, another artist's being 1
 
 
 class TrainingSet(Protocol):
@@ -100,7 +100,7 @@ class LibrarySet:
         self._held_out, self.tested = (s2, "compositional") if s2 else (self.singles, "train")
         self.n_pictures, self.n_held_out = len(self.singles), len(self._held_out)
         artists = list(dict.fromkeys(library.entries[i].drawing.artist for i in self.singles))
-        self.artist_weights = {a: _FAVOURITE_WEIGHT if a == _FAVOURITE else 1.0 for a in artists}
+        self.artist_weights = {a: config.favoured if a == _FAVOURITE else 1.0 for a in artists}
         self.styles = [_style(a, _SHARES.get(a, 0.0)) for a in artists if a in STYLES]
 
     def picture(self, index: int, px: int) -> NDArray[np.uint8]:
