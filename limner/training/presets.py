@@ -116,21 +116,25 @@ NANO_192 = replace(
 
 # Single things in boxes of 12 cells, half of them in other colours, at a low rate that suits
 # weights which draw already. Scenes are made of such boxes (docs/experiments.md).
+_THINGS = LayoutTraining(
+    loop=LoopConfig(
+        steps=2000, lr=1.5e-4, muon_lr=1.5e-4, warmup=60, ema=0.996, weight_decay=0.02,
+        report_every=150,
+    ),
+    mix=SceneMix(sides=((12, 1.0),), single_sides=((12, 1.0),), coloured=0.0),
+    singles=1.0,
+    caption=0.0,
+    fixed_boxes=True,
+    n_held_out=24,
+)  # fmt: skip
 NANO_THINGS = replace(
     NANO_192,
-    layouts=LayoutTraining(
-        loop=LoopConfig(
-            steps=2000, lr=1.5e-4, muon_lr=1.5e-4, warmup=60, ema=0.996, weight_decay=0.02,
-            report_every=150,
-        ),
-        mix=SceneMix(sides=((12, 1.0),), single_sides=((12, 1.0),), coloured=0.0),
-        singles=1.0,
-        caption=0.0,
-        fixed_boxes=True,
-        n_held_out=24,
-    ),
+    layouts=_THINGS,
     tiles=TileConfig(clear=((12, 24_000),), coloured=(), painted=0.85, sides=(12,)),
-)  # fmt: skip
+)
+
+# The same with the teacher of the text.
+NANO_TAUGHT = replace(NANO_THINGS, layouts=replace(_THINGS, teacher=0.2))
 
 # A GPU: 256 px, 16 × 16 cells; runs/h200_*.sh.
 SMALL = Preset(
@@ -269,6 +273,7 @@ PRESETS = {
     "nano-96": NANO_96,
     "nano-192": NANO_192,
     "nano-things": NANO_THINGS,
+    "nano-taught": NANO_TAUGHT,
     "small": SMALL,
     "tiny": TINY,
     "tiny-48": TINY_48,
