@@ -273,8 +273,11 @@ class Transformer(nn.Module):
 
     def embed_text(self, text: Tensor) -> Tensor:
         """Unit vectors (B, E) of texts (B, T) in the contrastive space."""
-        hidden, mask = self.encode_text(text)
-        return F.normalize(self.text_embedding(_mean(hidden, mask)).float(), dim=-1)
+        return F.normalize(self.text_embedding(self.pool_text(text)).float(), dim=-1)
+
+    def pool_text(self, text: Tensor) -> Tensor:
+        """The mean hidden state (B, D) of the tokens of texts (B, T)."""
+        return _mean(*self.encode_text(text))
 
     def embed_image(self, codes: Tensor, positions: Tensor | None = None) -> Tensor:
         """Unit vectors (B, E) of pictures; the arguments are those of `encode_image`."""

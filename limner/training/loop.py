@@ -164,6 +164,8 @@ class Loop:
         state = checkpoint.load(self.folder / "checkpoint", device=self.config.device)
         if state is None:
             return False
+        if "optimizers" not in state:
+            state = checkpoint.begun_with(state, self.model.state_dict())
         try:
             self.model.load_state_dict(state["model"])
             if "optimizers" in state:

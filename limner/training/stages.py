@@ -45,6 +45,7 @@ from limner.training.tasks.layouts.generator import LayoutGenerator, LayoutTask,
 from limner.training.tasks.layouts.sheet import SheetOfLayouts
 from limner.training.tasks.layouts.tiles import choose_tiles, encode_tiles
 from limner.training.tasks.planner import PlannerTask, PlannerTraining
+from limner.training.tasks.teacher import sentence_encoder
 from limner.training.tasks.upscaler import UpscalerTask, UpscalerTraining, make_pairs
 from limner.training.weights import checkpoint
 from limner.training.workers.group import Workers
@@ -130,10 +131,12 @@ def train_generator(run: Run, report: StepProgress) -> None:
     if run.preset.layouts is not None:
         _train_layouts(run, run.preset.layouts, report)
         return
+    wanted = run.preset.generator
+    weight = _weight_of_teacher(run.part("generator"), wanted.teacher)
+    teacher = sentence_encoder() if weight else None
     tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
     image_tokenizer.to(run.device)
     train, held_out = run.data.examples(image_tokenizer, run.part("generator"), report)
-    wanted = run.preset.generator
     model = replace(
         wanted.model,
         n_vocab=tokenizer.n_vocab,
@@ -142,27 +145,45 @@ def train_generator(run: Run, report: StepProgress) -> None:
         n_groups=image_tokenizer.config.n_groups,
     )
     model = _without_boxes(run.part("generator"), model)
-    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop), teacher=weight)
     prompts = tuple(in_style(prompt, run.data.styles, seed=0, picture=0) for prompt in PROMPTS)
     sheet = SheetOfPrompts(prompts, image_tokenizer, run.preset.sampling["low"])
-    about = _about(run, model)
+    about = _about(run, model, weight)
     _train(
         run,
         "generator",
-        lambda loop: GeneratorTask(_of_part(config, loop), train, held_out, tokenizer, sheet),
+        lambda loop: GeneratorTask(
+            _of_part(config, loop), train, held_out, tokenizer, sheet, teacher
+        ),
         config.loop,
         about,
     )
 
 
-def _about(run: Run, model: TransformerConfig) -> dict[str, Any]:
-    """The description in a checkpoint of the generator."""
+def _about(run: Run, model: TransformerConfig, teacher: float) -> dict[str, Any]:
+    """The description in a checkpoint of the generator; teacher: the weight of its loss."""
     return {
         "model": asdict(model),
         "styles": [asdict(style) for style in run.data.styles],
         "sampling": run.preset.sampling_table(),
         "art": run.data.art,
+        **({"teacher": teacher} if teacher else {}),
     }
+
+
+def _weight_of_teacher(folder: Path, wanted: float) -> float:
+    """The weight of the teacher's loss: `wanted`, or that of a run that goes on."""
+    before = checkpoint.load(folder / "checkpoint")
+    if before is None or "optimizers" not in before:
+        return wanted
+    weight = float(before["about"].get("teacher", 0.0))
+    if weight != wanted:
+        print(
+            f"note: this run began with the teacher's loss at {weight:g} and keeps that; the "
+            f"preset's {wanted:g} is not used",
+            file=sys.stderr,
+        )
+    return weight
 
 
 def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
@@ -211,6 +232,8 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> No
             f"The generator of the run {run.folder} does not draw layouts",
             hint="begin the run from weights that draw: limner begin --layouts",
         )
+    weight = _weight_of_teacher(run.part("generator"), wanted.teacher)
+    teacher = sentence_encoder() if weight else None
     tokenizer, image_tokenizer = load_text_tokenizer(run.folder), load_image_tokenizer(run.folder)
     library, wanted_of = run.data.library, run.data.artist_weights
     tiles = choose_tiles(library, run.preset.tiles, run.data.weight)
@@ -230,13 +253,13 @@ def _train_layouts(run: Run, wanted: LayoutTraining, report: StepProgress) -> No
         )
         for split in ("train", run.data.tested)
     )
-    config = replace(wanted, model=model, loop=run.loop(wanted.loop))
+    config = replace(wanted, model=model, loop=run.loop(wanted.loop), teacher=weight)
     sheet = SheetOfLayouts(image_tokenizer, run.preset.sampling["medium"])
-    about = _about(run, model)
+    about = _about(run, model, weight)
     _train(
         run,
         "generator",
-        lambda loop: LayoutTask(_of_part(config, loop), train, held_out, tokenizer, sheet),
+        lambda loop: LayoutTask(_of_part(config, loop), train, held_out, tokenizer, sheet, teacher),
         config.loop,
         about,
     )
@@ -414,7 +437,7 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     bundle.image_tokenizer.load_state_dict(image.state_dict())
     kind = LayoutGenerator if config.transformer.layouts else Generator
     generator: Generator | LayoutGenerator = kind(config.transformer)
-    generator.load_state_dict(generated["ema"])
+    generator.load_state_dict(checkpoint.for_others(generated["ema"]))
     bundle.transformer.load_state_dict(generator.transformer.state_dict())
     passes = upscalers(config.upscaler)
     passes.load_state_dict(enlarged["ema"])

@@ -289,7 +289,7 @@ def test_two_processes_do_not_train_the_same(finished: stages.Run) -> None:
 def test_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="'huge' is not known") as caught:
         preset("huge")
-    names = "nano, nano-96, nano-192, nano-things, small, tiny, tiny-48, tiny-layouts"
+    names = "nano, nano-96, nano-192, nano-things, nano-taught, small, tiny, tiny-48, tiny-layouts"
     assert caught.value.hint == f"presets: {names}"
     with pytest.raises(SettingsError, match="depth is 33; it must be 1 to 32"):
         preset("nano", 33)

@@ -20,6 +20,7 @@ from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.loop import LoopConfig
 from limner.training.tasks.image_tokenizer import to_pixels
 from limner.training.tasks.sheet import write_sheet
+from limner.training.tasks.teacher import Teacher, TeacherLoss
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class GeneratorTraining:
     scenes: tuple[float, float] = (0.3, 0.3)
     code_dropout: float = 0.0  # share of known codes replaced at random, so that the text counts
     contrastive: float = 0.1  # weight of the contrastive loss
-    paired: float = 0.25  # share of the batch that the contrastive loss sees
+    paired: float = 0.25  # share of the batch that the contrastive loss and the teacher see
+    teacher: float = 0.0  # weight of the teacher's loss on captions; 0 for no teacher
     # Random cells of a picture that either loss uses. Cells of one picture are similar, so on a
     # fine grid more pictures with fewer cells teach more.
     n_asked: int = 64
@@ -64,12 +66,13 @@ class Examples(Protocol):
 
 
 class Generator(nn.Module):
-    """The transformer and the scale of its contrastive loss, trained together."""
+    """The transformer and what its losses learn, trained together."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, teacher: Teacher | None = None) -> None:
         super().__init__()
         self.transformer = Transformer(config)
         self.contrast = ContrastiveLoss()
+        self.teacher = None if teacher is None else TeacherLoss(config.d, teacher.dimensions)
 
 
 class GeneratorTask:
@@ -82,24 +85,30 @@ class GeneratorTask:
         held_out: Examples,
         tokenizer: TextTokenizer,
         sheet: "SheetOfPrompts | None" = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config, self.examples, self.held_out = config, examples, held_out
-        self.tokenizer, self.sheet = tokenizer, sheet
-        self.model = Generator(config.model)
+        self.tokenizer, self.sheet, self.teacher = tokenizer, sheet, teacher
+        self.model = Generator(config.model, teacher)
         self.canonical = spread_order(config.model.grid)
 
     def losses(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses of one batch, drawn by the examples' weights."""
         chosen = self._chosen(step, rng)
-        # The pairs that the contrastive loss compares keep their captions.
+        # The pairs that the contrastive loss compares, and the teacher sees, keep their captions.
         n_paired = int(self.config.batch * self.config.paired)
         dropped = (rng.random(len(chosen)) < self.config.drop_text) & (
             np.arange(len(chosen)) >= n_paired
         )
-        text = self._texts(self.examples, chosen, rng, dropped)
+        captions = [self.examples.caption(int(i), rng) for i in chosen]
+        text = self._texts(captions, dropped)
         n_known = self._n_known(rng)
         orders = self._orders(step, rng)
-        return self._losses(text, self.examples, chosen, orders, n_paired, rng, n_known)
+        losses = self._losses(text, self.examples, chosen, orders, n_paired, rng, n_known)
+        if n_paired and self.teacher is not None:
+            losses["teacher"] = self._taught(text[:n_paired], captions[:n_paired], self.teacher)
+            losses["loss"] = losses["loss"] + self.config.teacher * losses["teacher"]
+        return losses
 
     def _chosen(self, step: int, rng: np.random.Generator) -> NDArray[np.integer]:
         """Examples of a batch: the share of scenes by the step, each kind by its weights."""
@@ -169,14 +178,15 @@ class GeneratorTask:
             losses["loss"] = losses["loss"] + self.config.contrastive * losses["contrastive"]
         return losses
 
-    def _texts(
-        self,
-        examples: Examples,
-        chosen: NDArray[np.integer],
-        rng: np.random.Generator,
-        dropped: NDArray[np.bool_],
-    ) -> Tensor:
-        captions = [examples.caption(int(i), rng) for i in chosen]
+    def _taught(self, text: Tensor, captions: list[str], teacher: Teacher) -> Tensor:
+        """The teacher's loss on captions, given also as tokens."""
+        assert self.model.teacher is not None
+        device = next(self.model.parameters()).device
+        pooled = self.model.transformer.pool_text(text.to(device))
+        loss: Tensor = self.model.teacher(pooled, teacher.vectors(captions).to(device))
+        return loss
+
+    def _texts(self, captions: list[str], dropped: NDArray[np.bool_]) -> Tensor:
         tokens, _ = self.tokenizer.encode_padded(captions, self.config.model.max_text)
         tokens[dropped] = 0
         tokens[dropped, 0] = NULL
@@ -211,7 +221,8 @@ class GeneratorTask:
         rng = np.random.default_rng(0)
         n = min(self.config.batch, len(self.held_out.codes))
         chosen = np.arange(n)
-        text = self._texts(self.held_out, chosen, rng, np.zeros(n, bool))
+        captions = [self.held_out.caption(int(i), rng) for i in chosen]
+        text = self._texts(captions, np.zeros(n, bool))
         orders = np.repeat(self.canonical[None], n, axis=0)
         losses = self._losses(text, self.held_out, chosen, orders, n_paired=0)
         if self.sheet is not None:

@@ -13,6 +13,8 @@ from limner.errors import WeightsError
 from limner.storage.checkpoints import quantised, weights
 
 KIND = "training-run"
+# Names of weights that only a schedule of training uses, and each schedule begins anew.
+_TRAINING_ONLY = "teacher."
 
 
 def save(folder: Path, state: dict[str, Any], config: dict[str, Any]) -> None:
@@ -59,6 +61,17 @@ def load(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
 def of_weights(weights_by_name: dict[str, Tensor], about: dict[str, Any]) -> dict[str, Any]:
     """The state of a run that starts from given weights, at step 0 and without optimizers."""
     return {"model": weights_by_name, "ema": weights_by_name, "step": 0, "about": about}
+
+
+def for_others(weights_by_name: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without those that only this schedule of training uses."""
+    return {n: value for n, value in weights_by_name.items() if not n.startswith(_TRAINING_ONLY)}
+
+
+def begun_with(state: dict[str, Any], fresh: dict[str, Tensor]) -> dict[str, Any]:
+    """A state to begin from, with the fresh ones of the weights that only training uses."""
+    own = {n: value.clone() for n, value in fresh.items() if n.startswith(_TRAINING_ONLY)}
+    return state | {name: state[name] | own for name in ("model", "ema")}
 
 
 def _unpacked(state: dict[str, Any], device: str) -> dict[str, Any]:

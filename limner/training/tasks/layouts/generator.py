@@ -1,5 +1,6 @@
 """Stage: train the transformer that draws layouts, on scenes composed anew at every step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from limner.text.text_tokenizer import NULL, TextTokenizer
 from limner.training.loop import LoopConfig
 from limner.training.tasks.layouts.examples import Example, ExampleSource, SceneMix
 from limner.training.tasks.layouts.sheet import SheetOfLayouts
+from limner.training.tasks.teacher import Teacher, TeacherLoss
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class LayoutTraining:
     caption: float = 0.7  # share of the others that are told the whole picture's caption, too
     code_dropout: float = 0.1  # share of known codes that are wrong
     contrastive: float = 0.1  # weight of the contrastive loss
-    paired: float = 0.25  # share of the batch that it sees
+    paired: float = 0.25  # share of the batch that it and the teacher see
+    teacher: float = 0.0  # weight of the teacher's loss on the phrases of things; 0 for no teacher
     # Whether the embeddings of box positions are frozen: after training on single things, a thing
     # is then still drawn in every box as it is drawn alone.
     fixed_boxes: bool = False
@@ -53,12 +56,13 @@ class LayoutTraining:
 
 
 class LayoutGenerator(nn.Module):
-    """The transformer and the scale of its contrastive loss, trained together."""
+    """The transformer and what its losses learn, trained together."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, teacher: Teacher | None = None) -> None:
         super().__init__()
         self.transformer = LayoutTransformer(config)
         self.contrast = ContrastiveLoss()
+        self.teacher = None if teacher is None else TeacherLoss(config.d, teacher.dimensions)
 
 
 @dataclass
@@ -86,10 +90,11 @@ class LayoutTask:
         held_out: ExampleSource,
         tokenizer: TextTokenizer,
         sheet: "SheetOfLayouts | None" = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config, self.examples = config, examples
-        self.tokenizer, self.sheet = tokenizer, sheet
-        self.model = LayoutGenerator(config.model)
+        self.tokenizer, self.sheet, self.teacher = tokenizer, sheet, teacher
+        self.model = LayoutGenerator(config.model, teacher)
         if config.fixed_boxes:
             for parameter in self.model.transformer.box_parameters():
                 parameter.requires_grad_(False)
@@ -108,6 +113,9 @@ class LayoutTask:
         if n_paired > 1 and config.contrastive:
             losses["contrastive"] = self._contrast(examples[:n_paired], rng)
             losses["loss"] = losses["loss"] + config.contrastive * losses["contrastive"]
+        if n_paired and self.teacher is not None:
+            losses["teacher"] = self._taught(examples[:n_paired], self.teacher)
+            losses["loss"] = losses["loss"] + config.teacher * losses["teacher"]
         losses["scene" if is_scene else "single"] = losses.pop("filled")
         losses["pictures"] = torch.tensor(float(n))
         return losses
@@ -149,6 +157,17 @@ class LayoutTask:
         images = transformer.embed_cells(seen, _elements(shown).to(device))
         concepts = torch.tensor([example.concept for example in examples], device=device)
         loss: Tensor = self.model.contrast(texts, images, concepts)
+        return loss
+
+    def _taught(self, examples: list[Example], teacher: Teacher) -> Tensor:
+        """The teacher's loss on the phrases of things, each phrase once."""
+        assert self.model.teacher is not None
+        device = next(self.model.parameters()).device
+        layouts = [example.described.layout for example in examples]
+        phrases = list(dict.fromkeys(thing.phrase for each in layouts for thing in each.things))
+        tokens, _ = self._tokens(phrases)
+        pooled = self.model.transformer.pool_text(torch.from_numpy(tokens).to(device))
+        loss: Tensor = self.model.teacher(pooled, teacher.vectors(phrases).to(device))
         return loss
 
     def batch(self, examples: list[Example], rng: np.random.Generator, n_paired: int = 0) -> Batch:
@@ -256,7 +275,7 @@ class LayoutTask:
                 owner[i, start:end] = whose
         return texts, which, owner
 
-    def _tokens(self, texts: list[str | None]) -> tuple[Ints, Ints]:
+    def _tokens(self, texts: Sequence[str | None]) -> tuple[Ints, Ints]:
         """Tokens (N, T) and how many each text has; None is [NULL], no text at all."""
         tokens, _ = self.tokenizer.encode_padded(
             [text or "" for text in texts], self.config.model.max_text
