@@ -24,6 +24,7 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _HANDLE = re.compile(r"^\d+<((?:\\x[0-9a-f]{2})+)>")
 _NUMBERS = re.compile(r", (\d+)")
 _UNFINISHED = " <unfinished ...>"
+_KILLED = re.compile(r"( <unfinished \.\.\.>)?\) += \?$")
 
 Survives = Literal["nothing", "everything", "some"]
 
@@ -49,8 +50,11 @@ def command(log: Path) -> list[str]:
     return [program, *options, "-o", str(log)]
 
 
-def read(log: Path) -> Iterator[Call]:
-    """The calls of a record, in the order in which they ended."""
+def read(log: Path, with_unended: bool = False) -> Iterator[Call]:
+    """The calls of a record, in the order in which they ended.
+
+    `with_unended` adds those that a kill cut short: the disk may have them or not.
+    """
     begun: dict[str, str] = {}
     with log.open(encoding="ascii") as lines:
         for line in lines:
@@ -61,9 +65,14 @@ def read(log: Path) -> Iterator[Call]:
                 continue
             if "resumed>" in text and process in begun:
                 text = begun.pop(process) + text.partition("resumed>")[2]
+            if found := _KILLED.search(text):
+                begun[process] = text[: found.start()]
             found = _LINE.match(text)
             if found and int(found[4]) >= 0:
                 yield _call(int(found[1]), found[2], found[3])
+    for text in begun.values() if with_unended else ():
+        if found := _LINE.match(f"{text}) = 0"):
+            yield _call(int(found[1]), found[2], found[3])
 
 
 def _call(process: int, name: str, arguments: str) -> Call:
