@@ -114,22 +114,22 @@ NANO_192 = replace(
     ),
 )
 
-# Mostly single things in boxes of 12 cells, of which scenes are made, and each artist nearly as
-# often as the others, so that style words work. From weights of nano-192 (docs/experiments.md).
+# Mostly single things in boxes of 12 cells, of which scenes are made, and other artists than
+# Twemoji more often, so that style words work. From weights of nano-192 (docs/experiments.md).
 _THINGS = LayoutTraining(
     loop=LoopConfig(
         steps=4000, lr=5e-4, muon_lr=5e-4, warmup=60, ema=0.998, weight_decay=0.02,
         report_every=250,
     ),
     mix=SceneMix(sides=((12, 1.0),), single_sides=((12, 1.0),), coloured=0.0),
-    singles=0.85,
+    singles=0.7,
     caption=0.3,
     fixed_boxes=True,
     n_held_out=24,
 )  # fmt: skip
 NANO_THINGS = replace(
     NANO_192,
-    set=replace(NANO_192.set, favoured=1.5),
+    set=replace(NANO_192.set, favoured=2.0),
     layouts=_THINGS,
     tiles=TileConfig(clear=((12, 3_000),), coloured=(), painted=0.85, sides=(12,)),
 )
