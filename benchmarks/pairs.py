@@ -77,7 +77,7 @@ def _artist(run: Path) -> Callable[[Prompt, int], NDArray[np.uint8]]:
     state = checkpoint.load(run / "generator" / "checkpoint")
     assert state is not None, f"{run} has no generator"
     model = LayoutGenerator(TransformerConfig(**state["about"]["model"]))
-    model.load_state_dict(checkpoint.for_others(state["ema"]))
+    model.load_state_dict(checkpoint.without_training_only(state["ema"]))
     sheet = SheetOfLayouts(
         stages.load_image_tokenizer(run), presets.preset("nano-192").sampling["medium"]
     )

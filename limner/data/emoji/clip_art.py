@@ -30,7 +30,7 @@ _DROPPED = frozenset({"metadata", "foreignObject", "script", "title", "desc"})
 _REFUSED = {"image": "it has a raster picture inside", "text": "it has text, which needs a font"}
 _PX_FROM_UNIT = {"": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "mm": 96 / 25.4, "cm": 96 / 2.54}
 _PX_FROM_UNIT["in"] = 96.0
-_LENGTH = re.compile(r"\s*([0-9.]+(?:e[-+]?\d+)?)\s*(px|pt|pc|mm|cm|in)?\s*$")
+_LENGTH = re.compile(r"\s*(\d*\.?\d+(?:e[-+]?\d+)?)\s*(px|pt|pc|mm|cm|in)?\s*$")
 _AWAY = re.compile(r"url\(\s*['\"]?(?!#)|@import", re.IGNORECASE)
 
 

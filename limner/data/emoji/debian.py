@@ -7,21 +7,19 @@ installed: a .deb is an `ar` archive, and the files lie in its member data.tar.x
 import hashlib
 import io
 import os
-import shutil
-import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from limner.data.emoji.client import Runner, runner
 from limner.errors import DataError
 from limner.storage import files
 
 MAX_PACKAGE_BYTES = 100_000_000
 MAX_FILES = 50_000
 MAX_FILE_BYTES = 20_000_000
-_TIMEOUT_S = 600
 _MAGIC = b"!<arch>\n"
 _HEAD = 60  # bytes before each member of an ar archive
 
@@ -57,7 +55,7 @@ OPENCLIPART = DebianPackage(
     "openclipart",
 )
 
-Runner = Callable[[list[str], Path], subprocess.CompletedProcess[str]]
+_run = runner("Copy the folder LIMNER_HOME/data/debian from a machine that has it.")
 
 
 def fetch(package: DebianPackage, folder: Path, run: Runner | None = None) -> Path:
@@ -71,28 +69,6 @@ def fetch(package: DebianPackage, folder: Path, run: Runner | None = None) -> Pa
         _download(package, path, run or _run)
     _check(path, package)
     return path
-
-
-def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    program = shutil.which(command[0])
-    if program is None:
-        raise DataError(
-            f"There is no `{command[0]}` on this machine to fetch the package with",
-            hint="Copy the folder LIMNER_HOME/data/debian from a machine that has it.",
-        )
-    try:
-        return subprocess.run(
-            [program, *command[1:]],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise DataError(
-            f"{command[0]} did not finish in {_TIMEOUT_S} seconds", hint="Try again."
-        ) from None
 
 
 def _download(package: DebianPackage, path: Path, run: Runner) -> None:

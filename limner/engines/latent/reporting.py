@@ -13,7 +13,7 @@ _STAGE = "drawing"
 
 
 class Reporter:
-    """Tells of `task`, which `model` draws. The last step of its progress is decoding."""
+    """Reports on `task`, which `model` draws. The last step of its progress is decoding."""
 
     def __init__(
         self, task: ImageTask, model: str, emit: Emit, finished: Callable[[Pixels], Pixels]

@@ -63,8 +63,8 @@ def of_weights(weights_by_name: dict[str, Tensor], about: dict[str, Any]) -> dic
     return {"model": weights_by_name, "ema": weights_by_name, "step": 0, "about": about}
 
 
-def for_others(weights_by_name: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights without those that only this schedule of training uses."""
+def without_training_only(weights_by_name: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without those that drawing does not use, such as a teacher's map."""
     return {n: value for n, value in weights_by_name.items() if not n.startswith(_TRAINING_ONLY)}
 
 

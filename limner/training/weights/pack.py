@@ -51,7 +51,10 @@ def _pack_stage(folder: Path, output: Path) -> bool:
 
 
 def _light(state: dict[str, Any]) -> dict[str, Any]:
-    ema = {name: value.numpy() for name, value in checkpoint.for_others(state["ema"]).items()}
+    ema = {
+        name: value.numpy()
+        for name, value in checkpoint.without_training_only(state["ema"]).items()
+    }
     floats = {n: a.astype(np.float32) for n, a in ema.items() if a.dtype.kind == "f"}
     flat = {name: a.reshape(len(a), -1) if a.ndim > 2 else a for name, a in floats.items()}
     return {
