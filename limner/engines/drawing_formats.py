@@ -25,8 +25,8 @@ def check_format(engine: Engine, request: ImageRequest, format: FileFormat) -> N
             f"Engine {engine.name} draws no flat art, so its pictures cannot be {name}",
             param="output_format",
             code="unsupported_operation",
-            hint="take weights that say they draw flat art, as those that ship do, or the engine "
-            "testcard; or ask for png, jpeg or webp",
+            hint="take weights that say they draw flat art, as those that ship do (weights of your "
+            "own: limner export --flat-art), or the engine testcard; or ask for png, jpeg or webp",
         )
     if format == "gif" and request.size.width * request.size.height > MAX_GIF_PIXELS:
         raise InvalidRequest(

@@ -26,7 +26,6 @@ class StepDisplay:
     def __init__(self, step: int, steps: int) -> None:
         self._first, self._steps = step, steps
         self._began = self._said = time.monotonic()
-        self._note = ""
         console = Console(stderr=True)
         self._bar = _bar(console) if console.is_terminal else None
         if self._bar is not None:
@@ -46,27 +45,24 @@ class StepDisplay:
         if self._bar is not None:
             self._bar.stop()
 
-    def note(self, text: str) -> None:
-        """Set what stands beside the number of steps, such as the loss."""
-        self._note = text
-
-    def step(self, step: int) -> None:
-        """Show that `step` steps are done."""
+    def step(self, step: int, loss: float) -> None:
+        """Show that `step` steps are done, the last of them with a loss."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, note=self._note)
+            self._bar.update(self._task, completed=step, note=f"loss {loss:.4f}")
             return
         now = time.monotonic()
         is_due = now - self._said >= _LINE_EVERY_S
-        if is_due or step == self._first + 1:
+        if is_due or step in (self._first + 1, self._steps):
             self._said = now
-            print(self._line(step, now), file=sys.stderr, flush=True)
+            print(self._line(step, loss, now), file=sys.stderr, flush=True)
 
-    def _line(self, step: int, now: float) -> str:
+    def _line(self, step: int, loss: float, now: float) -> str:
         seconds = (now - self._began) / (step - self._first)
-        left = seconds * (self._steps - step)
-        parts = [f"step {step} of {self._steps}", f"{seconds:.2g} s a step"]
-        parts += [f"about {_duration(left)} left"] + ([self._note] if self._note else [])
-        return ", ".join(parts)
+        left = _duration(seconds * (self._steps - step))
+        return (
+            f"step {step} of {self._steps}, loss {loss:.4f}, {seconds:.2g} s a step, "
+            f"about {left} left"
+        )
 
 
 def _duration(seconds: float) -> str:

@@ -199,6 +199,11 @@ class Loop:
         Raises Interrupted when asked to stop.
         """
         last = min(self.config.steps, until or self.config.steps)
+        if self.step >= last and self.workers.is_first:
+            print(
+                f"already at step {self.step}; give more --steps than that to train further",
+                file=sys.stderr,
+            )
         previous = self._catch_signals()
         try:
             with (
@@ -217,6 +222,7 @@ class Loop:
         rows: list[dict[str, float]] = []
         while self.step < last and not self.stop_asked and time.monotonic() < ends_at:
             rows.append(self.train_step())
+            loss = rows[-1]["loss"]
             if self.step % self.config.log_every == 0:
                 now = time.monotonic()
                 names = dict.fromkeys(name for row in rows for name in row)
@@ -228,11 +234,9 @@ class Loop:
                 if "pictures" in means:
                     rates["pictures_per_s"] = means.pop("pictures") * rates["steps_per_s"]
                 self._log({**rates, **means})
-                if display:
-                    display.note(f"loss {means['loss']:.4f}")
                 rows, clock = [], now
             if display:
-                display.step(self.step)
+                display.step(self.step, loss)
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:
                 self._report()
                 clock = time.monotonic()

@@ -19,7 +19,8 @@ def plot_log(log: Path, output: Path) -> None:
     for i, name in enumerate(names):
         axes = figure.add_subplot(-(-len(names) // 3), min(3, len(names)), i + 1)
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), linewidth=1)
+        mark = "o" if len(points) == 1 else ""  # a line of one point is invisible
+        axes.plot(*zip(*points, strict=True), linewidth=1, marker=mark)
         axes.set_title(name, fontsize=9)
         axes.grid(alpha=0.3)
     figure.tight_layout()

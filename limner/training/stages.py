@@ -190,7 +190,7 @@ def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
     """The model's config for training on captions, which have no boxes.
 
     If the run starts from weights with boxes, they are removed from its checkpoint.
-    `limner begin --layouts` adds boxes again afterwards.
+    `limner export --layouts` adds boxes again afterwards.
     """
     begun = checkpoint.load(folder / "checkpoint")
     if begun is None:
@@ -199,16 +199,15 @@ def _without_boxes(folder: Path, model: TransformerConfig) -> TransformerConfig:
     attention = begun["about"]["model"]["attention"]
     if attention != model.attention:
         print(
-            f"note: the weights have {attention} attention and keep it; the preset's "
-            f"{model.attention} one is not used. Nothing is to be done",
+            f"note: these weights keep their {attention} attention; the preset's "
+            f"{model.attention} attention is for weights trained from nothing",
             file=sys.stderr,
         )
         model = replace(model, attention=attention)
     if begun["about"]["model"].get("layouts") and "optimizers" not in begun:
         print(
             "note: captions do not say where things stand, so this run does not learn to place "
-            "several things in a picture. After training and export, `limner begin NEW --from "
-            "WEIGHTS --layouts` gives the weights that again",
+            "several things in a picture; `limner export --layouts` adds that after training",
             file=sys.stderr,
         )
         names = Generator(model).state_dict()
@@ -437,7 +436,7 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     bundle.image_tokenizer.load_state_dict(image.state_dict())
     kind = LayoutGenerator if config.transformer.layouts else Generator
     generator: Generator | LayoutGenerator = kind(config.transformer)
-    generator.load_state_dict(checkpoint.for_others(generated["ema"]))
+    generator.load_state_dict(checkpoint.without_training_only(generated["ema"]))
     bundle.transformer.load_state_dict(generator.transformer.state_dict())
     passes = upscalers(config.upscaler)
     passes.load_state_dict(enlarged["ema"])

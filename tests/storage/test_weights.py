@@ -265,6 +265,9 @@ def test_names_are_looked_up_among_the_shipped_and_then_as_paths(
     assert weights.find(str(tmp_path)) == tmp_path
     with pytest.raises(WeightsError, match="'large' are neither") as caught:
         weights.find("large")
-    assert caught.value.hint == "shipped weights: small; or give the path of a checkpoint folder"
+    assert (
+        caught.value.hint
+        == "shipped weights: small; or the path of a folder that limner export wrote"
+    )
     with pytest.raises(WeightsError, match="no checkpoint folder"):
         weights.read(tmp_path / "nothing")

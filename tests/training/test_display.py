@@ -5,27 +5,19 @@ import pytest
 from limner.training.display import StepDisplay
 
 
-def test_a_terminal_shows_a_bar(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_steps_and_loss_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_terminal: bool
 ) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    with StepDisplay(4, 12) as display:
-        display.step(5)
-        display.note("loss 2.5000")
-        display.step(6)
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(is_terminal)))
+    with StepDisplay(4, 7) as display:
+        for step in (5, 6, 7):
+            display.step(step, loss=step / 2)
     said = capsys.readouterr().err
-    assert "6/12" in said
-    assert "loss 2.5000" in said
-
-
-def test_a_file_gets_the_first_step_as_a_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    with StepDisplay(4, 12) as display:
-        display.step(5)
-        display.step(6)
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1, said
-    assert said[0].startswith("step 5 of 12, ")
-    assert said[0].endswith(" left")
+    if is_terminal:
+        assert "7/7" in said
+        assert "loss 3.5000" in said
+    else:  # the first step and the last one
+        first, last = said.splitlines()
+        assert first.startswith("step 5 of 7, loss 2.5000, ")
+        assert last.startswith("step 7 of 7, loss 3.5000, ")

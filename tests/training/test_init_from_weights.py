@@ -9,7 +9,7 @@ from limner.engines.transformer.export.folder import export
 from limner.errors import SettingsError, WeightsError
 from limner.storage.checkpoints import weights
 from limner.training import stages
-from limner.training.weights.init_from_weights import STAGES, begin_run
+from limner.training.weights.init_from_weights import STAGES, begin_run, with_layouts
 
 
 def test_a_run_that_begins_from_weights_exports_the_same_weights(
@@ -43,6 +43,16 @@ def test_a_run_goes_on_saying_what_art_it_draws(tiny_weights: Path, tmp_path: Pa
     assert stages.generation_config(begin_run(flat.path, tmp_path / "run"))["art"] == "flat"
 
 
+def test_boxes_are_the_same_from_a_run_and_from_weights(tiny_weights: Path, tmp_path: Path) -> None:
+    plain, _ = stages.load_bundle(begin_run(tiny_weights, tmp_path / "plain"))
+    boxes, _ = stages.load_bundle(begin_run(tiny_weights, tmp_path / "boxes", layouts=True))
+    made = with_layouts(plain)
+    assert made.config == boxes.config
+    one, other = made.state_dict(), boxes.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_only_the_stages_wanted_are_taken(tiny_weights: Path, tmp_path: Path) -> None:
     run = begin_run(tiny_weights, tmp_path / "run", ("image-tokenizer",))
     assert [path.name for path in run.iterdir()] == ["image-tokenizer"]
@@ -56,7 +66,7 @@ def test_only_the_stages_wanted_are_taken(tiny_weights: Path, tmp_path: Path) ->
 def test_what_a_run_has_learned_is_not_replaced(tiny_weights: Path, tmp_path: Path) -> None:
     run = begin_run(tiny_weights, tmp_path / "run", ("upscaler",))
     before = (run / "upscaler" / "checkpoint" / "manifest.json").read_bytes()
-    with pytest.raises(SettingsError, match="has stage upscaler already"):
+    with pytest.raises(SettingsError, match="with the stage upscaler"):
         begin_run(tiny_weights, run, STAGES)
     assert (run / "upscaler" / "checkpoint" / "manifest.json").read_bytes() == before
     assert [path.name for path in run.iterdir()] == ["upscaler"]

@@ -251,7 +251,7 @@ def test_a_run_with_boxes_learns_captions_without_them_and_takes_them_again(
         stages.train_generator(stages.Run(folder, TINY, data, steps=steps, rate=1e-9), _quiet)
         said = capsys.readouterr().err
         assert ("does not learn to place" in said) == (steps == 1)
-        kept = "the weights have dense attention and keep it"
+        kept = "these weights keep their dense attention"
         assert (kept in said) == (TINY.generator.model.attention != "dense")
     bundle, _ = stages.load_bundle(folder)
     assert not bundle.config.transformer.layouts

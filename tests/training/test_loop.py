@@ -142,7 +142,9 @@ def test_killed_without_notice_it_goes_on_from_the_last_save(
     assert_same(state(tmp_path / "a"), state(tmp_path / "whole"))
 
 
-def test_nothing_to_resume_and_nothing_left_to_do(tmp_path: Path, unplotted: None) -> None:
+def test_nothing_to_resume_and_nothing_left_to_do(
+    tmp_path: Path, unplotted: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert not Loop(Line(), CONFIG, tmp_path).resume()
     Loop(Line(), CONFIG, tmp_path).run()
     finished = state(tmp_path)
@@ -150,6 +152,7 @@ def test_nothing_to_resume_and_nothing_left_to_do(tmp_path: Path, unplotted: Non
     loop.resume()
     loop.run()
     assert_same(state(tmp_path), finished)
+    assert "already at step 8; give more --steps" in capsys.readouterr().err
 
 
 def test_more_steps_go_on_where_fewer_ended(tmp_path: Path, unplotted: None) -> None:

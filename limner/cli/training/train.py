@@ -31,7 +31,7 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
     help='"art" (see limner data build), "more-art" (with the further artists), "shapes" (no '
     "download), or a folder of pictures.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Steps, instead of the preset's.")
+@click.option("--steps", type=click.IntRange(1), help="Steps in all, instead of the preset's.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
@@ -112,6 +112,8 @@ def train(
             for part in parts:
                 click.echo(f"training the {part} with {n_workers} workers", err=True)
                 on_ray.train(part, order, n_workers)
+    if "generator" in parts:
+        click.echo(f"`limner export {name} -o FOLDER` writes weights that draw", err=True)
     click.echo(folder)
 
 
@@ -191,21 +193,38 @@ def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> N
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
 @click.option("--name", help="Model name in picture files; the run's name by default.")
 @click.option("--preset", help="Preset whose quality levels to use, instead of the run's.")
+@click.option("--layouts", is_flag=True, help="Draw several things of a prompt in boxes.")
+@click.option("--flat-art", is_flag=True, help="They draw flat art: crisp edges, SVG and GIF.")
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
-def export(run: str, output: Path, name: str | None, preset: str | None, home: Path | None) -> None:
+def export(
+    run: str,
+    output: Path,
+    name: str | None,
+    preset: str | None,
+    layouts: bool,
+    flat_art: bool,
+    home: Path | None,
+) -> None:
     """Export RUN as a folder of weights for the engine.
 
-    Draw with it by `LIMNER_WEIGHTS=FOLDER limner draw …`.
+    Draw with it by `LIMNER_WEIGHTS=FOLDER limner draw …`. A run that learned from a folder needs
+    --layouts to draw several things of a prompt each in its box, as the weights that ship do, and
+    --flat-art if the pictures of the folder are flat art.
     """
     _, stages, presets, _ = _training()
     from limner import __version__
     from limner.engines.transformer.export.folder import export as write
+    from limner.training.weights import init_from_weights
 
     folder = run_folder(settings.load({"home": home}).home, run)
     bundle, tokenizer = stages.load_bundle(folder)
     about = {"name": name or run, "version": __version__, **stages.generation_config(folder)}
     if preset is not None:
         about["sampling"] = presets.preset(preset).sampling_table()
+    if flat_art:
+        about["art"] = "flat"
+    if layouts and not bundle.config.transformer.layouts:
+        bundle = init_from_weights.with_layouts(bundle)
     planner = stages.load_planner(folder)
     click.echo("writing the networks as ONNX graphs: a minute or two", err=True)
     click.echo(write(bundle, tokenizer, output, about, planner).path)

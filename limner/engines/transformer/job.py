@@ -71,7 +71,7 @@ class Job:
         if source is not None and "boxes" in options:
             yield "Not used: boxes; they are of pictures from text alone"
         if isinstance(source, Edit) and source.given_mask is None and self.start.placed:
-            yield "No mask was given: what is clear in the picture was drawn, the rest kept"
+            yield "No mask was given: what is transparent in the picture was drawn, the rest kept"
 
     def takes_paint(self, backend: Backend) -> bool:
         """Whether what is drawn of its first window can be had in the colour that was asked for."""

@@ -160,7 +160,7 @@ def find(weights: str) -> Path:
 
 def _where_weights_are() -> str:
     names = _listed(shipped()) or "none"
-    return f"shipped weights: {names}; or give the path of a checkpoint folder"
+    return f"shipped weights: {names}; or the path of a folder that limner export wrote"
 
 
 def _write_folder(path: Path, parts: Mapping[str, bytes]) -> None:

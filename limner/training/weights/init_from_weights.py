@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import SettingsError
-from limner.model.bundle import BundleConfig
+from limner.model.bundle import Bundle, BundleConfig
 from limner.model.contrastive import ContrastiveLoss
 from limner.model.layout_transformer import LayoutTransformer
 from limner.storage.checkpoints import quantised, weights
@@ -48,8 +48,9 @@ def begin_run(
     for stage in wanted:
         if (run / stage).exists():
             raise SettingsError(
-                f"The run {run} has stage {stage} already, which would be lost",
-                hint="choose another name for the run, or --stage for what it lacks",
+                f"There is a run {run} already, with the stage {stage}",
+                hint="choose another name, delete the folder to begin again, or add only the "
+                "stages that it lacks with --stage",
             )
     shapes = BundleConfig.from_dict(found.config["model"])
     tensors = _tensors(found)
@@ -89,6 +90,14 @@ def _at_px(
     own, transformer = on_grid(own, shapes.transformer, image_tokenizer.grid)
     tensors = tensors | {before + name: t for name, t in own.items()}
     return tensors, replace(shapes, image_tokenizer=image_tokenizer, transformer=transformer)
+
+
+def with_layouts(bundle: Bundle) -> Bundle:
+    """The model with a transformer that draws things in boxes, untrained for them."""
+    tensors, shapes = _with_layouts(bundle.state_dict(), bundle.config)
+    made = Bundle(shapes)
+    made.load_state_dict(tensors)
+    return made
 
 
 def _with_layouts(

@@ -15,7 +15,9 @@ from PIL import Image
 
 from limner.cli import main
 from limner.imaging import codec as px
+from limner.storage.checkpoints import weights
 from limner.training.weights import checkpoint
+from limner.training.weights.init_from_weights import begin_run
 from tests.cli.conftest import Run
 from tests.support import tiny
 from tests.training.test_loop import assert_same
@@ -125,6 +127,19 @@ def test_home_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_pat
     code, said = refused(capsys, "train", "image-tokenizer", *SHAPES, *given)
     assert code == 4
     assert "Cannot write" in said
+
+
+def test_export_adds_boxes_and_says_flat_art(
+    home: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The graphs take a minute; the slow test of the whole way has them.
+    monkeypatch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
+    begin_run(tiny_weights, home / "training" / "mine")
+    output = tmp_path / "weights"
+    assert main(["export", "mine", "-o", str(output), "--layouts", "--flat-art"]) == 0
+    config = weights.read(output).config
+    assert config["art"] == "flat"
+    assert config["model"]["transformer"]["layouts"] is True
 
 
 def test_run_that_is_not_there_or_not_finished_cannot_be_exported(

@@ -238,7 +238,9 @@ def test_an_edit_draws_its_prompt_as_it_is(engine: TransformerEngine) -> None:
     prompt = "a birthday cake with candles"
     request = ImageRequest(prompt, size=SMALL, quality="low", seed=1, source=source)
     notices = [event.text for event in engine.generate(request) if isinstance(event, Notice)]
-    assert notices == ["No mask was given: what is clear in the picture was drawn, the rest kept"]
+    assert notices == [
+        "No mask was given: what is transparent in the picture was drawn, the rest kept"
+    ]
 
 
 def test_what_is_left_out_changes_nothing(engine: TransformerEngine) -> None:

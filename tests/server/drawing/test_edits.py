@@ -187,7 +187,7 @@ def test_the_default_engine_varies_and_tells_what_it_took_for_a_mask(drawing: Se
     answer = drawing.http.post(VARIATIONS, data=values, files=image(_png(source))).json()
     assert len({item["b64_json"] for item in answer["data"]}) == 2
     response = drawing.edit(image(_png(source)), size="256x256")
-    assert "what is clear in the picture was drawn" in response.headers["x-limner-notice"]
+    assert "what is transparent in the picture was drawn" in response.headers["x-limner-notice"]
 
 
 def _png(pixels: np.ndarray) -> bytes:
