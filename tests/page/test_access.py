@@ -258,6 +258,17 @@ def test_theme_is_chosen_and_kept(site: Server, opening: Opening) -> None:
     assert page.evaluate(colour) == dark
 
 
+def test_a_window_that_the_browser_closes_is_left(site: Server, opening: Opening) -> None:
+    """The browser closes it where an Escape cannot be prevented."""
+    page = opening(site.url)
+    for close in ("document.querySelector('dialog').close()", ""):
+        page.evaluate("location.hash = '#/admin'")
+        expect(page.get_by_role("dialog", name="Admin")).to_be_visible()
+        page.evaluate(close) if close else page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)  # a hidden one neither
+        assert page.evaluate("location.hash") == "#/"
+
+
 def test_hostile_prompts_never_become_html(site: Server, opening: Opening) -> None:
     page = opening(site.url)
     drawn(page, HOSTILE)

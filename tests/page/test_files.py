@@ -175,9 +175,7 @@ def _check_recall(page: Page, data: bytes, suffix: str, level: str) -> None:
     prompt(page).fill("before")
     drop(page, data, f"x.{suffix}", f"image/{'svg+xml' if suffix == 'svg' else suffix}")
     if level == "off" and suffix == "svg":
-        # In the window, and for a while at the foot of the page.
-        refusal = page.get_by_text("x.svg is not a PNG, JPEG or WebP picture.")
-        expect(refusal.first).to_be_visible()
+        expect(page.get_by_text("x.svg is not a PNG, JPEG or WebP picture.")).to_be_visible()
     elif level == "off":
         window = page.get_by_role("dialog", name="Change a picture")
         expect(window).to_be_visible()
@@ -199,8 +197,7 @@ def test_what_is_no_picture_is_said(site: Server, opening: Opening) -> None:
         ("broken.png", "image/png", b"\x89PNG\r\n\x1a\nbroken"),
     ):
         drop(page, data, name, kind)
-        refusal = page.get_by_text(f"{name} is not a PNG, JPEG or WebP picture.")
-        expect(refusal.first).to_be_visible()
+        expect(page.get_by_text(f"{name} is not a PNG, JPEG or WebP picture.")).to_be_visible()
     assert page.locator(".toast b").count() == 0
 
 

@@ -52,6 +52,21 @@ def test_key_is_typed_once_and_stored_nowhere(
     expect(page.get_by_role("link", name="Admin")).to_have_count(0)
 
 
+def test_key_is_asked_for_until_it_is_entered(
+    keyed: tuple[Server, KeyStore, str], opening: Opening
+) -> None:
+    server, _, key = keyed
+    page = opening(server.url)
+    window = page.locator("dialog:modal", has_text="This server asks for a key.")
+    expect(window).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(window).to_be_visible()
+    page.evaluate("document.querySelector('dialog').close()")  # as the browser may do by itself
+    expect(window).to_be_visible()
+    _enter(page, key)
+    expect(page.locator("dialog")).to_have_count(0)
+
+
 def test_revoked_key_and_ended_visit_are_told_apart(
     keyed: tuple[Server, KeyStore, str], opening: Opening
 ) -> None:

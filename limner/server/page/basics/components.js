@@ -1,5 +1,5 @@
 // Small parts that several views use.
-import { html, useEffect, useLayoutEffect, useRef } from "./html.js";
+import { html, useLayoutEffect, useRef } from "./html.js";
 import { Toasts } from "./toasts.js";
 import { t } from "./words.js";
 
@@ -40,16 +40,22 @@ export function Choice({ label, name, values, value, onChoose }) {
 export function Dialog({ label, onClose, children, ...rest }) {
   const ref = useRef();
   useLayoutEffect(() => {
+    const dialog = ref.current;
+    const cancel = (event) => { event.preventDefault(); onClose?.(); };
+    // Of two Escapes without a click between them, the browser lets only the first be prevented.
+    const closed = () => (onClose ? onClose() : dialog.showModal());
+    dialog.addEventListener("cancel", cancel);
+    dialog.addEventListener("close", closed);
+    return () => {
+      dialog.removeEventListener("cancel", cancel);
+      dialog.removeEventListener("close", closed);
+    };
+  }, [onClose]);
+  useLayoutEffect(() => {
     const before = document.activeElement;
     ref.current.showModal();
     return () => before?.isConnected && before.focus();
   }, []);
-  useEffect(() => {
-    const dialog = ref.current;
-    const cancel = (event) => { event.preventDefault(); onClose?.(); };
-    dialog.addEventListener("cancel", cancel);
-    return () => dialog.removeEventListener("cancel", cancel);
-  }, [onClose]);
   return html`<dialog ref=${ref} aria-label=${label} ...${rest}>
     ${children}<${Toasts} /></dialog>`;
 }
