@@ -89,7 +89,7 @@ async def progress(client):
 
 async def cancel(client):
     """The client gives up after two seconds of a request that takes several times as long."""
-    long = {"prompt": PROMPT, "n": 10, "quality": "high", "size": "1536x1536"}
+    long = {"prompt": PROMPT, "n": 4, "quality": "high", "size": "3840x2160"}
     try:
         await call(client, "generate_image", long, read_timeout_seconds=2)
     except Exception:
