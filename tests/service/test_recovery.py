@@ -230,8 +230,10 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
         process.wait(60)
         assert DRAIN_S - 1 < time.monotonic() - started_s < DRAIN_S + 10
     wait_until(lambda: len(answers) == 5)
-    assert {answer.status_code for answer in answers} <= {200, 503}
-    assert_openai_error(answers[-1], 503, "server_is_overloaded")
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused  # whatever order they come in
+    for answer in refused:
+        assert_openai_error(answer, 503, "server_is_overloaded")
     with serving(tmp_path, engine="transformer") as (_, url):
         assert _job(url)["status"] in ("queued", "drawing")  # the last of them
         assert httpx2.delete(f"{url}{JOBS}mine").json()["status"] == "cancelled"
