@@ -195,6 +195,16 @@ def pack(run: str, output: Path, parts: tuple[str, ...], home: Path | None) -> N
 @click.option("--preset", help="Preset whose quality levels to use, instead of the run's.")
 @click.option("--layouts", is_flag=True, help="Draw several things of a prompt in boxes.")
 @click.option("--flat-art", is_flag=True, help="They draw flat art: crisp edges, SVG and GIF.")
+@click.option(
+    "--mix", metavar="WEIGHTS", help="Average with the weights that the run began from, e.g. nano."
+)
+@click.option(
+    "--mix-share",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of those weights in the average.",
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Use this LIMNER_HOME.")
 def export(
     run: str,
@@ -203,18 +213,24 @@ def export(
     preset: str | None,
     layouts: bool,
     flat_art: bool,
+    mix: str | None,
+    mix_share: float,
     home: Path | None,
 ) -> None:
     """Export RUN as a folder of weights for the engine.
 
     Draw with it by `LIMNER_WEIGHTS=FOLDER limner draw …`. A run that learned from a folder needs
     --layouts to draw several things of a prompt each in its box, as the weights that ship do, and
-    --flat-art if the pictures of the folder are flat art.
+    --flat-art if the pictures of the folder are flat art. With --mix it forgets less of what it
+    could draw before.
     """
+    if mix is None:
+        unused_options.refuse(("mix_share",), "without --mix", "add --mix nano")
     _, stages, presets, _ = _training()
     from limner import __version__
     from limner.engines.transformer.export.folder import export as write
-    from limner.training.weights import init_from_weights
+    from limner.storage.checkpoints import weights
+    from limner.training.weights import init_from_weights, mixing
 
     folder = run_folder(settings.load({"home": home}).home, run)
     bundle, tokenizer = stages.load_bundle(folder)
@@ -225,6 +241,8 @@ def export(
         about["art"] = "flat"
     if layouts and not bundle.config.transformer.layouts:
         bundle = init_from_weights.with_layouts(bundle)
+    if mix is not None:
+        bundle = mixing.mix(bundle, tokenizer, weights.find(mix), mix_share)
     planner = stages.load_planner(folder)
     click.echo("writing the networks as ONNX graphs: a minute or two", err=True)
     click.echo(write(bundle, tokenizer, output, about, planner).path)

@@ -53,7 +53,7 @@ def begin_run(
                 "stages that it lacks with --stage",
             )
     shapes = BundleConfig.from_dict(found.config["model"])
-    tensors = _tensors(found)
+    tensors = tensors_of(found)
     if px is not None:
         tensors, shapes = _at_px(tensors, shapes, px)
     if layouts:
@@ -115,7 +115,8 @@ def _with_layouts(
     return kept | added, replace(shapes, transformer=transformer)
 
 
-def _tensors(found: weights.Checkpoint) -> dict[str, Tensor]:
+def tensors_of(found: weights.Checkpoint) -> dict[str, Tensor]:
+    """All weights of a folder that draws, by name."""
     stored, tables = quantised.read(found)
     arrays: dict[str, Any] = {**quantised.unpack(stored), **tables}
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}

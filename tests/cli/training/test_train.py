@@ -60,6 +60,7 @@ def test_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["begin", "mine", "--stage", "upscaler", "--layouts"], "--layouts has no effect"),
         (["begin", "mine", "--stage", "planner", "--px", "96"], "--px has no effect"),
+        (["export", "mine", "-o", "out", "--mix-share", "0.3"], "--mix-share has no effect"),
     ],
 )
 def test_option_without_effect_is_refused(
@@ -140,6 +141,24 @@ def test_export_adds_boxes_and_says_flat_art(
     config = weights.read(output).config
     assert config["art"] == "flat"
     assert config["model"]["transformer"]["layouts"] is True
+
+
+def test_export_averages_with_other_weights(
+    home: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("limner.engines.transformer.export.folder.graphs", lambda bundle: {})
+    begin_run(tiny_weights, home / "training" / "mine")
+    output = tmp_path / "weights"
+    line = ["export", "mine", "-o", str(output), "--mix"]
+    assert main([*line, str(tiny_weights), "--mix-share", "1"]) == 0
+    assert capsys.readouterr().out == f"{output}\n"
+    code, said = refused(capsys, *line, "nano")
+    assert code == 2
+    assert "did not begin from these weights" in said
 
 
 def test_run_that_is_not_there_or_not_finished_cannot_be_exported(
