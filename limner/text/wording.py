@@ -113,6 +113,11 @@ def colour_words(lang: str) -> list[str]:
     return _colours(lang)
 
 
+def scenery_words(lang: str) -> list[str]:
+    """The words, in Chinese signs, for plain scenery that a colour stands for: "meadow", 草."""
+    return [word for words in _table()["scenery"].values() for word in words[lang]]
+
+
 def _english(words: str) -> str:
     match = _english_colour().match(words)
     if match is None:

@@ -16,23 +16,24 @@ from limner.engines.base import (
     CancelToken,
     Capabilities,
     Engine,
+    Event,
     ImageTask,
     Notice,
     Picture,
     Preview,
     Progress,
 )
-from limner.engines.transformer import qualities, recolour
+from limner.engines.transformer import qualities
 from limner.engines.transformer.backend import Backend, image_px
 from limner.engines.transformer.backends import choose
 from limner.engines.transformer.conditioning import Start, start
-from limner.engines.transformer.cut_out import cut_out, is_cut_out, without_ground
+from limner.engines.transformer.edits import other_ground, recolour, scene_anew
+from limner.engines.transformer.edits.close_up import CloseUp, close_up
 from limner.engines.transformer.job import Job
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.drawing import SceneDrawer
 from limner.engines.transformer.scenes.scene import Scene
 from limner.engines.transformer.scenes.user_boxes import BOXES, BoxDrawer, given_boxes
-from limner.engines.transformer.small_edits import CloseUp, close_up
 from limner.engines.transformer.windows import Events, WindowDrawer
 from limner.imaging import codec
 from limner.request import ImageRequest, Size
@@ -135,23 +136,37 @@ class TransformerEngine(Engine):
 
     def draw(self, tasks: Sequence[ImageTask], cancel: CancelToken = NEVER) -> Events:
         """Draw pictures that share; see `engines.base.Engine`."""
-        cut_outs = [task for task in tasks if is_cut_out(task.request)]
-        for task in cut_outs:
-            yield from ((task, event) for event in cut_out(task, self.model))
-        tasks = [task for task in tasks if task not in cut_outs]
         left = []
         for task in tasks:
-            if (wish := recolour.wish(task.request)) is None:
-                left.append(task)
-                continue
-            events = [*recolour.recoloured(task, wish.colour, self.model)]
-            yield from ((task, event) for event in events)
+            events = self._edited_pixels(task)
             if not events:
-                left.append(replace(task, request=recolour.drawn_anew(task.request)))
+                drawn, events = self._drawn_for(task)
+                left.append(drawn)
+            yield from ((task, event) for event in events)
         if len(left) == 1:
             yield from self._draw_alone(left[0], cancel)
         elif left:
             yield from self._draw_together(left, cancel)
+
+    def _edited_pixels(self, task: ImageTask) -> list[Event]:
+        """All events of an edit that changes only the ground or a colour; none for other tasks."""
+        if ground := other_ground.wish(task.request, self._prompts.reading):
+            return [*other_ground.on_other_ground(task, ground, self.model)]
+        if wish := recolour.wish(task.request):
+            return [*recolour.recoloured(task, wish.colour, self.model)]
+        return []
+
+    def _drawn_for(self, task: ImageTask) -> tuple[ImageTask, list[Event]]:
+        """What the network draws for a task, and what is said of it."""
+        request = task.request
+        if recolour.wish(request):
+            request = recolour.drawn_anew(request)
+        if self._scenes and not given_boxes(request):
+            scene = scene_anew.as_scene(request, self._prompts.reading)
+            if scene:
+                remarks: list[Event] = [Notice(scene_anew.DRAWN_ANEW)] if task.index == 0 else []
+                return replace(task, request=scene), remarks
+        return replace(task, request=request), []
 
     def _draw_alone(self, one: ImageTask, cancel: CancelToken) -> Events:
         """Draw a picture that may be a scene, or an edit of a small part."""
@@ -251,7 +266,7 @@ class TransformerEngine(Engine):
         n_passes = qualities.count_passes(image_px(self.backend), shorter)
         pixels = job.picture(self.backend, job.codes, n_passes, is_flat=self.draws_flat_art)
         if request.source is not None and request.background == "transparent":
-            pixels, remark = without_ground(pixels)
+            pixels, remark = other_ground.without_ground(pixels)
         yield one, Progress(job.n_steps + 1, job.n_steps + 1, "drawing")
         if remark:
             yield one, Notice(remark)

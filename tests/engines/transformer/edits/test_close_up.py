@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from limner.arrays import Pixels
 from limner.engines.base import Picture
+from limner.engines.transformer.edits.close_up import close_up
 from limner.engines.transformer.engine import TransformerEngine
-from limner.engines.transformer.small_edits import close_up
 from limner.request import Edit, ImageRequest, Size, size_of
 from limner.storage.checkpoints.weights import find
 

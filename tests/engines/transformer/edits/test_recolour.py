@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from limner.data import colours
 from limner.engines.base import ImageTask, Notice, Picture
-from limner.engines.transformer import recolour
+from limner.engines.transformer.edits import recolour
 from limner.imaging import codec
 from limner.request import Edit, ImageRequest, Size
 
