@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -63,6 +64,7 @@ from limner.storage.history import maintenance
 
 log = logging.getLogger("limner.server")
 
+_NEAR = 0.8  # least likeness, 0 to 1, of an address that may have been meant
 _EXPOSED = ["x-request-id", "x-limner-seed", "x-limner-notice", "retry-after", REPLAYED]
 _EXPOSED += ["accept-ranges", "content-range", "etag"]
 _EXPOSED += [
@@ -298,7 +300,9 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
         if error.status_code == 405:
             return _respond(errors.wrong_method(method, path, _methods(routes, request)))
         if error.status_code == 404:
-            return _respond(errors.not_found(method, path))
+            paths = [route.path for route in routes if isinstance(route, Route)]
+            nearest = get_close_matches(path[:200], paths, 1, _NEAR)
+            return _respond(errors.not_found(method, path, nearest))
         return _respond(errors.ApiError(str(error.detail), status=error.status_code))
 
     @app.exception_handler(ClientDisconnect)

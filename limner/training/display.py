@@ -56,6 +56,14 @@ class StepDisplay:
             self._said = now
             print(self._line(step, loss, now), file=sys.stderr, flush=True)
 
+    def testing(self) -> None:
+        """Show that the weights are tested, which takes longer than a step."""
+        said = "testing, and drawing a sheet of samples"
+        if self._bar is not None:
+            self._bar.update(self._task, note=said)
+        else:
+            print(said, file=sys.stderr, flush=True)
+
     def _line(self, step: int, loss: float, now: float) -> str:
         seconds = (now - self._began) / (step - self._first)
         left = _duration(seconds * (self._steps - step))

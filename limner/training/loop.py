@@ -201,7 +201,8 @@ class Loop:
         last = min(self.config.steps, until or self.config.steps)
         if self.step >= last and self.workers.is_first:
             print(
-                f"already at step {self.step}; give more --steps than that to train further",
+                f"already at step {self.step}; give more --steps than that to train further "
+                "(--minutes only sets the length of a run that begins)",
                 file=sys.stderr,
             )
         previous = self._catch_signals()
@@ -238,13 +239,13 @@ class Loop:
             if display:
                 display.step(self.step, loss)
             if self.step % self.config.report_every == 0 or self.step == self.config.steps:
-                self._report()
+                self._report(display)
                 clock = time.monotonic()
             if time.monotonic() - saved_at > self.config.save_every_s:
                 self.save()
                 saved_at = time.monotonic()
         if self.step < last and not self.stop_asked:
-            self._report()
+            self._report(display)
             print(f"out of time at step {self.step} of {self.config.steps}", file=sys.stderr)
 
     def train_step(self) -> dict[str, float]:
@@ -289,8 +290,9 @@ class Loop:
         self.model.load_state_dict(current)
         return figures
 
-    def _report(self) -> None:
-        if self.workers.is_first:
+    def _report(self, display: StepDisplay | None) -> None:
+        if display:  # of the first worker alone
+            display.testing()
             self._log(self.report())
 
     def _set_rates(self) -> None:

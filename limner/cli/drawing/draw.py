@@ -67,7 +67,8 @@ def edit(
 ) -> None:
     """Change the picture IMAGE by PROMPT and print the path of each result.
 
-    Without a mask and without transparency in IMAGE, all of it is redrawn in the same layout.
+    Without a mask, a ground that PROMPT names is painted ("on a meadow"); other prompts are drawn
+    where IMAGE is transparent. An opaque IMAGE is drawn anew.
     """
     source = edit_of(image, mask, where)
     output = Output.taken(how)

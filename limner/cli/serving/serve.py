@@ -78,7 +78,7 @@ def serve(
         listener.listen(_BACKLOG)  # requests are accepted before the next line is printed
         address = _address(listener)
         _announce(f"limner is at http://{address}/v1", settings.log)
-        _announce(f"a browser shows how to use it at http://{_from_here(address)}/", settings.log)
+        _announce(f"draw in a browser at http://{_from_here(address)}/", settings.log)
         say = partial(_announce, form=settings.log)
         app.state.service.open()  # here, so that a failure gives its exit code
         server = Server(config, app.state.service, DRAIN_S, say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limner.errors import (
@@ -216,9 +216,10 @@ def _blocked(error: ContentRefused, request_id: str, *, is_gpt: bool) -> ApiErro
     )
 
 
-def not_found(method: str, path: str) -> ApiError:
-    """No route at `path`."""
-    return ApiError(f"Invalid URL ({method} {path})", status=404, code="unknown_url")
+def not_found(method: str, path: str, nearest: Sequence[str] = ()) -> ApiError:
+    """No route at `path`; nearest: an address that may have been meant, if there is one."""
+    hint = f". Did you mean {nearest[0]}?" if nearest else ""
+    return ApiError(f"Invalid URL ({method} {path}){hint}", status=404, code="unknown_url")
 
 
 def beyond_end(part: str, n_bytes: int) -> ApiError:

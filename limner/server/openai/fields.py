@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from limner.options import OptionSpec, Value
@@ -59,7 +60,8 @@ class Fields:
             if name in known:
                 continue
             if name not in unused and not self.is_lenient:
-                raise unknown_parameter(name, is_own=name in of_own_names)
+                nearest = get_close_matches(name[:100], sorted(known), 1)
+                raise unknown_parameter(name, nearest, is_own=name in of_own_names)
             if self.given(name):
                 passed_over.append(shown(name))
         if passed_over:
@@ -183,11 +185,18 @@ def missing(name: str) -> ApiError:
     )
 
 
-def unknown_parameter(name: str, *, is_own: bool = False) -> ApiError:
-    """`name` is not a parameter; `is_own`: of this model, but of those of this server."""
+def unknown_parameter(name: str, nearest: Sequence[str] = (), *, is_own: bool = False) -> ApiError:
+    """`name` is not a parameter; `is_own`: of this model, but of those of this server.
+
+    nearest: a parameter that may have been meant, if there is one.
+    """
     said = f"Unknown parameter: '{shown(name)}'."
     if is_own:
         said += " It is an option of this server's own models: choose one of /v1/models as 'model'."
+    elif nearest:
+        said += f" Did you mean '{nearest[0]}'?"
+    else:
+        said += " Leave it out; with LIMNER_STRICT=off the server passes it over with a notice."
     return ApiError(said, param=name, code="unknown_parameter")
 
 
@@ -210,10 +219,11 @@ def wrong_type(name: str, expected: str, value: object) -> ApiError:
     )
 
 
-def wrong_choice(name: str, value: str, choices: tuple[str, ...]) -> ApiError:
-    """The value of `name` is not one of `choices`."""
+def wrong_choice(name: str, value: str, choices: tuple[str, ...], more: str = "") -> ApiError:
+    """The value of `name` is not one of `choices`; `more`: what this server takes besides."""
+    said = f"Invalid value: '{shown(value)}'. Supported values are: {listed(choices, 'and')}."
     return ApiError(
-        f"Invalid value: '{shown(value)}'. Supported values are: {listed(choices, 'and')}.",
+        f"{said} {more}".rstrip(),
         param=name,
         code="invalid_value",
     )

@@ -89,7 +89,7 @@ def _check_transparency(background: Background, format: FileFormat) -> None:
     if background == "transparent" and format == "jpeg":
         raise f.wrong_value(
             "background",
-            "Transparent background requires output_format to be png or webp",
+            "Transparent background requires output_format to be png or webp, or svg or gif",
             newer=True,
         )
 

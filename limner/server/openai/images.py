@@ -191,7 +191,10 @@ def _open_mask(decoder: Decoder, raw: RawFile, image: Header) -> None:
     if not mask.has_alpha:
         raise _bad_mask("mask image missing alpha channel")
     if (mask.width, mask.height) != (image.width, image.height):
-        raise _bad_mask("mask size does not match image size")
+        raise _bad_mask(
+            f"mask size does not match image size: {mask.width}x{mask.height}, and the image is "
+            f"{image.width}x{image.height}"
+        )
 
 
 def _bad_mask(reason: str) -> ApiError:

@@ -111,11 +111,10 @@ def _check(text: str, target: Target) -> None:
         if text not in _SMALL and (reason := _gpt_fault(text)):
             raise f.wrong_value("size", f"Invalid size '{f.shown(text)}'. {reason}", newer=True)
     elif target.is_gpt:
-        raise f.wrong_choice("size", text, _GPT)
+        raise f.wrong_choice("size", text, _GPT, "256x256 and 512x512 are drawn as well.")
     elif target.profile == "dalle3":
-        raise ApiError(
-            "The size is not supported by this model.", param="size", code="invalid_size"
-        )
+        said = f"The size is not supported by this model. It has {f.listed(_DALLE3, 'and')}."
+        raise ApiError(said, param="size", code="invalid_size")
     else:
         message = f"{f.shown(text)!r} is not one of {list(_DALLE2)} - 'size'"
         raise f.wrong_value("size", message)

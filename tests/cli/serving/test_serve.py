@@ -60,7 +60,7 @@ def test_serves_until_it_is_stopped(tmp_path: Path) -> None:
         found = re.fullmatch(r"limner is at (http://127\.0\.0\.1:\d+/v1)\n", line)
         assert found, line
         page = found[1].removesuffix("v1")
-        assert process.stderr.readline() == f"a browser shows how to use it at {page}\n"
+        assert process.stderr.readline() == f"draw in a browser at {page}\n"
         data = json.dumps({"prompt": "secret words", "size": "256x256"}).encode()
         request = urllib.request.Request(
             f"{found[1]}/images/generations", data, {"content-type": "application/json"}

@@ -152,7 +152,7 @@ def test_dalle2_takes_squares_with_transparency(server: Server) -> None:
     ("mask", "words"),
     [
         (picture_file(mode="RGB"), "missing alpha channel"),
-        (picture_file(32), "mask size does not match image size"),
+        (picture_file(32), "mask size does not match image size: 32x32, and the image is 64x64"),
         (picture_file(colour=(0, 0, 0, 255)), "nothing to edit"),
         (picture_file(format="WEBP"), "must be a PNG"),
     ],

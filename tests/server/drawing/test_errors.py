@@ -35,12 +35,18 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ({"n": 2, "model": "dall-e-3"}, "n", "integer_above_max_value", "<= 1, but got 2"),
         ({"size": "300x300"}, "size", VALUE, r"'300x300' is not one of \['256x256'.* - 'size'"),
         ({"size": 512}, "size", TYPE, "expected a string, but got an integer"),
-        ({"size": "9x9", "model": "dall-e-3"}, "size", "invalid_size", "not supported by this"),
+        (
+            {"size": "9x9", "model": "dall-e-3"},
+            "size",
+            "invalid_size",
+            "this model. It has '1024x1024', ",
+        ),
         (
             {"size": "640x640", "model": "gpt-image-1"},
             "size",
             VALUE,
-            "'640x640'. Supported values are: '1024x1024', '1024x1536', '1536x1024', and 'auto'.",
+            "'640x640'. Supported values are: '1024x1024', '1024x1536', '1536x1024', and 'auto'. "
+            "256x256 and 512x512 are drawn as well.",
         ),
         ({"size": "bogus", "model": "gpt-image-2"}, "size", VALUE, "Expected WIDTHxHEIGHT"),
         ({"size": "9x9", "model": "gpt-image-2"}, "size", VALUE, "both be divisible by 16"),
@@ -80,7 +86,9 @@ TYPE, VALUE = "invalid_type", "invalid_value"
         ({"retry_below": -2}, "retry_below", "decimal_below_min_value", ">= -1 and <= 1, but got"),
         ({"retry_below": "no"}, "retry_below", TYPE, "expected a number, but got a string"),
         ({"seed": -1}, "seed", "integer_below_min_value", ">= 0"),
-        ({"bogus_field": 1}, "bogus_field", "unknown_parameter", "Unknown parameter: 'bogus_f"),
+        ({"bogus_field": 1}, "bogus_field", "unknown_parameter", "'bogus_field'. Leave it out"),
+        ({"sise": "1x1"}, "sise", "unknown_parameter", "'sise'. Did you mean 'size'"),
+        ({"é" * 300: 1}, "é" * 300, "unknown_parameter", "Leave it out; with LIMNER_STRICT=off"),
         ({"mask": "x"}, "mask", "unknown_parameter", "Unknown parameter: 'mask'."),
         ({"\ud83d": 1}, "\ud83d", "unknown_parameter", "Unknown parameter"),
         ({"model": "foo"}, "model", VALUE, "The model 'foo' does not exist."),
@@ -174,6 +182,20 @@ def test_wrong_method_names_all_that_are_right(server: Server) -> None:
 def test_unknown_address(server: Server, path: str) -> None:
     response = server.http.post(path, json={"prompt": "a cat"})
     assert "Invalid URL (POST" in assert_openai_error(response, 404, "unknown_url")
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/images/generation", "/v1/images/generations"),
+        ("/v1/image/edits", "/v1/images/edits"),
+        ("/v1/model", "/v1/models"),
+    ],
+)
+def test_address_that_is_nearly_right(server: Server, path: str, meant: str) -> None:
+    response = server.http.post(path, json={"prompt": "a cat"})
+    message = assert_openai_error(response, 404, "unknown_url")
+    assert message == f"Invalid URL (POST {path}). Did you mean {meant}?"
 
 
 def test_unknown_model_is_not_found(server: Server) -> None:
