@@ -73,18 +73,25 @@ def without(asked: str, unknown: Sequence[str]) -> str:
 
 
 def alt(
-    seen: Sequence[NameMatch], subject: Subject, surely: tuple[str, str] | None = None
+    seen: Sequence[NameMatch], subject: Subject, surely: Sequence[tuple[str, str]] = ()
 ) -> tuple[str, str]:
     """A short description in English and Chinese, which marks guesses as such.
 
-    `surely` is the subject in both languages, if it is certain.
+    `surely` are the subjects that are certain, each in both languages.
     """
-    what, what_zh = surely or _guess(seen)
+    what, what_zh = _joined(surely) if surely else _guess(seen)
     n = len(subject.areas)
-    if n > 1:
+    if n > max(1, len(surely)):
         what, what_zh = f"{n} things: {what}", f"{n} 个物体:{what_zh}"
     ground, ground_zh = ("on a plain background", "纯色背景") if subject.has_ground else ("", "")
     return f"{what} {ground}".strip(), f"{what_zh},{ground_zh}".strip(",")
+
+
+def _joined(names: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Several names as one: "a cat, a dog and a bird"."""
+    english, chinese = zip(*names, strict=True)
+    *before, last = english
+    return f"{', '.join(before)} and {last}" if before else last, "和".join(chinese)
 
 
 def _guess(seen: Sequence[NameMatch]) -> tuple[str, str]:

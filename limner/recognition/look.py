@@ -155,13 +155,15 @@ class Looker:
         share = float(matches.shares[best, 0])
         return finding.found(things, best, share, size_of(pixels))
 
-    def _surely(self, found: Sequence[Check]) -> tuple[str, str] | None:
-        """The subject in English and Chinese, if the checks are certain of it."""
-        for check in found:
-            if check.what == "subject" and check.seen and check.sure:
-                words = str(check.asked)
-                return words, self.names.chinese.get(phrases.bare(words.lower()), words)
-        return None
+    def _surely(self, found: Sequence[Check]) -> list[tuple[str, str]]:
+        """The subjects in English and Chinese of which the checks are certain."""
+        words = [
+            str(check.asked)
+            for check in found
+            if check.what == "subject" and check.seen and check.sure
+        ]
+        chinese = self.names.chinese
+        return [(each, chinese.get(phrases.bare(each.lower()), each)) for each in words]
 
     def _vector(self, pixels: Pixels) -> NDArray[np.floating]:
         px = image_px(self._backend)

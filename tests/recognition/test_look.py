@@ -48,6 +48,28 @@ def test_what_was_asked_for_is_seen(ground: tuple[int, int, int, int]) -> None:
     assert "红色圆" in look.alt_zh
 
 
+@pytest.mark.parametrize(
+    ("n", "surely", "said", "said_zh"),
+    [
+        (1, [("a cat", "猫")], "a cat", "猫"),
+        (3, [("a cat", "猫")], "3 things: a cat", "3 个物体:猫"),
+        (2, [("a cat", "猫"), ("a dog", "狗")], "a cat and a dog", "猫和狗"),
+        (
+            3,
+            [("a cat", "猫"), ("a dog", "狗"), ("a hat", "帽子")],
+            "a cat, a dog and a hat",
+            "猫和狗和帽子",
+        ),
+        (4, [("a cat", "猫"), ("a dog", "狗")], "4 things: a cat and a dog", "4 个物体:猫和狗"),
+    ],
+)
+def test_description_names_all_that_is_sure(
+    n: int, surely: list[tuple[str, str]], said: str, said_zh: str
+) -> None:
+    subject = subject_of(circles(n, RED, NOTHING))
+    assert advice.alt((), subject, surely) == (said, said_zh)
+
+
 def test_another_colour_is_surely_wrong() -> None:
     look = limner.look(circles(1, BLUE), "a red circle")
     [check] = [check for check in look.checks if check.what == "colour"]
