@@ -95,7 +95,7 @@ def create_app(
     app.state.service = serving
     app.state.catalogue = catalogue_of(serving)
     app.state.answers = Answers(settings.link_minutes * 60)
-    app.state.planner = ChatServer.of(settings)
+    app.state.chat_planner = ChatServer.of(settings)
     app.state.body_budget = BodyBudget(4 * serving.max_upload_bytes)
     # Pictures are large while they are decoded: two at a time keep memory bounded.
     app.state.decoders = DecoderPool(2, settings.home)

@@ -1,1 +1,1 @@
-"""A planner: a chat server that decides what is drawn for an answer, by function tools."""
+"""The chat planner: a chat server that decides what is drawn for an answer, by function tools."""

@@ -34,16 +34,16 @@ _MAX_LOGGED_CHARS = 300
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool that the planner calls."""
+    """A tool that the chat planner calls."""
 
     id: str
     name: str
-    arguments: str  # JSON, as the planner wrote it
+    arguments: str  # JSON, as the chat planner wrote it
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the planner: a text, calls of tools, or both."""
+    """An answer of the chat planner: a text, calls of tools, or both."""
 
     text: str
     calls: tuple[ToolCall, ...]
@@ -73,7 +73,7 @@ class ChatServer:
 
     @classmethod
     def of(cls, settings: Settings) -> ChatServer | None:
-        """The planner of the settings; None if they name none."""
+        """The chat planner of the settings; None if they name none."""
         if not settings.planner_url:
             return None
         return cls(
@@ -83,7 +83,7 @@ class ChatServer:
     async def ask(
         self, model: str, messages: Sequence[Json], tools: Sequence[Json], *, may_call: bool
     ) -> Reply:
-        """The next answer in a conversation, in which the planner may call `tools` or must not.
+        """The next answer in a conversation, in which `tools` may be called or must not.
 
         Raises PlannerFailed; ends soon if cancelled.
         """
@@ -109,20 +109,28 @@ class ChatServer:
                 answer = response.read(MAX_ANSWER_BYTES + 1)
                 status = response.status
         except NotConnected as error:
-            raise PlannerFailed(f"The planner at {self._host} cannot be reached: {error}") from None
+            raise PlannerFailed(
+                f"The chat planner at {self._host} cannot be reached: {error}"
+            ) from None
         except TooSlow:
             raise PlannerFailed(
-                f"The planner did not answer within {self._limit_s:g} s (LIMNER_PLANNER_S)"
+                f"The chat planner did not answer within {self._limit_s:g} s (LIMNER_PLANNER_S)"
             ) from None
         except UpstreamError:
-            raise PlannerFailed("The planner cut the connection off before its answer") from None
+            raise PlannerFailed(
+                "The chat planner cut the connection off before its answer"
+            ) from None
         except Stopped:
-            raise PlannerFailed("Nobody waits for the planner any more") from None
+            raise PlannerFailed("Nobody waits for the chat planner any more") from None
         if status != 200:
             self._log_refusal(status, answer)
-            raise PlannerFailed(f"The planner answered with status {status}; the log says more")
+            raise PlannerFailed(
+                f"The chat planner answered with status {status}; the log says more"
+            )
         if len(answer) > MAX_ANSWER_BYTES:
-            raise PlannerFailed(f"The planner's answer has more than {MAX_ANSWER_BYTES:,} bytes")
+            raise PlannerFailed(
+                f"The chat planner's answer has more than {MAX_ANSWER_BYTES:,} bytes"
+            )
         return answer
 
     @property
@@ -134,7 +142,7 @@ class ChatServer:
         if self._key:
             text = text.replace(self._key, "***")
         said = " ".join(text.split())[:_MAX_LOGGED_CHARS]
-        log.error("the planner at %s answered with status %d: %s", self._host, status, said)
+        log.error("the chat planner at %s answered with status %d: %s", self._host, status, said)
 
 
 def _reply(answer: bytes) -> Reply:
@@ -142,20 +150,22 @@ def _reply(answer: bytes) -> Reply:
     try:
         body = json.loads(answer)
     except (ValueError, RecursionError):
-        raise PlannerFailed("The planner's answer is no JSON") from None
+        raise PlannerFailed("The chat planner's answer is no JSON") from None
     try:
         message = body["choices"][0]["message"]
         text, called = message.get("content"), message.get("tool_calls") or []
         calls = tuple(_call(call) for call in called)
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise PlannerFailed("The planner's answer is no chat completion") from None
+        raise PlannerFailed("The chat planner's answer is no chat completion") from None
     text = _text(text)
     if len(calls) > MAX_CALLS:
-        raise PlannerFailed(f"The planner called {len(calls)} tools at once, more than {MAX_CALLS}")
+        raise PlannerFailed(
+            f"The chat planner called {len(calls)} tools at once, more than {MAX_CALLS}"
+        )
     if max(len(text), *(len(call.arguments) for call in calls), 0) > MAX_TEXT_CHARS:
-        raise PlannerFailed(f"The planner wrote more than {MAX_TEXT_CHARS:,} characters")
+        raise PlannerFailed(f"The chat planner wrote more than {MAX_TEXT_CHARS:,} characters")
     if not text and not calls:
-        raise PlannerFailed("The planner's answer is empty")
+        raise PlannerFailed("The chat planner's answer is empty")
     return Reply(text, calls)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a conversation by the names that a planner gives them."""
+"""The pictures of a conversation by the names that a chat planner gives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limner.server.responses.body import Attached, Earlier, Said
 
 Picture = Attached | Earlier
 
-MAX_MESSAGES = 60  # of a conversation that a planner is told; the latest
+MAX_MESSAGES = 60  # of a conversation that a chat planner is told; the latest
 _MAX_SHOWN = 20  # names in an error
 
 
@@ -45,7 +45,7 @@ class ConversationPictures:
         return [*self.pictures.values()][-1]
 
     def told(self, said: Iterable[Said]) -> list[Json]:
-        """Messages for the planner; their pictures are added, and named in the text."""
+        """Messages for the chat planner; their pictures are added, and named in the text."""
         messages = []
         for one in said:
             names = [self.add(picture) for picture in one.pictures]
@@ -57,7 +57,7 @@ class ConversationPictures:
 
 
 def latest(messages: list[Json]) -> list[Json]:
-    """The messages that a planner is told, or that are kept."""
+    """The messages that a chat planner is told, or that are kept."""
     return messages[-MAX_MESSAGES:]
 
 
@@ -67,7 +67,7 @@ def drawn(name: str, prompt: str) -> Json:
 
 
 def kept_messages(stored: Mapping[str, Any], request_id: str, prompt: str) -> list[Json]:
-    """The conversation up to a stored answer: a planner's, or one that was drawn by rule."""
+    """The conversation up to a stored answer: a chat planner's, or one that was drawn by rule."""
     if "messages" in stored:
         return list(stored["messages"])
     name = ids.of_request(ids.CALL, request_id)

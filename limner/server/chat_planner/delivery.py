@@ -1,4 +1,4 @@
-"""Answering with a planner: its history row, its limits, and the answer whole or as a stream."""
+"""Answering with a chat planner: history row, limits, and the answer whole or as a stream."""
 
 from __future__ import annotations
 

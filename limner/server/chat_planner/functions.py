@@ -1,4 +1,4 @@
-"""The function tools of a planner: their descriptions, and what a call asks for."""
+"""The function tools of a chat planner: their descriptions, and what a call asks for."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _tool(kind: Kind) -> Json:
 
 
 def read(call: ToolCall) -> Asked:
-    """What a call asks for. Raises InvalidRequest, whose message is for the planner."""
+    """What a call asks for. Raises InvalidRequest, whose message is for the chat planner."""
     kind = next((kind for kind in _PARAMETERS if kind == call.name), None)
     if kind is None:
         raise InvalidRequest(f"There is no tool {call.name[:64]!r}", hint=", ".join(_PARAMETERS))

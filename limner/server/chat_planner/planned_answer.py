@@ -1,4 +1,4 @@
-"""The answer that a planner plans: its output items so far, and how it is kept."""
+"""The answer that a chat planner plans: its output items so far, and how it is kept."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def begin(request: Request, body: Body) -> PlannedAnswer:
 
 
 def from_stored(body: Mapping[str, Any]) -> PlannedAnswer | None:
-    """A stored answer of a planner; None for one that was drawn by rule."""
+    """A stored answer of a chat planner; None for one that was drawn by rule."""
     return PlannedAnswer(**body) if "messages" in body else None
 
 

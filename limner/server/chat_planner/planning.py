@@ -1,8 +1,8 @@
-"""The loop of a planned answer: ask the planner, carry out its tools, at most four times.
+"""The loop of a planned answer: ask the chat planner, carry out its tools, at most four times.
 
-What the planner itself can mend (a wrong argument, a picture that is not there) is told to it as
-the result of its call. All else ends the answer: a limit, moderation, an engine or a planner that
-fails.
+What the chat planner itself can mend (a wrong argument, a picture that is not there) is told to it
+as the result of its call. All else ends the answer: a limit, moderation, an engine or a chat
+planner that fails.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Planning:
         self.pictures: dict[str, Drawn] = {}
         self.seeds: list[int | None] = []
         self.notices: list[str] = []
-        self._fault = ""  # the latest one that the planner was told
+        self._fault = ""  # the latest one that the chat planner was told
 
     async def check(self) -> None:
         """Raise what is wrong with the request before anything is asked or drawn."""
@@ -94,7 +94,7 @@ class Planning:
             scope.service(self._request).check_text(text, "low" if is_low else "auto")
 
     async def run(self, planned: PlannedAnswer, ticket: Ticket, say: Say, draw: DrawIt) -> None:
-        """Fill `planned`. `ticket` counts the request while the planner is asked.
+        """Fill `planned`. `ticket` counts the request while the chat planner is asked.
 
         Raises LimnerError, or ClientLeft.
         """
@@ -121,7 +121,7 @@ class Planning:
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
         why = f" Its latest fault: {self._fault}." if self._fault else ""
         raise PlannerFailed(
-            f"The planner called tools in {MAX_ROUNDS} answers and came to no end.{why}"
+            f"The chat planner called tools in {MAX_ROUNDS} answers and came to no end.{why}"
             f" {len(self.pictures)} pictures were drawn."
         )
 
@@ -146,7 +146,7 @@ class Planning:
         return conversation_pictures.kept_messages(stored, row["id"], row["prompt"])
 
     async def _result(self, call: ToolCall, planned: PlannedAnswer, draw: DrawIt) -> Json:
-        """What the planner is told of its call."""
+        """What the chat planner is told of its call."""
         try:
             asked = functions.read(call)
             if asked.kind == "look_at_image":

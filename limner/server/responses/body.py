@@ -1,8 +1,8 @@
 """Parsing the body of POST /v1/responses: what to draw, and which pictures it refers to.
 
-Without a planner there is no language model: the text of the last user message is the prompt.
+Without a chat planner there is no language model: the text of the last user message is the prompt.
 Parameters for a language model (instructions, reasoning, temperature, other tools) have no effect;
-a notice names them. A planner is told the instructions.
+a notice names them. A chat planner is told the instructions.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Said:
-    """A message of the conversation, for a planner."""
+    """A message of the conversation, for a chat planner."""
 
     role: str  # user, assistant or system
     text: str
@@ -125,7 +125,7 @@ class Body:
     is_stream: bool
     is_stored: bool
     echo: Mapping[str, Any]  # repeated in the answer
-    said: Sequence[Said] = ()  # the whole conversation of the request, for a planner
+    said: Sequence[Said] = ()  # the whole conversation of the request, for a chat planner
     notices: tuple[str, ...] = ()
 
 

@@ -66,7 +66,7 @@ class Tool:
     options: Mapping[str, Any]
     action: Action
     mask: Mapping[str, Any] | None  # has image_url or file_id
-    is_forced: bool = False  # by the tool choice, so that no planner is asked
+    is_forced: bool = False  # by the tool choice, so that no chat planner is asked
 
     @contextmanager
     def naming(self) -> Iterator[None]:

@@ -46,18 +46,20 @@ async def create(request: Request) -> Response:
         with read_body.reading(request):
             pictures = await held.enter_async_context(_pictures(request))
             body = _read(request, pictures, pictures.parsed.value)
-            planner = _planner(request, body)
+            chat_planner = _chat_planner(request, body)
             if drawn_as is not None:
                 found = await sources.find_response(request, ids.of_request(ids.RESPONSE, drawn_as))
                 if found is None:
                     raise errors.drawn_elsewhere(drawn_as)
                 return await stored_answers.again(request, *found, is_stream=body.is_stream)
-            if planner is None:
+            if chat_planner is None:
                 source = await sources.find(request, body)
                 call = await _understood(request, body, source, pictures)
-        if planner is not None:
+        if chat_planner is not None:
             shape = ResponsesShape(planned_answer.begin(request, body))
-            return await delivery.answer(request, body, pictures, planner, shape, held.pop_all())
+            return await delivery.answer(
+                request, body, pictures, chat_planner, shape, held.pop_all()
+            )
     if call is None:
         return Response(status_code=drawing.CLIENT_LEFT)
 
@@ -78,17 +80,17 @@ async def complete_chat(request: Request) -> Response:
             if unused:
                 notice = f"Not used: {', '.join(map(f.shown, unused[:20]))}"
                 body = replace(body, notices=(*body.notices, notice))
-            planner = _planner(request, body)
-            if planner is None:
+            chat_planner = _chat_planner(request, body)
+            if chat_planner is None:
                 source = await sources.find(request, body)
                 call = await _understood(request, body, source, pictures)
         options = sent.get("stream_options")
         with_usage = isinstance(options, dict) and options.get("include_usage") is True
-        if planner is not None:
+        if chat_planner is not None:
             shape = ChatShape(planned_answer.begin(request, body), with_usage=with_usage)
             with chat.naming():
                 return await delivery.answer(
-                    request, body, pictures, planner, shape, held.pop_all()
+                    request, body, pictures, chat_planner, shape, held.pop_all()
                 )
     if call is None:
         return Response(status_code=drawing.CLIENT_LEFT)
@@ -136,7 +138,7 @@ def _read(request: Request, pictures: Reader, values: Mapping[str, Any]) -> Body
         values,
         _text_of(pictures),
         is_lenient=catalogue.is_lenient,
-        has_planner=request.app.state.planner is not None,
+        has_planner=request.app.state.chat_planner is not None,
     )
     return bodies_of_responses.with_own_model(body, catalogue.own)
 
@@ -146,10 +148,10 @@ def _text_of(pictures: Reader) -> Text:
     return partial(read_body.short, parsed=pictures.parsed)
 
 
-def _planner(request: Request, body: Body) -> ChatServer | None:
-    """The planner to ask; None if there is none, or the tool choice makes it needless."""
-    planner: ChatServer | None = request.app.state.planner
-    return None if body.tool.is_forced else planner
+def _chat_planner(request: Request, body: Body) -> ChatServer | None:
+    """The chat planner to ask; None if there is none, or the tool choice makes it needless."""
+    chat_planner: ChatServer | None = request.app.state.chat_planner
+    return None if body.tool.is_forced else chat_planner
 
 
 async def _understood(

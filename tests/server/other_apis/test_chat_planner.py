@@ -1,4 +1,4 @@
-"""POST /v1/responses and chats with a planner: a scripted chat server on loopback."""
+"""POST /v1/responses and chats with a chat planner: a scripted chat server on loopback."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from tests.support.ports import free_port
 
 @pytest.fixture(scope="module")
 def script() -> Iterator[ChatScript]:
-    """The planner of `server`; each test sets its answers."""
+    """The chat planner of `server`; each test sets its answers."""
     with chat_server() as script:
         yield script
 
 
 @pytest.fixture(scope="module")
 def server(script: ChatScript, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a planner."""
+    """A server with a chat planner."""
     home = tmp_path_factory.mktemp("planned")
     with running(_settings(home, script)) as server:
         yield server
@@ -78,7 +78,7 @@ def texts(body: dict[str, Any]) -> list[str]:
 
 
 def results(script: ChatScript) -> list[dict[str, Any]]:
-    """What the planner was told of its calls, in its last request."""
+    """What the chat planner was told of its calls, in its last request."""
     said = script.asked[-1]["messages"]
     return [json.loads(message["content"]) for message in said if message["role"] == "tool"]
 
@@ -333,7 +333,7 @@ def test_chat_answer_in_words_has_no_pictures(server: Server, script: ChatScript
     assert "images" not in message
 
 
-# What the planner can mend
+# What the chat planner can mend
 
 
 @pytest.mark.parametrize(
