@@ -12,6 +12,7 @@ import click
 
 from limner import settings as settings_module
 from limner.errors import LimnerError, SettingsError
+from limner.settings import Settings
 
 DRAIN_S = 10  # to finish requests after a stop signal; the others are interrupted
 _CUT_OFF_S = 5  # to send the errors of interrupted requests
@@ -37,15 +38,22 @@ def serve(
     quiet: bool,
 ) -> None:
     """Serve the OpenAI Images API."""
-    from limner.service.access import auth  # the server's packages load only for this command
     from limner.service.telemetry import logs  # the server's packages load only for this command
+
+    settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
+    logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
+    _check_exposure(settings, allow_open=allow_open)
+    _run(settings)
+
+
+def _check_exposure(settings: Settings, *, allow_open: bool) -> None:
+    """Raise SettingsError if other machines could draw without a key."""
+    from limner.service.access import auth
     from limner.storage.db import store_id
     from limner.storage.db.database import Database
     from limner.storage.db.keys import KeyStore
     from limner.storage.disk_reserve import Reserve
 
-    settings = settings_module.load({"host": host, "port": port, "engine": engine, "batch": batch})
-    logs.set_up(logging.WARNING if quiet else logging.INFO, settings.log)
     store_id.check(settings)
     # It starts even on a full disk, so that pictures can be deleted.
     opened = Reserve(settings.home).with_room(lambda: Database(settings.database, settings.home))
@@ -53,6 +61,9 @@ def serve(
         keys = [*settings.api_keys, *KeyStore(database).all()]
     auth.check_exposure(settings.host, keys, allow_open=allow_open)
 
+
+def _run(settings: Settings) -> None:
+    """Listen, load the engine and serve until asked to stop."""
     from limner.server.app import create_app
     from limner.server.stopping import StoppingServer
     from limner.server.transport import configuration, connections

@@ -130,6 +130,11 @@ def _write(pipeline: Any, source: Path, folder: Path) -> None:
         {"sample": (_ANY, 3, _ANY, _ANY)},
         ("latent_parameters",),
     )
+    _write_parts(pipeline, source, folder)
+
+
+def _write_parts(pipeline: Any, source: Path, folder: Path) -> None:
+    """The tokenizer, the scheduler and the configs, which are no networks."""
     tokenizer = convert_tokenizer(pipeline.tokenizer, with_detokenizer=False)
     openvino.save_model(tokenizer, folder / "tokenizer" / "openvino_tokenizer.xml")
     pipeline.tokenizer.save_pretrained(folder / "tokenizer")

@@ -92,22 +92,7 @@ def read_sources(
     if not images:
         raise f.missing(field)
     is_dalle2 = target.model == "dall-e-2"  # its strict rules apply only if it is named
-    most = 1 if is_dalle2 else MAX_IMAGES
-    if len(images) > most:
-        raise ApiError(
-            f"Invalid '{field}': too many images. Expected at most {most}, "
-            f"but got {len(images)} instead.",
-            param=field,
-            code="array_above_max_length",
-        )
-    budget = MAX_TOTAL_PIXELS
-    headers: list[Header] = []
-    for raw in images:
-        check = _check_dalle_file if is_dalle2 else check_file
-        check(raw, field)
-        headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
-        budget -= headers[-1].n_pixels
-    first = headers[0]
+    first = _first_header(images, decoder, field, is_dalle2=is_dalle2)
     size = fit(Size(first.width, first.height))
     used = images[1 : target.capabilities.max_images] if is_edit else ()
     others = tuple(_other(decoder, raw, field, size) for raw in used)
@@ -127,6 +112,28 @@ def read_sources(
         if others:
             source = replace(source, others=others)
         return Sources(source, original, len(images), overlays.mask is not None)
+
+
+def _first_header(
+    images: Sequence[RawFile], decoder: Decoder, field: str, *, is_dalle2: bool
+) -> Header:
+    """The first picture's header, after the checks of all files. Leaves the last one open."""
+    most = 1 if is_dalle2 else MAX_IMAGES
+    if len(images) > most:
+        raise ApiError(
+            f"Invalid '{field}': too many images. Expected at most {most}, "
+            f"but got {len(images)} instead.",
+            param=field,
+            code="array_above_max_length",
+        )
+    budget = MAX_TOTAL_PIXELS
+    headers: list[Header] = []
+    for raw in images:
+        check = _check_dalle_file if is_dalle2 else check_file
+        check(raw, field)
+        headers.append(_open(decoder, "image", raw, field, min(budget, decode_upload.MAX_PIXELS)))
+        budget -= headers[-1].n_pixels
+    return headers[0]
 
 
 def _other(decoder: Decoder, raw: RawFile, field: str, size: Size | None) -> Pixels:
