@@ -101,6 +101,19 @@ def test_layouts_are_learned_from_weights_that_draw(tiny_weights: Path, tmp_path
     assert layouts.shape.side == 4
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_styles_are_learned_and_averaged(tiny_weights: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes"
+    script = ROOT / "runs" / "cpu_nano_192.sh"
+    _bash(script, OUT=str(boxes), FROM=str(tiny_weights), NAME="b", LAYOUTS="tiny-layouts")
+    out = tmp_path / "weights"
+    script = ROOT / "runs" / "cpu_nano_styles.sh"
+    _bash(script, OUT=str(out), FROM=str(boxes), NAME="mixed", STYLES="tiny-layouts")
+    layouts = OnnxBackend(out, threads=1).layouts
+    assert layouts is not None
+
+
 def _packed(folder: Path) -> Path:
     """What travels to the machine with the GPU."""
     output = _bash(ROOT / "runs" / "h200_pack.sh", folder)

@@ -11,6 +11,7 @@ from limner.text.text_tokenizer import TextTokenizer
 from limner.training import stages
 from limner.training.weights.init_from_weights import begin_run
 from limner.training.weights.mixing import mix
+from limner.training.weights.pack import pack_run
 
 Trained = tuple[Bundle, TextTokenizer]
 
@@ -38,6 +39,13 @@ def test_transformer_is_averaged_and_the_rest_is_the_runs(
         torch.testing.assert_close(parameter, expected)
     for name, parameter in mixed.image_tokenizer.named_parameters():
         assert torch.equal(parameter, bundle.image_tokenizer.get_parameter(name))
+
+
+def test_packed_run_can_be_averaged(tiny_weights: Path, tmp_path: Path) -> None:
+    begun = begin_run(tiny_weights, tmp_path / "begun")
+    bundle, tokenizer = stages.load_bundle(pack_run(begun, tmp_path / "packed"))
+    mixed = mix(bundle, tokenizer, tiny_weights, 0.5)
+    assert mixed.config == bundle.config
 
 
 def test_run_with_other_codes_is_refused(trained: Trained, tiny_weights: Path) -> None:
