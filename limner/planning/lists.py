@@ -26,7 +26,7 @@ def read_list(prompt: str, read: Callable[[str], Reading], known: Container[str]
     """
     words = normalise(prompt).strip(" .。!！")
     parts = [part for part in _CUT.split(words) if part]
-    if not _COMMA.search(words) or len(parts) > _MOST:
+    if len(parts) > _MOST or (not _COMMA.search(words) and not _are_bare(parts, known)):
         return None
     things: list[Named] = []
     ground = style = ""
@@ -39,6 +39,11 @@ def read_list(prompt: str, read: Callable[[str], Reading], known: Container[str]
         elif not (ground := read(part).ground):
             return None
     return Reading(tuple(things), (), ground, style) if len(things) > 1 else None
+
+
+def _are_bare(parts: list[str], known: Container[str]) -> bool:
+    """Whether all parts are plain names: "cat and dog", of which the network reads one."""
+    return len(parts) > 1 and all(part in known for part in parts)
 
 
 def _thing(part: str, reading: Reading) -> Named:

@@ -35,6 +35,7 @@ from limner.recognition.things import things_in
 from limner.request import size_of
 from limner.storage.checkpoints import weights as checkpoints
 from limner.text import followups, phrases
+from limner.text.rewording import reworded
 
 N_SEEN = 3
 _CHUNK = 64
@@ -113,7 +114,8 @@ class Looker:
     def look(self, pixels: Pixels, asked: str | None = None) -> Look:
         """Look at a picture (H, W, 4) of straight RGBA; `asked` is the prompt to check."""
         subject = subject_of(pixels)
-        said = followups.applied(asked) if asked else ""  # "a red apple, make it blue": a blue one
+        # "a red apple, make it blue" asks for a blue one.
+        said = reworded(followups.applied(asked)) if asked else ""
         reading = self._planner.read([said])[0] if said and self._planner else Reading()
         is_several = len(reading.things) == 1 and reading.things[0].count > 1
         vector = self._vector(subject.largest if is_several else subject.pixels)

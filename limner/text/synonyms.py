@@ -23,6 +23,7 @@ _HEAD_ENDS = re.compile(
 )
 
 
+_ARTICLE = re.compile(r"^(?:an?|the|my)\s+")
 _PORTION = re.compile(
     r"^(?:\w+ )*(?:cup|mug|glass|pint|slice|piece|bowl|loaf|bunch|stack|pile|jar|bag|bolt|bottle)"
     r" of \w+$"
@@ -35,11 +36,19 @@ def as_taught(words: str) -> str:
     Only the name at the end of the phrase changes: "a toy car with wings" -> "a toy automobile
     with wings", 红色的小车 -> 红色的汽车. A name that captions say stays: "a police car".
     """
+    if whole := _whole_name(words):
+        return whole
     if match := _PORTION.search(words):  # "a cup of tea" is one name
         return words if (said := _named_anew(match[0])) is None else said
     head = _head(words)
     said = _named_anew(head)
     return words if said is None else said + words[len(head) :]
+
+
+def is_name(words: str) -> bool:
+    """Whether words are just a name, with "a" or "the" at most: "a city at night", 设置."""
+    name = _ARTICLE.sub("", words)
+    return name in TaughtNames() or name in _names(_lang(words))
 
 
 def wider_name(words: str) -> tuple[str, str] | None:
@@ -63,6 +72,14 @@ def names_by_hand(lang: str) -> dict[str, list[str]]:
     for said, name in _names(lang).items():
         found.setdefault(name.lower(), []).append(said)
     return found
+
+
+def _whole_name(words: str) -> str | None:
+    """What captions say for words that are one name of the table by hand: "a city at night"."""
+    article = _ARTICLE.match(words)
+    before = article[0].split() if article else []
+    found = _names(_lang(words)).get(_ARTICLE.sub("", words))
+    return found and " ".join([*_agreeing(before, found), found])
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,7 @@ def _by_hand(words: str) -> _Tail | None:
         if found := names.get(name) or names.get(single):
             return _Tail(before, name, found)
         if name in known or single in known:
-            return _Tail(before, name, name)
+            return _Tail(before, name, name if name in known else single)
     return None
 
 

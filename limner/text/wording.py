@@ -52,7 +52,7 @@ def split_colour(words: str) -> tuple[str, str] | None:
     phrase = match["sizes"] + said[match.end() :].lstrip()
     article = match["article"].strip()
     if article.lower() in ("a", "an"):
-        article = _article(phrase)
+        article = article_of(phrase)
     return _name_of(match["colour"], "en"), f"{article} {phrase}".lstrip()
 
 
@@ -99,7 +99,7 @@ def in_colour(words: str, colour: str) -> str:
     assert start is not None  # the second pattern matches any words
     phrase = f"{words[: start.start() if said else start.end()]}{colour} {words[start.end() :]}"
     return re.sub(
-        r"(?i)^(a)n?\s+(.*)", lambda m: f"{_article(m[2])} {m[2]}", phrase, flags=re.DOTALL
+        r"(?i)^(a)n?\s+(.*)", lambda m: f"{article_of(m[2])} {m[2]}", phrase, flags=re.DOTALL
     )
 
 
@@ -128,14 +128,15 @@ def _english(words: str) -> str:
     phrase = f"{before}{match['shade']}{name}{rest}"
     if article.strip():
         # "a orange" and "an grey" come about where one word stands for another.
-        said = _article(phrase) if article.strip().lower() in ("a", "an") else article.strip()
+        said = article_of(phrase) if article.strip().lower() in ("a", "an") else article.strip()
         return f"{said} {phrase}"
     if _NO_ARTICLE.search(_HEAD_ENDS.split(rest, maxsplit=1)[0]):
         return phrase
-    return f"{_article(phrase)} {phrase}"
+    return f"{article_of(phrase)} {phrase}"
 
 
-def _article(phrase: str) -> str:
+def article_of(phrase: str) -> str:
+    """The indefinite article before a phrase: "a" or "an"."""
     return "an" if phrase[:1].lower() in "aeiou" else "a"
 
 

@@ -35,6 +35,12 @@ def test_a_list_of_known_things_is_read(prompt: str, words: list[str]) -> None:
     assert found.is_scene
 
 
+def test_two_plain_names_are_a_list_without_a_comma() -> None:
+    found = read_list("cat and dog", _read, KNOWN)
+    assert found is not None
+    assert [thing.words for thing in found.things] == ["cat", "dog"]
+
+
 def test_counts_looks_and_grounds_are_kept() -> None:
     found = read_list("two cats, dog, flat, blue background", _read, KNOWN)
     assert found == Reading(
@@ -44,7 +50,16 @@ def test_counts_looks_and_grounds_are_kept() -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["cat", "cat, cute, kawaii", "cat and dog", "a cat, sitting", "cat, blue background", "", "、"],
+    [
+        "cat",
+        "cat, cute, kawaii",
+        "a cat and dog",
+        "cat and zzz",
+        "a cat, sitting",
+        "cat, blue background",
+        "",
+        "、",
+    ],
 )
 def test_other_prompts_are_no_list(prompt: str) -> None:
     assert read_list(prompt, _read, KNOWN) is None

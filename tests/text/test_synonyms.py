@@ -25,6 +25,10 @@ from limner.text.text_tokenizer import normalise
         ("红色的小车", "红色的汽车"),
         ("一辆车", "一辆汽车"),
         ("蓝色的 car", "蓝色的 automobile"),
+        ("mountains", "mountain"),
+        ("a city at night", "a night with stars"),
+        ("settings", "gear"),
+        ("搜索", "左斜的放大镜"),
     ],
 )
 def test_the_name_of_a_thing_is_said_as_captions_say_it(asked: str, said: str) -> None:

@@ -15,19 +15,39 @@ from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
 from limner.planning.companions import companion_of, with_companion
-from limner.planning.plan import Reading
-from limner.text.known_names import TaughtThings, knows_any
+from limner.planning.lists import is_known
+from limner.planning.plan import Named, Reading
+from limner.text.known_names import TaughtNames, TaughtThings, knows_any
 from limner.text.phrases import bare
 from limner.text.styles import without_look
-from limner.text.synonyms import as_taught, wider_name
+from limner.text.synonyms import as_taught, is_name, is_named, wider_name
 from limner.text.text_tokenizer import normalise
-from limner.text.wording import colour_of_ground, names_colour, split_colour
+from limner.text.wording import article_of, colour_of_ground, names_colour, split_colour
 
 Colour = tuple[int, int, int]
 
 _ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
-_SIZE = re.compile(r"^(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+|[大小]的?)")
+_MANNER = (
+    "big|large|small|tiny|little|huge|giant|mini|cute|adorable|lovely|beautiful|pretty|nice|shiny|"
+    "funny|fluffy|friendly"
+)
+_DOING = (
+    "sitting|standing|running|walking|jumping|sleeping|playing|flying|swimming|dancing|resting|"
+    "smiling|waving"
+)
+_SIZE = re.compile(rf"^(?:(?:(?:{_MANNER})\s+)+|[大小]的?)")
+# A thing with words that change nothing in the picture of it alone.
+_KIND = "icon|emoji|logo|symbol|sticker|picture|image|drawing|illustration|clip ?art|pictogram"
+# The words around a name: "an icon for settings", "settings icon", 设置图标, 一个苹果的图标.
+_OF_KIND = re.compile(
+    rf"(?:an?|the)?\s*(?:{_KIND})\s+(?:of|for)\s+(.+)|(.+?)\s+(?:{_KIND})"
+    r"|(?:一[个张幅枚])?([\u3400-\u9fff]+?)的?(?:图标|图片|表情|贴纸|标志|插画)"
+)
+_WITH_MANNER = re.compile(
+    rf"(?P<article>(?:(?:an?|the|one|my)\s+)?)(?:(?:{_MANNER}|{_DOING})\s+)*(?P<thing>.+?)"
+    rf"(?:\s+(?:{_DOING})(?:\s+down)?)?"
+)
 _INSIDE = re.compile(r"^[里中上下边]?的")  # after a ground: 海里的鱼
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
@@ -56,6 +76,7 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] | None = No
     words = _with_neighbours(normalise(prompt), reading)
     found = None if known is None else companion_of(words, TaughtThings())
     words = words if found is None else found.head
+    words = words if known is None else without_manner(words)
     whole = replace(thing, words=words if known is None else as_taught(words))
     known = () if known is None else known
     kept = reading if ground is None else replace(reading, ground="")
@@ -66,10 +87,45 @@ def said_of_one(prompt: str, reading: Reading, known: Container[str] | None = No
     return replace(said, colour=colour, plain=plan.phrase(replace(whole, words=words), kept))
 
 
+def without_manner(words: str) -> str:
+    """The words for one thing without its size and doing ("a cute little cat sitting": "a cat").
+
+    They stay if what is left is no known name, or if a name has them: "a running shoe".
+    """
+    match = _WITH_MANNER.fullmatch(words)
+    if match is None or bare(words) in TaughtNames():
+        return words
+    thing, article = match["thing"], match["article"]
+    left = f"{article}{thing}"
+    if left == words or (not is_known(left, TaughtNames()) and not is_named(left)):
+        return words
+    return f"{article_of(thing)} {thing}" if article.strip() in ("a", "an") else left
+
+
 def said_of_two(prompt: str, reading: Reading) -> Reading:
     """The reading with a second thing, if the one of the prompt has it with it."""
     found = companion_of(_words_of_one(prompt, reading), TaughtThings())
     return with_companion(reading, found) if found and found.other else reading
+
+
+def named_alone(prompt: str) -> Reading | None:
+    """The reading of a prompt that is one name and words of a request: "an icon for settings".
+
+    None for others. The planner's network knows fewer names than the table of them.
+    """
+    words = normalise(prompt).strip(_ENDS)
+    match = _OF_KIND.fullmatch(words)
+    name = words if match is None else next(each for each in match.groups() if each)
+    return Reading((Named(name),)) if is_name(name) else None
+
+
+def one_with_name(reading: Reading) -> Reading:
+    """The reading with one thing where a plural is its name: "settings", which are no three."""
+    things = tuple(
+        replace(thing, count=1) if thing.count > 1 and thing.words in TaughtNames() else thing
+        for thing in reading.things
+    )
+    return replace(reading, things=things)
 
 
 def left_out(prompt: str, reading: Reading) -> str:

@@ -13,6 +13,8 @@ from limner.engines.transformer.prompt_words import (
     drawn_wider,
     is_foreign,
     left_out,
+    named_alone,
+    one_with_name,
     said_of_one,
     said_of_two,
     without_colour,
@@ -24,6 +26,7 @@ from limner.request import ImageRequest
 from limner.text.flipping import may_turn
 from limner.text.known_names import TaughtNames, TaughtThings
 from limner.text.own_colours import own_colours
+from limner.text.rewording import reworded
 from limner.text.styles import (
     OUTLINED,
     Style,
@@ -84,10 +87,15 @@ class Prompts:
 
     def said(self, request: ImageRequest) -> Said:
         """What is drawn of a request that is no scene; of an edit it is the whole prompt."""
+        prompt = self.as_captions_say(request.prompt)
         if request.source is not None:
-            return Said(request.prompt)
+            return Said(prompt)
         reading = self.reading(request.prompt)
-        return said_of_one(request.prompt, reading, self._known if self._is_flat else None)
+        return said_of_one(prompt, reading, self._known if self._is_flat else None)
+
+    def as_captions_say(self, prompt: str) -> str:
+        """A prompt in the words of captions; of weights with captions of others, as it is."""
+        return reworded(prompt) if self._is_flat else prompt
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
@@ -131,7 +139,7 @@ class Prompts:
 
     def remark(self, request: ImageRequest) -> str:
         """What to say of words that are not read or not drawn; "" if all are."""
-        name, prompt = self._backend.config["name"], request.prompt
+        name, prompt = self._backend.config["name"], self.as_captions_say(request.prompt)
         if n_cut := self._text(prompt)[1]:
             return (
                 f"The prompt is longer than the {self._max_text - 1} tokens that {name} reads; "
@@ -140,9 +148,10 @@ class Prompts:
         if self._is_flat and is_foreign(prompt):
             return f"{name} was taught no word of the prompt; it reads English and Chinese"
         is_read = self._is_flat and request.source is None  # an edit draws its prompt as it is
-        if is_read and (left := left_out(prompt, self.reading(prompt))):
+        reading = self.reading(request.prompt)
+        if is_read and (left := left_out(prompt, reading)):
             return f"{shown(left)} is not drawn: {name} was taught no such picture"
-        if is_read and (found := drawn_wider(prompt, self.reading(prompt))):
+        if is_read and (found := drawn_wider(prompt, reading)):
             asked, drawn = map(shown, found)
             return f"{asked} is drawn as {drawn}, the nearest name that {name} was taught"
         return ""
@@ -151,7 +160,10 @@ class Prompts:
         """What a prompt says; nothing if the weights have no planner."""
         if not self._can_plan:
             return plan.Reading()
-        said = self._planned(prompt)
+        prompt = self.as_captions_say(prompt)
+        if self._is_flat and (alone := named_alone(prompt)):
+            return alone
+        said = one_with_name(self._planned(prompt)) if self._is_flat else self._planned(prompt)
         listed = read_list(prompt, self._planned, TaughtThings())
         if listed is not None and len(listed.things) > len(said.things):
             return listed

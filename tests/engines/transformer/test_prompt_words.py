@@ -3,7 +3,14 @@
 import pytest
 
 from limner.data.colours import RGB_FROM_NAME
-from limner.engines.transformer.prompt_words import Said, left_out, said_of_one
+from limner.engines.transformer.prompt_words import (
+    Said,
+    left_out,
+    named_alone,
+    one_with_name,
+    said_of_one,
+    without_manner,
+)
 from limner.planning.plan import Named, Reading
 
 KNOWN = frozenset({"green book", "guitar", "fox", "苹果"})
@@ -40,7 +47,7 @@ def test_a_plain_ground_is_painted_and_not_said() -> None:
         ("a picture of a black guitar", "a black guitar", "black", "a guitar", ""),
         ("红苹果", "红苹果", "red", "苹果", ""),
         ("a fox", "a fox", None, "", "fox"),
-        ("a big black fox", "a big black fox", "black", "a big fox", ""),
+        ("a big black fox", "a big black fox", "black", "a fox", ""),
         ("a Green Book", "a green book", None, "", ""),
         ("a blue car", "a blue car", None, "", ""),
     ],
@@ -50,6 +57,49 @@ def test_a_colour_is_painted_on_things_that_are_known_without_it(
 ) -> None:
     said = said_of_one(prompt, Reading((Named(thing),)), KNOWN)
     assert (said.colour, said.plain, said.name) == (colour, plain, name)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("a cute little kitten sitting", "a kitten"),
+        ("an adorable owl", "an owl"),
+        ("a running dog", "a dog"),
+        ("a big red apple", "a red apple"),
+        ("a running shoe", "a running shoe"),
+        ("a flying saucer", "a flying saucer"),
+        ("a smiling qwxz", "a smiling qwxz"),
+        ("a dog", "a dog"),
+    ],
+)
+def test_size_and_doing_of_a_known_thing_are_left_out(words: str, said: str) -> None:
+    assert without_manner(words) == said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("user avatar", "user avatar"),
+        ("an icon for settings", "settings"),
+        ("Settings icon", "settings"),
+        ("设置图标", "设置"),
+        ("一个苹果的图标", "苹果"),
+        ("hammer and wrench", "hammer and wrench"),
+        ("a city at night", "a city at night"),
+    ],
+)
+def test_prompt_that_is_a_name(prompt: str, name: str) -> None:
+    assert named_alone(prompt) == Reading((Named(name),))
+
+
+@pytest.mark.parametrize("prompt", ["two cats", "a cat and a dog", "qwxz icon", "icon", "红色图标"])
+def test_prompt_that_is_no_name(prompt: str) -> None:
+    assert named_alone(prompt) is None
+
+
+def test_plural_that_is_a_name_is_one_thing() -> None:
+    read = Reading((Named("settings", count=3), Named("cats", count=2)))
+    assert [thing.count for thing in one_with_name(read).things] == [1, 2]
 
 
 def test_what_it_has_with_it_is_not_drawn_if_it_is_not_known() -> None:

@@ -149,7 +149,8 @@ class SceneDrawer:
         if cells.n_owners(layout) > len(phrases):
             phrases.append("transparent background")
             owners.append(len(phrases) - 1)
-        caption = self._prompts.in_style(one.request.prompt, one)
+        prompt = self._prompts.as_captions_say(one.request.prompt)
+        caption = self._prompts.in_style(prompt, one)
         texts = self._prompts.together((*phrases, caption))
         n_cells = layout.columns * layout.rows
         numbers = [uniforms(one.seed, one.index, n, n_cells, n_groups) for n in candidates]

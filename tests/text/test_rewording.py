@@ -1,0 +1,63 @@
+"""Forms of prompts that no caption has."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limner.text.rewording import reworded
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("「月亮」", "月亮"),
+        ("“a red apple”", "a red apple"),
+        ('"a cat"', "a cat"),
+        ("*moon*", "moon"),
+        ("[moon]", "moon"),
+        ("moon?", "moon"),
+        ("a cat (black)", "a black cat"),
+        ("a car, blue", "a blue car"),
+        ("cat - orange", "orange cat"),
+        ("a cat (black) and a dog (brown)", "a black cat and a brown dog"),
+        ("太阳（黄色）", "黄色的太阳"),
+        ("帽子，黑色", "黑色的帽子"),
+        ("蓝色的 car", "a blue car"),
+        ("a 红色 apple", "a red apple"),
+        ("an 绿色 apple", "a green apple"),
+        ("一只cute的cat", "a cute cat"),
+        ("一个 star 和一个 moon", "a star and a moon"),
+        ("cat/dog", "cat and dog"),
+    ],
+)
+def test_forms(prompt: str, said: str) -> None:
+    assert reworded(prompt) == said
+    assert reworded(said) == said
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a red apple",
+        "a man in black",
+        "a cat, a dog, a rabbit",
+        "a house, white background",
+        "it's a dog's life",
+        "three red apples on a table!",
+        "两只红色的猫和一只狗。",
+        "🍎",
+        "?",
+        "「」",
+        "",
+    ],
+)
+def test_other_prompts_stay_to_the_letter(prompt: str) -> None:
+    assert reworded(prompt) == prompt
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_taken(prompt: str) -> None:
+    said = reworded(prompt)
+    assert bool(said) == bool(prompt)
