@@ -24,7 +24,7 @@ def reworded(prompt: str) -> str:
     said = _ENDS.sub("", _MARKS.sub("", prompt).strip())
     if not said:
         return prompt
-    said = _EITHER.sub(" and ", said)
+    said = _two_colours().sub(r"\1 ", _EITHER.sub(" and ", said))
     said = _in_english(said)
     parts = _BETWEEN.split(said)
     said = "".join(_colour_first(part) if i % 2 == 0 else part for i, part in enumerate(parts))
@@ -56,6 +56,13 @@ def _in_english(prompt: str) -> str:
     said = _colour_before_english().sub(colour, said)
     said = _OF.sub(" ", said)
     return _AND.sub(" and ", said)
+
+
+@cache
+def _two_colours() -> re.Pattern[str]:
+    """Two colours of one thing, of which one can be painted: "a black and white cat"."""
+    colours = "|".join(sorted(wording.colour_words("en"), key=len, reverse=True))
+    return re.compile(rf"(?i)\b({colours})\s+and\s+(?:{colours})\s+(?=[a-z])")
 
 
 @cache

@@ -30,6 +30,7 @@ from limner.text.rewording import reworded
         ("一只cute的cat", "a cute cat"),
         ("一个 star 和一个 moon", "a star and a moon"),
         ("cat/dog", "cat and dog"),
+        ("a black and white cat", "a black cat"),
     ],
 )
 def test_forms(prompt: str, said: str) -> None:

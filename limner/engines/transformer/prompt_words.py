@@ -30,20 +30,20 @@ _ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
 _MANNER = (
     "big|large|small|tiny|little|huge|giant|mini|cute|adorable|lovely|beautiful|pretty|nice|shiny|"
-    "funny|fluffy|friendly"
+    "funny|fluffy|friendly|cartoon|vector|simple|minimal|minimalist|kawaii|detailed|colou?rful|modern"
 )
 _DOING = (
     "sitting|standing|running|walking|jumping|sleeping|playing|flying|swimming|dancing|resting|"
     "smiling|waving"
 )
-_SIZE = re.compile(rf"^(?:(?:(?:{_MANNER})\s+)+|[大小]的?)")
-# A thing with words that change nothing in the picture of it alone.
 _KIND = "icon|emoji|logo|symbol|sticker|picture|image|drawing|illustration|clip ?art|pictogram"
 # The words around a name: "an icon for settings", "settings icon", 设置图标, 一个苹果的图标.
 _OF_KIND = re.compile(
-    rf"(?:an?|the)?\s*(?:{_KIND})\s+(?:of|for)\s+(.+)|(.+?)\s+(?:{_KIND})"
+    rf"(?:an?|the)?\s*(?:(?:{_MANNER})\s+)*(?:{_KIND})\s+(?:of|for)\s+(.+)|(.+?)\s+(?:{_KIND})"
     r"|(?:一[个张幅枚])?([\u3400-\u9fff]+?)的?(?:图标|图片|表情|贴纸|标志|插画)"
 )
+_SIZE = re.compile(rf"^(?:(?:(?:{_MANNER})\s+)+|[大小]的?)")
+# A thing with words that change nothing in the picture of it alone.
 _WITH_MANNER = re.compile(
     rf"(?P<article>(?:(?:an?|the|one|my)\s+)?)(?:(?:{_MANNER}|{_DOING})\s+)*(?P<thing>.+?)"
     rf"(?:\s+(?:{_DOING})(?:\s+down)?)?"

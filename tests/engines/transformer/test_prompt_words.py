@@ -69,6 +69,7 @@ def test_a_colour_is_painted_on_things_that_are_known_without_it(
         ("a running shoe", "a running shoe"),
         ("a flying saucer", "a flying saucer"),
         ("a smiling qwxz", "a smiling qwxz"),
+        ("a cartoon elephant", "an elephant"),
         ("a dog", "a dog"),
     ],
 )
@@ -83,6 +84,8 @@ def test_size_and_doing_of_a_known_thing_are_left_out(words: str, said: str) -> 
         ("an icon for settings", "settings"),
         ("Settings icon", "settings"),
         ("设置图标", "设置"),
+        ("a minimal vector icon of a house", "a house"),
+        ("生日快乐", "生日快乐"),
         ("一个苹果的图标", "苹果"),
         ("hammer and wrench", "hammer and wrench"),
         ("a city at night", "a city at night"),
