@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The weights that ship: nano, 96 px, English and Chinese, from open art, on two CPU cores.
+# The weights that those that ship began from: nano, 96 px, English and Chinese, on two CPU cores.
 #
 #   bash runs/cpu_nano.sh               # from nothing: at 64 px first, then on at 96
 #   FROM=nano bash runs/cpu_nano.sh     # on from weights that draw, such as those that ship

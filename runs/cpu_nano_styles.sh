@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Style words: other artists than the favourite learned better, scenes kept. From weights that draw.
 #
-#   bash runs/cpu_nano_styles.sh              # from the weights that ship
-#   FROM=FOLDER bash runs/cpu_nano_styles.sh  # from others, such as those of runs/cpu_nano.sh
+#   FROM=FOLDER bash runs/cpu_nano_styles.sh  # from those of runs/cpu_nano.sh: the weights that ship
+#   bash runs/cpu_nano_styles.sh              # further from the weights that ship
 #
 # Hardware   2 cores with AVX-512, 8 GB of memory, 3 GB of disk, npm and a network for the art.
-# Time       data 2 min, tiles 5 to 10; 0.4 steps a second on two idle cores without native bfloat16,
-#            so about two and a half hours for 3,500 steps. Export 2 min.
+# Time       data 2 min, tiles 10; then 0.3 to 0.6 steps a second on two idle cores without native
+#            bfloat16 (estimate: two to four hours for the boxes, one hour for the styles). Export 2 min.
 # Figures    the model card, and docs/experiments.md, 2026-11-27.
 #
-# The weights are the average of those trained here and of FROM, which keeps what FROM draws well.
-# It may be stopped at any time; the same command goes on from there. Environment: FROM, STEPS,
-# STYLES (the preset), DATA, NAME (of the run), SHARE (of FROM), OUT (folder of the weights), PYTHON.
+# First things in boxes (NAME-boxes), from these the styles (NAME). The weights are the average of
+# the latter and of FROM, which keeps what FROM draws well. It may be stopped at any time; the same
+# command goes on from there. Environment: FROM, STEPS (of each), BOXES and STYLES (the presets),
+# DATA, NAME, SHARE (of FROM), OUT (folder of the weights), PYTHON.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 FROM=${FROM:-nano}
+BOXES=${BOXES:-nano-192}
 STYLES=${STYLES:-nano-things}
 DATA=${DATA:-art}
 NAME=${NAME:-nano-styles}
@@ -32,6 +34,9 @@ export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
 limner() { "$PYTHON" -m limner "$@"; }
 
 if [ "$DATA" = art ]; then limner data build --workers "$(nproc)"; fi
-[ -e "$RUNS/$NAME" ] || limner begin "$NAME" --from "$FROM" --layouts
-limner train generator --preset "$STYLES" --name "$NAME" --data "$DATA" --steps "${STEPS:-3500}"
+[ -e "$RUNS/$NAME-boxes" ] || limner begin "$NAME-boxes" --from "$FROM" --layouts
+limner train generator --preset "$BOXES" --name "$NAME-boxes" --data "$DATA" --rate 0.2 \
+    --steps "${STEPS:-4800}"
+[ -e "$RUNS/$NAME" ] || limner pack "$NAME-boxes" --output "$RUNS/$NAME"
+limner train generator --preset "$STYLES" --name "$NAME" --data "$DATA" --steps "${STEPS:-1500}"
 limner export "$NAME" --output "$OUT" --layouts --mix "$FROM" --mix-share "$SHARE"

@@ -104,14 +104,14 @@ def test_layouts_are_learned_from_weights_that_draw(tiny_weights: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_styles_are_learned_and_averaged(tiny_weights: Path, tmp_path: Path) -> None:
-    boxes = tmp_path / "boxes"
-    script = ROOT / "runs" / "cpu_nano_192.sh"
-    _bash(script, OUT=str(boxes), FROM=str(tiny_weights), NAME="b", LAYOUTS="tiny-layouts")
+    boxes = tmp_path / "boxes"  # FROM has boxes, as the weights that ship do
+    tiny = {"BOXES": "tiny-layouts", "STYLES": "tiny-layouts", "LAYOUTS": "tiny-layouts"}
+    layouts, styles = (ROOT / "runs" / f"cpu_nano_{name}.sh" for name in ("192", "styles"))
+    _bash(layouts, OUT=str(boxes), FROM=str(tiny_weights), NAME="b", **tiny)
     out = tmp_path / "weights"
-    script = ROOT / "runs" / "cpu_nano_styles.sh"
-    _bash(script, OUT=str(out), FROM=str(boxes), NAME="mixed", STYLES="tiny-layouts")
-    layouts = OnnxBackend(out, threads=1).layouts
-    assert layouts is not None
+    _bash(styles, OUT=str(out), FROM=str(boxes), NAME="mixed", **tiny)
+    assert json.loads((out / "config.json").read_text(encoding="utf-8"))["name"] == "mixed"
+    assert OnnxBackend(out, threads=1).layouts is not None
 
 
 def _packed(folder: Path) -> Path:
