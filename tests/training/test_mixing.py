@@ -23,7 +23,7 @@ def trained(tiny_weights: Path, tmp_path: Path) -> Trained:
     with torch.no_grad():
         for part in (bundle.transformer, bundle.image_tokenizer.decoder):
             for parameter in part.parameters():
-                parameter += 1
+                parameter.add_(1)
     return bundle, tokenizer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,10 +27,8 @@ def discs(ground: tuple[int, int, int, int], width: int = 256) -> Pixels:
     return np.array(image)
 
 
-def request(
-    prompt: str, pixels: Pixels, mask: Pixels | None = None, **values: object
-) -> ImageRequest:
-    return ImageRequest(prompt, size=Size(256, 256), source=Edit(pixels, mask), seed=1, **values)  # type: ignore[arg-type]
+def request(prompt: str, pixels: Pixels, mask: Pixels | None = None, **values: Any) -> ImageRequest:
+    return ImageRequest(prompt, size=Size(256, 256), source=Edit(pixels, mask), seed=1, **values)
 
 
 def read(prompt: str) -> Reading:
@@ -38,7 +37,7 @@ def read(prompt: str) -> Reading:
     return Reading(ground=after if found else "")
 
 
-def edited(prompt: str, pixels: Pixels, **values: object) -> tuple[Picture, str]:
+def edited(prompt: str, pixels: Pixels, **values: Any) -> tuple[Picture, str]:
     """The picture on its other ground, and what is said of it."""
     asked = request(prompt, pixels, **values)
     wish = other_ground.wish(asked, read)
