@@ -36,7 +36,7 @@ _TAIL = """
 | MCP, stdio and streamable HTTP | the client of the package `mcp` (above, and `tests/agent/`) | Claude Desktop, Claude Code, Cursor, VS Code, Codex |
 | `/sdapi/v1` | requests in the form of SillyTavern and Open WebUI (above, and `tests/server/other_apis/test_sdapi.py`) | the programs themselves |
 | Chat Completions with pictures | openai-python 3 (`tests/server/other_apis/test_chat.py`) | LibreChat, Open WebUI |
-| Planner: a chat server with function tools | a scripted chat server; openai-python 3 (`tests/server/other_apis/test_chat_planner.py`) and openai-agents (`examples/story_planned.py`) in front of limner | Ollama, llama.cpp, vLLM, LM Studio, OpenAI as planners |
+| Chat planner: a chat server with function tools | a scripted chat server; openai-python 3 (`tests/server/other_apis/test_chat_planner.py`) and openai-agents (`examples/story_planned.py`) in front of limner | Ollama, llama.cpp, vLLM, LM Studio, OpenAI as chat planners |
 | `refine`, `where`: additions of limner | HTTP and the client of `mcp` 2.3 (`tests/server/other_apis/test_refine.py`, `tests/agent/`) | other clients, which pass them as extra fields |
 """  # noqa: E501
 

@@ -27,12 +27,14 @@ def mix(bundle: Bundle, tokenizer: TextTokenizer, source: Path, share: float) ->
     other = tensors_of(found)
     own = bundle.state_dict()
     averaged = [n for n in own if n.startswith(_AVERAGED) and own[n].is_floating_point()]
-    has_same_shapes = all(n in other and own[n].shape == other[n].shape for n in averaged)
-    text = found.file("text_tokenizer.json").read_text(encoding="utf-8")
     codes = [n for n in own if n.startswith("image_tokenizer.encoder.")]
+    has_same_shapes = all(
+        n in other and own[n].shape == other[n].shape for n in (*averaged, *codes)
+    )
+    text = found.file("text_tokenizer.json").read_text(encoding="utf-8")
     # A run that was packed in between has rounded its weights once more.
-    has_same_codes = all(
-        n in other and torch.allclose(own[n], other[n], rtol=1e-3, atol=1e-5) for n in codes
+    has_same_codes = has_same_shapes and all(
+        torch.allclose(own[n], other[n], rtol=1e-3, atol=1e-5) for n in codes
     )
     if not (has_same_shapes and has_same_codes and text == tokenizer.to_json()):
         raise SettingsError(
