@@ -300,7 +300,7 @@ def _handle_errors(app: FastAPI, routes: list[BaseRoute]) -> None:
         if error.status_code == 405:
             return _respond(errors.wrong_method(method, path, _methods(routes, request)))
         if error.status_code == 404:
-            paths = [route.path for route in routes if isinstance(route, Route)]
+            paths = [r.path for r in routes if isinstance(r, Route) and "{" not in r.path]
             nearest = get_close_matches(path[:200], paths, 1, _NEAR)
             return _respond(errors.not_found(method, path, nearest))
         return _respond(errors.ApiError(str(error.detail), status=error.status_code))

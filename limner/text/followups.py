@@ -77,7 +77,7 @@ def other_thing(message: str) -> str | None:
 
 @cache
 def _english() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("en"), key=len, reverse=True))
+    colours = wording.any_colour("en")
     verb = r"(?:make|turn|paint|colou?r|tint|dye|change)"
     return re.compile(
         rf"(?is)(?:(?P<before>.*?)[,.;，]\s*|^){_PLEASE}"
@@ -88,7 +88,7 @@ def _english() -> re.Pattern[str]:
 
 @cache
 def _chinese() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("zh"), key=len, reverse=True))
+    colours = wording.any_colour("zh")
     return re.compile(
         rf"(?s)(?:(?P<before>.*?)[,，。;；]\s*|^)请?(?:再)?(?:把|将)?(?:它|它们|这个|那个|整个)?"
         rf"(?:变|改|换|涂|画|染)(?:成|为)?(?P<colour>{colours})色?的?[.。！!]*"

@@ -39,7 +39,7 @@ def ground_wanted(prompt: str) -> str | None:
 
 @cache
 def _english() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("en"), key=len, reverse=True))
+    colours = wording.any_colour("en")
     scenery = "|".join(wording.scenery_words("en"))
     backed = rf"{_ANY}{_MANNER}(?:{colours})\s+{_BACK}"
     ground = rf"(?:{backed}|{_ANY}{_MANNER}(?:(?:{colours})\s+)?(?:{scenery})(?:\s+{_BACK})?)"
@@ -59,7 +59,7 @@ def _english() -> re.Pattern[str]:
 
 @cache
 def _chinese() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("zh"), key=len, reverse=True))
+    colours = wording.any_colour("zh")
     scenery = "|".join(wording.scenery_words("zh"))
     colour = rf"[浅深]?(?:{colours})色?"
     place = rf"(?:{colour}的?)?(?:{scenery})[{_PLACE_ENDS}]*"

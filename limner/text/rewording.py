@@ -15,7 +15,6 @@ _EITHER = re.compile(r"(?<=[A-Za-z])\s*/\s*(?=[A-Za-z])")
 _BETWEEN = re.compile(r"(\s+(?:and|with|next to|beside)\s+|\s*[;；。]\s*|[和与跟])", re.I)
 _OF = re.compile(r"(?<=[A-Za-z])\s*的\s*(?=[A-Za-z])")
 _AND = re.compile(r"(?<=[A-Za-z])\s*[和与跟]\s*(?=[A-Za-z])")
-_MEASURES = "个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件顶台部间栋扇盏口幅瓶枚粒束株位名"
 _NUMBERS = {"一": "a", "两": "two", "二": "two", "三": "three", "四": "four", "五": "five"}
 
 
@@ -61,13 +60,13 @@ def _in_english(prompt: str) -> str:
 @cache
 def _two_colours() -> re.Pattern[str]:
     """Two colours of one thing, of which one can be painted: "a black and white cat"."""
-    colours = "|".join(sorted(wording.colour_words("en"), key=len, reverse=True))
+    colours = wording.any_colour("en")
     return re.compile(rf"(?i)\b({colours})\s+and\s+(?:{colours})\s+(?=[a-z])")
 
 
 @cache
 def _english_after() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("en"), key=len, reverse=True))
+    colours = wording.any_colour("en")
     return re.compile(
         r"(?i)(?P<thing>[a-z][a-z' -]*[a-z])"
         rf"(?:\s*,\s*|\s*\(\s*|\s*:\s*|\s+-\s+)(?P<colour>{colours})(?:\s+colou?r)?\s*\)?"
@@ -76,7 +75,7 @@ def _english_after() -> re.Pattern[str]:
 
 @cache
 def _chinese_after() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("zh"), key=len, reverse=True))
+    colours = wording.any_colour("zh")
     return re.compile(
         rf"(?P<thing>[\u3400-\u9fff]+)\s*(?:[,，、:：]|[(（])\s*(?P<colour>{colours})色?的?\s*[)）]?"
     )
@@ -84,11 +83,11 @@ def _chinese_after() -> re.Pattern[str]:
 
 @cache
 def _number_before_english() -> re.Pattern[str]:
-    return re.compile(rf"(?P<number>[{''.join(_NUMBERS)}])[{_MEASURES}]\s*(?=[A-Za-z])")
+    return re.compile(rf"(?P<number>[{''.join(_NUMBERS)}])[{wording.MEASURES}]\s*(?=[A-Za-z])")
 
 
 @cache
 def _colour_before_english() -> re.Pattern[str]:
-    colours = "|".join(sorted(wording.colour_words("zh"), key=len, reverse=True))
+    colours = wording.any_colour("zh")
     articles = r"(?P<article>\b(?:an?|the|one|two|three|four|five)\s+)?"
     return re.compile(rf"(?i){articles}(?P<colour>{colours})色?的?\s*(?=[a-z])")

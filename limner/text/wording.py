@@ -14,10 +14,10 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 _SIZES = r"(?:(?:big|large|small|tiny|little|huge|cute|shiny)\s+)*"
 _SHADES = r"(?:(?:light|dark|bright|pale|deep)\s+)?"
 _BEFORE_NOUN = r"an?|the|my|this|these|one|two|three|four|five|six|\d+|some|several"
-_MEASURES = (
+MEASURES = (
     "个只条头匹张把辆架艘座棵朵颗杯碗盘块片本支根件顶台部间栋扇盏口幅瓶枚粒束株位名串份封轮面双"
 )
-_NUMBER = rf"(?:[一1这那][{_MEASURES}]?)?"
+_NUMBER = rf"(?:[一1这那][{MEASURES}]?)?"
 _NO_ARTICLE = re.compile(r"(?:[^s]s|people|men|women|children|hair|bread|money|rice)$")
 _HEAD_ENDS = re.compile(
     r"\s(?:with|without|of|in|on|from|at|for|to|and|wearing|holding|full|made)\s"
@@ -104,13 +104,13 @@ def in_colour(words: str, colour: str) -> str:
 
 
 def colour_named(word: str, lang: str) -> str:
-    """The basic colour that `word` names; one of `colour_words`."""
+    """The basic colour that `word` names; one of `any_colour`."""
     return _name_of(word, lang)
 
 
-def colour_words(lang: str) -> list[str]:
-    """The words for colours in a language, "en" or "zh"."""
-    return _colours(lang)
+def any_colour(lang: str) -> str:
+    """A pattern of the words for colours in a language, "en" or "zh"; the longest match first."""
+    return "|".join(sorted(_colours(lang), key=len, reverse=True))
 
 
 def scenery_words(lang: str) -> list[str]:
@@ -153,7 +153,7 @@ def _chinese(words: str) -> str:
 
 @cache
 def _english_colour() -> re.Pattern[str]:
-    colours = "|".join(sorted(_colours("en"), key=len, reverse=True))
+    colours = any_colour("en")
     return re.compile(
         rf"(?P<article>(?:(?:an?|the|one|my|this)\s+)?)(?P<sizes>{_SIZES})(?P<shade>{_SHADES})"
         rf"(?P<colour>{colours})(?=\s+[a-z])",
@@ -163,7 +163,7 @@ def _english_colour() -> re.Pattern[str]:
 
 @cache
 def _chinese_colour() -> re.Pattern[str]:
-    colours = "|".join(sorted(_colours("zh"), key=len, reverse=True))
+    colours = any_colour("zh")
     return re.compile(
         rf"(?P<before>{_NUMBER}(?:大的?|小的?)?)[深浅亮]?+(?P<colour>{colours})色?+(?P<particle>的?+)"
         r"(?=[\u3400-\u9fff])"
