@@ -48,6 +48,7 @@ _WITH_MANNER = re.compile(
     rf"(?P<article>(?:(?:an?|the|one|my)\s+)?)(?:(?:{_MANNER}|{_DOING})\s+)*(?P<thing>.+?)"
     rf"(?:\s+(?:{_DOING})(?:\s+down)?)?"
 )
+_DOINGS = re.compile(rf"\b(?:{_DOING})\b")
 _INSIDE = re.compile(r"^[里中上下边]?的")  # after a ground: 海里的鱼
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
@@ -131,9 +132,13 @@ def one_with_name(reading: Reading) -> Reading:
 def left_out(prompt: str, reading: Reading) -> str:
     """What a prompt says and is not drawn; "" if all is.
 
-    It is what its one thing has with it, or a ground that is no plain scenery: "on a mountain".
+    It is what its one thing has with it, what it does ("running"), or a ground that is no plain
+    scenery: "on a mountain".
     """
-    found = companion_of(_words_of_one(prompt, reading), TaughtThings())
+    words = _words_of_one(prompt, reading)
+    if (doing := _DOINGS.search(words)) and not _DOINGS.search(without_manner(words)):
+        return doing[0]
+    found = companion_of(words, TaughtThings())
     if found and not found.other:
         return found.rest
     is_drawn = painted(reading.ground) or plan.is_background(reading.ground)

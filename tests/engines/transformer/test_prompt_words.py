@@ -78,6 +78,13 @@ def test_size_and_doing_of_a_known_thing_are_left_out(words: str, said: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("thing", "left"), [("a running dog", "running"), ("a running shoe", ""), ("a big dog", "")]
+)
+def test_doing_that_is_not_drawn_is_told(thing: str, left: str) -> None:
+    assert left_out(thing, Reading((Named(thing),))) == left
+
+
+@pytest.mark.parametrize(
     ("prompt", "name"),
     [
         ("user avatar", "user avatar"),
