@@ -1,8 +1,13 @@
 """Connected areas of a map of labels, without SciPy."""
 
 import numpy as np
+from PIL import Image, ImageFilter
 
-from limner.arrays import Ints
+from limner.arrays import Bools, Ints
+
+_JOIN_PX = 3  # areas with a smaller gap than about this are one thing
+_SMALLEST = 0.004  # of the picture; smaller areas are specks
+_PART = 0.2  # of the largest thing's area; smaller ones are parts of a thing
 
 
 def components(labels: Ints) -> Ints:
@@ -13,6 +18,22 @@ def components(labels: Ints) -> Ints:
     same = labels[1:] == labels[:-1]
     area = joined(int(runs[-1, -1]) + 1, runs[:-1][same], runs[1:][same])
     return area[runs]
+
+
+def things(visible: Bools) -> Ints:
+    """Number the things in a picture of about 192 pixels (H, W), 0 for none.
+
+    They are areas connected across small gaps; specks, and areas much smaller than the largest, are
+    none.
+    """
+    image = Image.fromarray(visible.astype(np.uint8) * 255)
+    closed = np.asarray(image.filter(ImageFilter.MaxFilter(_JOIN_PX))) > 0
+    labels = np.where(visible, components(closed.astype(np.int64)) + 1, 0)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    least = max(_SMALLEST * visible.size, _PART * sizes.max())
+    found: Ints = np.where(sizes[labels] >= least, labels, 0)
+    return found
 
 
 def joined(n: int, a: Ints, b: Ints) -> Ints:

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from limner.arrays import Pixels
-from limner.finish.components import components
+from limner.finish.components import things
 from limner.imaging import codec
 from limner.sampling import ground
 
 SIDE_PX = 192  # of the picture in which things are counted
 _VISIBLE = 128  # alpha from which a pixel belongs to a thing
-_JOIN_PX = 3  # areas with a smaller gap than about this are one thing
-_SMALLEST = 0.004  # of the picture; smaller areas are specks
-_PART = 0.2  # of the largest thing's area; smaller ones are parts of a thing
 _MARGIN = 0.04  # around the subject, of its longer side
 
 
@@ -41,7 +37,7 @@ def subject_of(pixels: Pixels) -> Subject:
     was_clear = bool((small[..., 3] < _VISIBLE).any())
     if not visible.any():
         return Subject(small, small, (), has_ground=False, is_cut=False)
-    labels = _things(visible)
+    labels = things(visible)
     sizes = np.bincount(labels[labels > 0])
     largest = labels == sizes.argmax() if sizes.any() else visible
     return Subject(
@@ -72,14 +68,3 @@ def framed(pixels: Pixels, visible: NDArray[np.bool_]) -> Pixels:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = part
     return square
-
-
-def _things(visible: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number the things (H, W), 0 for none: areas connected across small gaps."""
-    image = Image.fromarray(visible.astype(np.uint8) * 255)
-    closed = np.asarray(image.filter(ImageFilter.MaxFilter(_JOIN_PX))) > 0
-    labels = np.where(visible, components(closed.astype(np.int64)) + 1, 0)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    least = max(_SMALLEST * visible.size, _PART * sizes.max())
-    return np.where(sizes[labels] >= least, labels, 0)

@@ -29,6 +29,7 @@ from limner.engines.transformer.backends import choose
 from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.edits import other_ground, recolour, scene_anew
 from limner.engines.transformer.edits.close_up import CloseUp, close_up
+from limner.engines.transformer.edits.each_thing import EachThing, each_thing, vary_each
 from limner.engines.transformer.job import Job
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.drawing import SceneDrawer
@@ -85,6 +86,7 @@ class TransformerEngine(Engine):
         self._scenes = SceneDrawer.of(backend, self._prompts)
         self._boxes = BoxDrawer(self, self._prompts)
         self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
+        self._apart: WeakKeyDictionary[ImageRequest, EachThing | None] = WeakKeyDictionary()
         self._parts: WeakKeyDictionary[ImageRequest, CloseUp | None] = WeakKeyDictionary()
 
     @classmethod
@@ -174,6 +176,8 @@ class TransformerEngine(Engine):
             yield from ((one, event) for event in self._boxes.draw(one, cancel))
         elif part := self._close_up(one.request):
             yield from self._draw_part(one, part, cancel)
+        elif found := self._things_apart(one.request):
+            yield from ((one, event) for event in vary_each(self, one, found, cancel))
         else:
             yield from self._draw_together([one], cancel)
 
@@ -192,6 +196,12 @@ class TransformerEngine(Engine):
         if request not in self._parts:
             self._parts[request] = close_up(request)
         return self._parts[request]
+
+    def _things_apart(self, request: ImageRequest) -> EachThing | None:
+        """The things of a variation's source, if there are several on a plain ground."""
+        if request not in self._apart:
+            self._apart[request] = each_thing(request)
+        return self._apart[request]
 
     def _draw_part(self, one: ImageTask, part: CloseUp, cancel: CancelToken) -> Events:
         """Draw a part of an edit, and set it into the whole."""

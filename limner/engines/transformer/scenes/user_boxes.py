@@ -5,16 +5,16 @@ the box. The prompt says what is behind the things, and their style.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from limner.boxes import GivenBox, read_boxes
 from limner.engines.base import CancelToken, Engine, Event, ImageTask, Notice, Picture, Progress
 from limner.engines.transformer.pixels.postprocess import on_ground
 from limner.engines.transformer.prompt_words import painted
 from limner.engines.transformer.prompts import Prompts
+from limner.engines.transformer.scenes.parts import Part, draw_parts, laid_over, mean_score
 from limner.options import Options, OptionSpec
 from limner.request import MAX_PICTURES, ImageRequest, Size
 from limner.text.phrases import bare
@@ -41,25 +41,6 @@ def given_boxes(request: ImageRequest) -> tuple[GivenBox, ...]:
     return read_boxes(BOXES.name, str(text))
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A thing that is drawn as a picture of its own, and where its square is in the whole."""
-
-    task: ImageTask
-    corner: tuple[int, int]  # left, top
-
-
-@dataclass(frozen=True)
-class _CancelledWith:
-    """Parts are cancelled with their whole."""
-
-    whole: ImageTask
-    cancel: CancelToken
-
-    def is_cancelled(self, task: ImageTask) -> bool:
-        return self.cancel.is_cancelled(self.whole)
-
-
 class BoxDrawer:
     """Draws the things of a picture with an engine, and lays them in their boxes."""
 
@@ -71,17 +52,7 @@ class BoxDrawer:
         if one.index == 0 and self._says_no_ground(one):
             yield Notice(_NO_GROUND)
         parts = self._parts(one)
-        drawn: dict[ImageTask, Picture] = {}
-        left = [part.task for part in parts]
-        while left and not cancel.is_cancelled(one):
-            key = self._engine.batch_key(left[0])
-            batch = [task for task in left if self._engine.batch_key(task).key == key.key]
-            batch = batch[: key.most]
-            for task, event in self._engine.draw(batch, _CancelledWith(one, cancel)):
-                if isinstance(event, Picture):
-                    drawn[task] = event
-                    yield Progress(len(drawn), len(parts) + 1, "drawing")
-            left = [task for task in left if task not in batch]
+        drawn = yield from draw_parts(self._engine, one, parts, cancel)
         if len(drawn) == len(parts):
             finished = self._laid_out(one, parts, drawn)
             yield Progress(len(parts) + 1, len(parts) + 1, "drawing")
@@ -94,7 +65,7 @@ class BoxDrawer:
         others = [thing for thing in reading.things if bare(thing.words) not in said]
         return bool(others) and painted(reading.ground) is None
 
-    def _parts(self, one: ImageTask) -> list[_Part]:
+    def _parts(self, one: ImageTask) -> list[Part]:
         """The things of a picture in painting order."""
         boxes = given_boxes(one.request)
         return [
@@ -102,21 +73,16 @@ class BoxDrawer:
             for number, box in enumerate(boxes, start=1)
         ]
 
-    def _laid_out(
-        self, one: ImageTask, parts: list[_Part], drawn: dict[ImageTask, Picture]
-    ) -> Picture:
+    def _laid_out(self, one: ImageTask, parts: list[Part], drawn: list[Picture]) -> Picture:
         size = one.request.size
-        whole = Image.new("RGBA", (size.width, size.height))
-        for part in parts:
-            whole.alpha_composite(Image.fromarray(drawn[part.task].pixels), part.corner)
+        whole = laid_over(np.zeros((size.height, size.width, 4), np.uint8), parts, drawn)
         ground = painted(self._prompts.reading(one.request.prompt).ground)
-        pixels = on_ground(np.array(whole), ground, one.request)
-        scores = [picture.score for picture in drawn.values() if picture.score is not None]
-        mean = float(np.mean(scores)) if scores else None
-        return Picture(pixels, one.request.prompt, one.seed, one.index, self._engine.model, mean)
+        pixels = on_ground(whole, ground, one.request)
+        model = self._engine.model
+        return Picture(pixels, one.request.prompt, one.seed, one.index, model, mean_score(drawn))
 
 
-def _part(one: ImageTask, box: GivenBox, style: str, number: int) -> _Part:
+def _part(one: ImageTask, box: GivenBox, style: str, number: int) -> Part:
     """One box of a picture; `style` is said after its words."""
     width, height = one.request.size.width, one.request.size.height
     across, down = width / 100, height / 100
@@ -134,4 +100,4 @@ def _part(one: ImageTask, box: GivenBox, style: str, number: int) -> _Part:
     )
     # Every box has an index of its own, so that two with the same words differ.
     task = ImageTask(alone, one.index + number * MAX_PICTURES)
-    return _Part(task, (min(max(0, left), width - side), min(max(0, top), height - side)))
+    return Part(task, (min(max(0, left), width - side), min(max(0, top), height - side)))

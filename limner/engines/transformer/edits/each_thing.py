@@ -1,0 +1,120 @@
+"""Variations of a picture of several things: each thing is varied by itself, in its place.
+
+The network varies one thing that fills its square; several, that it reads as one, run into each
+other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from limner.arrays import Bools, Pixels
+from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Progress
+from limner.engines.transformer.scenes.parts import Part, draw_parts, laid_over, mean_score
+from limner.finish.components import things
+from limner.imaging import codec
+from limner.options import Options
+from limner.request import MAX_PICTURES, MIN_SIDE, SIDE_STEP, ImageRequest, Size, Variation
+from limner.sampling import ground, inpainting
+
+_SMALL_PX = 192  # on the longer side of the picture in which things are told apart
+_VISIBLE = 128  # alpha from which a pixel belongs to a thing
+_MOST = 8  # things
+_MARGIN = 0.04  # around a thing, of its longer side
+_EDGE_PX = 5  # of the small picture: so far around a thing its edge is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class EachThing:
+    """The things of a picture, apart, and what is behind them."""
+
+    crops: tuple[Pixels, ...]  # (S, S, 4) of each thing, on a clear ground
+    corners: tuple[tuple[int, int], ...]  # of the crops in the whole: left, top
+    behind: Pixels  # (H, W, 4), the whole without its things
+
+
+def each_thing(request: ImageRequest) -> EachThing | None:
+    """The things of a variation's source at the size that is asked for; None for other requests,
+    and for pictures in which there are not two things or more on a plain ground.
+    """
+    source = request.source
+    if not isinstance(source, Variation):
+        return None
+    nowhere = np.zeros(source.pixels.shape[:2], bool)
+    whole = inpainting.place(source.pixels, nowhere, request.size).pixels
+    clear = ground.cleared(whole)
+    if clear is None:
+        return None
+    masks = _masks(clear)
+    if not 2 <= len(masks) <= _MOST:
+        return None
+    squares = [_square(mask) for mask in masks]
+    if any(left < 0 or top < 0 for left, top, _ in squares):
+        return None  # a thing reaches so near to the border that its square does not fit
+    crops = tuple(
+        np.where(mask[..., None], clear, 0)[top : top + side, left : left + side]
+        for mask, (left, top, side) in zip(masks, squares, strict=True)
+    )
+    there = np.logical_or.reduce(masks)
+    behind = np.zeros_like(whole) if clear is whole else inpainting.erased(whole, there)
+    return EachThing(crops, tuple((left, top) for left, top, _ in squares), behind)
+
+
+def vary_each(
+    engine: Engine, one: ImageTask, found: EachThing, cancel: CancelToken
+) -> Iterator[Event]:
+    """Draw a variation of each thing with the engine, and lay them where the things were."""
+    parts = [
+        Part(ImageTask(_alone(one.request, crop), one.index + number * MAX_PICTURES), corner)
+        for number, (crop, corner) in enumerate(zip(found.crops, found.corners, strict=True), 1)
+    ]
+    drawn = yield from draw_parts(engine, one, parts, cancel)
+    if len(drawn) < len(parts):
+        return
+    pixels = laid_over(found.behind, parts, drawn)
+    if one.request.background == "opaque":
+        pixels = codec.over(pixels, np.full_like(pixels, 255))
+    yield Progress(len(parts) + 1, len(parts) + 1, "drawing")
+    yield Picture(pixels, "", one.seed, one.index, engine.model, mean_score(drawn))
+
+
+def _alone(request: ImageRequest, crop: Pixels) -> ImageRequest:
+    """The request for a variation of one thing."""
+    return replace(
+        request,
+        size=Size(crop.shape[1], crop.shape[0]),
+        source=Variation(crop),
+        background="transparent",
+        previews=0,
+        options=Options(),
+    )
+
+
+def _masks(clear: Pixels) -> list[Bools]:
+    """Of each thing of a picture on a clear ground, its pixels and its edge, (H, W)."""
+    height, width = clear.shape[:2]
+    scale = _SMALL_PX / max(height, width)
+    small = codec.resize(clear, max(8, round(width * scale)), max(8, round(height * scale)), "area")
+    labels = things(small[..., 3] >= _VISIBLE)
+    masks = []
+    for label in np.unique(labels[labels > 0]):
+        mask = Image.fromarray((labels == label).astype(np.uint8) * 255)
+        mask = mask.filter(ImageFilter.MaxFilter(_EDGE_PX)).resize((width, height))
+        masks.append(np.asarray(mask) >= _VISIBLE)
+    return masks
+
+
+def _square(mask: Bools) -> tuple[int, int, int]:
+    """Left, top and side of the square around a thing; below 0 where it does not fit."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    across, down = int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+    side = max(MIN_SIDE, round(max(across, down) * (1 + 2 * _MARGIN)))
+    side = -(-side // SIDE_STEP) * SIDE_STEP
+    left, top = (
+        min(max(0, (int(ends[0]) + int(ends[-1]) + 1 - side) // 2), length - side)
+        for ends, length in ((columns, width), (rows, height))
+    )
+    return left, top, side
