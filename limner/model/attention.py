@@ -24,7 +24,8 @@ from limner.sampling.block_sparse import block_count, block_size
 
 # Up to this length gathering blocks costs more than it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196
-# Pairs up to which explicit marked attention is faster (forward and backward, float32, a Xeon).
+# Pairs up to which explicit marked attention is faster (forward and backward, float32, a Xeon). In
+# bfloat16 on a CPU it is always faster (docs/experiments.md, 2026-11-27).
 _MARKED_SPELLED_OUT_UP_TO = 20_000
 _SPELLED_OUT_UP_TO = 256  # keys; see _is_faster_spelled_out
 # Numbers gathered at a time by each thread: 1 MiB of float32, about a core's own cache.
@@ -79,7 +80,8 @@ def marked_attention(
     heads, width = q.shape[1], q.shape[-1]
     q = torch.cat([q * width**-0.5, of_queries.expand(-1, heads, -1, -1)], dim=-1)
     k = torch.cat([k, of_keys.expand(-1, heads, -1, -1)], dim=-1)
-    if q.shape[2] * k.shape[2] > _MARKED_SPELLED_OUT_UP_TO:
+    is_on_cpu_in_bfloat16 = q.device.type == "cpu" and q.dtype == torch.bfloat16
+    if q.shape[2] * k.shape[2] > _MARKED_SPELLED_OUT_UP_TO and not is_on_cpu_in_bfloat16:
         v = F.pad(v, (0, of_keys.shape[-1]))  # the fused kernel needs equal widths
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)[..., :width]
     scores = q @ k.mT

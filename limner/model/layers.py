@@ -29,8 +29,8 @@ class Stack(nn.ModuleList, Generic[Layer]):
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn the pairs of x (B, H, T, D_head) by their positions (RoPE, arXiv 2104.09864, 3.2.2)."""
     cos, sin = (part[:, None] for part in rotary)
-    if torch.is_grad_enabled() and x.requires_grad and x.dtype == cos.dtype:
-        turned: Tensor = _Turn.apply(x, cos, sin)
+    if torch.is_grad_enabled() and x.requires_grad:
+        turned: Tensor = _Turn.apply(x, cos.type_as(x), sin.type_as(x))
         return turned
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).type_as(x)
@@ -68,7 +68,8 @@ class RMSNorm(nn.RMSNorm):
 
     Under mixed precision PyTorch has no fused form for bfloat16 inputs and float gains. Training
     uses our backward pass: PyTorch's takes a dozen small operations, which was a fifth of a step on
-    a CPU (docs/experiments.md).
+    a CPU (docs/experiments.md). In mixed precision its result has the lower one, as the products
+    that read it.
     """
 
     def __init__(self, d: int) -> None:
@@ -76,26 +77,29 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to the same shape."""
-        gain = self.weight.to(x.dtype)
         if torch.is_grad_enabled() and x.requires_grad:
-            normed: Tensor = _Normalise.apply(x, gain, self.eps)
+            kind, is_mixed = x.device.type, torch.is_autocast_enabled(x.device.type)
+            dtype = torch.get_autocast_dtype(kind) if is_mixed else x.dtype
+            normed: Tensor = _Normalise.apply(x, self.weight.to(dtype), self.eps)
             return normed
-        return F.rms_norm(x, self.normalized_shape, gain, self.eps)
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 class _Normalise(torch.autograd.Function):
     """y = g n with n = x r and r = 1 / sqrt(mean(x^2) + eps); arXiv 1910.07467, section 4.
 
-    Backward, from dy: dg = sum(dy n) and dx = r (g dy - n mean(g dy n)).
+    Backward, from dy: dg = sum(dy n) and dx = r (g dy - n mean(g dy n)). y has the precision of g,
+    which may be lower than that of x.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
-        scale = (norm.square() / x.shape[-1] + eps).rsqrt().to(x.dtype)
-        normed = x * scale
+        scale = (norm.square() / x.shape[-1] + eps).rsqrt().to(gain.dtype)
+        normed = x.to(gain.dtype) * scale
         ctx.save_for_backward(normed, scale, gain)
+        ctx.dtype_of_x = x.dtype
         return normed * gain
 
     @staticmethod
@@ -105,7 +109,8 @@ class _Normalise(torch.autograd.Function):
         product = grad * normed
         d_gain = product.flatten(0, -2).sum(0)
         mean = product @ (gain / gain.numel())
-        return torch.addcmul(grad * gain, normed, mean[..., None], value=-1) * scale, d_gain, None
+        d_x = torch.addcmul(grad * gain, normed, mean[..., None], value=-1) * scale
+        return d_x.to(ctx.dtype_of_x), d_gain, None
 
 
 class KeyValue(nn.Module):
