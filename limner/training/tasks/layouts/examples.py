@@ -1,5 +1,6 @@
 """Examples for the transformer that draws layouts: scenes composed of tiles, anew at every step."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,11 +84,17 @@ class TileExamples:
         mix: SceneMix | None = None,
         split: str = "train",
     ) -> None:
-        """weights: how often each artist is wanted; canvas, single: cells along a side."""
+        """weights: how often a drawing of each artist is wanted; canvas, single: cells along a
+        side.
+        """
         self.library, self.bank, self.split = library, bank, split
         self.canvas, self.single, self.mix = canvas, single, mix or SceneMix()
+        # An artist of few drawings comes as much less often, so that no drawing comes too often.
+        n_drawings = Counter(
+            library.entries[i].drawing.artist for i in {tile.index for tile in bank.tiles}
+        )
         self._artists = list(weights)
-        self._sums = np.cumsum([weights[a] for a in self._artists])
+        self._sums = np.cumsum([weights[a] * n_drawings[a] for a in self._artists])
         self._pools: dict[tuple[str, int, str, bool], list[Tile]] = {}
         self._singles: list[Tile] = []
         for tile in bank.tiles:
