@@ -9,7 +9,7 @@ import click
 from limner import settings
 from limner.request import QUALITIES
 
-_PAGES = ("prompts", "edits", "variations", "previews")
+_PAGES = ("prompts", "edits", "variations", "previews", "details", "svg")
 
 
 @click.command()
@@ -44,8 +44,9 @@ def sheet(
     """Draw a contact sheet: fixed cases, one seed, no selection.
 
     PAGE is prompts (128 prompts in English, Chinese and both), edits (before, mask, after),
-    variations (a picture and three like it) or previews (stages of a picture). Input pictures are
-    drawn by the same engine or made by code.
+    variations (a picture and three like it), previews (stages of a picture), details (pictures of
+    1024 pixels, and the middle of each as it is) or svg (pictures and their SVG documents). Input
+    pictures are drawn by the same engine or made by code.
     """
     if art and page != "prompts":
         raise click.BadParameter("only prompts have training art beside them", param_hint="--art")

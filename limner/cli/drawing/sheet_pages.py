@@ -5,6 +5,7 @@ Input pictures are drawn by the same engine or made here by code.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from PIL import Image, ImageDraw
 from limner.arrays import Pixels
 from limner.data.emoji.library import Library
 from limner.engines.base import Picture, Preview
-from limner.errors import DataError
+from limner.errors import DataError, needed
 from limner.imaging import codec as px
 from limner.request import (
     MAX_PREVIEWS,
@@ -26,6 +27,7 @@ from limner.request import (
     Edit,
     ImageRequest,
     Quality,
+    Size,
     Variation,
 )
 from limner.studio import Studio
@@ -35,7 +37,8 @@ CASES = Path(__file__).with_name("sheet_cases.json")
 N_VARIATIONS = 3
 NO_ART = "(no training art)"
 
-_SIZE = SIZES[0]
+_SIZE, _LARGE = SIZES[0], SIZES[-1]
+_EVERY = 8  # of the prompts: those whose details, and SVG documents, are shown
 _ARTIST = "twemoji"
 _HATCH_PX = 12
 
@@ -60,13 +63,18 @@ class Painter:
         self.studio, self._quality, self._seed = studio, cast("Quality", quality), seed
 
     def draw(
-        self, prompt: str, source: Edit | Variation | None = None, n: int = 1, previews: int = 0
+        self,
+        prompt: str,
+        source: Edit | Variation | None = None,
+        n: int = 1,
+        previews: int = 0,
+        size: Size = _SIZE,
     ) -> Iterator[Pixels]:
         """Yield previews, then pictures, as they come."""
         request = ImageRequest(
             prompt,
             n=n,
-            size=_SIZE,
+            size=size,
             quality=self._quality,
             seed=self._seed,
             source=source,
@@ -90,9 +98,12 @@ class Painter:
 
 def page(name: str, painter: Painter, art: Art | None = None) -> Page:
     """The page called `name`; `art` puts training drawings beside the prompts."""
+    prompts = tuple(json.loads(PROMPTS.read_text(encoding="utf-8")))
     if name == "prompts":
-        rows = tuple(json.loads(PROMPTS.read_text(encoding="utf-8")))
-        return Page(16, 128, rows, lambda case: _prompt(case, painter, art))
+        return Page(16, 128, prompts, lambda case: _prompt(case, painter, art))
+    if name in ("details", "svg"):
+        of_prompt = _details if name == "details" else _svg
+        return Page(8, 256, prompts[::_EVERY], lambda case: of_prompt(case, painter))
     table = json.loads(CASES.read_text(encoding="utf-8"))
     columns, tiles = {
         "edits": (6, _edit),
@@ -106,6 +117,31 @@ def page(name: str, painter: Painter, art: Art | None = None) -> Page:
 def _prompt(case: Case, painter: Painter, art: Art | None) -> list[Tile]:
     drawn = [(painter.one(case["prompt"]), case["prompt"])]
     return drawn if art is None else [*drawn, art.tile(case.get("concept"))]
+
+
+def _details(case: Case, painter: Painter) -> list[Tile]:
+    """Tiles: a picture of 1024 pixels, reduced, and the middle of it as it is."""
+    (whole,) = painter.draw(case["prompt"], size=_LARGE)
+    left, top = ((side - _SIZE.width) // 2 for side in (_LARGE.width, _LARGE.height))
+    middle = whole[top : top + _SIZE.height, left : left + _SIZE.width]
+    return [(whole, case["prompt"]), (middle, f"{_LARGE}, the middle")]
+
+
+def _svg(case: Case, painter: Painter) -> list[Tile]:
+    """Tiles: a picture, and its SVG document as another program renders it."""
+    from limner.finish.vector.svg import trace
+
+    with needed("Rendering SVG", "limner[train]"):
+        import resvg_py
+    picture = painter.one(case["prompt"])
+    document = trace(picture)
+    rendered = resvg_py.svg_to_bytes(
+        svg_string=document.decode(), width=_SIZE.width, height=_SIZE.height
+    )
+    with Image.open(io.BytesIO(bytes(rendered))) as image:
+        pixels = np.asarray(image.convert("RGBA"))
+    told = f"SVG: {len(document):,} bytes, {document.count(b'<path')} paths"
+    return [(picture, case["prompt"]), (pixels, told)]
 
 
 def _edit(case: Case, painter: Painter) -> list[Tile]:

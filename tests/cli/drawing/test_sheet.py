@@ -47,6 +47,8 @@ def test_what_is_changed_was_drawn_here() -> None:
         ("edits", 6, 256, 6),
         ("variations", 8, 192, 6),
         ("previews", 8, 192, 6),
+        ("details", 8, 256, 4),
+        ("svg", 8, 256, 4),
     ],
 )
 def test_a_page_has_a_tile_for_everything(
