@@ -18,9 +18,9 @@ _JSON = "application/json"
 
 async def list_models(request: Request) -> Response:
     """List the models."""
-    catalogue = scope.catalogue(request)
+    catalogue, serving = scope.catalogue(request), scope.service(request)
     body = answers.models(_ids(catalogue), catalogue)
-    body["data"] = [_with_engine(request, item) for item in body["data"]]
+    body["data"] = [_with_engine(catalogue, serving, item) for item in body["data"]]
     return Response(answers.dump(body), media_type=_JSON)
 
 
@@ -29,7 +29,8 @@ async def get_model(request: Request, model: str) -> Response:
     catalogue = scope.catalogue(request)
     if model not in _ids(catalogue):
         raise errors.unknown_model(model)
-    body = _with_engine(request, answers.model(model, catalogue))
+    serving = scope.service(request)
+    body = _with_engine(catalogue, serving, answers.model(model, catalogue))
     return Response(answers.dump(body), media_type=_JSON)
 
 
@@ -44,14 +45,13 @@ async def stop_model(request: Request, model: str) -> Response:
     return await get_model(request, model)
 
 
-def _with_engine(request: Request, item: dict[str, Any]) -> dict[str, Any]:
+def _with_engine(catalogue: Catalogue, serving: Service, item: dict[str, Any]) -> dict[str, Any]:
     """An entry of the list; the server's own models with their engine and style words."""
-    catalogue = scope.catalogue(request)
-    item |= _memory(scope.service(request), item["id"])
+    item |= _memory(serving, item["id"])
     name = catalogue.own.get(item["id"])
     if name is None:
         return item
-    styles = scope.service(request).workers[name].engine.capabilities.styles
+    styles = serving.workers[name].engine.capabilities.styles
     about = {
         "engine": name,
         "is_default": name == catalogue.default_engine,
