@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from limner.arrays import Bools, Pixels
+from limner.arrays import Bools, Ints, Pixels
 from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Progress
 from limner.engines.transformer.scenes.parts import Part, draw_parts, laid_over, mean_score
-from limner.finish.components import things
+from limner.finish.components import components, things
 from limner.imaging import codec
 from limner.options import Options
 from limner.request import MAX_PICTURES, MIN_SIDE, SIDE_STEP, ImageRequest, Size, Variation
@@ -21,7 +21,7 @@ from limner.sampling import ground, inpainting
 
 _SMALL_PX = 192  # on the longer side of the picture in which things are told apart
 _VISIBLE = 128  # alpha from which a pixel belongs to a thing
-_MOST = 8  # things
+_MOST, _MOST_PARTS = 8, 64  # things, and areas that are parts of them
 _MARGIN = 0.04  # around a thing, of its longer side
 _EDGE_PX = 5  # of the small picture: so far around a thing its edge is looked for
 
@@ -97,13 +97,28 @@ def _masks(clear: Pixels) -> list[Bools]:
     height, width = clear.shape[:2]
     scale = _SMALL_PX / max(height, width)
     small = codec.resize(clear, max(8, round(width * scale)), max(8, round(height * scale)), "area")
-    labels = things(small[..., 3] >= _VISIBLE)
+    visible = small[..., 3] >= _VISIBLE
+    labels = _with_parts(things(visible), visible)
     masks = []
     for label in np.unique(labels[labels > 0]):
         mask = Image.fromarray((labels == label).astype(np.uint8) * 255)
         mask = mask.filter(ImageFilter.MaxFilter(_EDGE_PX)).resize((width, height))
         masks.append(np.asarray(mask) >= _VISIBLE)
     return masks
+
+
+def _with_parts(labels: Ints, visible: Bools) -> Ints:
+    """The labels of things (H, W), with each smaller area given to the thing it is nearest to; of
+    many such areas, which are noise, none is.
+    """
+    found, areas = labels.copy(), components(visible.astype(np.int64))
+    at = {label: np.argwhere(labels == label) for label in np.unique(labels[labels > 0])}
+    smaller = np.unique(areas[visible & (labels == 0)])
+    for area in smaller if at and len(smaller) <= _MOST_PARTS else ():
+        middle = np.argwhere(areas == area).mean(0)
+        distances = {label: ((own - middle) ** 2).sum(1).min() for label, own in at.items()}
+        found[areas == area] = min(distances, key=lambda label: distances[label])
+    return found
 
 
 def _square(mask: Bools) -> tuple[int, int, int]:

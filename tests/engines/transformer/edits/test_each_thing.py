@@ -64,6 +64,15 @@ def test_one_thing_and_pictures_without_a_plain_ground_are_varied_whole(pixels: 
     assert each_thing(varied(pixels)) is None
 
 
+def test_a_small_area_belongs_to_the_thing_it_is_nearest_to() -> None:
+    found = each_thing(varied(discs(*TWO, (116, 60, 124, 68), ground=CLEAR)))
+    assert found is not None
+    assert len(found.crops) == 2
+    for crop, (left, top), is_its in zip(found.crops, found.corners, (True, False), strict=True):
+        inside = left <= 120 < left + len(crop) and top <= 64 < top + len(crop)
+        assert (inside and crop[64 - top, 120 - left, 3] == 255) == is_its
+
+
 def test_an_edit_is_no_variation() -> None:
     pixels = discs(*TWO, ground=CLEAR)
     assert each_thing(ImageRequest("a cat", size=SIZE, source=Edit(pixels))) is None
