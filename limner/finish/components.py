@@ -21,7 +21,7 @@ def components(labels: Ints) -> Ints:
 
 
 def things(visible: Bools) -> Ints:
-    """Number the things in a picture of about 192 pixels (H, W), 0 for none.
+    """Number the things in a picture of 192 to 384 pixels (H, W), 0 for none.
 
     They are areas connected across small gaps; specks, and areas much smaller than the largest, are
     none.

@@ -45,7 +45,7 @@ def sheet(
 
     PAGE is prompts (128 prompts in English, Chinese and both), edits (before, mask, after),
     variations (a picture and three like it), previews (stages of a picture), details (pictures of
-    1024 pixels, and the middle of each as it is) or svg (pictures and their SVG documents). Input
+    1024 pixels, and a part of each as it is) or svg (pictures and their SVG documents). Input
     pictures are drawn by the same engine or made by code.
     """
     if art and page != "prompts":

@@ -120,11 +120,17 @@ def _prompt(case: Case, painter: Painter, art: Art | None) -> list[Tile]:
 
 
 def _details(case: Case, painter: Painter) -> list[Tile]:
-    """Tiles: a picture of 1024 pixels, reduced, and the middle of it as it is."""
+    """Tiles: a picture of 1024 pixels, reduced, and its most varied part as it is."""
     (whole,) = painter.draw(case["prompt"], size=_LARGE)
-    left, top = ((side - _SIZE.width) // 2 for side in (_LARGE.width, _LARGE.height))
-    middle = whole[top : top + _SIZE.height, left : left + _SIZE.width]
-    return [(whole, case["prompt"]), (middle, f"{_LARGE}, the middle")]
+    side = _SIZE.width
+    corners = [
+        (top, left)
+        for top in range(0, _LARGE.height - side + 1, side // 2)
+        for left in range(0, _LARGE.width - side + 1, side // 2)
+    ]
+    parts = [whole[top : top + side, left : left + side] for top, left in corners]
+    most_varied = max(parts, key=lambda part: float(px.premultiply(part).std()))
+    return [(whole, case["prompt"]), (most_varied, f"{_LARGE}, a part")]
 
 
 def _svg(case: Case, painter: Painter) -> list[Tile]:

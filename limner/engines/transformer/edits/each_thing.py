@@ -19,11 +19,11 @@ from limner.options import Options
 from limner.request import MAX_PICTURES, MIN_SIDE, SIDE_STEP, ImageRequest, Size, Variation
 from limner.sampling import ground, inpainting
 
-_SMALL_PX = 192  # on the longer side of the picture in which things are told apart
+_SMALL_PX = 384  # on the longer side of the picture in which things are told apart
 _VISIBLE = 128  # alpha from which a pixel belongs to a thing
 _MOST, _MOST_PARTS = 8, 64  # things, and areas that are parts of them
 _MARGIN = 0.04  # around a thing, of its longer side
-_EDGE_PX = 5  # of the small picture: so far around a thing its edge is looked for
+_EDGE_PX = 9  # of the small picture: so far around a thing its edge is looked for
 
 
 @dataclass(frozen=True, eq=False)
