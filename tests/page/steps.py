@@ -20,6 +20,12 @@ def prompt(page: Page) -> Locator:
     return page.get_by_label("Prompt")
 
 
+def draw_by_keys(page: Page) -> None:
+    """Ctrl+Enter, which does nothing until the page knows the models, as its button says."""
+    expect(page.get_by_role("button", name="Draw", exact=True).first).to_be_enabled()
+    page.keyboard.press("Control+Enter")
+
+
 def draw(page: Page, text: str = "a red apple") -> None:
     """Type and press "Draw"; does not wait for the picture."""
     expect(page.get_by_role("dialog")).to_have_count(0)  # under a window nobody can type

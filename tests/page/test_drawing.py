@@ -8,7 +8,18 @@ import httpx2
 from playwright.sync_api import Route, expect
 
 from tests.page.conftest import Opening
-from tests.page.steps import draw, drawn, history, open_first, option, picture, prompt, say, tiles
+from tests.page.steps import (
+    draw,
+    draw_by_keys,
+    drawn,
+    history,
+    open_first,
+    option,
+    picture,
+    prompt,
+    say,
+    tiles,
+)
 from tests.server.helpers import (
     GENERATIONS,
     GatedEngine,
@@ -34,7 +45,7 @@ def test_an_empty_gallery_has_prompts_to_begin_with(site: Server, opening: Openi
     page.get_by_role("region", name="Gallery").get_by_role("button", name="a cup of tea").click()
     expect(prompt(page)).to_have_value("a cup of tea")
     expect(prompt(page)).to_be_focused()
-    page.keyboard.press("Control+Enter")
+    draw_by_keys(page)
     say(page, "Done")
     expect(page.get_by_role("button", name="a cup of tea")).to_have_count(0)
 
@@ -214,7 +225,7 @@ def test_keyboard_alone_from_prompt_to_saved_file(site: Server, opening: Opening
     page = opening(site.url)
     expect(prompt(page)).to_be_focused()
     page.keyboard.type("a blue bird")
-    page.keyboard.press("Control+Enter")
+    draw_by_keys(page)
     say(page, "Done")
     expect(tiles(page)).to_have_count(1)
     for _ in range(40):  # to the picture of the stage
