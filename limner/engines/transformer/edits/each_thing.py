@@ -11,8 +11,15 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from limner.arrays import Bools, Ints, Pixels
-from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Progress
-from limner.engines.transformer.scenes.parts import Part, draw_parts, laid_over, mean_score
+from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Preview, Progress
+from limner.engines.transformer.qualities import preview_steps
+from limner.engines.transformer.scenes.parts import (
+    Drawn,
+    Part,
+    draw_parts,
+    laid_over,
+    mean_score,
+)
 from limner.finish.components import components, things
 from limner.imaging import codec
 from limner.options import Options
@@ -70,14 +77,31 @@ def vary_each(
         Part(ImageTask(_alone(one.request, crop), one.index + number * MAX_PICTURES), corner)
         for number, (crop, corner) in enumerate(zip(found.crops, found.corners, strict=True), 1)
     ]
-    drawn = yield from draw_parts(engine, one, parts, cancel)
+    shown = preview_steps(len(parts), one.request.previews)
+
+    def preview(so_far: Drawn) -> Preview | None:
+        """The things that are drawn, and the others as they were."""
+        if len(so_far) not in shown:
+            return None
+        whole = found.behind
+        for part, crop in zip(parts, found.crops, strict=True):
+            varied = so_far.get(part.task)
+            whole = laid_over(whole, [part], [crop if varied is None else varied.pixels])
+        return Preview(one.index, _on_ground(whole, one.request), len(so_far), len(parts))
+
+    drawn = yield from draw_parts(engine, one, parts, cancel, preview)
     if len(drawn) < len(parts):
         return
-    pixels = laid_over(found.behind, parts, drawn)
-    if one.request.background == "opaque":
-        pixels = codec.over(pixels, np.full_like(pixels, 255))
+    whole = laid_over(found.behind, parts, [picture.pixels for picture in drawn])
+    pixels = _on_ground(whole, one.request)
     yield Progress(len(parts) + 1, len(parts) + 1, "drawing")
     yield Picture(pixels, "", one.seed, one.index, engine.model, mean_score(drawn))
+
+
+def _on_ground(whole: Pixels, request: ImageRequest) -> Pixels:
+    if request.background != "opaque":
+        return whole
+    return codec.over(whole, np.full_like(whole, 255))
 
 
 def _alone(request: ImageRequest, crop: Pixels) -> ImageRequest:

@@ -1,13 +1,15 @@
 """Things of a picture that are drawn as pictures of their own, and laid into it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from limner.arrays import Pixels
-from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Progress
+from limner.engines.base import CancelToken, Engine, Event, ImageTask, Picture, Preview, Progress
+
+Drawn = Mapping[ImageTask, Picture]  # the parts that are drawn so far
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,16 @@ class _CancelledWith:
 
 
 def draw_parts(
-    engine: Engine, one: ImageTask, parts: Sequence[Part], cancel: CancelToken
+    engine: Engine,
+    one: ImageTask,
+    parts: Sequence[Part],
+    cancel: CancelToken,
+    preview: Callable[[Drawn], Preview | None] = lambda drawn: None,
 ) -> Generator[Event, None, list[Picture]]:
     """Draw the parts of a picture, with a step of progress for each and one left for the whole.
 
-    Returns their pictures in order; fewer if the whole was cancelled.
+    preview: what is shown of the whole after each part, if anything. Returns the parts' pictures in
+    order; fewer if the whole was cancelled.
     """
     drawn: dict[ImageTask, Picture] = {}
     left = [part.task for part in parts]
@@ -45,15 +52,17 @@ def draw_parts(
             if isinstance(event, Picture):
                 drawn[task] = event
                 yield Progress(len(drawn), len(parts) + 1, "drawing")
+                if (seen := preview(drawn)) is not None:
+                    yield seen
         left = [task for task in left if task not in batch]
     return [drawn[part.task] for part in parts if part.task in drawn]
 
 
-def laid_over(whole: Pixels, parts: Sequence[Part], drawn: Sequence[Picture]) -> Pixels:
-    """A picture (H, W, 4) with the pictures of its parts laid over it, in order."""
+def laid_over(whole: Pixels, parts: Sequence[Part], drawn: Sequence[Pixels]) -> Pixels:
+    """A picture (H, W, 4) with the pixels of its parts laid over it, in order."""
     image = Image.fromarray(whole)
-    for part, picture in zip(parts, drawn, strict=True):
-        image.alpha_composite(Image.fromarray(picture.pixels), part.corner)
+    for part, pixels in zip(parts, drawn, strict=True):
+        image.alpha_composite(Image.fromarray(np.ascontiguousarray(pixels)), part.corner)
     return np.array(image)
 
 

@@ -75,7 +75,8 @@ class BoxDrawer:
 
     def _laid_out(self, one: ImageTask, parts: list[Part], drawn: list[Picture]) -> Picture:
         size = one.request.size
-        whole = laid_over(np.zeros((size.height, size.width, 4), np.uint8), parts, drawn)
+        nothing = np.zeros((size.height, size.width, 4), np.uint8)
+        whole = laid_over(nothing, parts, [picture.pixels for picture in drawn])
         ground = painted(self._prompts.reading(one.request.prompt).ground)
         pixels = on_ground(whole, ground, one.request)
         model = self._engine.model

@@ -1,5 +1,6 @@
 """Variations of pictures of several things: each thing stays in its place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from limner.arrays import Pixels
-from limner.engines.base import ImageTask, Picture, Progress
+from limner.engines.base import ImageTask, Picture, Preview, Progress
 from limner.engines.transformer.edits.each_thing import each_thing
 from limner.engines.transformer.engine import TransformerEngine
 from limner.request import Edit, ImageRequest, Size, Variation
@@ -91,6 +92,20 @@ def test_nothing_is_drawn_between_the_things(engine: TransformerEngine) -> None:
     assert (np.abs(picture.pixels[outside].astype(int) - BLUE) <= 2).all()
     told = [step for step in steps if isinstance(step, Progress)]
     assert [(step.done, step.total) for step in told] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_previews_show_the_things_that_are_drawn(engine: TransformerEngine) -> None:
+    request = replace(varied(discs(*TWO, ground=CLEAR)), previews=1)
+    events = list(engine.generate(request))
+    [preview] = [event for event in events if isinstance(event, Preview)]
+    [picture] = [event for event in events if isinstance(event, Picture)]
+    found = each_thing(request)
+    assert found is not None
+    (first, second), side = found.corners, [len(crop) for crop in found.crops]
+    done = np.s_[first[1] : first[1] + side[0], first[0] : first[0] + side[0]]
+    left = np.s_[second[1] : second[1] + side[1], second[0] : second[0] + side[1]]
+    assert np.array_equal(preview.pixels[done], picture.pixels[done])
+    assert np.array_equal(preview.pixels[left], found.crops[1])
 
 
 def test_a_seed_gives_the_same_variation_again(engine: TransformerEngine) -> None:
