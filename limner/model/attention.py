@@ -25,7 +25,7 @@ from limner.sampling.block_sparse import block_count, block_size
 # Up to this length gathering blocks costs more than it saves (benchmarks/attention.py).
 _DENSE_UP_TO = 196
 # Pairs up to which explicit marked attention is faster (forward and backward, float32, a Xeon). In
-# bfloat16 on a CPU it is always faster (docs/experiments.md, 2026-11-27).
+# bfloat16 on a CPU it was faster in all steps (docs/experiments.md, 2026-11-27).
 _MARKED_SPELLED_OUT_UP_TO = 20_000
 _SPELLED_OUT_UP_TO = 256  # keys; see _is_faster_spelled_out
 # Numbers gathered at a time by each thread: 1 MiB of float32, about a core's own cache.

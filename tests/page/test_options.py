@@ -122,9 +122,7 @@ def test_things_are_placed_by_dragging(site: Server, opening: Opening) -> None:
     assert body["prompt"] == "a cat: grey; old, a ball"
     expect(window).to_have_count(0)
     page.get_by_role("link", name="2 placed").click()
-    expect(
-        window.get_by_role("button", name="Box 2")
-    ).to_be_visible()  # the mouse waits for nothing
+    expect(window.get_by_role("button", name="Box 2")).to_be_visible()  # no mouse waits for it
     drag((0.44, 0.79), (0.49, 0.9))  # a corner
     window.get_by_role("button", name="Remove thing 2").click()
     page.keyboard.press("Escape")

@@ -1,1 +1,1 @@
-"""Edits that are not drawn as a whole picture: another ground or colour, a part, a scene."""
+"""What is not drawn as one picture: another ground or colour, a part, a scene, each thing."""

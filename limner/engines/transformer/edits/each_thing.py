@@ -59,7 +59,7 @@ def each_thing(request: ImageRequest) -> EachThing | None:
         return None
     squares = [_square(mask) for mask in masks]
     if any(left < 0 or top < 0 for left, top, _ in squares):
-        return None  # a thing reaches so near to the border that its square does not fit
+        return None  # the square around a thing is larger than the picture
     crops = tuple(
         np.where(mask[..., None], clear, 0)[top : top + side, left : left + side]
         for mask, (left, top, side) in zip(masks, squares, strict=True)
@@ -83,10 +83,11 @@ def vary_each(
         """The things that are drawn, and the others as they were."""
         if len(so_far) not in shown:
             return None
-        whole = found.behind
-        for part, crop in zip(parts, found.crops, strict=True):
-            varied = so_far.get(part.task)
-            whole = laid_over(whole, [part], [crop if varied is None else varied.pixels])
+        seen = [
+            so_far[part.task].pixels if part.task in so_far else crop
+            for part, crop in zip(parts, found.crops, strict=True)
+        ]
+        whole = laid_over(found.behind, parts, seen)
         return Preview(one.index, _on_ground(whole, one.request), len(so_far), len(parts))
 
     drawn = yield from draw_parts(engine, one, parts, cancel, preview)
