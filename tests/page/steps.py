@@ -21,7 +21,7 @@ def prompt(page: Page) -> Locator:
 
 
 def draw_by_keys(page: Page) -> None:
-    """Ctrl+Enter, which does nothing until the page knows the models, as its button says."""
+    """Ctrl+Enter, once there is a prompt and nothing else is drawn."""
     expect(page.get_by_role("button", name="Draw", exact=True).first).to_be_enabled()
     page.keyboard.press("Control+Enter")
 

@@ -50,6 +50,21 @@ def test_an_empty_gallery_has_prompts_to_begin_with(site: Server, opening: Openi
     expect(page.get_by_role("button", name="a cup of tea")).to_have_count(0)
 
 
+def test_the_draw_key_waits_for_the_models(site: Server, opening: Opening) -> None:
+    page = opening("about:blank")
+    held: list[Route] = []
+    page.route("**/v1/models", lambda route: held.append(route))
+    page.goto(site.url)
+    prompt(page).fill("a red apple")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("button", name="Draw", exact=True)).to_be_disabled()
+    assert history(site) == []
+    held[0].continue_()
+    say(page, "Done")
+    [row] = history(site)
+    assert row["prompt"] == "a red apple"
+
+
 def test_words_typed_before_the_script_runs_are_kept(site: Server, opening: Opening) -> None:
     page = opening("about:blank")
     held: list[Route] = []

@@ -12,9 +12,19 @@ import { bodyNow, promptNow } from "./request.js";
 
 const canDraw = () => Boolean(promptNow() && !isBusy() && modelNow());
 
+let early = ""; // the prompt of a key that was pressed before the models are known
+
+// Draw what the prompt says; while the page has no models yet, as soon as it has them.
 export function drawNow() {
   if (canDraw()) generate(bodyNow());
+  else if (!models.value.length) early = promptNow();
 }
+
+models.watch(() => {
+  const isMeant = early && early === promptNow();
+  early = "";
+  if (isMeant) drawNow();
+});
 
 export function Composer() {
   const text = useCell(prompt);
