@@ -17,6 +17,7 @@ from limner.training.tasks.layouts.examples import SceneMix
 from limner.training.tasks.layouts.generator import LayoutTraining
 from limner.training.tasks.layouts.tiles import TileConfig
 from limner.training.tasks.planner import PlannerTraining
+from limner.training.tasks.restorer import RestorerTraining
 from limner.training.tasks.upscaler import UpscalerTraining
 
 
@@ -29,6 +30,7 @@ class Preset:
     generator: GeneratorTraining
     upscaler: UpscalerTraining
     planner: PlannerTraining = field(default_factory=PlannerTraining)
+    restorer: RestorerTraining = field(default_factory=RestorerTraining)
     set: SetConfig = field(default_factory=SetConfig)
     sampling: dict[str, SamplingConfig] = field(default_factory=dict)  # by quality
     # What the generator learns in a run that draws layouts (limner begin --layouts), and from what.

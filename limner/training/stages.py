@@ -19,6 +19,7 @@ import torch
 from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
+from limner.model import restorer
 from limner.model.planner import Planner, PlannerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
@@ -45,6 +46,7 @@ from limner.training.tasks.layouts.generator import LayoutGenerator, LayoutTask,
 from limner.training.tasks.layouts.sheet import SheetOfLayouts
 from limner.training.tasks.layouts.tiles import choose_tiles, encode_tiles
 from limner.training.tasks.planner import PlannerTask, PlannerTraining
+from limner.training.tasks.restorer import RestorerTask, RestorerTraining
 from limner.training.tasks.teacher import sentence_encoder
 from limner.training.tasks.upscaler import UpscalerTask, UpscalerTraining, make_pairs
 from limner.training.weights import checkpoint
@@ -296,12 +298,29 @@ def train_planner(run: Run, report: StepProgress) -> None:
     )
 
 
+def train_restorer(run: Run, report: StepProgress) -> None:
+    """Train the restorer: small pictures, as the image tokenizer rebuilds them, to twice the side."""
+    config = replace(run.preset.restorer, loop=run.loop(run.preset.restorer.loop))
+    tokenizer, data = load_image_tokenizer(run.folder), run.data
+    px, n = tokenizer.config.image_px * restorer.FACTOR, min(data.n_pictures, _TOKENIZER_PICTURES)
+    pictures = np.stack([data.picture(i, px) for i in range(n)])
+    held_out = np.stack([data.held_out(i, px) for i in range(min(data.n_held_out, 512))])
+    _train(
+        run,
+        "restorer",
+        lambda loop: RestorerTask(_of_part(config, loop), tokenizer, pictures, held_out),
+        config.loop,
+        {"model": asdict(config.model)},
+    )
+
+
 STAGES: dict[str, Callable[[Run, StepProgress], None]] = {
     "text-tokenizer": train_text_tokenizer,
     "image-tokenizer": train_image_tokenizer,
     "generator": train_generator,
     "upscaler": train_upscaler,
     "planner": train_planner,
+    "restorer": train_restorer,
 }
 
 
@@ -347,6 +366,7 @@ Training = TypeVar(
     LayoutTraining,
     UpscalerTraining,
     PlannerTraining,
+    RestorerTraining,
 )
 
 

@@ -16,7 +16,7 @@ from limner import settings
 from limner.cli import unused_options
 from limner.errors import SettingsError, needed
 
-STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner", "restorer")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -62,8 +62,8 @@ class ImageTokenizerTask:
             rebuilt = self.model(target, self._kept_groups(len(target), rng).to(device))
         losses = reconstruction_losses(rebuilt.float(), target, rng)
         if self.perceptual is not None:
-            ground = _grounds(len(target), rng).to(device)
-            looks = self.perceptual(_on(rebuilt.float(), ground), _on(target, ground))
+            ground = grounds(len(target), rng).to(device)
+            looks = self.perceptual(on_ground(rebuilt.float(), ground), on_ground(target, ground))
             losses |= {"looks": looks, "loss": losses["loss"] + self.config.perceptual * looks}
         return losses
 
@@ -108,9 +108,9 @@ def reconstruction_losses(
     Judging transparency by what it lets through is AlphaVAE's point (arXiv 2507.09308); gradients
     because vector art is edges.
     """
-    ground = _grounds(len(target), rng).to(target.device)
+    ground = grounds(len(target), rng).to(target.device)
     pixels = F.l1_loss(rebuilt, target)
-    shown = F.l1_loss(_on(rebuilt, ground), _on(target, ground))
+    shown = F.l1_loss(on_ground(rebuilt, ground), on_ground(target, ground))
     edges = _gradient_loss(rebuilt, target)
     edges = edges + _gradient_loss(F.avg_pool2d(rebuilt, 2), F.avg_pool2d(target, 2))
     square = F.mse_loss(rebuilt, target)
@@ -118,12 +118,12 @@ def reconstruction_losses(
     return {"loss": loss, "l1": pixels, "edges": edges}
 
 
-def _grounds(n: int, rng: np.random.Generator) -> Tensor:
+def grounds(n: int, rng: np.random.Generator) -> Tensor:
     """Random plain backgrounds, (n, 3, 1, 1) in [0, 1)."""
     return torch.from_numpy(rng.random((n, 3, 1, 1), dtype=np.float32))
 
 
-def _on(picture: Tensor, ground: Tensor) -> Tensor:
+def on_ground(picture: Tensor, ground: Tensor) -> Tensor:
     return picture[:, :3] + (1 - picture[:, 3:]) * ground
 
 
@@ -145,7 +145,7 @@ def channels_last(model: Model) -> Model:
 def psnr_on_white(rebuilt: Tensor, target: Tensor) -> float:
     """Mean over pictures of the PSNR in dB, both composited on white; (B, 4, H, W) in [0, 1]."""
     white = torch.ones(1, device=target.device)
-    error = (_on(rebuilt, white) - _on(target, white)).square().mean((1, 2, 3))
+    error = (on_ground(rebuilt, white) - on_ground(target, white)).square().mean((1, 2, 3))
     return float((-10 * torch.log10(error.clamp_min(1e-10))).mean())
 
 
