@@ -19,14 +19,17 @@ _SMOOTH = 0.7
 _INK = np.array([0.15, 0.13, 0.17, 1.0], np.float32)
 
 
-def outlined(small: Floats) -> Floats:
-    """A premultiplied picture (4, h, w) in 0..1 with lines, (4, SCALE * h, SCALE * w)."""
+def outlined(small: Floats, factor: int = 1) -> Floats:
+    """A premultiplied picture (4, h, w) in 0..1 with lines, SCALE / factor times its sides.
+
+    factor: 1 for a picture of eight pixels a cell, 2 for one of sixteen.
+    """
     height, width = small.shape[1:]
     whole = np.rint(small.transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)
     fine = Image.frombytes("RGBa", (width, height), whole.tobytes()).resize(
-        (width * _FINER, height * _FINER), Image.Resampling.BICUBIC
+        (width * _FINER // factor, height * _FINER // factor), Image.Resampling.BICUBIC
     )
-    size = width * SCALE, height * SCALE
+    size = width * SCALE // factor, height * SCALE // factor
     lines = Image.fromarray(_lines(np.asarray(fine)).astype(np.uint8) * 255)
     share = np.asarray(lines.resize(size, Image.Resampling.BOX), np.float32)[..., None] / 255
     under = np.asarray(fine.resize(size, Image.Resampling.BOX), np.float32) / 255

@@ -10,6 +10,7 @@ from torch import nn
 
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
 from limner.model.layout_transformer import LayoutTransformer
+from limner.model.restorer import Restorer, RestorerConfig
 from limner.model.transformer import Transformer, TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
 
@@ -21,6 +22,7 @@ class BundleConfig:
     image_tokenizer: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     upscaler: UpscalerConfig = field(default_factory=UpscalerConfig)
+    restorer: RestorerConfig | None = None  # weights that draw flat art may have one
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -33,15 +35,17 @@ class BundleConfig:
         def tuples(part: dict[str, Any]) -> dict[str, Any]:
             return {k: tuple(v) if isinstance(v, list) else v for k, v in part.items()}
 
+        restorer = values.get("restorer")  # weights before 2026-11-28 have no entry
         return cls(
             ImageTokenizerConfig(**tuples(values["image_tokenizer"])),
             TransformerConfig(**tuples(values["transformer"])),
             UpscalerConfig(**tuples(values["upscaler"])),
+            RestorerConfig(**tuples(restorer)) if restorer else None,
         )
 
 
 class Bundle(nn.Module):
-    """Image tokenizer, transformer and upscalers."""
+    """Image tokenizer, transformer and upscalers, and the restorer if the config has one."""
 
     def __init__(self, config: BundleConfig) -> None:
         super().__init__()
@@ -50,6 +54,7 @@ class Bundle(nn.Module):
         kind = LayoutTransformer if config.transformer.layouts else Transformer
         self.transformer: Transformer = kind(config.transformer)
         self.upscalers = upscalers(config.upscaler)
+        self.restorer = Restorer(config.restorer) if config.restorer else None
 
     def float_arrays(self) -> dict[str, NDArray[np.float32]]:
         """All weights by name."""

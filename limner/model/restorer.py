@@ -61,7 +61,8 @@ class Restorer(nn.Module):
             _blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True)
         )
         self.last = nn.Conv2d(channels[0], 4 * FACTOR**2, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
+        for initial in self.last.parameters():
+            nn.init.zeros_(initial)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 4, H, W) in [0, 1] to (B, 4, 2 H, 2 W): bilinear enlargement plus a residual.

@@ -6,6 +6,7 @@ from typing import Any
 from limner.errors import SettingsError
 from limner.model.image_tokenizer import ImageTokenizerConfig
 from limner.model.planner import PlannerConfig
+from limner.model.restorer import RestorerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig
 from limner.sampling.sampling import SamplingConfig
@@ -220,6 +221,12 @@ TINY = Preset(
         batch=2,
         crop=8,
         n_pictures=8,
+    ),
+    restorer=RestorerTraining(
+        model=RestorerConfig(channels=(8, 16), blocks=(1, 1)),
+        loop=LoopConfig(steps=20, lr=3e-3, warmup=2, report_every=20),
+        batch=4,
+        perceptual=0.0,
     ),
     planner=PlannerTraining(
         model=PlannerConfig(d=32, n_heads=2, n_layers=1, d_embedding=16, d_relation=8),

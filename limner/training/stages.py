@@ -1,7 +1,7 @@
 """The stages of a run in order, each a short function that starts the training loop.
 
 A run is a folder with a subfolder for each stage: `text-tokenizer/`, `image-tokenizer/`,
-`generator/`, `upscaler/` and `planner/`, with checkpoint, log and contact sheets.
+`generator/`, `upscaler/`, `planner/` and `restorer/`, with checkpoint, log and contact sheets.
 """
 
 import fcntl
@@ -19,8 +19,8 @@ import torch
 from limner.errors import SettingsError, WeightsError
 from limner.model.bundle import Bundle, BundleConfig
 from limner.model.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
-from limner.model import restorer
 from limner.model.planner import Planner, PlannerConfig
+from limner.model.restorer import FACTOR, RestorerConfig
 from limner.model.transformer import TransformerConfig
 from limner.model.upscaler import UpscalerConfig, upscalers
 from limner.progress import StepProgress
@@ -302,7 +302,7 @@ def train_restorer(run: Run, report: StepProgress) -> None:
     """Train the restorer: small pictures, as the image tokenizer rebuilds them, to twice the side."""
     config = replace(run.preset.restorer, loop=run.loop(run.preset.restorer.loop))
     tokenizer, data = load_image_tokenizer(run.folder), run.data
-    px, n = tokenizer.config.image_px * restorer.FACTOR, min(data.n_pictures, _TOKENIZER_PICTURES)
+    px, n = tokenizer.config.image_px * FACTOR, min(data.n_pictures, _TOKENIZER_PICTURES)
     pictures = np.stack([data.picture(i, px) for i in range(n)])
     held_out = np.stack([data.held_out(i, px) for i in range(min(data.n_held_out, 512))])
     _train(
@@ -447,10 +447,12 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     """
     text, image = load_text_tokenizer(folder), load_image_tokenizer(folder)
     generated, enlarged = _load(folder, "generator"), _load(folder, "upscaler")
+    restoring = checkpoint.load(folder / "restorer" / "checkpoint")  # a run may have none
     config = BundleConfig(
         image.config,
         TransformerConfig(**generated["about"]["model"]),
         UpscalerConfig(**_tuples(enlarged["about"]["model"])),
+        RestorerConfig(**_tuples(restoring["about"]["model"])) if restoring else None,
     )
     bundle = Bundle(config)
     bundle.image_tokenizer.load_state_dict(image.state_dict())
@@ -461,6 +463,8 @@ def load_bundle(folder: Path) -> tuple[Bundle, TextTokenizer]:
     passes = upscalers(config.upscaler)
     passes.load_state_dict(enlarged["ema"])
     bundle.upscalers.load_state_dict(passes.state_dict())
+    if restoring and bundle.restorer is not None:
+        bundle.restorer.load_state_dict(restoring["ema"])
     return bundle.eval(), text
 
 

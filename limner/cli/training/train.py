@@ -17,6 +17,7 @@ from limner.cli import unused_options
 from limner.errors import SettingsError, needed
 
 STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner", "restorer")
+_OF_ALL = STAGES[:-1]  # only flat art gains from a restorer, which takes an hour
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -78,7 +79,7 @@ def train(
     n_workers: int | None,
     home: Path | None,
 ) -> None:
-    """Train a STAGE, or all of them in order, and print the run's folder.
+    """Train a STAGE, or all of them but the restorer in order, and print the run's folder.
 
     Repeat the command to continue an interrupted run from its last checkpoint.
     """
@@ -88,7 +89,7 @@ def train(
         torch.set_num_threads(threads)
     home = settings.load({"home": home}).home
     chosen = presets.preset(preset, depth)
-    parts = STAGES if stage == "all" else (stage,)
+    parts = _OF_ALL if stage == "all" else (stage,)
     _note_of_other_stages(stage)
     folder = run_folder(home, name)
     how: dict[str, Any] = {

@@ -68,6 +68,9 @@ class Backend(Network, Protocol):
     def enlarged(self, pictures: Pictures, n_passes: int) -> Pictures:
         """Pictures of any sides after `n_passes` of the upscalers, four times the side each."""
 
+    def restored(self, pictures: Pictures) -> Pictures:
+        """Decoded flat art (B, 4, H, W) at twice its sides. Needs `has_restorer`."""
+
     def score_plan(self, tokens: Ints) -> Scores:
         """What the planner says of tokens (B, T); see `planning.plan.read`. Needs `has_planner`."""
 
@@ -75,6 +78,11 @@ class Backend(Network, Protocol):
 def has_planner(backend: Backend) -> bool:
     """Whether the weights can plan scenes; weights made before the planner cannot."""
     return "planner" in backend.config["graphs"]
+
+
+def has_restorer(backend: Backend) -> bool:
+    """Whether the weights repair decoded flat art; only those that draw flat art may."""
+    return "restore" in backend.config["graphs"]
 
 
 def max_text(backend: Backend) -> int:

@@ -20,12 +20,13 @@ from limner.storage.files import wrap_os_errors, write_whole
 from limner.training.weights import checkpoint
 from limner.training.weights.resize_positions import at_px, on_grid
 
-STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner")
+STAGES = ("text-tokenizer", "image-tokenizer", "generator", "upscaler", "planner", "restorer")
 _PREFIXES = {
     "planner": ("planner.", ""),
     "image-tokenizer": ("image_tokenizer.", ""),
     "generator": ("transformer.", "transformer."),
     "upscaler": ("upscalers.", ""),
+    "restorer": ("restorer.", ""),
 }
 
 
@@ -75,6 +76,8 @@ def begin_run(
     }
     if "planner" in found.config["model"]:  # older weights have none
         about["planner"] = {"model": found.config["model"]["planner"]}
+    if shapes.restorer is not None:
+        about["restorer"] = {"model": asdict(shapes.restorer)}
     for stage, described in about.items():
         if stage in wanted:
             _save(run / stage, _of(stage, tensors), described)

@@ -166,6 +166,10 @@ class GraphBackend(GraphNetwork):
     def _enlarged_once(self, graph: str, pictures: Pictures) -> Pictures:
         return self.run(graph, pictures=pictures)[0]
 
+    def restored(self, pictures: Pictures) -> Pictures:
+        """Decoded flat art (B, 4, H, W) at twice its sides; needs `has_restorer`."""
+        return self.run("restore", pictures=pictures)[0]
+
     def score_plan(self, tokens: Ints) -> Scores:
         """What the planner says of tokens (B, T)."""
         return self.run("planner", ids=tokens)

@@ -11,6 +11,7 @@ from limner.model.bundle import Bundle
 from limner.model.image_tokenizer import ImageTokenizer
 from limner.model.layout_transformer import Elements, LayoutTransformer, Told, token_marks
 from limner.model.planner import Planner
+from limner.model.restorer import Restorer, restored
 from limner.model.transformer import EncodedText, Transformer
 
 
@@ -166,6 +167,18 @@ class UpscaleGraph(nn.Module):
         return larger.clamp(0, 1)
 
 
+class RestoreGraph(nn.Module):
+    """Premultiplied RGBA of flat art (B, 4, H, W) in [0, 1] to twice its sides."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer = restorer
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Enlarge decoded pictures."""
+        return restored(self.restorer, pictures)
+
+
 class PlannerGraph(nn.Module):
     """ids (B, T) to the five scores of `PlannerScores`."""
 
@@ -206,6 +219,8 @@ def of_bundle(bundle: Bundle) -> dict[str, nn.Module]:
         found["layout_pixels"] = RowsGraph(bundle.image_tokenizer)
     for i in range(len(bundle.upscalers)):
         found[f"upscale{i + 1}"] = UpscaleGraph(bundle.upscalers, i)
+    if bundle.restorer is not None:
+        found["restore"] = RestoreGraph(bundle.restorer)
     return found
 
 

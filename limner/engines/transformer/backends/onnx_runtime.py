@@ -17,7 +17,7 @@ from limner.engines.transformer.backends.weights_folder import TURNED
 from limner.errors import WeightsError
 from limner.sampling.cells import Positions
 
-_WIDE = ("pixels", "layout_pixels", "upscale")  # graphs with work for several threads
+_WIDE = ("pixels", "layout_pixels", "upscale", "restore")  # graphs with work for several threads
 # Graphs whose rows do not see each other, with the inputs that are the cells read and asked for.
 _IN_ROWS = {"step": ("known", "places"), "layout_step": ("codes", "asked_owner")}
 _OF_ALL_ROWS = ("masks",)  # inputs without a dimension for rows
@@ -54,8 +54,8 @@ class OnnxBackend(GraphBackend):
 
     def load_ahead(self, *, layouts: bool) -> None:
         """Begin to load the graphs that draw squares or layouts, in the order of their use."""
-        drawing = ("layout_step", "code1", "codes", "layout_image", "layout_pixels")
-        graphs = drawing if layouts else ("step", "code1", "image", "pixels")
+        drawing = ("layout_step", "code1", "codes", "layout_image", "layout_pixels", "restore")
+        graphs = drawing if layouts else ("step", "code1", "image", "pixels", "restore")
         lacking = [g for g in graphs if g in self.config["graphs"] and g not in self._sessions]
         if lacking and self.threads > 1:
             self._helper.submit(self._load_all, lacking)

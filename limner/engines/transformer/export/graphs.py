@@ -70,6 +70,13 @@ def _specified(bundle: Bundle) -> dict[str, tuple[_Inputs, tuple[str, ...]]]:
     for i in range(len(bundle.upscalers)):
         dims = {0: "n", 2: "height", 3: "width"}
         found[f"upscale{i + 1}"] = ({"pictures": (picture, dims)}, ("larger",))
+    if bundle.restorer is not None:
+        side = 4 * bundle.restorer.config.multiple
+        drawn = torch.zeros(2, 4, side, 2 * side)
+        found["restore"] = (
+            {"pictures": (drawn, {0: "n", 2: "height", 3: "width"})},
+            ("larger",),
+        )
     return found | _specified_layouts(config)
 
 

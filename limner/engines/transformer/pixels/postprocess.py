@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Floats32, Ints, Pixels
-from limner.engines.transformer.backend import Backend, cell_px
+from limner.engines.transformer.backend import Backend, cell_px, has_restorer
 from limner.engines.transformer.conditioning import Start
 from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment
 from limner.engines.transformer.pixels.image_codes import decoded
@@ -21,6 +21,7 @@ from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
 
 _FACTOR = 4  # of one pass of the upscalers
+RESTORED = 2  # times the side that the restorer gives
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
 _ALPHA_MARGIN = 0.03
 _FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
@@ -52,7 +53,7 @@ def picture(
         px = cell_px(backend)
         side, box = canvas.grid * px, canvas.frame(px)
         room = round(side * _ROOM) if has_room else 0
-        whole = _flat(small, side, width, height, box, room=room, is_outlined=is_outlined)
+        whole = _flat(backend, small, side, width, height, box, room, is_outlined)
         return codec.unpremultiply(whole)
     drawn = backend.enlarged(small[None], n_passes)[0]
     scale = cell_px(backend) * _FACTOR**n_passes
@@ -85,7 +86,7 @@ def picture_in(
     x0, x1, before, after = _lines(left, right, canvas.left, canvas.cell_px, canvas.size.width)
     cells = before, above, after, below
     if is_flat:
-        drawn = _flat(part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
+        drawn = _flat(backend, part, canvas.grid * px, x1 - x0, y1 - y0, _scaled(cells, px))
     else:
         large = _whole_numbers(backend.enlarged(part[None], n_passes)[0])
         scale = px * _FACTOR**n_passes
@@ -121,7 +122,9 @@ def scene_picture(
     """
     if is_flat:
         side = min(small.shape[1:])
-        whole = _flat(small, side, size.width, size.height, box, is_outlined=is_outlined)
+        whole = _flat(
+            backend, small, side, size.width, size.height, box, is_outlined=is_outlined
+        )
         return codec.unpremultiply(whole)
     large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])
     scale = _FACTOR**n_passes
@@ -142,12 +145,12 @@ def on_ground(whole: Pixels, ground: Colour | None, request: ImageRequest) -> Pi
 
 
 def _flat(
+    backend: Backend,
     small: Floats32,
     side: int,
     width: int,
     height: int,
     box: Box,
-    *,
     room: int = 0,
     is_outlined: bool = False,
 ) -> Pixels:
@@ -156,14 +159,19 @@ def _flat(
     side: pixels of the whole small picture's shorter side, which say how much it is enlarged
     before areas are found in it; room: pixels of clear ground around it.
     """
+    factor = 1
+    if has_restorer(backend):
+        factor = RESTORED
+        small = backend.restored(small[None])[0]
+        side, room, box = side * factor, room * factor, _scaled(box, factor)
     if is_outlined:
-        room += MARGIN
+        room += MARGIN * factor
     if room:
         small = np.pad(small, ((0, 0), (room, room), (room, room)))
         box = _with_room(box, room)
     if is_outlined:
-        small = outlined(np.stack([*small[:3], _alpha(small[3])]))
-        side, box = side * SCALE, _scaled(box, SCALE)
+        small = outlined(np.stack([*small[:3], _alpha(small[3])]), factor)
+        side, box = side * (SCALE // factor), _scaled(box, SCALE // factor)
     scale = max(1, round(_FLAT_PX / side))
     rows, columns = small.shape[1] * scale, small.shape[2] * scale
     planes = [
