@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from limner.engines.base import Picture
+from limner.engines.transformer.backend import has_restorer
 from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
 from limner.request import ImageRequest, Size
 
@@ -112,6 +113,15 @@ def test_styles_are_learned_and_averaged(tiny_weights: Path, tmp_path: Path) -> 
     _bash(styles, OUT=str(out), FROM=str(boxes), NAME="mixed", **tiny)
     assert json.loads((out / "config.json").read_text(encoding="utf-8"))["name"] == "mixed"
     assert OnnxBackend(out, threads=1).layouts is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_restorer_is_added_to_weights(tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "weights"
+    _bash(ROOT / "runs" / "cpu_nano_restorer.sh", OUT=str(out), FROM=str(tiny_weights))
+    assert has_restorer(OnnxBackend(out, threads=1))
+    assert _drawn(out).pixels.shape == (256, 256, 4)
 
 
 def _packed(folder: Path) -> Path:

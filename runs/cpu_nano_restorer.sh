@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The restorer of flat art: what the image tokenizer rebuilds, at twice the side. For weights that draw.
+#
+#   bash runs/cpu_nano_restorer.sh              # for the weights that ship
+#   FROM=FOLDER bash runs/cpu_nano_restorer.sh  # for others, such as those of runs/cpu_nano_styles.sh
+#
+# Hardware   2 cores with AVX-512 bfloat16, 12 GB of memory, 3 GB of disk, npm, a network for the art.
+# Time       data 2 min; 3,000 steps of 1.25 s, 65 min in all on two cores of a Zen 5 that others used.
+# Figures    the model card, and docs/experiments.md, 2026-11-28.
+#
+# The other networks stay as they are. It may be stopped at any time; the same command goes on from
+# there. Environment: FROM, STEPS, FINER (the preset), DATA, NAME (of the run), OUT (folder of the
+# weights), PYTHON.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+FROM=${FROM:-nano}
+FINER=${FINER:-nano-96}
+DATA=${DATA:-more-art}
+NAME=${NAME:-nano-restorer}
+OUT=${OUT:-limner/weights/$NAME}
+PYTHON=${PYTHON:-.venv/bin/python}
+RUNS=${LIMNER_HOME:-$HOME/.limner}/training
+
+# glibc then keeps what a step has freed for the next one (docs/experiments.md). Threads that wait
+# asleep cost nothing where the machine is busy with something else.
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_ARENA_MAX=1
+export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
+
+limner() { "$PYTHON" -m limner "$@"; }
+
+if [ "$DATA" = more-art ]; then limner data build --workers "$(nproc)"; fi
+[ -e "$RUNS/$NAME" ] || limner begin "$NAME" --from "$FROM"
+limner train restorer --preset "$FINER" --name "$NAME" --data "$DATA" ${STEPS:+--steps "$STEPS"}
+limner export "$NAME" --output "$OUT"
