@@ -6,6 +6,7 @@ normalises over the canvas, so a part of a picture does not depend on what is fa
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,7 @@ class Restorer(nn.Module):
         super().__init__()
         self.config = config
         channels, blocks = config.channels, config.blocks
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         self.first = nn.Conv2d(4, channels[0], 3, padding=1)
         self.down = nn.ModuleList(_blocks(c, n) for c, n in zip(channels, blocks, strict=True))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)

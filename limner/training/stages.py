@@ -299,7 +299,7 @@ def train_planner(run: Run, report: StepProgress) -> None:
 
 
 def train_restorer(run: Run, report: StepProgress) -> None:
-    """Train the restorer: small pictures, as the image tokenizer rebuilds them, to twice the side."""
+    """Train the restorer: pictures that the image tokenizer has rebuilt, to twice the side."""
     config = replace(run.preset.restorer, loop=run.loop(run.preset.restorer.loop))
     tokenizer, data = load_image_tokenizer(run.folder), run.data
     px, n = tokenizer.config.image_px * FACTOR, min(data.n_pictures, _TOKENIZER_PICTURES)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from limner.arrays import Pixels
 from limner.engines.base import Picture
 from limner.engines.transformer.backend import has_restorer
 from limner.engines.transformer.backends.onnx_runtime import OnnxBackend
@@ -70,6 +71,11 @@ def test_a_run_begun_from_the_weights_has_the_same_restorer(
         torch.testing.assert_close(found.restorer.state_dict()[name], value, rtol=0, atol=0)
 
 
+def _drawn(engine: TransformerEngine, asked: list[ImageRequest]) -> list[Pixels]:
+    events = [event for one in asked for event in engine.generate(one)]
+    return [event.pixels for event in events if isinstance(event, Picture)]
+
+
 def test_flat_art_is_drawn_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = TransformerEngine.load(folder, threads=1, backend="torch")
     mask = np.full((64, 64), 255, np.uint8)
@@ -80,14 +86,11 @@ def test_flat_art_is_drawn_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch
         ImageRequest("an outlined apple", size=Size(200, 96), seed=1),
         ImageRequest("a star", size=Size(64, 64), seed=1, source=Edit(source, mask)),
     ]
-    draw = lambda: [  # noqa: E731
-        event.pixels for one in asked for event in engine.generate(one) if isinstance(event, Picture)
-    ]
-    with_it = draw()
+    with_it = _drawn(engine, asked)
     monkeypatch.setattr(
         "limner.engines.transformer.pixels.postprocess.has_restorer", lambda backend: False
     )
-    without = draw()
+    without = _drawn(engine, asked)
     assert [p.shape for p in with_it] == [p.shape for p in without]
     for one, other in zip(with_it, without, strict=True):
         assert not np.array_equal(one, other)

@@ -21,7 +21,7 @@ from limner.sampling.canvas import Box, Canvas
 from limner.sampling.inpainting import Placed
 
 _FACTOR = 4  # of one pass of the upscalers
-RESTORED = 2  # times the side that the restorer gives
+_RESTORED = 2  # times the side that the restorer gives
 # The network's alpha is never quite 0 or 1; what is this close is meant to be.
 _ALPHA_MARGIN = 0.03
 _FLAT_PX = 192  # about as many on the shorter side are what areas of flat art are found in
@@ -122,9 +122,7 @@ def scene_picture(
     """
     if is_flat:
         side = min(small.shape[1:])
-        whole = _flat(
-            backend, small, side, size.width, size.height, box, is_outlined=is_outlined
-        )
+        whole = _flat(backend, small, side, size.width, size.height, box, is_outlined=is_outlined)
         return codec.unpremultiply(whole)
     large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])
     scale = _FACTOR**n_passes
@@ -156,12 +154,13 @@ def _flat(
 ) -> Pixels:
     """The part `box` of a small picture (4, h, w) of flat art as premultiplied (height, width, 4).
 
-    side: pixels of the whole small picture's shorter side, which say how much it is enlarged
-    before areas are found in it; room: pixels of clear ground around it.
+    The restorer redraws it first, if the weights have one. side: pixels of the whole small
+    picture's shorter side, which say how much it is enlarged before areas are found in it; room:
+    pixels of clear ground around it.
     """
     factor = 1
     if has_restorer(backend):
-        factor = RESTORED
+        factor = _RESTORED
         small = backend.restored(small[None])[0]
         side, room, box = side * factor, room * factor, _scaled(box, factor)
     if is_outlined:
