@@ -55,6 +55,7 @@ def test_the_draw_key_waits_for_the_models(site: Server, opening: Opening) -> No
     held: list[Route] = []
     page.route("**/v1/models", lambda route: held.append(route))
     page.goto(site.url)
+    expect(page.get_by_role("region", name="Gallery")).to_be_visible()  # the script has run
     prompt(page).fill("a red apple")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("button", name="Draw", exact=True)).to_be_disabled()

@@ -1,6 +1,6 @@
 // The page: what is always there, and the views that open over it.
 import { call, isOffline, request } from "./basics/api.js";
-import { cell, html, render, useCell, useEffect, useState } from "./basics/html.js";
+import { cell, html, render, useCell, useEffect, useLayoutEffect, useState } from "./basics/html.js";
 import { IconButton, Trouble } from "./basics/components.js";
 import { addressOf } from "./basics/router.js";
 import { Toasts } from "./basics/toasts.js";
@@ -40,7 +40,7 @@ async function enter() {
 function App() {
   const words = useCell(language);
   const [isHelp, setHelp] = useState(false);
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: a key may be pressed before the first paint
     const press = (event) => keys(event, () => setHelp(true));
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);

@@ -81,7 +81,8 @@ async def progress(client):
     async def heard(done, total, words):
         told.append((done, total, words))
 
-    await call(client, "generate_image", {"prompt": PROMPT, "n": 2}, progress_callback=heard)
+    long = {"prompt": PROMPT, "n": 4, "quality": "high", "best_of": 4}
+    await call(client, "generate_image", long, progress_callback=heard)
     is_rising = [one[0] for one in told] == sorted({one[0] for one in told})
     has_words = any(words.startswith("drawing ") for _, _, words in told)
     return {"values": {"is_rising": is_rising, "has_words": has_words}}
@@ -89,7 +90,7 @@ async def progress(client):
 
 async def cancel(client):
     """The client gives up after two seconds of a request that takes several times as long."""
-    long = {"prompt": PROMPT, "n": 4, "quality": "high", "size": "3840x2160"}
+    long = {"prompt": PROMPT, "n": 4, "best_of": 16, "quality": "high", "size": "3840x2160"}
     try:
         await call(client, "generate_image", long, read_timeout_seconds=2)
     except Exception:
