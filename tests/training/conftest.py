@@ -19,3 +19,9 @@ def shapes_set() -> LibrarySet:
 @pytest.fixture(scope="session")
 def tiny() -> Preset:
     return replace(TINY, set=SMALL_SET)
+
+
+@pytest.fixture
+def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plotting the log takes longer than a few steps of training."""
+    monkeypatch.setattr("limner.training.loop.plot_log", lambda log, output: None)

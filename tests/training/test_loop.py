@@ -86,12 +86,6 @@ def rows(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
 # --- resuming ---
 
 
-@pytest.fixture
-def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plotting the log takes longer than all the training here."""
-    monkeypatch.setattr("limner.training.loop.plot_log", lambda log, output: None)
-
-
 def test_stopped_at_any_step_and_resumed_is_uninterrupted(tmp_path: Path, unplotted: None) -> None:
     Loop(Line(), CONFIG, tmp_path / "whole").run()
     for stop in range(1, 8):

@@ -29,11 +29,6 @@ def tokenizer() -> TextTokenizer:
     return train(captions * 3, TextTokenizerConfig(n_vocab=500))
 
 
-@pytest.fixture
-def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limner.training.loop.plot_log", lambda log, output: None)
-
-
 def task(tiny: Preset, tokenizer: TextTokenizer) -> PlannerTask:
     torch.manual_seed(0)
     model = replace(tiny.planner.model, n_vocab=tokenizer.n_vocab)

@@ -19,11 +19,6 @@ from limner.training.weights.init_from_weights import begin_run
 from tests.training.test_loop import assert_same, state
 
 
-@pytest.fixture
-def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limner.training.loop.plot_log", lambda log, output: None)
-
-
 def task(tiny: Preset, shapes_set: LibrarySet) -> RestorerTask:
     torch.manual_seed(0)
     tokenizer = ImageTokenizer(tiny.image_tokenizer.model)

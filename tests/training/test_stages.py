@@ -88,12 +88,6 @@ def upscaler_task(
     return make
 
 
-@pytest.fixture
-def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plotting the log takes longer than a few steps of training."""
-    monkeypatch.setattr("limner.training.loop.plot_log", lambda log, output: None)
-
-
 @pytest.fixture(
     scope="module", params=["image-tokenizer", "generator", "upscaler", "upscaler of one pass"]
 )

@@ -30,6 +30,8 @@ from limner.training.weights.pack import pack_run
 from tests.support import tiny
 from tests.training.test_loop import assert_same, state
 
+pytestmark = pytest.mark.usefixtures("unplotted")
+
 HEAD = "teacher.embedding.weight"
 NAMES = ("red star", "blue circle", "green square", "a heart", "黄色的月亮", "圆")
 LOOP = LoopConfig(steps=6, lr=3e-3, muon_lr=3e-3, warmup=2, report_every=100, precision="float32")
@@ -99,12 +101,6 @@ def make(request: pytest.FixtureRequest) -> Make:
         return task
 
     return made
-
-
-@pytest.fixture(autouse=True)
-def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plotting the log takes longer than a few steps of training."""
-    monkeypatch.setattr("limner.training.loop.plot_log", lambda log, output: None)
 
 
 def _first_losses(task: Task) -> dict[str, float]:

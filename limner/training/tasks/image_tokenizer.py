@@ -77,11 +77,7 @@ class ImageTokenizerTask:
         """Quantised values of the pictures, some cells' from another picture of the batch."""
         with torch.no_grad():
             values = self.model.fsq(self.model.encoder(target * 2 - 1))
-        grid = self.config.model.grid
-        wrong = torch.from_numpy(
-            rng.random((len(target), 1, grid, grid)) < self.config.code_dropout
-        )
-        return torch.where(wrong.to(values.device), values.roll(1, 0), values)
+        return with_wrong_cells(values, self.config.code_dropout, rng)
 
     def report(self, model: torch.nn.Module, folder: Path, step: int) -> dict[str, float]:
         """PSNR over white of held-out pictures, with all codes and with the first alone."""
@@ -98,6 +94,12 @@ class ImageTokenizerTask:
             "psnr": psnr_on_white(rebuilt, target),
             "psnr_coarse": psnr_on_white(coarse, target),
         }
+
+
+def with_wrong_cells(values: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Quantised values (B, C, H, W), a share of the cells with another picture's of the batch."""
+    wrong = torch.from_numpy(rng.random((len(values), 1, *values.shape[2:])) < share)
+    return torch.where(wrong.to(values.device), values.roll(1, 0), values)
 
 
 def reconstruction_losses(

@@ -21,6 +21,7 @@ from limner.training.tasks.image_tokenizer import (
     reconstruction_losses,
     to_pixels,
     to_tensor,
+    with_wrong_cells,
 )
 from limner.training.tasks.perceptual import PerceptualLoss
 from limner.training.tasks.sheet import write_sheet
@@ -32,7 +33,7 @@ class RestorerTraining:
 
     model: RestorerConfig = field(default_factory=RestorerConfig)
     loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=5000, lr=1e-3, ema=0.998, weight_decay=0.01)
+        default_factory=lambda: LoopConfig(steps=3000, lr=1e-3, ema=0.998, weight_decay=0.01)
     )
     batch: int = 24
     # Share of cells whose codes are another picture's: a transformer errs too.
@@ -73,9 +74,7 @@ class RestorerTask:
         """Pictures of half the side through the tokenizer, some cells wrong if there is an rng."""
         values = self.tokenizer.fsq(self.tokenizer.encoder(F.avg_pool2d(target, FACTOR) * 2 - 1))
         if rng is not None:
-            shape = (len(values), 1, *values.shape[2:])
-            wrong = torch.from_numpy(rng.random(shape) < self.config.code_dropout)
-            values = torch.where(wrong.to(values.device), values.roll(1, 0), values)
+            values = with_wrong_cells(values, self.config.code_dropout, rng)
         rebuilt: Tensor = self.tokenizer.decode_values(values).float().clamp(0, 1)
         return rebuilt
 
@@ -84,7 +83,7 @@ class RestorerTask:
         return to_tensor(pictures).to(device, memory_format=torch.channels_last)
 
     def report(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        """PSNR over white of held-out drawings, beside bicubic enlargement."""
+        """PSNR and perceptual distance of held-out drawings on white, and bicubic ones'."""
         target = self._tensor(self.held_out[:: max(1, len(self.held_out) // 128)][:128])
         rebuilt = self._rebuilt(target)
         made = model(rebuilt).clamp(0, 1)
