@@ -247,3 +247,15 @@ def test_what_is_left_out_changes_nothing(engine: TransformerEngine) -> None:
     prompt = "a birthday cake with candles"
     drawn, plain = (_draw(engine, words).pixels for words in (prompt, "a birthday cake"))
     assert np.array_equal(drawn, plain)
+
+
+@pytest.mark.parametrize(("quality", "is_restored"), [("low", False), ("medium", True)])
+def test_a_scene_in_low_quality_is_drawn_without_the_restorer(
+    engine: TransformerEngine, quality: str, is_restored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = _draw(engine, "a cat and a dog", quality=quality).pixels
+    monkeypatch.setattr(
+        "limner.engines.transformer.pixels.postprocess.has_restorer", lambda backend: False
+    )
+    without = _draw(engine, "a cat and a dog", quality=quality).pixels
+    assert np.array_equal(drawn, without) != is_restored

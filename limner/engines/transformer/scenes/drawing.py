@@ -204,6 +204,7 @@ class SceneDrawer:
             n_passes,
             is_flat=self._is_flat,
             is_outlined=self._prompts.is_outlined(request),
+            is_quick=request.quality == "low",
         )
         whole = on_ground(whole, scene.ground, request)
         yield job.told(job.n_steps + 1, "drawing")
@@ -218,6 +219,7 @@ class SceneDrawer:
         *,
         is_flat: bool = False,
         is_outlined: bool = False,
+        is_quick: bool = False,
     ) -> Pixels:
         """A scene's decoded canvas (4, h, w) as a picture of `size`, without ground."""
         px = cell_px(self._backend)
@@ -225,7 +227,14 @@ class SceneDrawer:
         box = left * px, top * px, right * px, bottom * px
         small = painted(scene, small, px)
         return scene_picture(
-            self._backend, small, box, size, n_passes, is_flat=is_flat, is_outlined=is_outlined
+            self._backend,
+            small,
+            box,
+            size,
+            n_passes,
+            is_flat=is_flat,
+            is_outlined=is_outlined,
+            is_quick=is_quick,
         )
 
     @cached_property
