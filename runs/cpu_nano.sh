@@ -14,28 +14,21 @@
 # It may be stopped at any time; the same command goes on from there. Environment: FROM, STEPS,
 # PRESET, FINER (the second preset), PX, DATA, NAME (of the run), OUT (folder of the weights), PYTHON.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+FROM=${FROM:-}
 PRESET=${PRESET:-nano}
 FINER=${FINER:-nano-96}
 PX=${PX:-96}
-DATA=${DATA:-art}
 NAME=${NAME:-nano}
-OUT=${OUT:-limner/weights/$NAME}
-PYTHON=${PYTHON:-.venv/bin/python}
-RUNS=${LIMNER_HOME:-$HOME/.limner}/training
+# shellcheck source=runs/_cpu.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_cpu.sh"
 
-# glibc then keeps what a step has freed for the next one: 7 to 8 % faster (docs/experiments.md).
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_ARENA_MAX=1
-
-limner() { "$PYTHON" -m limner "$@"; }
 train() { # STAGE PRESET NAME
     limner train "$1" --preset "$2" --name "$3" --data "$DATA" ${STEPS:+--steps "$STEPS"}
 }
 
-if [ "$DATA" = art ]; then limner data build --workers "$(nproc)"; fi
 if [ ! -e "$RUNS/$NAME" ]; then
-    if [ -z "${FROM:-}" ]; then
+    if [ -z "$FROM" ]; then
         train all "$PRESET" "$NAME-coarse"
         FROM=$RUNS/$NAME-coarse/weights
         limner export "$NAME-coarse" --output "$FROM"

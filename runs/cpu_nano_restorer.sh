@@ -13,24 +13,13 @@
 # Environment: FROM, STEPS (of each), FINER (the preset), DATA, NAME (of the run), OUT (folder of
 # the weights), PYTHON.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-FROM=${FROM:-nano}
 FINER=${FINER:-nano-96}
 DATA=${DATA:-more-art}
 NAME=${NAME:-nano-restorer}
-OUT=${OUT:-limner/weights/$NAME}
-PYTHON=${PYTHON:-.venv/bin/python}
-RUNS=${LIMNER_HOME:-$HOME/.limner}/training
+# shellcheck source=runs/_cpu.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_cpu.sh"
 
-# glibc then keeps what a step has freed for the next one (docs/experiments.md). Threads that wait
-# asleep cost nothing where the machine is busy with something else.
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_ARENA_MAX=1
-export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
-
-limner() { "$PYTHON" -m limner "$@"; }
-
-if [ "$DATA" = more-art ]; then limner data build --workers "$(nproc)"; fi
 [ -e "$RUNS/$NAME-first" ] || limner begin "$NAME-first" --from "$FROM"
 limner train restorer --preset "$FINER" --name "$NAME-first" --data "$DATA" --steps "${STEPS:-3000}"
 [ -e "$RUNS/$NAME" ] || limner pack "$NAME-first" --output "$RUNS/$NAME"

@@ -14,26 +14,14 @@
 # command goes on from there. Environment: FROM, STEPS (of each), BOXES and STYLES (the presets),
 # DATA, NAME, SHARE (of FROM), OUT (folder of the weights), PYTHON.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-FROM=${FROM:-nano}
 BOXES=${BOXES:-nano-192}
 STYLES=${STYLES:-nano-things}
-DATA=${DATA:-art}
 NAME=${NAME:-nano-styles}
 SHARE=${SHARE:-0.5}
-OUT=${OUT:-limner/weights/$NAME}
-PYTHON=${PYTHON:-.venv/bin/python}
-RUNS=${LIMNER_HOME:-$HOME/.limner}/training
+# shellcheck source=runs/_cpu.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_cpu.sh"
 
-# glibc then keeps what a step has freed for the next one (docs/experiments.md). Threads that wait
-# asleep cost nothing where the machine is busy with something else.
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_ARENA_MAX=1
-export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
-
-limner() { "$PYTHON" -m limner "$@"; }
-
-if [ "$DATA" = art ]; then limner data build --workers "$(nproc)"; fi
 [ -e "$RUNS/$NAME-boxes" ] || limner begin "$NAME-boxes" --from "$FROM" --layouts
 limner train generator --preset "$BOXES" --name "$NAME-boxes" --data "$DATA" --rate 0.2 \
     --steps "${STEPS:-4800}"
