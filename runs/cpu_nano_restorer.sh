@@ -22,7 +22,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/_cpu.sh"
 
 [ -e "$RUNS/$NAME-first" ] || limner begin "$NAME-first" --from "$FROM"
 limner train restorer --preset "$FINER" --name "$NAME-first" --data "$DATA" --steps "${STEPS:-3000}"
-[ -e "$RUNS/$NAME" ] || limner pack "$NAME-first" --output "$RUNS/$NAME"
+if [ ! -e "$RUNS/$NAME" ]; then
+    limner export "$NAME-first" --output "$RUNS/$NAME-first/weights"
+    limner begin "$NAME" --from "$RUNS/$NAME-first/weights"
+fi
 limner train restorer --preset "$FINER" --name "$NAME" --data "$DATA" --steps "${STEPS:-1400}" \
     --rate 0.8 --seed 2
 limner export "$NAME" --output "$OUT"

@@ -25,6 +25,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/_cpu.sh"
 [ -e "$RUNS/$NAME-boxes" ] || limner begin "$NAME-boxes" --from "$FROM" --layouts
 limner train generator --preset "$BOXES" --name "$NAME-boxes" --data "$DATA" --rate 0.2 \
     --steps "${STEPS:-4800}"
-[ -e "$RUNS/$NAME" ] || limner pack "$NAME-boxes" --output "$RUNS/$NAME"
+if [ ! -e "$RUNS/$NAME" ]; then
+    limner export "$NAME-boxes" --output "$RUNS/$NAME-boxes/weights" --layouts
+    limner begin "$NAME" --from "$RUNS/$NAME-boxes/weights" --layouts
+fi
 limner train generator --preset "$STYLES" --name "$NAME" --data "$DATA" --steps "${STEPS:-1500}"
 limner export "$NAME" --output "$OUT" --layouts --mix "$FROM" --mix-share "$SHARE"

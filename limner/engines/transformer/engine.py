@@ -30,6 +30,7 @@ from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.edits import other_ground, recolour, scene_anew
 from limner.engines.transformer.edits.close_up import CloseUp, close_up
 from limner.engines.transformer.edits.each_thing import EachThing, each_thing, vary_each
+from limner.engines.transformer.edits.missing_things import missing_things
 from limner.engines.transformer.job import Job
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.drawing import SceneDrawer
@@ -194,8 +195,18 @@ class TransformerEngine(Engine):
     def _close_up(self, request: ImageRequest) -> CloseUp | None:
         """The part of an edit that is drawn by itself; the same for all pictures of a request."""
         if request not in self._parts:
-            self._parts[request] = close_up(request)
+            part = close_up(request)
+            self._parts[request] = part and self._without_what_is_there(part)
         return self._parts[request]
+
+    def _without_what_is_there(self, part: CloseUp) -> CloseUp:
+        """A part, its prompt without the things that the picture has around the mask."""
+        reading = self._prompts.reading(part.request.prompt)
+        missing = missing_things(self.backend, part.whole, reading)
+        if missing is None:
+            return part
+        request = replace(part.request, prompt=missing.prompt)
+        return replace(part, request=request, there=missing.there)
 
     def _things_apart(self, request: ImageRequest) -> EachThing | None:
         """The things of a variation's source, if there are several on a plain ground."""
@@ -206,12 +217,17 @@ class TransformerEngine(Engine):
     def _draw_part(self, one: ImageTask, part: CloseUp, cancel: CancelToken) -> Events:
         """Draw a part of an edit, and set it into the whole."""
         task = replace(one, request=part.request)  # equal to `one`, and cancelled with it
+        if part.there and one.index == 0:
+            yield one, Notice(part.remark())
         for _, event in self.draw([task], cancel):
             if isinstance(event, Picture | Preview):
                 whole = part.pasted(event.pixels)
                 if one.request.background == "opaque":
                     whole = codec.over(whole, np.full_like(whole, 255))
-                yield one, replace(event, pixels=whole)
+                event = replace(event, pixels=whole)
+                if isinstance(event, Picture):
+                    event = replace(event, prompt=one.request.prompt)
+                yield one, event
             else:
                 yield one, event
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Bools, Pixels
+from limner.options import shown
 from limner.request import MIN_SIDE, SIDE_STEP, Edit, ImageRequest, Size
 from limner.sampling import inpainting
 
@@ -25,6 +26,12 @@ class CloseUp:
     whole: Pixels  # (H, W, 4), the picture at the size that is asked for, what is masked erased
     masked: Bools  # (H, W)
     where: tuple[slice, slice]  # of the part in the whole: rows, columns
+    there: tuple[str, ...] = ()  # what the prompt names and the picture has around the mask
+
+    def remark(self) -> str:
+        """What is drawn, where the prompt names more than that."""
+        there = ", ".join(shown(words) for words in self.there)
+        return f"The picture has {there} around the mask: {shown(self.request.prompt)} is drawn"
 
     def pasted(self, part: Pixels) -> Pixels:
         """The whole picture with the drawn part laid into the mask; all else is kept exactly."""

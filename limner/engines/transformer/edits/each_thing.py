@@ -54,10 +54,10 @@ def each_thing(request: ImageRequest) -> EachThing | None:
     clear = ground.cleared(whole)
     if clear is None:
         return None
-    masks = _masks(clear)
+    masks = masks_of(clear)
     if not 2 <= len(masks) <= _MOST:
         return None
-    squares = [_square(mask) for mask in masks]
+    squares = [square_around(mask) for mask in masks]
     if any(left < 0 or top < 0 for left, top, _ in squares):
         return None  # the square around a thing is larger than the picture
     crops = tuple(
@@ -117,7 +117,7 @@ def _alone(request: ImageRequest, crop: Pixels) -> ImageRequest:
     )
 
 
-def _masks(clear: Pixels) -> list[Bools]:
+def masks_of(clear: Pixels) -> list[Bools]:
     """Of each thing of a picture on a clear ground, its pixels and its edge, (H, W)."""
     height, width = clear.shape[:2]
     scale = _SMALL_PX / max(height, width)
@@ -146,7 +146,7 @@ def _with_parts(labels: Ints, visible: Bools) -> Ints:
     return found
 
 
-def _square(mask: Bools) -> tuple[int, int, int]:
+def square_around(mask: Bools) -> tuple[int, int, int]:
     """Left, top and side of the square around a thing; below 0 where it does not fit."""
     height, width = mask.shape
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
