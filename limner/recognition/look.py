@@ -35,6 +35,7 @@ from limner.recognition.things import things_in
 from limner.request import size_of
 from limner.storage.checkpoints import weights as checkpoints
 from limner.text import followups, phrases
+from limner.text.mediums import without_medium
 from limner.text.rewording import reworded
 
 N_SEEN = 3
@@ -115,7 +116,8 @@ class Looker:
         """Look at a picture (H, W, 4) of straight RGBA; `asked` is the prompt to check."""
         subject = subject_of(pixels)
         # "a red apple, make it blue" asks for a blue one.
-        said = reworded(followups.applied(asked)) if asked else ""
+        whole = followups.applied(asked) if asked else ""
+        said = reworded(without_medium(whole)[0]) if whole else ""
         reading = self._planner.read([said])[0] if said and self._planner else Reading()
         is_several = len(reading.things) == 1 and reading.things[0].count > 1
         vector = self._vector(subject.largest if is_several else subject.pixels)
@@ -134,7 +136,7 @@ class Looker:
             found, match = scene.checks, scene.match
         else:
             found = self._checks(said, reading, subject, vector, scores)
-        unknown = tuple(self.names.unknown_words(said))
+        unknown = tuple(self.names.unknown_words(whole))
         good = not unknown and all(check.is_met for check in found)
         alt, alt_zh = advice.alt(seen, subject, self._surely(found))
         tips = () if good else advice.advise(said or asked, reading, found, unknown)

@@ -25,6 +25,7 @@ from limner.planning.lists import read_list
 from limner.request import ImageRequest
 from limner.text.flipping import may_turn
 from limner.text.known_names import TaughtNames, TaughtThings
+from limner.text.mediums import without_medium, without_style
 from limner.text.own_colours import own_colours
 from limner.text.rewording import reworded
 from limner.text.styles import (
@@ -95,7 +96,16 @@ class Prompts:
 
     def as_captions_say(self, prompt: str) -> str:
         """A prompt in the words of captions; of weights with captions of others, as it is."""
-        return reworded(prompt) if self._is_flat else prompt
+        return self._plainly(prompt)[0] if self._is_flat else prompt
+
+    def _plainly(self, prompt: str) -> tuple[str, str]:
+        """A prompt as captions say it, and its words for a medium or style that is not drawn."""
+        said, medium = without_medium(prompt)
+        said = reworded(said)
+        if named(prompt, self.styles) is not None:
+            return said, medium
+        said, style = without_style(said)
+        return said, medium or ("" if look_of(style) else style)
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
@@ -147,6 +157,9 @@ class Prompts:
             )
         if self._is_flat and is_foreign(prompt):
             return f"{name} was taught no word of the prompt; it reads English and Chinese"
+        if self._is_flat and (left := self._plainly(request.prompt)[1]):
+            known = ", ".join(["outlined", "flat", "3D", *(style.en for style in self.styles)])
+            return f"{shown(left)} is not drawn: {name} draws illustrations; it knows {known}"
         is_read = self._is_flat and request.source is None  # an edit draws its prompt as it is
         reading = self.reading(request.prompt)
         if is_read and (left := left_out(prompt, reading)):

@@ -216,6 +216,12 @@ def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prom
         ("a spaniel", "", "'spaniel' is drawn as 'dog', the nearest name that nano was taught"),
         ("could you draw two spaniels", "", "'spaniels' is drawn as 'dog', the nearest name"),
         ("a knapsack", "", None),
+        ("an oil painting of a dog", "", "'oil painting' is not drawn: nano draws illustrations; "),
+        ("a cat in the style of Monet", "", "'in the style of Monet' is not drawn: nano draws"),
+        ("an oil painting of a cat and a dog", "", "'oil painting' is not drawn: nano draws"),
+        ("a drawing of a cat, 3D style", "", None),
+        ("a cat, glossy Fluent style", "", None),
+        ("a cat, flat style", "", None),
         ("ein roter Apfel", "", "nano was taught no word of the prompt; it reads English and"),
         ("a meadow", "a cat: 5,20,40,60", "The prompt is not drawn: beside boxes it says what is"),
         ("a red apple", "", None),
@@ -231,6 +237,21 @@ def test_what_is_not_drawn_is_told(
     notices = [event.text for event in engine.generate(request) if isinstance(event, Notice)]
     assert len(notices) == (told is not None)
     assert all(notice.startswith(str(told)) for notice in notices)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "same"),
+    [
+        ("an oil painting of a dog", "a dog"),
+        ("a cat in the style of Monet", "a cat"),
+        ("a watercolor painting of a cat and a dog", "a cat and a dog"),
+        ("一幅猫的水彩画", "猫"),
+    ],
+)
+def test_a_medium_changes_nothing_in_the_picture(
+    engine: TransformerEngine, prompt: str, same: str
+) -> None:
+    assert np.array_equal(_draw(engine, prompt).pixels, _draw(engine, same).pixels)
 
 
 def test_an_edit_draws_its_prompt_as_it_is(engine: TransformerEngine) -> None:
