@@ -6,6 +6,7 @@ memory.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 _TILE = 32  # output pixels
 _EDGE_PX = 1.25  # width of an edge in output pixels
 _SLOPE = 0.235  # of a membership across a straight edge, per pixel of the sheets
+_MOST_REDUCED = (
+    1.5  # pixels of the sheets for one; with more, memberships no longer tell areas apart
+)
 _SEEN = 0.02  # a membership below it in a whole tile is ignored
 
 
@@ -35,9 +39,23 @@ class _Axis:
 
 
 def raster(sheets: Sheets, width: int, height: int, box: Box | None = None) -> NDArray[np.uint8]:
-    """Render `box` of the sheets (default: all) as premultiplied pixels (height, width, 4)."""
+    """Render `box` of the sheets (default: all) as premultiplied pixels (height, width, 4).
+
+    A picture much smaller than the sheets is rendered larger, and reduced by means of squares.
+    """
     rows, columns = sheets.areas.shape
-    left, top, right, bottom = box or (0.0, 0.0, float(columns), float(rows))
+    left, top, right, bottom = whole = box or (0.0, 0.0, float(columns), float(rows))
+    factor = ceil(max((bottom - top) / height, (right - left) / width) / _MOST_REDUCED)
+    if factor <= 1:
+        return _raster(sheets, width, height, whole)
+    large = _raster(sheets, width * factor, height * factor, whole)
+    squares = large.reshape(height, factor, width, factor, 4).sum((1, 3), dtype=np.uint32)
+    return ((squares + factor**2 // 2) // factor**2).astype(np.uint8)
+
+
+def _raster(sheets: Sheets, width: int, height: int, box: Box) -> NDArray[np.uint8]:
+    rows, columns = sheets.areas.shape
+    left, top, right, bottom = box
     ys, xs = _axis(top, bottom, height, rows, 4), _axis(left, right, width, columns, 4)
     yc = _axis(top / CELL, bottom / CELL, height, sheets.paint.grid.shape[1], 2)
     xc = _axis(left / CELL, right / CELL, width, sheets.paint.grid.shape[2], 2)

@@ -34,6 +34,17 @@ def test_edges_lie_where_they_were() -> None:
     assert found[..., 3].sum() / 255 == pytest.approx(np.pi * (0.4 * px) ** 2, rel=0.004)
 
 
+@pytest.mark.parametrize("px", [24, 48, 64, 100, 192])
+def test_much_smaller_pictures_are_as_solid(px: int) -> None:
+    found = drawn(pictures.decoded(pictures.face(), noise=0.0), px)
+    rows, columns = (np.mgrid[0:px, 0:px] + 0.5) / px
+    distance = (np.hypot(columns - 0.5, rows - 0.5) - 0.4) * px
+    assert (found[distance < -2, 3] == 255).all()
+    assert (found[distance > 2, 3] == 0).all()
+    assert found[..., 3].sum() / 255 == pytest.approx(np.pi * (0.4 * px) ** 2, rel=0.02)
+    assert (found[..., :3] <= found[..., 3:]).all()
+
+
 def test_eyes_stay_and_specks_go() -> None:
     picture = pictures.face()
     picture[80:82, 90:92] = [0.9, 0.1, 0.1, 1]  # a speck of two pixels on the face

@@ -280,3 +280,15 @@ def test_a_scene_in_low_quality_is_drawn_without_the_restorer(
     )
     without = _draw(engine, "a cat and a dog", quality=quality).pixels
     assert np.array_equal(drawn, without) != is_restored
+
+
+@pytest.mark.parametrize("quality", ["low", "medium"])
+def test_a_small_picture_of_a_scene_is_as_solid_as_a_large_one(
+    engine: TransformerEngine, quality: str
+) -> None:
+    sizes = Size(64, 64), Size(512, 512)
+    solid = [
+        (_draw(engine, "five red apples", size=size, quality=quality).pixels[..., 3] > 250).mean()
+        for size in sizes
+    ]
+    assert 0.8 * solid[1] < solid[0] < solid[1]
