@@ -24,6 +24,8 @@ COUNTS = MAX_THINGS  # classes 1 to this; the last means "this many or more"
 SIZE_NAMES = ("tiny", "small", "medium", "large", "huge")
 PLACE_NAMES = ("", *placing.PLACES)
 RELATION_NAMES = ("", *placing.RELATIONS)
+_TIMES = ("night", "the night", "夜", "夜晚", "晚上")  # a colour behind things, no thing
+_AT_NIGHT = " at night"
 MAX_TOKENS = 96  # of a prompt; the rest is ignored
 
 Scores = Sequence[NDArray[np.floating]]  # as planner.PlannerScores, of one prompt or more
@@ -174,15 +176,24 @@ def read(prompts: Sequence[str], tokenizer: TextTokenizer, score: Score) -> list
 def _reading(units: Units, scores: Scores) -> Reading:
     tags, counts, sizes, places, relations = scores
     found = _tagged(units, tags)
+    ground, style = (
+        "".join(_text(units, *span) for span in found[kind][:1]) for kind in ("ground", "style")
+    )
     things, firsts = [], []
     for start, end in found["thing"]:
-        if phrases.names_nothing(_text(units, start, end)):  # the network's slip
+        words = _name(units, start, end)
+        if words.endswith(_AT_NIGHT):
+            words, ground = words.removesuffix(_AT_NIGHT), ground or _TIMES[0]
+        if phrases.names_nothing(words):  # the network's slip
+            continue
+        if words in _TIMES:
+            ground = ground or words
             continue
         token = units.first[start]
         firsts.append(token)
         things.append(
             Named(
-                _text(units, start, end),
+                words,
                 int(counts[token].argmax()) + 1,
                 int(sizes[token].argmax()),
                 PLACE_NAMES[int(places[token].argmax())],
@@ -194,10 +205,16 @@ def _reading(units: Units, scores: Scores) -> Reading:
         for j, b in enumerate(firsts)
         if i != j
     ]
-    ground, style = (
-        "".join(_text(units, *span) for span in found[kind][:1]) for kind in ("ground", "style")
-    )
     return Reading(tuple(things), tuple(_once(between)), ground, style)
+
+
+def _name(units: Units, start: int, end: int) -> str:
+    """The words of a thing without such as join it to others: "a desk with" is "a desk"."""
+    while end - start > 1 and phrases.joins(_text(units, start, start + 1)):
+        start += 1
+    while end - start > 1 and phrases.joins(_text(units, end - 1, end)):
+        end -= 1
+    return _text(units, start, end)
 
 
 def _tagged(units: Units, scores: NDArray[np.floating]) -> dict[str, list[tuple[int, int]]]:

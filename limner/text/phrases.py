@@ -50,11 +50,18 @@ _FUNCTION_WORDS = frozenset(
     )
 )
 
+_ARRANGEMENTS = ("row", "line", "pile", "排", "一排", "行", "一行")
+
 
 def names_nothing(words: str) -> bool:
-    """Whether words are only such as join others: "a", "of the", 着."""
+    """Whether words are only such as join others: "a", "of the", 着; or say how things stand."""
     said = list(words.replace(" ", "")) if _is_chinese(words) else words.split()
-    return all(word in _FUNCTION_WORDS for word in said)
+    return all(word in _FUNCTION_WORDS for word in said) or bare(words) in _ARRANGEMENTS
+
+
+def joins(word: str) -> bool:
+    """Whether an English word joins others, and ends no name: "with", "of"; no article does."""
+    return word.isascii() and word in _FUNCTION_WORDS and word not in ("a", "an", "the")
 
 
 def bare(words: str) -> str:

@@ -8,6 +8,7 @@ import re
 from functools import cache
 
 from limner.text import wording
+from limner.text.colour_lists import one_thing_a_colour
 
 _MARKS = re.compile(r"[“”„«»「」『』《》【】*_`~#]|(?<![\w])[\"']|[\"'](?![\w])|[\[\]{}]")
 _ENDS = re.compile(r"[\s?？]+$")
@@ -23,6 +24,7 @@ def reworded(prompt: str) -> str:
     said = _ENDS.sub("", _MARKS.sub("", prompt).strip())
     if not said:
         return prompt
+    said = one_thing_a_colour(said)
     said = _two_colours().sub(r"\1 ", _EITHER.sub(" and ", said))
     said = _in_english(said)
     parts = _BETWEEN.split(said)
@@ -59,9 +61,10 @@ def _in_english(prompt: str) -> str:
 
 @cache
 def _two_colours() -> re.Pattern[str]:
-    """Two colours of one thing, of which one can be painted: "a black and white cat"."""
+    """Colours of one thing, of which one can be painted: "a black and white cat"."""
     colours = wording.any_colour("en")
-    return re.compile(rf"(?i)\b({colours})\s+and\s+(?:{colours})\s+(?=[a-z])")
+    others = rf"(?:\s?,\s?(?:{colours})){{0,6}}\s?,?"
+    return re.compile(rf"(?i)\b({colours}){others}\s+and\s+(?:{colours})\s+(?=[a-z])")
 
 
 @cache

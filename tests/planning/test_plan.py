@@ -179,3 +179,22 @@ def test_the_words_of_units_cover_the_text(tokenizer: TextTokenizer) -> None:
         units = units_of(text, tokenizer, 96)
         covered = "".join(units.text[u.start : u.end] for u in units.units)
         assert covered == re.sub(r"\s", "", units.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "scored", "things", "ground"),
+    [
+        ("a desk with a lamp", ("a desk with", "a lamp"), ["a desk", "a lamp"], ""),
+        ("a chest full of gold coins", ("a chest", "of gold coins"), ["a chest", "gold coins"], ""),
+        ("five red apples in a row", ("five red apples", "row"), ["five red apples"], ""),
+        ("a cat and a dog at night", ("a cat", "a dog", "night"), ["a cat", "a dog"], "night"),
+        ("a fox by a tree at night", ("a fox", "a tree at night"), ["a fox", "a tree"], "night"),
+    ],
+)
+def test_words_around_names_are_no_part_of_them(
+    tokenizer: TextTokenizer, text: str, scored: tuple[str, ...], things: list[str], ground: str
+) -> None:
+    one = said(text, *((words, 1) for words in scored))
+    [reading] = read([one.text], tokenizer, Oracle([one], tokenizer))
+    assert [thing.words for thing in reading.things] == things
+    assert reading.ground == ground

@@ -31,6 +31,22 @@ from limner.text.rewording import reworded
         ("一个 star 和一个 moon", "a star and a moon"),
         ("cat/dog", "cat and dog"),
         ("a black and white cat", "a black cat"),
+        ("a red, white and blue flag", "a red flag"),
+        ("red and blue balloons", "a red balloon and a blue balloon"),
+        (
+            "two red, blue and green hot air balloons on a meadow",
+            "a red hot air balloon, a blue hot air balloon and a green hot air balloon on a meadow",
+        ),
+        (
+            "three balloons: red, blue and green",
+            "a red balloon, a blue balloon and a green balloon",
+        ),
+        ("two cars, one red and one orange", "a red car and an orange car"),
+        ("a red and a blue balloon", "a red balloon and a blue balloon"),
+        ("a red car next to a blue one", "a red car next to a blue car"),
+        ("black and white cats", "black cats"),
+        ("红色和蓝色的气球", "红色的气球和蓝色的气球"),
+        ("三个气球：红、黄、蓝", "红色的气球、黄色的气球和蓝色的气球"),
     ],
 )
 def test_forms(prompt: str, said: str) -> None:
@@ -47,6 +63,10 @@ def test_forms(prompt: str, said: str) -> None:
         "a house, white background",
         "it's a dog's life",
         "three red apples on a table!",
+        "green apples and red pears",
+        "a snake with spots and stripes",
+        "an orange and a banana",
+        "红色的苹果和绿色的梨",
         "两只红色的猫和一只狗。",
         "🍎",
         "?",
