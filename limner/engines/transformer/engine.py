@@ -30,7 +30,7 @@ from limner.engines.transformer.conditioning import Start, start
 from limner.engines.transformer.edits import other_ground, recolour, scene_anew
 from limner.engines.transformer.edits.close_up import CloseUp, close_up
 from limner.engines.transformer.edits.each_thing import EachThing, each_thing, vary_each
-from limner.engines.transformer.edits.missing_things import missing_things
+from limner.engines.transformer.edits.what_is_there import ThingsThere
 from limner.engines.transformer.job import Job
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.drawing import SceneDrawer
@@ -86,6 +86,7 @@ class TransformerEngine(Engine):
         self._windows = WindowDrawer(backend, self._prompts)
         self._scenes = SceneDrawer.of(backend, self._prompts)
         self._boxes = BoxDrawer(self, self._prompts)
+        self._there = ThingsThere(backend)
         self._starts: WeakKeyDictionary[ImageRequest, Start] = WeakKeyDictionary()
         self._apart: WeakKeyDictionary[ImageRequest, EachThing | None] = WeakKeyDictionary()
         self._parts: WeakKeyDictionary[ImageRequest, CloseUp | None] = WeakKeyDictionary()
@@ -196,17 +197,21 @@ class TransformerEngine(Engine):
         """The part of an edit that is drawn by itself; the same for all pictures of a request."""
         if request not in self._parts:
             part = close_up(request)
-            self._parts[request] = part and self._without_what_is_there(part)
+            self._parts[request] = part and self._of_what_is_there(part)
         return self._parts[request]
 
-    def _without_what_is_there(self, part: CloseUp) -> CloseUp:
-        """A part, its prompt without the things that the picture has around the mask."""
+    def _of_what_is_there(self, part: CloseUp) -> CloseUp | None:
+        """A part, its prompt without what the picture has; None if the mask cuts all that it names,
+        which then goes on under the mask.
+        """
         reading = self._prompts.reading(part.request.prompt)
-        missing = missing_things(self.backend, part.whole, reading)
-        if missing is None:
+        there = self._there.of(part, reading)
+        if there is None:
             return part
-        request = replace(part.request, prompt=missing.prompt)
-        return replace(part, request=request, there=missing.there)
+        if not there.left:
+            return None
+        request = replace(part.request, prompt=there.left)
+        return replace(part, request=request, there=there.names)
 
     def _things_apart(self, request: ImageRequest) -> EachThing | None:
         """The things of a variation's source, if there are several on a plain ground."""

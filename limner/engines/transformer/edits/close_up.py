@@ -24,6 +24,7 @@ class CloseUp:
 
     request: ImageRequest  # of the part alone, a picture from text
     whole: Pixels  # (H, W, 4), the picture at the size that is asked for, what is masked erased
+    before: Pixels  # the same with what is under the mask
     masked: Bools  # (H, W)
     where: tuple[slice, slice]  # of the part in the whole: rows, columns
     there: tuple[str, ...] = ()  # what the prompt names and the picture has around the mask
@@ -65,4 +66,4 @@ def close_up(request: ImageRequest) -> CloseUp | None:
     part = replace(request, source=None, size=Size(side, side), background="transparent")
     whole = placed.pixels.copy()
     whole[masked] = inpainting.erased(placed.pixels, masked)[masked]
-    return CloseUp(part, whole, masked, (down, across))
+    return CloseUp(part, whole, placed.pixels, masked, (down, across))

@@ -57,7 +57,7 @@ def each_thing(request: ImageRequest) -> EachThing | None:
     masks = masks_of(clear)
     if not 2 <= len(masks) <= _MOST:
         return None
-    squares = [square_around(mask) for mask in masks]
+    squares = [_square(mask) for mask in masks]
     if any(left < 0 or top < 0 for left, top, _ in squares):
         return None  # the square around a thing is larger than the picture
     crops = tuple(
@@ -146,7 +146,7 @@ def _with_parts(labels: Ints, visible: Bools) -> Ints:
     return found
 
 
-def square_around(mask: Bools) -> tuple[int, int, int]:
+def _square(mask: Bools) -> tuple[int, int, int]:
     """Left, top and side of the square around a thing; below 0 where it does not fit."""
     height, width = mask.shape
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
