@@ -20,9 +20,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 _TILE = 32  # output pixels
 _EDGE_PX = 1.25  # width of an edge in output pixels
 _SLOPE = 0.235  # of a membership across a straight edge, per pixel of the sheets
-_MOST_REDUCED = (
-    1.5  # pixels of the sheets for one; with more, memberships no longer tell areas apart
-)
+_MOST_REDUCED = 1.5  # pixels of the sheets for one; far beyond, no membership is whole
 _SEEN = 0.02  # a membership below it in a whole tile is ignored
 
 

@@ -55,7 +55,7 @@ def each_thing(request: ImageRequest) -> EachThing | None:
     if clear is None:
         return None
     masks = masks_of(clear)
-    if not 2 <= len(masks) <= _MOST:
+    if len(masks) < 2:
         return None
     squares = [_square(mask) for mask in masks]
     if any(left < 0 or top < 0 for left, top, _ in squares):
@@ -118,14 +118,18 @@ def _alone(request: ImageRequest, crop: Pixels) -> ImageRequest:
 
 
 def masks_of(clear: Pixels) -> list[Bools]:
-    """Of each thing of a picture on a clear ground, its pixels and its edge, (H, W)."""
+    """Of each thing of a picture on a clear ground, its pixels and its edge, (H, W); none of more
+    than 8 things.
+    """
     height, width = clear.shape[:2]
     scale = _SMALL_PX / max(height, width)
     small = codec.resize(clear, max(8, round(width * scale)), max(8, round(height * scale)), "area")
     visible = small[..., 3] >= _VISIBLE
     labels = _with_parts(things(visible), visible)
-    masks = []
-    for label in np.unique(labels[labels > 0]):
+    numbers, masks = np.unique(labels[labels > 0]), []
+    if len(numbers) > _MOST:
+        return []
+    for label in numbers:
         mask = Image.fromarray((labels == label).astype(np.uint8) * 255)
         mask = mask.filter(ImageFilter.MaxFilter(_EDGE_PX)).resize((width, height))
         masks.append(np.asarray(mask) >= _VISIBLE)

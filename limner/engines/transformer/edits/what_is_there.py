@@ -27,7 +27,6 @@ _SHOWS = 0.96
 _NAMES = 128  # about as many, of all that were taught
 _TEXTS = 32  # encoded at once
 _CUT, _GONE = 0.1, 0.9  # shares of a thing under the mask from which it is cut, and is not there
-_MOST = 8  # things looked at
 _MARGIN = 0.04  # around a thing, of its longer side
 
 
@@ -114,7 +113,7 @@ def _there(said: Sequence[str], shown: dict[int, int], style: str, *, is_cut: bo
 def _things(clear: Pixels, masked: Bools) -> list[tuple[Pixels, float]]:
     """Squares (S, S, 4) around the things that a mask leaves, and its share of each."""
     found = []
-    for mask in masks_of(clear)[:_MOST]:
+    for mask in masks_of(clear):
         share = float(masked[mask].mean())
         if share < _GONE:
             found.append((_squared(np.where(mask[..., None], clear, 0), mask), share))

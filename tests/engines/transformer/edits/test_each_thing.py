@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from limner.arrays import Pixels
 from limner.engines.base import ImageTask, Picture, Preview, Progress
-from limner.engines.transformer.edits.each_thing import each_thing
+from limner.engines.transformer.edits.each_thing import each_thing, masks_of
 from limner.engines.transformer.engine import TransformerEngine
 from limner.request import Edit, ImageRequest, Size, Variation
 
@@ -92,6 +92,12 @@ def test_nothing_is_drawn_between_the_things(engine: TransformerEngine) -> None:
     assert (np.abs(picture.pixels[outside].astype(int) - BLUE) <= 2).all()
     told = [step for step in steps if isinstance(step, Progress)]
     assert [(step.done, step.total) for step in told] == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize(("n", "told"), [(2, 2), (8, 8), (9, 0), (49, 0)])
+def test_many_things_are_not_told_apart(n: int, told: int) -> None:
+    boxes = [(x, y, x + 24, y + 24) for x in range(4, 230, 35) for y in range(4, 230, 35)][:n]
+    assert len(masks_of(discs(*boxes, ground=CLEAR))) == told
 
 
 def test_previews_show_the_things_that_are_drawn(engine: TransformerEngine) -> None:
