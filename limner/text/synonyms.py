@@ -34,10 +34,13 @@ def as_taught(words: str) -> str:
     """The words for one thing with the name that captions say, if they say another than `words`.
 
     Only the name at the end of the phrase changes: "a toy car with wings" -> "a toy automobile
-    with wings", 红色的小车 -> 红色的汽车. A name that captions say stays: "a police car".
+    with wings", 红色的小车 -> 红色的汽车. A name that captions say stays: "a police car", "a bridge
+    at night".
     """
     if whole := _whole_name(words):
         return whole
+    if bare(words) in TaughtNames():
+        return words
     if match := _PORTION.search(words):  # "a cup of tea" is one name
         return words if (said := _named_anew(match[0])) is None else said
     head = _head(words)

@@ -49,3 +49,11 @@ def test_every_name_of_the_table_was_taught() -> None:
     names = [*table["en"], *table["zh"]]
     assert [name for name in names if bare(normalise(name)) not in TaughtNames()] == []
     assert as_taught("an automobile") == "an automobile"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["face with tears of joy", "a face with monocle", "a bridge at night", "beach with umbrella"],
+)
+def test_a_taught_name_keeps_what_comes_after_its_head(name: str) -> None:
+    assert as_taught(name) == name
