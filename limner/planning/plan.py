@@ -15,6 +15,7 @@ from limner.planning import placing
 from limner.planning.layout import MAX_THINGS, Layout, Thing
 from limner.planning.placing import Item
 from limner.text import phrases
+from limner.text.known_names import TaughtNames
 from limner.text.prompt_units import Units, padded, units_of
 from limner.text.text_tokenizer import TextTokenizer
 from limner.text.wording import as_captions_say
@@ -182,7 +183,7 @@ def _reading(units: Units, scores: Scores) -> Reading:
     things, firsts = [], []
     for start, end in found["thing"]:
         words = _name(units, start, end)
-        if words.endswith(_AT_NIGHT):
+        if words.endswith(_AT_NIGHT) and phrases.bare(words) not in TaughtNames():
             words, ground = words.removesuffix(_AT_NIGHT), ground or _TIMES[0]
         if phrases.names_nothing(words):  # the network's slip
             continue
@@ -209,7 +210,12 @@ def _reading(units: Units, scores: Scores) -> Reading:
 
 
 def _name(units: Units, start: int, end: int) -> str:
-    """The words of a thing without such as join it to others: "a desk with" is "a desk"."""
+    """The words of a thing without such as join it to others: "a desk with" is "a desk".
+
+    A taught name keeps them: "in transit".
+    """
+    if phrases.bare(_text(units, start, end)) in TaughtNames():
+        return _text(units, start, end)
     while end - start > 1 and phrases.joins(_text(units, start, start + 1)):
         start += 1
     while end - start > 1 and phrases.joins(_text(units, end - 1, end)):

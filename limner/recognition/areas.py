@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from limner.arrays import Pixels
 from limner.finish.components import things
 from limner.imaging import codec
+from limner.imaging.framing import framed
 from limner.sampling import ground
 
 SIDE_PX = 192  # of the picture in which things are counted
 _VISIBLE = 128  # alpha from which a pixel belongs to a thing
-_MARGIN = 0.04  # around the subject, of its longer side
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +54,3 @@ def within(pixels: Pixels, side_px: int) -> Pixels:
     scale = side_px / max(height, width)
     size = max(8, round(width * scale)), max(8, round(height * scale))
     return codec.resize(pixels, *size, "area" if scale < 1 else "bicubic")
-
-
-def framed(pixels: Pixels, visible: NDArray[np.bool_]) -> Pixels:
-    """The part of a picture (h, w, 4) around `visible` (h, w), in the middle of a clear square."""
-    rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
-    part = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = part.shape[:2]
-    side = max(height, width)
-    side += 2 * round(_MARGIN * side)
-    square = np.zeros((side, side, 4), np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = part
-    return square

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from limner.arrays import Bools
+from limner.engines.transformer.matching import Matches
 from limner.errors import InvalidRequest
-from limner.recognition.matching import Matches
 from limner.recognition.things import Box, Thing
 from limner.request import Size
 from limner.text import phrases

@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.arrays import Floats, Pixels
-from limner.engines.transformer.backend import Backend, has_planner, image_px, max_text
+from limner.engines.transformer.backend import Backend, has_planner
 from limner.engines.transformer.backends import choose
+from limner.engines.transformer.contrastive import picture_vector, text_vectors
+from limner.engines.transformer.matching import match as match_things
 from limner.engines.transformer.scenes.planner import LayoutPlanner
-from limner.imaging import codec
 from limner.planning.plan import Reading
 from limner.recognition import advice, checks, finding, names
 from limner.recognition.areas import Subject, subject_of
 from limner.recognition.checks import Check
 from limner.recognition.finding import Found
-from limner.recognition.matching import match as match_things
 from limner.recognition.names import NameMatch, Names
 from limner.recognition.scene_checks import SceneLook, look_at_scene
 from limner.recognition.things import things_in
@@ -39,7 +39,6 @@ from limner.text.mediums import without_medium
 from limner.text.rewording import reworded
 
 N_SEEN = 3
-_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,7 @@ class Looker:
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of texts, (N, E)."""
-        found = []
-        for start in range(0, len(texts), _CHUNK):
-            part = list(texts[start : start + _CHUNK])
-            tokenizer = self._backend.text_tokenizer
-            tokens, _ = tokenizer.encode_padded(part, max_text(self._backend))
-            found.append(self._backend.embed_text(tokens))
-        return np.concatenate(found)
+        return text_vectors(self._backend, texts)
 
     def look(self, pixels: Pixels, asked: str | None = None) -> Look:
         """Look at a picture (H, W, 4) of straight RGBA; `asked` is the prompt to check."""
@@ -170,12 +163,7 @@ class Looker:
         return [(each, chinese.get(phrases.bare(each.lower()), each)) for each in words]
 
     def _vector(self, pixels: Pixels) -> NDArray[np.floating]:
-        px = image_px(self._backend)
-        small = codec.resize(pixels, px, px, "area" if pixels.shape[0] > px else "bicubic")
-        picture = codec.premultiply(small.astype(np.float32) / 255)
-        codes = self._backend.codes(picture.transpose(2, 0, 1)[None].astype(np.float32))
-        vector: Floats = self._backend.embed_image(codes)[0]
-        return vector
+        return picture_vector(self._backend, pixels)
 
     def _seen(self, scores: Floats) -> tuple[NameMatch, ...]:
         """The best names, one for each family, with margins over the next one."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from limner.arrays import Floats, Pixels
+from limner.engines.transformer.matching import Matches, match
 from limner.planning.plan import Reading
 from limner.recognition import checks
 from limner.recognition.checks import Check
-from limner.recognition.matching import Matches, match
 from limner.recognition.things import Thing
 from limner.text import phrases
 from limner.text.wording import as_captions_say

@@ -12,7 +12,8 @@ from PIL import Image, ImageFilter
 
 from limner.arrays import Bools, Pixels
 from limner.finish.components import components
-from limner.recognition.areas import framed, within
+from limner.imaging.framing import framed
+from limner.recognition.areas import within
 from limner.sampling import ground
 
 SIDE_PX = 384  # of the picture in which things are searched

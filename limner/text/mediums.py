@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from limner.text import wording
 from limner.text.known_names import TaughtNames
 
 _ARTICLE = r"(?:(?:an?|the|some|one)\s+)?"
@@ -28,9 +29,10 @@ _IN_STYLE = re.compile(
     rf"(?i)(?:{_DONE}in (?:an? |the )?|\s?,\s?)(?:[^\s,.;]{{1,30}} ){{1,3}}style{_END}"
 )
 _LENS = re.compile(rf"(?i)\s?,\s?\d{{1,4}}\s?mm(?: (?:lens|film|photo|photography))?{_END}")
+_HAN = r"[\u3400-\u9fff]"
 _CHINESE_STYLE = re.compile(
-    r"[，,、]\s*[\u3400-\u9fffA-Za-z]{1,8}风格(?:的)?(?=$|[，,、。])"
-    r"|(?<=[只个条头匹朵棵辆张幅座])[\u3400-\u9fff]{1,6}风格的(?=.)|^(?!一)[\u3400-\u9fff]{1,6}风格的(?=.)"
+    r"[，,、]\s?[\u3400-\u9fffA-Za-z]{1,8}风格的?(?=$|[，,、。])"
+    rf"|(?<=[{wording.MEASURES}]){_HAN}{{1,6}}风格的(?=.)|^(?!一){_HAN}{{1,6}}风格的(?=.)"
 )
 
 
@@ -98,4 +100,4 @@ def _others() -> re.Pattern[str]:
 def _chinese() -> re.Pattern[str]:
     table = _table()["zh"]
     kinds = _any([*table["drawn"], *table["others"]])
-    return re.compile(rf"(?:一?[张幅副])?(?P<thing>[\u3400-\u9fff]+?)的(?P<medium>{kinds})")
+    return re.compile(rf"(?:一?[张幅副])?(?P<thing>{_HAN}+?)的(?P<medium>{kinds})")

@@ -78,6 +78,11 @@ def look_of(prompt: str) -> str:
     return ""
 
 
+def looks() -> list[str]:
+    """The names of the looks: outlined, flat, 3D."""
+    return list(_looks())
+
+
 def without_look(prompt: str) -> str:
     """The prompt without the words of a look that stand apart; as it is if nothing is left.
 

@@ -189,6 +189,13 @@ def test_the_words_of_units_cover_the_text(tokenizer: TextTokenizer) -> None:
         ("five red apples in a row", ("five red apples", "row"), ["five red apples"], ""),
         ("a cat and a dog at night", ("a cat", "a dog", "night"), ["a cat", "a dog"], "night"),
         ("a fox by a tree at night", ("a fox", "a tree at night"), ["a fox", "a tree"], "night"),
+        (
+            "a bridge at night and a boat",
+            ("a bridge at night", "a boat"),
+            ["a bridge at night", "a boat"],
+            "",
+        ),
+        ("flash on and a car", ("flash on", "a car"), ["flash on", "a car"], ""),
     ],
 )
 def test_words_around_names_are_no_part_of_them(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limner.text.known_names import taught_rows
 from limner.text.mediums import without_medium, without_style
 
 
@@ -75,8 +73,7 @@ def test_things_stay(prompt: str) -> None:
 
 
 def test_names_that_are_taught_stay() -> None:
-    table = json.loads((resources.files("limner.recognition") / "names.json").read_text("utf-8"))
-    for english, phrase, chinese, _ in table["names"]:
+    for english, phrase, chinese, _ in taught_rows():
         for words in (english, phrase, chinese):
             assert without_medium(words) == without_style(words) == (words, "")
 

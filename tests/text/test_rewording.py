@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limner.text.colour_lists import one_thing_a_colour
+from limner.text.known_names import taught_rows
 from limner.text.rewording import reworded
 
 
@@ -82,3 +84,9 @@ def test_other_prompts_stay_to_the_letter(prompt: str) -> None:
 def test_any_text_is_taken(prompt: str) -> None:
     said = reworded(prompt)
     assert bool(said) == bool(prompt)
+
+
+def test_names_that_are_taught_have_no_list_of_colours() -> None:
+    for english, phrase, chinese, _ in taught_rows():
+        for words in (english, phrase, chinese):
+            assert one_thing_a_colour(words) == words

@@ -201,8 +201,9 @@ class TransformerEngine(Engine):
         return self._parts[request]
 
     def _of_what_is_there(self, part: CloseUp) -> CloseUp | None:
-        """A part, its prompt without what the picture has; None if the mask cuts all that it names,
-        which then goes on under the mask.
+        """A part whose prompt leaves out what the picture has.
+
+        None if the picture has all of it and the mask cuts some: the whole is then drawn on.
         """
         reading = self._prompts.reading(part.request.prompt)
         there = self._there.of(part, reading)

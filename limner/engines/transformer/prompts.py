@@ -33,6 +33,7 @@ from limner.text.styles import (
     Style,
     chosen,
     look_of,
+    looks,
     named,
     with_style,
     without_look,
@@ -158,8 +159,11 @@ class Prompts:
         if self._is_flat and is_foreign(prompt):
             return f"{name} was taught no word of the prompt; it reads English and Chinese"
         if self._is_flat and (left := self._plainly(request.prompt)[1]):
-            known = ", ".join(["outlined", "flat", "3D", *(style.en for style in self.styles)])
-            return f"{shown(left)} is not drawn: {name} draws illustrations; it knows {known}"
+            known = ", ".join([*looks(), *(style.en for style in self.styles)])
+            return (
+                f"{shown(left)} is not drawn: {name} draws illustrations; "
+                f"the styles that it knows are {known}"
+            )
         is_read = self._is_flat and request.source is None  # an edit draws its prompt as it is
         reading = self.reading(request.prompt)
         if is_read and (left := left_out(prompt, reading)):

@@ -114,12 +114,13 @@ def scene_picture(
     *,
     is_flat: bool = False,
     is_outlined: bool = False,
-    is_quick: bool = False,
+    is_restored: bool = True,
 ) -> Pixels:
     """A decoded canvas (4, h, w), premultiplied, as a straight picture (H, W, 4) of `size`.
 
     box: the picture's place on the canvas in pixels of `small`. is_flat, is_outlined: as for
-    `picture`. is_quick: without the restorer, which takes half the time of a scene in few steps.
+    `picture`. is_restored: through the restorer, if the weights have one; that takes half the time
+    of a scene in few steps.
     """
     if is_flat:
         side = min(small.shape[1:])
@@ -131,7 +132,7 @@ def scene_picture(
             size.height,
             box,
             is_outlined=is_outlined,
-            is_restored=not is_quick,
+            is_restored=is_restored,
         )
         return codec.unpremultiply(whole)
     large = _whole_numbers(backend.enlarged(small[None], n_passes)[0])

@@ -204,7 +204,7 @@ class SceneDrawer:
             n_passes,
             is_flat=self._is_flat,
             is_outlined=self._prompts.is_outlined(request),
-            is_quick=request.quality == "low",
+            is_restored=request.quality != "low",
         )
         whole = on_ground(whole, scene.ground, request)
         yield job.told(job.n_steps + 1, "drawing")
@@ -219,7 +219,7 @@ class SceneDrawer:
         *,
         is_flat: bool = False,
         is_outlined: bool = False,
-        is_quick: bool = False,
+        is_restored: bool = True,
     ) -> Pixels:
         """A scene's decoded canvas (4, h, w) as a picture of `size`, without ground."""
         px = cell_px(self._backend)
@@ -234,7 +234,7 @@ class SceneDrawer:
             n_passes,
             is_flat=is_flat,
             is_outlined=is_outlined,
-            is_quick=is_quick,
+            is_restored=is_restored,
         )
 
     @cached_property
