@@ -436,18 +436,22 @@ def test_servers_that_die_give_up_what_they_drew_and_not_what_waited(tmp_path: P
         command = [sys.executable, "-c", _DEADLY, "serve", "--port", "0", "--engine", "testcard"]
         environment = os.environ | {"LIMNER_HOME": str(tmp_path)}
         n_deaths = 0
-        while _states(history)["req_c"] != "done":
+        while not _are_done(history, "req_b", "req_c"):
             with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
                 wait_until(
-                    lambda: process.poll() is not None or _states(history)["req_c"] == "done",
+                    lambda: process.poll() is not None or _are_done(history, "req_b", "req_c"),
                     timeout_s=60,
                 )
                 n_deaths += process.poll() == -signal.SIGKILL
                 process.kill()
             assert n_deaths <= MAX_RESUMED
         assert n_deaths == MAX_RESUMED
-        expected = {"req_a": "interrupted", "req_b": "done", "req_c": "done"}
-        assert _states(history) == expected
+        assert _states(history)["req_a"] == "interrupted"
+
+
+def _are_done(history: History, *ids: str) -> bool:
+    states = _states(history)  # one moment; requests that are drawn side by side end in any order
+    return all(states[id] == "done" for id in ids)
 
 
 def _states(history: History) -> dict[str, str]:
