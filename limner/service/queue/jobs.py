@@ -241,6 +241,11 @@ class Job:
                     None, _end, self.record, self.status.state
                 )
 
+    async def written(self) -> None:
+        """Return once its end is in the history, or cannot be written there; after `close`."""
+        if self.status.writing:
+            await asyncio.wait({self.status.writing})
+
     def release(self) -> None:
         """Release its place in the limits of its key; from any thread."""
         if self.ticket:

@@ -363,6 +363,7 @@ async def _fill(
         await put_events(outbox, serving, submission, job, shape, events)
     except Exception as error:
         job.close("failed")
+        await job.written()  # before the client knows: it may repeat its Idempotency-Key at once
         outbox.put(shape.failed(as_api_error(error, request_id, is_gpt=call.target.is_gpt)))
     finally:
         outbox.complete()
