@@ -255,11 +255,12 @@ class Worker:
             with closing(drawing) as events:
                 for one, event in events:
                     clock.note(one, event)
-                    self._tell(batch[one], one, event)
                     if isinstance(event, Picture):
                         del left[one]
                         about = {"limner.picture": one.index}
+                        # Before it is told: the last picture ends the trace.
                         batch[one].trace.add_stages(clock.seconds, **about)
+                    self._tell(batch[one], one, event)
                     if left and all(job.is_cancelled for job in left.values()):
                         log.info("stopped drawing a batch: all of its requests are cancelled")
                         return
