@@ -97,7 +97,7 @@ def _kill_and_draw_on(home: Path, values: dict[str, Any], **body: Any) -> None:
         _begin(url, n=10, **body)
         wait_until(lambda: len(_job(url)["pictures"]) >= 2, timeout_s=60)
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     with serving(home, **values) as (_, url):
         wait_until(lambda: _job(url)["status"] == "done", timeout_s=90)
         assert _n_drawn(url) <= 8  # what was kept was not drawn again
@@ -141,7 +141,7 @@ def _killed_before_a_row(home: Path, headers: dict[str, str], n: int, **values: 
     with serving(home, program=_KILLED_BEFORE_A_ROW, batch=1, **values) as (process, url):
         with pytest.raises(httpx2.HTTPError):
             httpx2.post(url + GENERATIONS, json=BODY | {"n": n}, headers=headers, timeout=60)
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.mark.slow  # test_faults.py has a picture without a row in a server of its own process
@@ -186,6 +186,18 @@ from limner.storage.blobs.opening import open_store
 maintenance.EVERY_S, maintenance.SILENT_S = 0.3, 5.0
 main()
 """
+# The same; and what it has drawn beyond two pictures gets no row until there is a file "go-on".
+_HELD = """
+import os, time
+from pathlib import Path
+from limner.storage.history.history import History
+add = History.add
+def held(self, record, made, *about, **more):
+    while made.number >= 2 and not (Path(os.environ["LIMNER_HOME"]) / "go-on").exists():
+        time.sleep(0.05)
+    add(self, record, made, *about, **more)
+History.add = held
+"""
 
 
 @pytest.mark.slow
@@ -199,7 +211,7 @@ def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
         "store": tmp_path / "store",
     }
     with (
-        serving(tmp_path / "one", program=_HURRIED, **values) as (process, one),
+        serving(tmp_path / "one", program=_HELD + _HURRIED, **values) as (process, one),
         serving(tmp_path / "two", program=_HURRIED, **values) as (_, two),
         serving(tmp_path / "three", program=_HURRIED, **values) as (_, three),
     ):
@@ -211,6 +223,7 @@ def test_running_servers_draw_on_what_a_dead_or_sleeping_one_left(
         assert _n_drawn(two) + _n_drawn(three) <= 8
         assert 0 in (_n_drawn(two), _n_drawn(three))  # one of them alone
         if end == signal.SIGSTOP:
+            (tmp_path / "one" / "go-on").touch()
             process.send_signal(signal.SIGCONT)  # and finds its request taken
             wait_until(lambda: _job(one)["status"] not in ("drawing", "queued"))
         _check_whole(two, _job(two), **LARGE)
@@ -228,7 +241,7 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
         started_s = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-        assert DRAIN_S - 1 < time.monotonic() - started_s < DRAIN_S + 10
+        assert DRAIN_S - 1 < time.monotonic() - started_s < DRAIN_S + 30
     wait_until(lambda: len(answers) == 5)
     refused = [answer for answer in answers if answer.status_code != 200]
     assert refused  # whatever order they come in
@@ -242,7 +255,10 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
 def test_second_ctrl_c_ends_a_busy_server_at_once_and_leaves_interrupted(tmp_path: Path) -> None:
     said: list[str] = []
     answers: list[httpx2.Response] = []
-    with serving(tmp_path, engine="transformer", said=said) as (process, url):
+    # On a busy machine rows may be written later than it waits for them.
+    program = "from limner.server import stopping\nstopping._ROWS_S = 60.0\n"
+    program += "from limner.cli import main\nmain()"
+    with serving(tmp_path, engine="transformer", program=program, said=said) as (process, url):
         for _ in range(3):
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
         wait_until(lambda: any(job["status"] == "drawing" for job in _rows_of(url)), timeout_s=60)
@@ -291,13 +307,14 @@ def test_interrupted_request_is_drawn_on_but_for_what_it_has(
         _begin(server.url, answers, n=3, output_format="webp", output_compression=40)
         engine.gate.release(EVENTS_A_PICTURE + 1)
         wait_until(lambda: len(_job(server.url)["pictures"]) == 1)
+        wait_until(lambda: len(engine.started) == 2)
         server.service.interrupt()
         wait_until(lambda: answers)
         assert_openai_error(answers[0], 503, "server_is_overloaded")
         wait_until(lambda: _job(server.url)["status"] == "interrupted")
         first = _job(server.url)
-        row = server.http.get(f"{HISTORY}/{first['id']}")
-        wait_until(lambda: row.json()["status"] == "interrupted")
+        row = f"{HISTORY}/{first['id']}"  # written after the client was told
+        wait_until(lambda: server.http.get(row).json()["status"] == "interrupted")
         engine.let_all_go()
     with running(settings) as server:
         wait_until(lambda: _job(server.url)["status"] == "done")
@@ -326,7 +343,7 @@ def test_without_the_header_a_request_stays_interrupted(
         wait_until(lambda: engine.started)
         server.service.interrupt()
         engine.let_all_go()
-        thread.join(20)
+        thread.join(60)
     with running(settings) as server:
         job = server.http.get(JOBS + ids[0].headers["x-request-id"]).json()
         assert (job["status"], job["pictures"]) == ("interrupted", [])
