@@ -54,6 +54,7 @@ def test_a_model_is_there_with_the_next_request(server: Server, cards: Cards) ->
     assert _draw(server, "spare") == 200
     cards.alias("other", "spare")
     assert _draw(server, "other") == 200
+    wait_until(lambda: server.service.workers["spare"].is_idle)  # a moment after its answer
     cards.remove("spare")
     assert not {"spare", "other"} & _names(server)
     assert _draw(server, "spare") in (400, 404)
@@ -72,10 +73,14 @@ def test_a_model_that_is_removed_while_it_draws_finishes(
     cards.remove("slow")
     assert _draw(server, "slow") in (400, 404)
     gate.let_all_go()
-    drawing.join(20)
+    drawing.join(60)
     assert found == [200]
-    server.service.models.sweep()
-    assert server.service.studio.cache.loaded() == {}
+
+    def is_given_back() -> bool:
+        server.service.models.sweep()
+        return not server.service.studio.cache.loaded()
+
+    wait_until(is_given_back)  # the worker is idle a moment after its answer
 
 
 def test_a_model_that_is_replaced_while_it_draws_changes_afterwards(
@@ -90,7 +95,7 @@ def test_a_model_that_is_replaced_while_it_draws_changes_afterwards(
     cards.add(replace(slow, engine="testcard"), replace=True)
     assert _draw(server, "slow") in (400, 404)  # neither of the two can draw now
     gate.let_all_go()
-    drawing.join(20)
+    drawing.join(60)
     assert found == [200]
     n_before = len(gate.started)
     wait_until(lambda: _draw(server, "slow") == 200)

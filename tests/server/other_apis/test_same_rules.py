@@ -202,11 +202,12 @@ def test_full_queue_is_said(servers: Any, protocol: Protocol, engine: GatedEngin
     threads = []
     for n in range(3):
         threads.append(server.begin(answers, {"authorization": f"Bearer {key}"}))
-        wait_until(lambda n=n: len(engine.started) + worker.n_waiting > n)
+        wait_until(lambda: engine.started)  # and waits no more
+        wait_until(lambda n=n: worker.n_waiting == n)
     outcome = draw(server, protocol, key)
     engine.let_all_go()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert_refused(protocol, outcome, 429, "queue")
     assert len(rows(server, key)) == 3
 

@@ -261,7 +261,7 @@ def test_full_queue_of_one_key_is_open_to_another(tmp_path: Path, engine: GatedE
         assert server.ask(one).status_code == 429  # an equal share is two of four
         engine.let_all_go()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert [answer.status_code for answer in answers] == [200] * 7
     assert engine.started[:5].count("one") == 2  # they take turns
 
@@ -288,9 +288,11 @@ def test_one_picture_of_another_key_does_not_wait_for_ten(
         wait_until(lambda: server.service.workers["gated"].n_waiting == 1)
         engine.gate.release(5)  # to the end of the first of ten, and its picture
         wait_until(lambda: engine.started[:2] == ["many", "one"])
+        engine.gate.release(5)  # and to its own end
+        one.join(60)
+        assert finished == ["one"]
         engine.let_all_go()
-        one.join(30)
-        many.join(30)
+        many.join(60)
     assert finished == ["one", "many"]
 
 

@@ -34,6 +34,8 @@ def test_counts_go_with_what_happened(tmp_path: Path) -> None:
         server.http.post(GENERATIONS, json=BODY | {"n": 3})
         server.http.post(GENERATIONS, json=BODY | {"stream": True, "partial_images": 1})
         server.http.post(GENERATIONS, json=BODY | {"n": 11})
+        drawing = 'limner_stage_seconds_count{model="testcard",stage="drawing"}'
+        wait_until(lambda: _metrics(server).get(drawing) == 4)  # told after the last answer
         told = _metrics(server)
     labels = 'key="",model="testcard"'
     assert told[f"limner_pictures_total{{{labels}}}"] == 4
@@ -60,12 +62,12 @@ def test_queue_and_cancellations(gated: Server, engine: GatedEngine) -> None:
         threads[-1].start()
         wait_until(lambda n=n_waiting: _metrics(gated)[length] == n)
     gated.http.delete("/v1/images/jobs/one")
-    threads[0].join(20)
+    threads[0].join(60)
     ended = 'limner_requests_total{key="",model="gated",outcome="cancelled"}'
     assert _metrics(gated)[ended] == 1
     engine.let_all_go()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
 
 
 def test_keys_are_names_and_only_an_admin_reads(tmp_path: Path) -> None:
