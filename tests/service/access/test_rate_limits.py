@@ -76,10 +76,11 @@ def test_open_until_the_first_key_and_closed_after_the_last(
     monkeypatch.setattr(auth, "KNOWN_FOR_S", 0.2)
     assert keyed.server.generate().status_code == 200
     keyed.secrets["phone"] = keyed.store.create("phone")  # as another process would
-    wait_until(lambda: keyed.server.generate().status_code == 401, timeout_s=1)
+    time.sleep(auth.KNOWN_FOR_S)  # within this bound, however long an answer takes
+    assert keyed.server.generate().status_code == 401
     assert keyed.draw("phone").status_code == 200
     keyed.store.revoke("phone")
-    wait_until(lambda: keyed.draw("phone").status_code == 401, timeout_s=1)
+    time.sleep(auth.KNOWN_FOR_S)
     assert_openai_error(keyed.draw("phone"), 401, "invalid_api_key")
     assert_openai_error(keyed.server.generate(), 401, None)
 
@@ -121,6 +122,7 @@ def test_requests_per_minute(keyed: Keyed) -> None:
     keyed.make("phone", requests_per_minute=2)
     keyed.make("other", requests_per_minute=2)
     left = []
+    started_s = time.monotonic()
     for _ in range(2):
         response = keyed.draw("phone")
         assert response.headers["x-ratelimit-limit-requests"] == "2"
@@ -130,8 +132,9 @@ def test_requests_per_minute(keyed: Keyed) -> None:
     message = assert_openai_error(response, 429, "rate_limit_exceeded")
     assert "requests per minute of key phone. Limit: 2. Used: 2. Requested: 1." in message
     assert response.json()["error"]["type"] == "requests"
-    assert 50 <= int(response.headers["retry-after"]) <= 60
-    assert 50_000 <= int(response.headers["retry-after-ms"]) <= 60_000
+    least_s = 59 - (time.monotonic() - started_s)  # it counts to a tenth of a second
+    assert least_s <= int(response.headers["retry-after"]) <= 60
+    assert least_s * 1000 <= int(response.headers["retry-after-ms"]) <= 60_000
     assert response.headers["x-ratelimit-remaining-requests"] == "0"
     assert response.headers["x-ratelimit-reset-requests"].endswith("s")
     assert keyed.draw("other").status_code == 200
@@ -175,7 +178,7 @@ def test_concurrent_requests(tmp_path: Path, engine: GatedEngine) -> None:
         assert_openai_error(response, 429, "rate_limit_exceeded")
         assert response.headers["retry-after"] == "1"
         engine.let_all_go()
-        first.join(20)
+        first.join(60)
         assert keyed.draw("phone").status_code == 200
 
 
@@ -193,7 +196,7 @@ def test_refusal_of_a_full_queue_is_not_counted(gated: Server, engine: GatedEngi
     assert response.headers["x-ratelimit-remaining-requests"] == "1"
     engine.let_all_go()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
 
 
 def test_real_client_gets_its_own_error_and_waits_as_told(keyed: Keyed) -> None:
