@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from limner import settings
+from limner.engines.apart import parent
 from limner.engines.apart.parent import ApartEngine
 from limner.engines.base import ImageTask, Picture, Progress
 from limner.engines.cards.card import Card
@@ -149,7 +150,10 @@ def test_what_is_wrong_at_loading_is_said(package: Path) -> None:
 
 
 @pytest.mark.parametrize(("prompt", "is_killed"), [("slow", False), ("stuck", True)])
-def test_a_cancel_is_certain(rough: ApartEngine, prompt: str, is_killed: bool) -> None:
+def test_a_cancel_is_certain(
+    rough: ApartEngine, prompt: str, is_killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "GRACE_S", 0.2 if is_killed else 60.0)
     task, cancelled, before = ImageTask(replace(REQUEST, prompt=prompt), 0), Cancelled(), rough.pid
     kinds = []
     for _, event in rough.draw([task], cancelled):
@@ -183,11 +187,11 @@ def test_the_process_ends_with_its_parent(package: Path) -> None:
         "print(ApartEngine('rough', settings.load()).pid, flush=True); time.sleep(600)"
     )
     line = [sys.executable, "-c", code]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
         assert _is_there(pid)
-        parent.kill()
+        process.kill()
     wait_until(lambda: not _is_there(pid), 60)
 
 

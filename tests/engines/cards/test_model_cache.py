@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -119,11 +120,11 @@ def test_what_draws_stays_and_who_waits_gets_its_room_then() -> None:
     def draw() -> None:
         with cache.borrowed("a", 1, lambda: maker.build("a")):
             drawing.set()
-            assert go_on.wait(30)
+            assert go_on.wait(60)
 
     threads = [threading.Thread(target=draw)]
     threads[0].start()
-    assert drawing.wait(30)
+    assert drawing.wait(60)
     assert not cache.drop("a")
     threads.append(threading.Thread(target=lambda: maker.use(cache, "b")))
     threads[1].start()
@@ -132,7 +133,7 @@ def test_what_draws_stays_and_who_waits_gets_its_room_then() -> None:
     assert set(cache.loaded()) == {"a"}
     go_on.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert set(cache.loaded()) == {"b"}
 
 
@@ -172,12 +173,15 @@ def test_a_hundred_threads_three_models_room_for_two() -> None:
     assert maker.n_built.total() < 40
 
 
-def test_what_is_not_used_for_long_is_given_back() -> None:
+def test_what_is_not_used_for_long_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr(caches, "time", SimpleNamespace(monotonic=lambda: now_s))
     maker, cache = Maker(), ModelCache(0, idle_s=0.2)
     maker.use(cache, "a")
+    now_s += 0.15
     cache.sweep()
     assert set(cache.loaded()) == {"a"}
-    time.sleep(0.25)
+    now_s += 0.1
     with cache.borrowed("b", 1, CardEngine):
         cache.sweep()
         assert set(cache.loaded()) == {"b"}
