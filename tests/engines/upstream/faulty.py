@@ -96,7 +96,7 @@ def faulty(answer: Answer) -> Iterator[Faulty]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(20)
+        thread.join(60)
 
 
 def picture(side: int = 256, format: Any = "png") -> bytes:

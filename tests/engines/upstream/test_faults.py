@@ -29,6 +29,7 @@ from tests.engines.upstream.faulty import (
     refuses,
     streams,
 )
+from tests.support.ports import free_port
 
 KEY = "sk-very-secret"
 REQUEST = ImageRequest("a red fox", size=SIZES[0], seed=42)
@@ -45,13 +46,6 @@ def _engine(*urls: str, limits: Limits = Limits()) -> UpstreamEngine:  # noqa: B
 
 def _draw(engine: UpstreamEngine, request: ImageRequest = REQUEST) -> list[Picture]:
     return [event for event in engine.generate(request) if isinstance(event, Picture)]
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
@@ -245,7 +239,7 @@ def test_no_other_service_is_asked_what_one_would_not_draw(status: int) -> None:
 
 
 def test_another_service_is_asked_where_there_is_no_connection() -> None:
-    nobody = f"http://127.0.0.1:{_free_port()}/v1"
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
     with faulty(draws(picture())) as service:
         assert len(_draw(_engine(nobody, service.url))) == 1
     with pytest.raises(Refused) as caught:
@@ -255,7 +249,7 @@ def test_another_service_is_asked_where_there_is_no_connection() -> None:
 
 
 def test_if_all_refuse_the_soonest_is_told() -> None:
-    nobody = f"http://127.0.0.1:{_free_port()}/v1"
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
     late, soon = (refuses(429, {"error": "busy"}, retry_after=wait) for wait in ("90", "3"))
     with faulty(late) as one, faulty(soon) as other, pytest.raises(Refused) as caught:
         _draw(_engine(nobody, one.url, other.url))
@@ -273,7 +267,7 @@ def test_a_cancel_closes_the_connection(answer: Answer) -> None:
 
     with faulty(then_cancel) as service:
         assert list(_engine(service.url).draw([task], cancelled)) == []
-        assert service.left.wait(20)
+        assert service.left.wait(60)
     assert len(service.asked) == 1
 
 
@@ -287,7 +281,7 @@ def test_closing_the_events_closes_the_connection() -> None:
         drawing = _engine(service.url).draw([ImageTask(replace(REQUEST, previews=1), 0)])
         next(drawing)
         drawing.close()  # type: ignore[attr-defined]
-        assert service.left.wait(20)
+        assert service.left.wait(60)
 
 
 def test_pictures_are_drawn_at_the_same_time() -> None:
@@ -305,7 +299,7 @@ def test_pictures_are_drawn_at_the_same_time() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert len(made) == 2
 
 
