@@ -28,6 +28,7 @@ from tests.server.helpers import (
     running,
     wait_until,
 )
+from tests.support.ports import free_port
 
 
 def test_a_prompt_becomes_a_picture_in_the_gallery(site: Server, opening: Opening) -> None:
@@ -109,7 +110,7 @@ def test_options_reach_the_server(site: Server, opening: Opening) -> None:
         "refine": False,
         "output_format": "png",
     }
-    assert open_first(page).get_by_text("9007199254740993").is_visible()
+    expect(open_first(page).get_by_text("9007199254740993")).to_be_visible()
 
 
 def test_previews_show_it_form_and_stop_stops_the_server(
@@ -171,7 +172,7 @@ def test_full_queue_says_when_to_come_back_and_tries_again(
     expect(alert).to_contain_text("try again in")
     engine.let_all_go()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     alert.get_by_role("button", name="Try again").click()
     say(page, "Done")
 
@@ -198,10 +199,10 @@ def test_engine_that_fails_leaves_a_way_on(
 def test_server_that_dies_is_said_plainly_and_its_return_is_seen(
     tmp_path: Path, opening: Opening
 ) -> None:
-    with running(make_settings(tmp_path)) as server:
+    port = free_port()
+    with running(make_settings(tmp_path), port=port) as server:
         page = opening(server.url)
         drawn(page)
-    port = int(server.url.rsplit(":", 1)[1])
     draw(page, "a pear")
     expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
     expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
