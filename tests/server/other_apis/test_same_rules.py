@@ -261,8 +261,8 @@ def test_client_that_leaves_cancels(servers: Any, protocol: Protocol, engine: Ga
 
     asyncio.run(leave())
     wait_until(lambda: server.is_idle)
-    engine.let_all_go()
     wait_until(lambda: [row["status"] for row in rows(server, key)] == ["cancelled"])
+    engine.let_all_go()
     assert draw(server, protocol, key).is_drawn  # nothing counts as under way any more
 
 
