@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpcore2
+import httpx2
 import pytest
 from hypothesis import settings
 
@@ -18,6 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A client of HTTP loads the machine's certificates, which takes 30 ms; hundreds of clients of the
 # tests, which reach this machine only, share one load.
 httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+
+# Where a test says nothing else, a client waits for 5 s, which a busy machine may take.
+httpx2._config.DEFAULT_TIMEOUT_CONFIG.read = 60.0
+httpx2._config.DEFAULT_TIMEOUT_CONFIG.connect = 60.0
 
 # The machine may be busy with a training run, so an example has no deadline of its own; in CI
 # the examples are the same every time, so that a red run can be repeated.

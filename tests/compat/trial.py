@@ -21,7 +21,7 @@ from PIL import Image
 from tests.compat import cases, environments
 
 HERE = Path(__file__).parent
-START_S, RUN_S, STOP_S = 60.0, 110.0, 20.0
+START_S, RUN_S, STOP_S = 60.0, 110.0, 60.0
 _ADDRESS = re.compile(r"^limner is at (http://\S+)/v1$", re.MULTILINE)
 
 

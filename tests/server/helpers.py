@@ -138,11 +138,11 @@ def running(
         wait_until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        with httpx2.Client(base_url=url, timeout=30) as client:
+        with httpx2.Client(base_url=url, timeout=60) as client:
             yield Server(url, app, client, server)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive(), "the server did not stop"
 
 
@@ -206,7 +206,7 @@ class GatedEngine(Engine):
         self.started += prompts
         try:
             for one, event in self.card.draw(tasks):
-                assert self.gate.acquire(timeout=20)
+                assert self.gate.acquire(timeout=60)
                 if self.fail_at and isinstance(event, self.fail_at):
                     raise ZeroDivisionError("a mistake in the engine")
                 if self.cannot_draw in prompts:

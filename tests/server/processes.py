@@ -87,7 +87,7 @@ def serving(
             yield process, found[0]
         finally:
             process.kill()
-            reader.join(10)
+            reader.join(60)
 
 
 def draw_until_it_breaks(url: str, answered: list[str]) -> None:

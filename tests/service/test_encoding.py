@@ -34,7 +34,7 @@ class _Held:
         with self._lock:
             self.n_inside += 1
             self.most_inside = max(self.most_inside, self.n_inside)
-        assert self.may_go.wait(30)
+        assert self.may_go.wait(60)
         with self._lock:
             self.n_inside -= 1
         return Verdict({})

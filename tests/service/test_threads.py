@@ -26,7 +26,7 @@ def test_work_of_a_caller_that_leaves_is_undone() -> None:
 
     def work() -> int:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return 7
 
     async def run() -> int:

@@ -75,7 +75,7 @@ def chat_server(*answers: Answer, **values: Any) -> Iterator[ChatScript]:
             script.headers.append({name.lower(): text for name, text in self.headers.items()})
             answer = script.next(body)
             if script.wait is not None:
-                script.wait.wait(30)
+                script.wait.wait(60)
             if isinstance(answer, int):
                 self.send_response(answer)
                 data = b'{"error": {"message": "no, with the key secret-key"}}'

@@ -71,7 +71,7 @@ class S3Server:
         """End it at once."""
         if self.process:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
     def _stores(self) -> bool:
         from limner.errors import StoreError

@@ -119,7 +119,7 @@ def _showing(url: str, profile: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def _try_out(server: Server, page_host: str, api: str, profile: Path) -> dict[str, Any]:

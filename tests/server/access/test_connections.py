@@ -378,6 +378,6 @@ def test_a_body_in_single_bytes_is_handed_on_in_parts(tmp_path: Path) -> None:
         send(connection, b"0\r\n\r\n")
         answer = read_to_the_end(connection)
     server.should_exit = True
-    thread.join(30)
+    thread.join(60)
     assert (answer.status, sum(parts)) == (200, n_bytes)
     assert len(parts) <= 4

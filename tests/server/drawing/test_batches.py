@@ -98,7 +98,7 @@ class _Clients:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     @property
     def codes(self) -> dict[str, int]:

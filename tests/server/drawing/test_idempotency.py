@@ -60,7 +60,7 @@ def test_retry_while_the_first_is_drawn_waits_for_it(gated: Server, engine: Gate
     wait_until(lambda: engine.started)
     engine.let_all_go()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len({answer.content for answer in answers}) == 1
     assert engine.started == ["a cat"]
 
@@ -269,7 +269,7 @@ def test_answer_without_room_is_made_and_not_recorded(
     answers: list[httpx2.Response] = []
     waiting = gated.begin(answers, {"idempotency-key": "waits"}, n=2, **body)
     engine.let_all_go()
-    waiting.join(30)
+    waiting.join(60)
     whole = answers[0]
     assert whole.status_code == 200
     wait_until(lambda: gated.is_idle)

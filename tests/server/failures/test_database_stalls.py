@@ -170,7 +170,7 @@ class _SlowStore(KeyStore):
 
     def all(self) -> list[Key]:
         self.n_readings += 1
-        assert self.goes_on.wait(20)
+        assert self.goes_on.wait(60)
         return super().all()
 
 

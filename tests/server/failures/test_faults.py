@@ -62,7 +62,7 @@ def _kill_while_drawing(
             wait_until(lambda n=n_before: len(answered) > n, timeout_s=60)
             threading.Event().wait(random.uniform(0, longest_s))
             process.kill()
-            process.wait(10)
+            process.wait(60)
     with serving(home, **values):
         return check_whole(home, answered, **values)
 
@@ -196,7 +196,7 @@ def test_server_starts_on_a_full_disk_so_that_something_can_be_deleted(home_disk
     with serving(home, engine="testcard") as (process, url):
         response = httpx2.post(url + GENERATIONS, json=CAT, timeout=60)
         process.terminate()
-        process.wait(30)
+        process.wait(60)
     other = _fill(home_disk)
     with serving(home, engine="testcard", is_ready=False) as (_, url):
         assert _ready(url)["storage"] == "the disk is full"
@@ -436,6 +436,6 @@ def test_database_that_another_program_holds(tmp_path: Path) -> None:
             assert server.http.get(url).status_code == 200  # who only reads is not held up
             assert server.http.get(HISTORY).status_code == 200
             other.stdin.close()
-            other.wait(10)
+            other.wait(60)
         answered = [server.generate().headers["x-request-id"]]
     check_whole(tmp_path, answered)

@@ -255,7 +255,7 @@ def test_admin_sees_requests_under_way(gated: Server, engine: GatedEngine) -> No
     assert states <= {"queued", "drawing"}
     engine.let_all_go()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert gated.http.get("/v1/admin/jobs").json()["data"] == []
 
 

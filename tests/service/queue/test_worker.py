@@ -67,7 +67,7 @@ def test_full_queue_is_429_and_those_in_it_are_drawn_in_order(
     assert 1 <= int(response.headers["retry-after"]) <= 60
     engine.let_all_go()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert [answer.status_code for answer in answers.values()] == [200] * 3
     assert engine.started == ["first", "second", "third"]
     assert gated.generate(model="testcard").status_code == 200
@@ -117,7 +117,7 @@ def test_who_leaves_the_queue_is_never_drawn(gated: Server, engine: GatedEngine)
     thread = _in_thread(gated, answers, "stays")  # their places are free again
     wait_until(lambda: _n_waiting(gated) == 1)
     engine.let_all_go()
-    thread.join(30)
+    thread.join(60)
     assert answers["stays"].status_code == 200
     assert engine.started == ["first", "stays"]
     first.close()
@@ -184,12 +184,12 @@ def test_stopping_the_server_ends_what_is_drawn(engine: GatedEngine, tmp_path: P
         worker = server.service.workers["gated"]
         closing = threading.Thread(target=worker.close)
         closing.start()
-        thread.join(30)
+        thread.join(60)
         assert_openai_error(answers["a cat"], 503, "server_is_overloaded")
         assert_openai_error(server.generate(), 503, "server_is_overloaded")
         assert server.http.get("/ready").status_code == 503
         engine.let_all_go()
-        closing.join(30)
+        closing.join(60)
         wait_until(lambda: engine.stopped == ["a cat"])
 
 
@@ -216,7 +216,7 @@ def test_failed_batch_is_drawn_again_only_if_that_costs_nothing(
         wait_until(lambda n=n_waiting: _n_waiting(gated) == n)
     engine.let_all_go()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     again = [["good"], ["bad"]] if is_repeatable else []
     assert engine.batches == [["first"], ["good", "bad"], *again]
     expected = {"first": 200, "good": 200 if is_repeatable else 500, "bad": 500}

@@ -77,7 +77,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
         thread.start()
         yield collector
         http.shutdown()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_collector_is_sent_the_spans_of_a_request(tmp_path: Path, collector: Collector) -> None:

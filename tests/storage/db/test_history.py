@@ -423,14 +423,14 @@ def test_servers_that_reach_for_the_same_requests_share_them_out(kept: Kept) -> 
     start = threading.Barrier(len(servers))
 
     def take(server: History) -> None:
-        start.wait(20)
+        start.wait(60)
         taken.extend(row["id"] for row, _ in server.take_interrupted(MODELS))
 
     threads = [threading.Thread(target=take, args=(server,)) for server in servers]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     for database in own:
         database.close()
     assert sorted(taken) == sorted(ids)
@@ -550,13 +550,13 @@ def test_row_that_a_killed_server_commits_late_keeps_its_file(
         rows = run(cursor, statement, values)
         if statement.startswith("UPDATE requests SET state"):
             is_written.set()
-            assert may_commit.wait(20)
+            assert may_commit.wait(60)
         return rows
 
     monkeypatch.setattr(killed, "_run", wait_before_commit)
     adding = threading.Thread(target=record.add, args=(MADE, "late.png", b"picture"))
     adding.start()
-    assert is_written.wait(20)
+    assert is_written.wait(60)
     keeper = Maintenance(History(next_one, store, tmp_path), tmp_path)
     starting = threading.Thread(target=keeper.acquire)
     starting.start()
@@ -564,7 +564,7 @@ def test_row_that_a_killed_server_commits_late_keeps_its_file(
     assert starting.is_alive()  # it waits for what is under way
     may_commit.set()
     for thread in (adding, starting):
-        thread.join(20)
+        thread.join(60)
     row = history.find("req_1")
     assert row
     assert (row["state"], len(row["pictures"])) == ("done", 1)

@@ -112,7 +112,7 @@ def test_two_that_start_at_once_agree(database: Database, store: Store, tmp_path
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     for one in databases:
         one.close()
     assert len(places) == 4
