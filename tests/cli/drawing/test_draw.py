@@ -168,10 +168,29 @@ def test_device_as_output(run: Run) -> None:
     assert "Cannot write /dev/full: no space left on device" in done.stderr
 
 
+# Its engine waits before the last of ten pictures, or a busy test would interrupt nothing.
+_NINE = """
+import sys, time
+from limner.cli import main
+from limner.engines.testcard import CardEngine
+draw = CardEngine.draw
+def nine(self, *about):
+    for one, event in draw(self, *about):
+        if one.index == 9:
+            time.sleep(100)
+        yield one, event
+CardEngine.draw = nine
+sys.exit(main())
+"""
+
+
 def test_ctrl_c_stops_with_130_and_whole_files_only(command: list[str], folder: Path) -> None:
     arguments = ["draw", "fox", "-n", "10", "--engine", "testcard", "-o", "fox.png"]
     with subprocess.Popen(
-        [*command, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [command[0], "-c", _NINE, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"fox-1.png\n"
