@@ -76,12 +76,12 @@ def test_sixteen_pictures_and_no_more(server: Server) -> None:
 def test_picture_sent_as_a_field_for_every_byte_is_answered_fast(server: Server) -> None:
     line = b'--b\r\nContent-Disposition: form-data; name="image[%d]"\r\n\r\n137\r\n'
     body = b"".join(line % index for index in range(50_000)) + b"--b--\r\n"
-    started_s = time.monotonic()
+    started_s = time.process_time()  # of the server too, which is in this process
     headers = {"content-type": "multipart/form-data; boundary=b"}
     response = server.http.post(EDITS, content=body, headers=headers)
     message = assert_openai_error(response, 400, "invalid_type", "image")
     assert "as a file with a name" in message
-    assert time.monotonic() - started_s < 10
+    assert time.process_time() - started_s < 10
     few = server.http.post(EDITS, files={"image[0]": (None, "137"), "prompt": (None, "a hat")})
     assert_openai_error(few, 400, "invalid_type", "image[0]")
 

@@ -17,7 +17,8 @@ import httpx2
 import pytest
 
 from limner.errors import DatabaseError
-from limner.service.access import auth
+from limner.service import context
+from limner.service.access import auth, rate_limits
 from limner.service.access.auth import Keys
 from limner.service.threads import Threads
 from limner.storage.db import database as database_module
@@ -116,9 +117,13 @@ def test_stopped_postgres_holds_up_only_what_needs_it(
 
 
 @pytest.mark.slow
-def test_row_of_a_key_that_is_held_holds_up_nobody_else(tmp_path: Path, postgres: str) -> None:
+def test_row_of_a_key_that_is_held_holds_up_nobody_else(
+    tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import psycopg
 
+    for module in (database_module, rate_limits, context):  # longer than all that comes meanwhile
+        monkeypatch.setattr(module, "BUSY_S", 60.0)
     with running(make_settings(tmp_path, database=postgres)) as server:
         store = KeyStore(server.service.database)
         phone, boss = (

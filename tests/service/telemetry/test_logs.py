@@ -64,6 +64,7 @@ def test_line_of_a_server_is_an_object(tmp_path: Path) -> None:
 def test_what_asks_every_few_seconds_is_not_told(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
+    wait_until(lambda: server.is_idle)  # with what other tests left unread
     with caplog.at_level(logging.INFO, logger="limner.server"):
         for path in ("/health", "/ready", "/metrics", "/v1/models", "/health?x"):
             assert server.http.get(path).status_code == 200
