@@ -19,7 +19,14 @@ from limner.server.routes.page import assets
 from limner.storage.db.keys import KeyStore
 from tests.page.conftest import PHONE, WIDE, Opening
 from tests.page.steps import draw, drawn, open_first, option, prompt, tiles
-from tests.server.helpers import GatedEngine, Server, make_settings, picture_file, running
+from tests.server.helpers import (
+    GatedEngine,
+    Server,
+    make_settings,
+    picture_file,
+    running,
+    wait_until,
+)
 
 HOSTILE = (
     "<script>window.broken=1</script><img src=x onerror=window.broken=1>"
@@ -370,7 +377,6 @@ def test_admin_sees_what_is_under_way_keys_usage_and_training(
     expect(window.get_by_text("1980 / 4000")).to_be_visible()
     expect(window.get_by_text("24 minutes")).to_be_visible()
     expect(window.get_by_role("img", name="Newest sheet")).to_be_visible()
-    assert page.evaluate(
-        "[...document.querySelectorAll('.run img')].every((image) => image.naturalWidth === 256)"
-    )
+    loaded = "(image) => image.naturalWidth === 256"
+    wait_until(lambda: page.evaluate(f"[...document.querySelectorAll('.run img')].every({loaded})"))
     engine.let_all_go()

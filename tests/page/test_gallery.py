@@ -43,6 +43,7 @@ def test_search_finds_prompts_dates_models_and_stars(site: Server, opening: Open
     expect(tiles(page)).to_have_count(4)
     tiles(page).last.hover()
     tiles(page).last.get_by_role("button", name="Star").click()
+    wait_until(lambda: history(site)[-1]["pictures"][0]["starred"])  # type: ignore[index]
     page.get_by_role("checkbox", name="Starred").check()
     expect(tiles(page)).to_have_count(1)
     page.get_by_role("checkbox", name="Starred").uncheck()
@@ -82,7 +83,7 @@ def test_deletion_can_be_undone_and_then_is_real(site: Server, opening: Opening)
     open_first(page).get_by_role("button", name="Delete").click()
     page.clock.fast_forward(11_000)
     wait_until(lambda: len(history(site)[0]["pictures"]) == 1)  # type: ignore[arg-type]
-    assert len(site.stored) == 1
+    wait_until(lambda: len(site.stored) == 1)  # its file goes after its row
 
 
 def test_deletion_holds_when_the_page_is_left(site: Server, opening: Opening) -> None:
