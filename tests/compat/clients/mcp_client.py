@@ -38,7 +38,7 @@ def whole(picture):
     """The file of a picture, by its path or its address."""
     if "path" in picture:
         return Path(picture["path"]).read_bytes()
-    with urllib.request.urlopen(picture["url"], timeout=20) as answer:
+    with urllib.request.urlopen(picture["url"], timeout=60) as answer:
         return answer.read()
 
 
@@ -95,7 +95,7 @@ async def cancel(client):
         await call(client, "generate_image", long, read_timeout_seconds=2)
     except Exception:
         for _ in range(200):
-            with urllib.request.urlopen(f"{BASE}/images/history?limit=1", timeout=20) as answer:
+            with urllib.request.urlopen(f"{BASE}/images/history?limit=1", timeout=60) as answer:
                 [row] = json.load(answer)["data"]
             if row["status"] != "running":
                 break

@@ -54,6 +54,6 @@ def tell(version, cases):
 
 def last_drawn():
     """What the server drew last, by its history."""
-    with urllib.request.urlopen(f"{BASE}/images/history?limit=1", timeout=20) as answer:
+    with urllib.request.urlopen(f"{BASE}/images/history?limit=1", timeout=60) as answer:
         [row] = json.load(answer)["data"]
     return {"values": {"kind": row["kind"], "prompt": row["prompt"]}}
