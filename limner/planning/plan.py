@@ -51,11 +51,28 @@ class Reading:
     relations: tuple[tuple[int, str, int], ...] = ()
     ground: str = ""
     style: str = ""
+    unknown: tuple[str, ...] = ()  # words of further things, which are not drawn
 
     @property
     def is_scene(self) -> bool:
         """Whether it has more than one thing."""
         return sum(thing.count for thing in self.things) > 1
+
+
+def without_unknown(reading: Reading, is_known: Callable[[str], bool]) -> Reading:
+    """The reading without things whose words are not known; the same if none or all are known."""
+    kept = [i for i, thing in enumerate(reading.things) if is_known(thing.words)]
+    if not kept or len(kept) == len(reading.things):
+        return reading
+    place = {old: new for new, old in enumerate(kept)}
+    return replace(
+        reading,
+        things=tuple(reading.things[i] for i in kept),
+        relations=tuple(
+            (place[a], name, place[b]) for a, name, b in reading.relations if {a, b} <= {*kept}
+        ),
+        unknown=tuple(thing.words for i, thing in enumerate(reading.things) if i not in place),
+    )
 
 
 def plan(

@@ -44,7 +44,7 @@ def is_said_of(one: str, other: str) -> bool:
     """Whether a name has both words, as "man with beard" has "man" and "beard"."""
     if not one.isascii():
         return any(one in name and other in name for name in _names())
-    return any({one, other} <= set(name.split()) for name in _names())
+    return other in _fellows().get(one, ())
 
 
 @cache
@@ -79,6 +79,17 @@ _NO_THINGS = frozenset(
 def _names() -> frozenset[str]:
     said = (name for english, _, chinese, _ in _table()["names"] for name in (english, chinese))
     return frozenset(bare(normalise(name)) for name in said if name)
+
+
+@cache
+def _fellows() -> dict[str, set[str]]:
+    """For each word of the names, the words of all names that have it."""
+    found: dict[str, set[str]] = {}
+    for name in _names():
+        words = set(name.split())
+        for word in words:
+            found.setdefault(word, set()).update(words)
+    return found
 
 
 @cache

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
-from limner.text.known_names import TaughtNames
+from limner.text.known_names import TaughtNames, TaughtThings
 from limner.text.phrases import bare, singular
 from limner.text.thesaurus import look_up
+
+Words = TypeVar("Words", str, list[str])
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _HEAD_ENDS = re.compile(
@@ -52,6 +55,34 @@ def is_name(words: str) -> bool:
     """Whether words are just a name, with "a" or "the" at most: "a city at night", 设置."""
     name = _ARTICLE.sub("", words)
     return name in TaughtNames() or name in _names(_lang(words))
+
+
+def has_drawable_name(words: str) -> bool:
+    """Whether the words for a thing, or some that follow each other in them, are a drawable name.
+
+    Of a longer Chinese word, one character at its end may be: 墨水笔 a 笔, but 桌子 no 子.
+    """
+    name = bare(words)
+    if _lang(name) == "en":
+        return any(is_drawable(" ".join(part)) for part in _parts(name.split(" ")))
+    parts = (part for part in _parts(name) if len(part) > 1)
+    ends = (name, name[-1:], name.rpartition("的")[2])
+    return any(end in TaughtNames() for end in ends) or any(is_drawable(part) for part in parts)
+
+
+def _parts(words: Words) -> Iterator[Words]:
+    """All runs of words."""
+    for start in range(len(words)):
+        for end in range(start + 1, len(words) + 1):
+            yield words[start:end]
+
+
+def is_drawable(name: str) -> bool:
+    """Whether captions say a name or its singular, or another name stands for it."""
+    each, table = (name, bare(name), singular(name)), _names(_lang(name))
+    return any(
+        one in TaughtNames() or one in table or look_up(one) is not None for one in each
+    ) or any(one in TaughtThings() and not one.endswith("ing") for one in each)
 
 
 def wider_name(words: str) -> tuple[str, str] | None:

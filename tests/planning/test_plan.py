@@ -20,9 +20,12 @@ from limner.planning.layout import (
 from limner.planning.placing import holds
 from limner.planning.plan import (
     MAX_TOKENS,
+    Named,
+    Reading,
     Scores,
     plan,
     read,
+    without_unknown,
 )
 from limner.text.prompt_units import padded, units_of
 from limner.text.text_tokenizer import TextTokenizer
@@ -205,3 +208,15 @@ def test_words_around_names_are_no_part_of_them(
     [reading] = read([one.text], tokenizer, Oracle([one], tokenizer))
     assert [thing.words for thing in reading.things] == things
     assert reading.ground == ground
+
+
+def test_things_that_are_not_known_are_left_out_with_their_relations() -> None:
+    things = tuple(map(Named, ("a cat", "a portal", "a dog")))
+    relations = ((0, "on", 1), (2, "left of", 0), (1, "below", 2))
+    left = without_unknown(Reading(things, relations), lambda words: words != "a portal")
+    assert left == Reading((things[0], things[2]), ((1, "left of", 0),), unknown=("a portal",))
+
+
+def test_a_reading_of_which_nothing_is_known_stays() -> None:
+    reading = Reading(tuple(map(Named, ("a portal", "a cliff"))))
+    assert without_unknown(reading, lambda words: False) == reading

@@ -8,7 +8,7 @@ import pytest
 from limner import text
 from limner.text.known_names import TaughtNames
 from limner.text.phrases import bare
-from limner.text.synonyms import as_taught
+from limner.text.synonyms import as_taught, has_drawable_name
 from limner.text.text_tokenizer import normalise
 
 
@@ -57,3 +57,24 @@ def test_every_name_of_the_table_was_taught() -> None:
 )
 def test_a_taught_name_keeps_what_comes_after_its_head(name: str) -> None:
     assert as_taught(name) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "has_one"),
+    [
+        ("a cat", True),
+        ("a yellow cat", True),
+        ("two spaniels", True),
+        ("a magnifying glass tilted", True),
+        ("a cliff", False),
+        ("facing forward", False),
+        ("another dimension", False),
+        ("黄色的桃", True),
+        ("一支棕色的笔", True),
+        ("桌子", False),
+        ("巴黎", False),
+        ("个", False),
+    ],
+)
+def test_words_with_a_name_are_told_from_others(words: str, has_one: bool) -> None:
+    assert has_drawable_name(words) == has_one

@@ -4,23 +4,21 @@ Training captions are short. "Could you draw me a red car, please? On a blue bac
 the planner; the network is told "a red car", and the blue is painted behind it.
 """
 
-import json
 import re
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 
-from limner import text
 from limner.data.colours import RGB_FROM_NAME
 from limner.planning import plan
 from limner.planning.companions import companion_of, with_companion
 from limner.planning.lists import is_known
 from limner.planning.plan import Named, Reading
 from limner.text.known_names import TaughtNames, TaughtThings, knows_any
+from limner.text.modifiers import manner, sizes
 from limner.text.phrases import bare
+from limner.text.request_phrases import request_words
 from limner.text.styles import without_look
-from limner.text.synonyms import as_taught, is_name, is_named, wider_name
+from limner.text.synonyms import as_taught, has_drawable_name, is_name, is_named, wider_name
 from limner.text.text_tokenizer import normalise
 from limner.text.wording import article_of, colour_of_ground, names_colour, split_colour
 
@@ -28,10 +26,7 @@ Colour = tuple[int, int, int]
 
 _ENDS = " .,!?。，！？"
 _STOPS = re.compile(r"[,;:.!?、。，；：！？]")
-_MANNER = (
-    "big|large|small|tiny|little|huge|giant|mini|cute|adorable|lovely|beautiful|pretty|nice|shiny|"
-    "funny|fluffy|friendly|cartoon|vector|simple|minimal|minimalist|kawaii|detailed|colou?rful|modern"
-)
+_MANNER = "|".join(sorted(sizes() | manner()))
 _DOING = (
     "sitting|standing|running|walking|jumping|sleeping|playing|flying|swimming|dancing|resting|"
     "smiling|waving"
@@ -120,6 +115,24 @@ def named_alone(prompt: str) -> Reading | None:
     return Reading((Named(name),)) if is_name(name) else None
 
 
+def with_whole_names(prompt: str, reading: Reading) -> Reading:
+    """The reading with names that the planner's network has cut: "a framed" of "framed picture"."""
+    words = normalise(prompt)
+    return replace(
+        reading, things=tuple(_with_whole_name(words, thing) for thing in reading.things)
+    )
+
+
+def _with_whole_name(prompt: str, thing: Named) -> Named:
+    _, _, after = prompt.partition(thing.words)
+    following = after.split(" ")[1:3] if after.startswith(" ") else []
+    for n in range(len(following), 0, -1):
+        whole = " ".join([thing.words, *following[:n]])
+        if bare(whole) in TaughtNames():
+            return replace(thing, words=whole)
+    return thing
+
+
 def one_with_name(reading: Reading) -> Reading:
     """The reading with one thing where a plural is its name: "settings", which are no three."""
     things = tuple(
@@ -145,6 +158,18 @@ def left_out(prompt: str, reading: Reading) -> str:
     return "" if is_drawn else reading.ground
 
 
+def unknown_names(prompt: str, reading: Reading) -> list[str]:
+    """The words for the things of a prompt, if no name that was taught stands for any of them."""
+    one = _words_of_one(prompt, reading) if len(reading.things) == 1 else ""
+    said = [one] if one else [thing.words for thing in reading.things]
+    return [] if any(has_drawable_name(without_manner(words)) for words in said) else said
+
+
+def changes_picture(word: str) -> bool:
+    """Whether a picture with what a word says is another one; "cute" and "nice" change nothing."""
+    return word.lower() not in manner()
+
+
 def drawn_wider(prompt: str, reading: Reading) -> tuple[str, str] | None:
     """A thing that a prompt names, and what it is a kind of, if that is drawn: "poodle", "dog"."""
     one = _words_of_one(prompt, reading)
@@ -157,7 +182,7 @@ def is_foreign(prompt: str) -> bool:
 
     The words of a request are left out.
     """
-    english, chinese = _frames()
+    english, chinese = request_words()
     words = [w for w in _WORD.findall(normalise(prompt)) if w not in english and w not in chinese]
     said = " ".join(words)
     return bool(words) and not knows_any(words) and as_taught(said) == said
@@ -210,6 +235,8 @@ def _with_neighbours(prompt: str, reading: Reading) -> str:
     words of the same part of the sentence belong to it, up to the ground and the style.
     """
     words = reading.things[0].words
+    if reading.unknown and has_drawable_name(words):  # beside it is what is not drawn
+        return words
     start = prompt.find(words)
     if start < 0:
         return words
@@ -228,12 +255,5 @@ def _with_neighbours(prompt: str, reading: Reading) -> str:
 
 def _is_frame(words: str) -> bool:
     """Whether words are those of a request alone: "could you draw", 的图片."""
-    english, chinese = _frames()
+    english, chinese = request_words()
     return all(word in english or word in chinese for word in _WORD.findall(words))
-
-
-@cache
-def _frames() -> tuple[frozenset[str], frozenset[str]]:
-    path = Path(text.__file__).with_name("request_phrases.json")
-    table = json.loads(path.read_text(encoding="utf-8"))
-    return frozenset(table["en"]), frozenset(table["zh"])

@@ -1,5 +1,7 @@
 """Prompts as the network reads them: what they name, in a style, as tokens."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +12,7 @@ from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment, adjustment_by_seed
 from limner.engines.transformer.prompt_words import (
     Said,
+    changes_picture,
     drawn_wider,
     is_foreign,
     left_out,
@@ -17,6 +20,8 @@ from limner.engines.transformer.prompt_words import (
     one_with_name,
     said_of_one,
     said_of_two,
+    unknown_names,
+    with_whole_names,
     without_colour,
 )
 from limner.options import shown
@@ -26,6 +31,7 @@ from limner.request import ImageRequest
 from limner.text.flipping import may_turn
 from limner.text.known_names import TaughtNames, TaughtThings
 from limner.text.mediums import without_medium, without_style
+from limner.text.modifiers import without_modifiers
 from limner.text.own_colours import own_colours
 from limner.text.rewording import reworded
 from limner.text.styles import (
@@ -38,11 +44,20 @@ from limner.text.styles import (
     with_style,
     without_look,
 )
-from limner.text.synonyms import as_taught
+from limner.text.synonyms import as_taught, has_drawable_name
 from limner.text.text_tokenizer import NULL
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
 _MAX_TEXTS = 256  # kept in the cache, as tokens and encoded
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A prompt as captions say it, and the words that are left out of it."""
+
+    words: str
+    medium: str  # or style
+    modifiers: tuple[str, ...] = ()
 
 
 class Prompts:
@@ -56,6 +71,11 @@ class Prompts:
         ]
         self._known = TaughtNames()
         self._is_flat = backend.config.get("art") == "flat"
+        # Captions of the user's own pictures have no such styles, and words of their own.
+        self._is_taught_names = self._is_flat and bool(self.styles)
+        self._kept = frozenset(
+            part for style in self.styles for word in style.words for part in word.split()
+        )
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
         self.reading = lru_cache(_MAX_TEXTS)(self._reading)
@@ -97,16 +117,18 @@ class Prompts:
 
     def as_captions_say(self, prompt: str) -> str:
         """A prompt in the words of captions; of weights with captions of others, as it is."""
-        return self._plainly(prompt)[0] if self._is_flat else prompt
+        return self._plainly(prompt).words if self._is_flat else prompt
 
-    def _plainly(self, prompt: str) -> tuple[str, str]:
-        """A prompt as captions say it, and its words for a medium or style that is not drawn."""
+    def _plainly(self, prompt: str) -> _Plain:
         said, medium = without_medium(prompt)
         said = reworded(said)
-        if named(prompt, self.styles) is not None:
-            return said, medium
-        said, style = without_style(said)
-        return said, medium or ("" if look_of(style) else style)
+        if named(prompt, self.styles) is None:
+            said, style = without_style(said)
+            medium = medium or ("" if look_of(style) else style)
+        if not self._is_taught_names:
+            return _Plain(said, medium)
+        said, modifiers = without_modifiers(said, self._kept)
+        return _Plain(said, medium, tuple(modifiers))
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
@@ -158,7 +180,8 @@ class Prompts:
             )
         if self._is_flat and is_foreign(prompt):
             return f"{name} was taught no word of the prompt; it reads English and Chinese"
-        if self._is_flat and (left := self._plainly(request.prompt)[1]):
+        plain = self._plainly(request.prompt)
+        if self._is_flat and (left := plain.medium):
             known = ", ".join([*looks(), *(style.en for style in self.styles)])
             return (
                 f"{shown(left)} is not drawn: {name} draws illustrations; "
@@ -166,11 +189,18 @@ class Prompts:
             )
         is_read = self._is_flat and request.source is None  # an edit draws its prompt as it is
         reading = self.reading(request.prompt)
+        if is_read and reading.unknown:
+            return f"{_listed(reading.unknown)} not drawn: {name} was taught no such thing"
+        if is_read and self._is_taught_names and (things := unknown_names(prompt, reading)):
+            said = " or ".join(map(shown, things))
+            return f"{name} was taught no name for {said}: the picture may show something else"
         if is_read and (left := left_out(prompt, reading)):
             return f"{shown(left)} is not drawn: {name} was taught no such picture"
         if is_read and (found := drawn_wider(prompt, reading)):
             asked, drawn = map(shown, found)
             return f"{asked} is drawn as {drawn}, the nearest name that {name} was taught"
+        if is_read and (words := [word for word in plain.modifiers if changes_picture(word)]):
+            return f"{_listed(words)} not drawn: {name} was taught no such picture"
         return ""
 
     def _reading(self, prompt: str) -> plan.Reading:
@@ -181,6 +211,8 @@ class Prompts:
         if self._is_flat and (alone := named_alone(prompt)):
             return alone
         said = one_with_name(self._planned(prompt)) if self._is_flat else self._planned(prompt)
+        if self._is_taught_names:
+            said = plan.without_unknown(with_whole_names(prompt, said), has_drawable_name)
         listed = read_list(prompt, self._planned, TaughtThings())
         if listed is not None and len(listed.things) > len(said.things):
             return listed
@@ -197,6 +229,11 @@ class Prompts:
     def _together(self, texts: tuple[str, ...]) -> Ints:
         """Several texts as they are, (N, T) with T by the longest."""
         return _cut(self._backend.text_tokenizer.encode_padded(list(texts), self._max_text)[0])
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words with their verb: "'a' is", "'a' and 'b' are"."""
+    return f"{' and '.join(map(shown, words))} {'is' if len(words) == 1 else 'are'}"
 
 
 def _cut(tokens: Ints) -> Ints:

@@ -9,6 +9,7 @@ from limner.engines.transformer.prompt_words import (
     named_alone,
     one_with_name,
     said_of_one,
+    with_whole_names,
     without_manner,
 )
 from limner.planning.plan import Named, Reading
@@ -149,3 +150,10 @@ def test_a_prompt_with_no_thing_or_several_is_drawn_as_it_is() -> None:
 )
 def test_a_thing_of_which_a_colour_is_said_has_no_name_to_colour_it_by(prompt: str) -> None:
     assert said_of_one(prompt, Reading((Named(prompt),)), KNOWN).name == ""
+
+
+def test_a_name_that_the_planner_cut_is_whole_again() -> None:
+    prompt = "a cat above a framed picture"
+    reading = Reading((Named("a cat"), Named("a framed")), ((0, "above", 1),))
+    whole = Reading((Named("a cat"), Named("a framed picture")), ((0, "above", 1),))
+    assert with_whole_names(prompt, reading) == whole

@@ -223,6 +223,12 @@ def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prom
         ("a cat, glossy Fluent style", "", None),
         ("a cat, flat style", "", None),
         ("ein roter Apfel", "", "nano was taught no word of the prompt; it reads English and"),
+        ("a white siamese cat", "", "'siamese' is not drawn: nano was taught no such picture"),
+        ("a sad and lonely robot", "", "'sad' and 'lonely' are not drawn: nano was taught no such"),
+        ("a cute little fluffy cat", "", None),
+        ("a cat on a cliff", "", "'a cliff' is not drawn: nano was taught no such thing"),
+        ("a cat, a dog and a portal", "", "'a portal' is not drawn: nano was taught no such thing"),
+        ("a table", "", "nano was taught no name for 'a table': the picture may show something"),
         ("a meadow", "a cat: 5,20,40,60", "The prompt is not drawn: beside boxes it says what is"),
         ("a red apple", "", None),
         ("on a meadow", "a cat: 5,20,40,60", None),
@@ -244,11 +250,16 @@ def test_what_is_not_drawn_is_told(
     [
         ("an oil painting of a dog", "a dog"),
         ("a cat in the style of Monet", "a cat"),
+        ("a white siamese cat", "a white cat"),
+        ("a lighthouse on a cliff", "a lighthouse"),
+        ("a cat in Paris", "a cat"),
+        ("a happy corgi puppy sitting and facing forward, studio light", "a puppy"),
+        ("an armchair in the shape of an avocado", "an armchair"),
         ("a watercolor painting of a cat and a dog", "a cat and a dog"),
         ("一幅猫的水彩画", "猫"),
     ],
 )
-def test_a_medium_changes_nothing_in_the_picture(
+def test_what_is_left_out_changes_nothing_in_the_picture(
     engine: TransformerEngine, prompt: str, same: str
 ) -> None:
     assert np.array_equal(_draw(engine, prompt).pixels, _draw(engine, same).pixels)
