@@ -237,7 +237,7 @@ def test_stopped_server_ends_within_its_bound_and_is_drawn_on(tmp_path: Path) ->
     with serving(tmp_path, engine="transformer") as (process, url):
         for _ in range(5):  # each takes some seconds
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
-        wait_until(lambda: (_job(url)["position"] or 0) >= 3)
+        wait_until(lambda: len(_rows_of(url)) == 5 and (_job(url)["position"] or 0) >= 3)
         started_s = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -261,6 +261,7 @@ def test_second_ctrl_c_ends_a_busy_server_at_once_and_leaves_interrupted(tmp_pat
     with serving(tmp_path, engine="transformer", program=program, said=said) as (process, url):
         for _ in range(3):
             _begin(url, answers, n=10, size="1024x1024", quality="high", seed=1)
+        wait_until(lambda: len(_rows_of(url)) == 3)  # else one could come when it stops
         wait_until(lambda: any(job["status"] == "drawing" for job in _rows_of(url)), timeout_s=60)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: "stopping; finishing for up to 10 s" in "".join(said), timeout_s=30)
