@@ -67,6 +67,20 @@ def test_the_draw_key_waits_for_the_models(site: Server, opening: Opening) -> No
     assert row["prompt"] == "a red apple"
 
 
+def test_picture_that_is_opened_before_the_models_come_can_be_changed_then(
+    site: Server, opening: Opening
+) -> None:
+    site.generate(prompt="a pear")
+    page = opening("about:blank")
+    held: list[Route] = []
+    page.route("**/v1/models", lambda route: held.append(route))
+    page.goto(site.url)
+    change = open_first(page).get_by_role("button", name="Change", exact=True)
+    expect(change).to_be_disabled()
+    held[0].continue_()
+    expect(change).to_be_enabled()
+
+
 def test_words_typed_before_the_script_runs_are_kept(site: Server, opening: Opening) -> None:
     page = opening("about:blank")
     held: list[Route] = []

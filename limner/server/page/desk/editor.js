@@ -5,7 +5,7 @@ import { go, home, route } from "../basics/router.js";
 import { toast } from "../basics/toasts.js";
 import { t } from "../basics/words.js";
 import { edit, isBusy } from "../drawing/job.js";
-import { can, modelNow } from "../drawing/model.js";
+import { can, modelNow, models } from "../drawing/model.js";
 import { options } from "../drawing/options.js";
 import { bodyOf } from "../drawing/request.js";
 import { rasterOf } from "../gallery/files.js";
@@ -22,6 +22,7 @@ export const opened = cell(null); // a picture of the visitor's own: {file, url,
 export function Editor() {
   const [view, id, index] = useCell(route);
   const own = useCell(opened);
+  useCell(models);
   const isFile = id === "file";
   const { item, failure } = useItem(view === "edit" && !isFile && id, index);
   if (view !== "edit") return null;

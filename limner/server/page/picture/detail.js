@@ -3,6 +3,7 @@ import { html, useCell, useEffect, useState } from "../basics/html.js";
 import { CloseButton, Dialog, IconButton, Loading, Trouble } from "../basics/components.js";
 import { addressOf, home, route } from "../basics/router.js";
 import { dateOf, t } from "../basics/words.js";
+import { models } from "../drawing/model.js";
 import { useItem } from "../gallery/item.js";
 import { all, keyOf, remove, sourceOf, star } from "../gallery/pictures.js";
 import { Actions, ByAi } from "./actions.js";
@@ -11,6 +12,7 @@ import { altOf, Look } from "./look.js";
 
 export function Detail() {
   const [view, id, index] = useCell(route);
+  useCell(models); // what can be done with it, they say, and they may come later
   const { item, failure } = useItem(view === "picture" && id, index);
   if (view !== "picture") return null;
   const body = item ? html`<${Picture} key=${keyOf(item)} item=${item} />`
