@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from limner.arrays import Floats
 
+Rgb = tuple[int, int, int]
+
 NAMES = (
     "red",
     "orange",
@@ -159,15 +161,19 @@ def _grey_tint(saturation: Floats, lightness: Floats) -> Tint:
     return Tint(0.0, float(np.median(saturation)), middle, 0.0, natural)
 
 
-def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.uint8]:
+def recolour(
+    picture: NDArray[np.uint8], tint: Tint, name: str, exact: Rgb | None = None
+) -> NDArray[np.uint8]:
     """A premultiplied picture, (H, W, 4), with its dominant colour moved to a named one.
+
+    exact: the colour itself, if it is not the usual one of that name.
 
     Lightness follows a piecewise linear curve through (0, 0), (the drawing's median, the target's)
     and (1, 1), which keeps shading and highlights.
     """
     rgb, alpha = _straight(picture)
     hue, saturation, lightness = _hsl(rgb)
-    to_hue, to_saturation, to_lightness = _TARGETS[name]
+    to_hue, to_saturation, to_lightness = _target(name, exact)
     bent = _bent(lightness, tint.lightness, to_lightness)
     # A flat drawing keeps a little of its own contrast even when the target is near black or white.
     new_saturation = np.clip(saturation * (to_saturation / max(tint.saturation, 0.2)), 0, 1)
@@ -179,19 +185,29 @@ def recolour(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.ui
     return _mixed(picture, rgb, alpha, changed, near * np.clip(saturation / 0.25, 0, 1))
 
 
+def _target(name: str, exact: Rgb | None) -> tuple[float, float, float]:
+    """Hue, saturation and lightness to paint."""
+    if exact is None:
+        return _TARGETS[name]
+    hue, saturation, lightness = _hsl(np.array(exact, np.float32) / 255)
+    return float(hue), float(saturation), float(lightness)
+
+
 def is_greyish(tint: Tint) -> bool:
     """Whether most of a drawing is one grey, so that `colour_grey` can colour it."""
     return tint.natural == "grey"
 
 
-def colour_grey(picture: NDArray[np.uint8], tint: Tint, name: str) -> NDArray[np.uint8]:
+def colour_grey(
+    picture: NDArray[np.uint8], tint: Tint, name: str, exact: Rgb | None = None
+) -> NDArray[np.uint8]:
     """A premultiplied picture, (H, W, 4), whose greys are coloured; its colours stay.
 
     Lightness is bent as in `recolour`. Nearly black and nearly white parts, such as eyes, stay.
     """
     rgb, alpha = _straight(picture)
     _, saturation, lightness = _hsl(rgb)
-    to_hue, to_saturation, to_lightness = _TARGETS[name]
+    to_hue, to_saturation, to_lightness = _target(name, exact)
     changed = _rgb(
         np.full_like(lightness, to_hue),
         np.full_like(lightness, to_saturation),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from limner.text import wording
+from limner.text import shades, wording
 
 _PLEASE = r"(?:(?:now|and|but|then|please|can you|could you|would you|ok)[, ]+)*"
 _IT = (
@@ -29,14 +29,17 @@ class Recolouring:
 
     before: str  # what comes before that: the subject; may be empty
     colour: str  # one of the eleven basic colours
+    exact: shades.Rgb | None = None  # the colour itself, if it is not the usual one of that name
+    said: str = ""  # the words for it
 
 
 def recolouring(prompt: str) -> Recolouring | None:
     """What a prompt such as "a red apple, make it blue" asks for; None if it is no such prompt."""
     for pattern, lang in ((_english(), "en"), (_chinese(), "zh")):
         if match := pattern.fullmatch(prompt.strip()):
-            colour = wording.colour_named(match["colour"], lang)
-            return Recolouring((match["before"] or "").strip(" ,，;"), colour)
+            colour, exact = shades.colour_of(match["colour"], lang)
+            said = colour if exact is None or lang == "zh" else match["colour"]
+            return Recolouring((match["before"] or "").strip(" ,，;"), colour, exact, said)
     return None
 
 
@@ -58,8 +61,11 @@ def applied(prompt: str) -> str:
     found = recolouring(prompt)
     if found is None:
         return prompt
-    before = applied(found.before)
-    return wording.in_colour(before, found.colour) if before else ""
+    before, _ = shades.in_basic_colours(applied(found.before))
+    if not before:
+        return ""
+    changed = wording.in_colour(before, found.colour)
+    return changed.replace(found.colour, found.said, 1)
 
 
 def changes_subject(message: str) -> bool:
@@ -77,7 +83,7 @@ def other_thing(message: str) -> str | None:
 
 @cache
 def _english() -> re.Pattern[str]:
-    colours = wording.any_colour("en")
+    colours = shades.any_colour("en")
     verb = r"(?:make|turn|paint|colou?r|tint|dye|change)"
     return re.compile(
         rf"(?is)(?:(?P<before>.*?)[,.;，]\s*|^){_PLEASE}"
@@ -88,7 +94,7 @@ def _english() -> re.Pattern[str]:
 
 @cache
 def _chinese() -> re.Pattern[str]:
-    colours = wording.any_colour("zh")
+    colours = shades.any_colour("zh")
     return re.compile(
         rf"(?s)(?:(?P<before>.*?)[,，。;；]\s*|^)请?(?:再)?(?:把|将)?(?:它|它们|这个|那个|整个)?"
         rf"(?:变|改|换|涂|画|染)(?:成|为)?(?P<colour>{colours})色?的?[.。！!]*"

@@ -14,6 +14,11 @@ _MARKS = re.compile(r"[“”„«»「」『』《》【】*_`~#]|(?<![\w])[\"'
 _ENDS = re.compile(r"[\s?？]+$")
 _EITHER = re.compile(r"(?<=[A-Za-z])\s*/\s*(?=[A-Za-z])")
 _BETWEEN = re.compile(r"(\s+(?:and|with|next to|beside)\s+|\s*[;；。]\s*|[和与跟])", re.I)
+# "A woman in red" wears red; "a car in red" is red.
+_WEARER_IN = re.compile(
+    r"(?i)(?:men|man|person|people|boys?|girls?|child|children|kids?|lady|ladies|guys?|bride|groom|"
+    r"couple|dancers?)\s+in\s+\w+$"
+)
 _OF = re.compile(r"(?<=[A-Za-z])\s*的\s*(?=[A-Za-z])")
 _AND = re.compile(r"(?<=[A-Za-z])\s*[和与跟]\s*(?=[A-Za-z])")
 _NUMBERS = {"一": "a", "两": "two", "二": "two", "三": "three", "四": "four", "五": "five"}
@@ -35,7 +40,8 @@ def reworded(prompt: str) -> str:
 def _colour_first(part: str) -> str:
     """The words for a thing whose colour comes after it: "a cat, black", 苹果（红色）."""
     for pattern, lang in ((_english_after(), "en"), (_chinese_after(), "zh")):
-        if match := pattern.fullmatch(part):
+        match = pattern.fullmatch(part)
+        if match and not _WEARER_IN.search(part):
             return wording.in_colour(match["thing"], wording.colour_named(match["colour"], lang))
     return part
 
@@ -72,7 +78,7 @@ def _english_after() -> re.Pattern[str]:
     colours = wording.any_colour("en")
     return re.compile(
         r"(?i)(?P<thing>[a-z][a-z' -]*[a-z])"
-        rf"(?:\s*,\s*|\s*\(\s*|\s*:\s*|\s+-\s+)(?P<colour>{colours})(?:\s+colou?r)?\s*\)?"
+        rf"(?:\s*,\s*|\s*\(\s*|\s*:\s*|\s+-\s+|\s+in\s+)(?P<colour>{colours})(?:\s+colou?r)?\s*\)?"
     )
 
 

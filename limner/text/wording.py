@@ -93,7 +93,7 @@ def in_colour(words: str, colour: str) -> str:
         number = re.match(_NUMBER, rest)
         before = match["before"] if match else number[0] if number else ""
         rest = rest if match else rest[len(before) :]
-        return f"{before}{_table()['names'][colour]['zh'][0]}色的{rest}"
+        return f"{before}{said_in_chinese(colour)}色的{rest}"
     said = re.search(rf"(?i)\b(?:{'|'.join(_colours('en'))})\s+(?=[a-z])", words)
     start = said or re.match(rf"(?i)(?:(?:{_BEFORE_NOUN})\s+)?{_SIZES}", words)
     assert start is not None  # the second pattern matches any words
@@ -106,6 +106,11 @@ def in_colour(words: str, colour: str) -> str:
 def colour_named(word: str, lang: str) -> str:
     """The basic colour that `word` names; one of `any_colour`."""
     return _name_of(word, lang)
+
+
+def said_in_chinese(colour: str) -> str:
+    """The character for a basic colour, without 色."""
+    return str(_table()["names"][colour]["zh"][0])
 
 
 def any_colour(lang: str) -> str:

@@ -157,7 +157,7 @@ class TransformerEngine(Engine):
         if ground := other_ground.wish(task.request, self._prompts.reading):
             return [*other_ground.on_other_ground(task, ground, self.model)]
         if wish := recolour.wish(task.request):
-            return [*recolour.recoloured(task, wish.colour, self.model)]
+            return [*recolour.recoloured(task, wish, self.model)]
         return []
 
     def _drawn_for(self, task: ImageTask) -> tuple[ImageTask, list[Event]]:

@@ -5,7 +5,7 @@ the planner; the network is told "a red car", and the blue is painted behind it.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from limner.data.colours import RGB_FROM_NAME
@@ -152,7 +152,7 @@ def left_out(prompt: str, reading: Reading) -> str:
     if (doing := _DOINGS.search(words)) and not _DOINGS.search(without_manner(words)):
         return doing[0]
     found = companion_of(words, TaughtThings())
-    if found and not found.other:
+    if found and not found.other and not reading.is_scene:
         return found.rest
     is_drawn = painted(reading.ground) or plan.is_background(reading.ground)
     return "" if is_drawn else reading.ground
@@ -222,10 +222,13 @@ def name_of(words: str, known: Container[str] = ()) -> str:
     return "" if names_colour(words) else _known_name(words, known)
 
 
-def painted(ground: str) -> Colour | None:
-    """The colour of a ground's words; None if they name none and stand for no plain scenery."""
+def painted(ground: str, exact: Mapping[str, Colour] | None = None) -> Colour | None:
+    """The colour of a ground's words; None if they name none and stand for no plain scenery.
+
+    exact: the colours themselves, of those that are not the usual ones of their names.
+    """
     name = colour_of_ground(ground)
-    return None if name is None else RGB_FROM_NAME[name]
+    return None if name is None else (RGB_FROM_NAME | dict(exact or {}))[name]
 
 
 def _with_neighbours(prompt: str, reading: Reading) -> str:

@@ -1,7 +1,7 @@
 """Prompts as the network reads them: what they name, in a style, as tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +11,7 @@ from limner.engines.base import ImageTask
 from limner.engines.transformer.backend import Backend, has_planner, max_text
 from limner.engines.transformer.pixels.adjustment import UNCHANGED, Adjustment, adjustment_by_seed
 from limner.engines.transformer.prompt_words import (
+    Colour,
     Said,
     changes_picture,
     drawn_wider,
@@ -18,6 +19,7 @@ from limner.engines.transformer.prompt_words import (
     left_out,
     named_alone,
     one_with_name,
+    painted,
     said_of_one,
     said_of_two,
     unknown_names,
@@ -34,6 +36,7 @@ from limner.text.mediums import without_medium, without_style
 from limner.text.modifiers import without_modifiers
 from limner.text.own_colours import own_colours
 from limner.text.rewording import reworded
+from limner.text.shades import in_basic_colours
 from limner.text.styles import (
     OUTLINED,
     Style,
@@ -46,6 +49,7 @@ from limner.text.styles import (
 )
 from limner.text.synonyms import as_taught, has_drawable_name
 from limner.text.text_tokenizer import NULL
+from limner.text.wording import split_colour
 
 _TEXT_STEP = 16  # texts are padded to a multiple of it, so that those of about a length share
 _MAX_TEXTS = 256  # kept in the cache, as tokens and encoded
@@ -53,10 +57,11 @@ _MAX_TEXTS = 256  # kept in the cache, as tokens and encoded
 
 @dataclass(frozen=True)
 class _Plain:
-    """A prompt as captions say it, and the words that are left out of it."""
+    """A prompt as captions say it, and what it says otherwise."""
 
     words: str
     medium: str  # or style
+    exact: dict[str, Colour]  # by basic colours in the words, what the prompt says in their place
     modifiers: tuple[str, ...] = ()
 
 
@@ -79,6 +84,7 @@ class Prompts:
         self._can_plan = has_planner(backend)
         self._text = lru_cache(_MAX_TEXTS)(self._read)
         self.reading = lru_cache(_MAX_TEXTS)(self._reading)
+        self._plainly = lru_cache(_MAX_TEXTS)(self._read_plainly)
         self.together = lru_cache(_MAX_TEXTS)(self._together)
         self.nothing: Ints = np.array([[NULL]])  # the text of any picture, (1, 1)
 
@@ -104,6 +110,7 @@ class Prompts:
             one.index,
             may_turn=may_turn(request.prompt),
             asked=said.colour,
+            exact=self.exact_colours(request.prompt).get(said.colour or ""),
             own=own_colours(said.name),
         )
 
@@ -113,22 +120,34 @@ class Prompts:
         if request.source is not None:
             return Said(prompt)
         reading = self.reading(request.prompt)
-        return said_of_one(prompt, reading, self._known if self._is_flat else None)
+        said = said_of_one(prompt, reading, self._known if self._is_flat else None)
+        if said.ground is not None:
+            said = replace(said, ground=self.ground(request.prompt))
+        return replace(said, colour=said.colour or self._exact_of(said.words, request.prompt))
 
     def as_captions_say(self, prompt: str) -> str:
         """A prompt in the words of captions; of weights with captions of others, as it is."""
         return self._plainly(prompt).words if self._is_flat else prompt
 
-    def _plainly(self, prompt: str) -> _Plain:
+    def exact_colours(self, prompt: str) -> dict[str, Colour]:
+        """The colours that a prompt names, by the basic ones in their place; see `shades`."""
+        return self._plainly(prompt).exact if self._is_flat else {}
+
+    def ground(self, prompt: str) -> Colour | None:
+        """The colour of a prompt's ground; see `painted`."""
+        return painted(self.reading(prompt).ground, self.exact_colours(prompt))
+
+    def _read_plainly(self, prompt: str) -> _Plain:
         said, medium = without_medium(prompt)
+        said, exact = in_basic_colours(said)
         said = reworded(said)
         if named(prompt, self.styles) is None:
             said, style = without_style(said)
             medium = medium or ("" if look_of(style) else style)
         if not self._is_taught_names:
-            return _Plain(said, medium)
+            return _Plain(said, medium, exact)
         said, modifiers = without_modifiers(said, self._kept)
-        return _Plain(said, medium, tuple(modifiers))
+        return _Plain(said, medium, exact, tuple(modifiers))
 
     def in_style(self, words: str, one: ImageTask) -> str:
         """`words` with the style of a picture, which its seed draws if its prompt names none."""
@@ -140,9 +159,15 @@ class Prompts:
         """The words for a thing of a scene, with a name that the weights were taught."""
         return as_taught(phrase) if self._is_flat else phrase
 
-    def without_colour(self, phrase: str) -> tuple[str | None, str]:
-        """The colour that a thing of a scene is painted in, and what is then drawn."""
-        return without_colour(phrase, self._known) if self._is_flat else (None, phrase)
+    def without_colour(self, phrase: str, prompt: str) -> tuple[str | None, str]:
+        """The colour that a thing of a prompt's scene is painted in, and what is then drawn."""
+        colour, words = without_colour(phrase, self._known) if self._is_flat else (None, phrase)
+        return colour or self._exact_of(words, prompt), words
+
+    def _exact_of(self, words: str, prompt: str) -> str | None:
+        """The basic colour of a thing known with it ("a red heart"), if another one is meant."""
+        split = split_colour(words)
+        return split[0] if split and split[0] in self.exact_colours(prompt) else None
 
     def style_of(self, one: ImageTask, words: str) -> str:
         """What to say after a thing's words, so that it has the style of the whole prompt."""

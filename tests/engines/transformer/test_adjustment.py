@@ -35,6 +35,15 @@ def test_paint_changes_the_colour_and_no_outline(
     assert not Adjustment(colour=colour).is_missed(drawn)
 
 
+@pytest.mark.parametrize("drawn", [RED, GREY], ids=["red", "grey"])
+@pytest.mark.parametrize("exact", [(15, 139, 141), (121, 26, 38), (161, 194, 239)])
+def test_an_exact_colour_is_painted(
+    drawn: NDArray[np.float32], exact: tuple[int, int, int]
+) -> None:
+    painted = Adjustment(colour="red", exact=exact).on(drawn)
+    np.testing.assert_allclose(painted[:3, 16, 8] * 255, exact, atol=12)
+
+
 def test_what_has_the_colour_or_takes_none_is_left() -> None:
     assert np.array_equal(Adjustment(colour="red").on(RED), RED)
     assert np.array_equal(Adjustment(colour="grey").on(GREY), GREY)

@@ -202,6 +202,22 @@ def test_previews_of_scenes_show_things_as_large_as_they_become(engine: Transfor
     assert shares[0] > 0.5 * shares[1]
 
 
+@pytest.mark.parametrize("prompt", ["a {} heart", "a {} heart and a cat", "a heart in {}"])
+@pytest.mark.parametrize(("colour", "rgb"), [("teal", (15, 139, 141)), ("#5b2d8e", (91, 45, 142))])
+def test_exact_colours_are_painted(
+    engine: TransformerEngine, prompt: str, colour: str, rgb: tuple[int, int, int]
+) -> None:
+    pixels = _draw(engine, prompt.format(colour)).pixels.astype(int)
+    drawn = pixels[pixels[..., 3] > 128][:, :3]
+    is_near = np.abs(drawn - rgb).sum(1) < 60
+    assert is_near.mean() > 0.25
+
+
+def test_an_exact_ground_is_painted(engine: TransformerEngine) -> None:
+    picture = _draw(engine, "a cat on a mint green background")
+    assert np.array_equal(picture.pixels[0, 0], (159, 227, 189, 255))
+
+
 @pytest.mark.parametrize("prompt", ["a dog with a hat", "戴帽子的狗"])
 def test_a_thing_and_what_it_has_with_it_are_two(engine: TransformerEngine, prompt: str) -> None:
     scene = engine.scene(ImageTask(ImageRequest(prompt, size=SMALL, seed=1), 0))

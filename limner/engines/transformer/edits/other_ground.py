@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from limner.arrays import Pixels
-from limner.data.colours import RGB_FROM_NAME
+from limner.data.colours import RGB_FROM_NAME, Rgb
 from limner.engines.base import Event, ImageTask, Notice, Picture, Progress
 from limner.imaging import codec
 from limner.planning.plan import Reading
 from limner.request import Edit, ImageRequest
 from limner.sampling import ground, inpainting
 from limner.text import grounds, wording
+from limner.text.shades import in_basic_colours
 
 _GROUND_STAYS = (
     "The background could not be told from the subject, so it was left as it is: it must be of "
@@ -29,7 +30,7 @@ _ONLY_PAINTED = (
 class GroundWish:
     """The wish for another ground."""
 
-    colour: str | None  # one of the eleven basic colours; None: transparent
+    colour: Rgb | None  # None: transparent
 
 
 def wish(request: ImageRequest, read: Callable[[str], Reading]) -> GroundWish | None:
@@ -45,10 +46,11 @@ def wish(request: ImageRequest, read: Callable[[str], Reading]) -> GroundWish | 
         return GroundWish(None)
     if request.background == "transparent":
         return None
-    colour = grounds.ground_wanted(prompt)
+    basic, exact = in_basic_colours(prompt)
+    colour = grounds.ground_wanted(basic)
     if colour is None and inpainting.mask_of(source).any():
         colour = wording.colour_of_ground(read(prompt).ground)
-    return GroundWish(colour) if colour else None
+    return GroundWish((RGB_FROM_NAME | exact)[colour]) if colour else None
 
 
 def on_other_ground(one: ImageTask, wanted: GroundWish, model: str) -> Iterator[Event]:
@@ -59,7 +61,7 @@ def on_other_ground(one: ImageTask, wanted: GroundWish, model: str) -> Iterator[
     nowhere = np.zeros(pixels.shape[:2], bool)
     pixels = inpainting.place(pixels, nowhere, request.size).pixels
     if wanted.colour and not remark:
-        pixels = codec.over(pixels, np.array([[(*RGB_FROM_NAME[wanted.colour], 255)]], np.uint8))
+        pixels = codec.over(pixels, np.array([[(*wanted.colour, 255)]], np.uint8))
     yield Progress(1, 1, "drawing")
     yield Notice(remark or (_ONLY_PAINTED if wanted.colour else _ONLY_CLEARED))
     yield Picture(pixels, request.prompt, one.seed, one.index, model)

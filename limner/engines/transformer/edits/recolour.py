@@ -23,7 +23,7 @@ def wish(request: ImageRequest) -> Recolouring | None:
     return followups.recolouring(request.prompt) if isinstance(request.source, Edit) else None
 
 
-def recoloured(one: ImageTask, colour: str, model: str) -> Iterator[Event]:
+def recoloured(one: ImageTask, wanted: Recolouring, model: str) -> Iterator[Event]:
     """The picture that was sent, at the size asked for, with its subject in another colour.
 
     Under a mask only what is there changes. Yields nothing if the subject has not one colour.
@@ -34,13 +34,12 @@ def recoloured(one: ImageTask, colour: str, model: str) -> Iterator[Event]:
     masked = None
     if source.given_mask is not None:
         masked = inpainting.place(source.pixels, inpainting.mask_of(source), request.size).masked
-    changed = _recoloured(pixels, masked, colour)
+    changed = _recoloured(pixels, masked, wanted)
     if changed is None:
         return
     if request.background == "opaque":
         changed = codec.over(changed, np.full_like(changed, 255))
-    before = followups.recolouring(request.prompt)
-    revised = followups.applied(request.prompt) if before and before.before else None
+    revised = followups.applied(request.prompt) if wanted.before else None
     yield Progress(1, 1, "drawing")
     yield Notice(_RECOLOURED)
     yield Picture(
@@ -57,7 +56,7 @@ def drawn_anew(request: ImageRequest) -> ImageRequest:
     return replace(request, prompt=prompt or request.prompt, source=source)
 
 
-def _recoloured(pixels: Pixels, masked: np.ndarray | None, colour: str) -> Pixels | None:
+def _recoloured(pixels: Pixels, masked: np.ndarray | None, wanted: Recolouring) -> Pixels | None:
     """Straight RGBA (H, W, 4) with its subject recoloured; None if that has not one colour."""
     cut = ground.cleared(pixels)
     subject = pixels if cut is None else cut
@@ -67,7 +66,7 @@ def _recoloured(pixels: Pixels, masked: np.ndarray | None, colour: str) -> Pixel
     tint = colours.tint_of(whole)
     if tint.share < _ONE_COLOUR_SHARE:
         return None
-    painted = codec.unpremultiply(colours.recolour(whole, tint, colour))
+    painted = codec.unpremultiply(colours.recolour(whole, tint, wanted.colour, wanted.exact))
     painted[..., 3] = subject[..., 3]
     if cut is None or cut is pixels:
         under = pixels if masked is None else np.where(masked[..., None], painted, pixels)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.data.colours import Tint, colour_grey, is_greyish, recolour, tint_of
+from limner.data.colours import Rgb, Tint, colour_grey, is_greyish, recolour, tint_of
 
 Array = NDArray[np.float32]
 
@@ -23,13 +23,14 @@ class Adjustment:
     is_turned: bool = False
     colour: str | None = None  # one of colours.NAMES
     is_asked: bool = True  # whether the prompt says the colour; else the seed chose it
+    exact: Rgb | None = None  # the colour itself, if it is not the usual one of that name
 
     def on(self, small: Array) -> Array:
         """The picture (4, h, w), premultiplied in [0, 1], in its colour if it takes paint."""
         tint = None if self.colour is None else _paintable(small, self.colour)
-        if tint is not None and self.colour != tint.natural:
+        if tint is not None and (self.colour != tint.natural or self.exact is not None):
             paint = colour_grey if is_greyish(tint) else recolour
-            painted = paint(_whole(small), tint, str(self.colour))
+            painted = paint(_whole(small), tint, str(self.colour), self.exact)
             small = np.stack([*np.moveaxis(painted[..., :3], -1, 0) / np.float32(255), small[3]])
         return np.ascontiguousarray(small[..., ::-1]) if self.is_turned else small
 
@@ -54,12 +55,19 @@ def _paintable(small: Array, colour: str) -> Tint | None:
 
 
 def adjustment_by_seed(
-    seed: int, picture: int, *, may_turn: bool, asked: str | None, own: Sequence[str] = ()
+    seed: int,
+    picture: int,
+    *,
+    may_turn: bool,
+    asked: str | None,
+    exact: Rgb | None = None,
+    own: Sequence[str] = (),
 ) -> Adjustment:
     """What a seed does to a picture: it turns every second one that may be turned.
 
-    asked: the colour that its prompt says. Where it says none, every second picture gets one of
-    those that the thing comes in (own), if it comes in several.
+    asked: the colour that its prompt says, and `exact` what it looks like, if it is not the usual
+    one. Where it says none, every second picture gets one of those that the thing comes in (own),
+    if it comes in several.
     """
     # Bit 125 separates this stream from those of `sampling.uniforms`, `canvas.kept`,
     # `styles.in_style` and `plan.lay_out`.
@@ -67,7 +75,7 @@ def adjustment_by_seed(
     turn, keep, which = np.random.Generator(np.random.Philox(key=key)).random(3)
     is_turned = may_turn and bool(turn < 0.5)
     if asked is not None:
-        return Adjustment(is_turned, asked)
+        return Adjustment(is_turned, asked, exact=exact)
     colour = own[int(which * len(own))] if own and keep < 0.5 else None
     return Adjustment(is_turned, colour, is_asked=False)
 

@@ -42,4 +42,5 @@ def _parts(scene: Scene, cell_px: int) -> Iterator[_Part]:
         rows, columns = slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
         own = np.kron(owners[rows, columns] == number, np.ones((cell_px, cell_px), bool))
         where = tuple(slice(s.start * cell_px, s.stop * cell_px) for s in (rows, columns))
-        yield number, Adjustment(colour=colour), (where[0], where[1]), own
+        adjustment = Adjustment(colour=colour, exact=scene.exact.get(colour))
+        yield number, adjustment, (where[0], where[1]), own

@@ -4,12 +4,12 @@ The ground of a scene is not drawn by the network: its cells are clear, and a pl
 prompt names is painted behind the picture.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from limner.engines.base import ImageTask
-from limner.engines.transformer.prompt_words import Colour, painted
+from limner.engines.transformer.prompt_words import Colour
 from limner.engines.transformer.prompts import Prompts
 from limner.planning import layout as layouts
 from limner.planning import plan
@@ -35,6 +35,7 @@ class Scene:
     # Of each thing: the colour it is painted in, and its phrase with that colour.
     colours: tuple[str | None, ...]
     told: tuple[str, ...]
+    exact: Mapping[str, Colour] = field(default_factory=dict)  # colours that are no usual ones
 
     @property
     def n_drawn(self) -> int:
@@ -64,17 +65,18 @@ def scene_of(reading: plan.Reading, one: ImageTask, prompts: Prompts) -> Scene |
     # The phrases name no ground, as it is painted.
     layout = plan.lay_out(replace(reading, ground=""), columns, rows, one.seed, one.index)
     told = [prompts.as_taught(thing.phrase) for thing in layout.things]
-    plain = [prompts.without_colour(phrase) for phrase in told]
+    plain = [prompts.without_colour(phrase, one.request.prompt) for phrase in told]
     things = tuple(
         Thing(prompts.in_style(phrase, one), _of_known_size(thing.box, columns, rows))
         for thing, (_, phrase) in zip(layout.things, plain, strict=True)
     )
     return Scene(
         replace(layout, things=things),
-        painted(reading.ground),
+        prompts.ground(one.request.prompt),
         box,
         tuple(colour for colour, _ in plain),
         tuple(prompts.in_style(phrase, one) for phrase in told),
+        prompts.exact_colours(one.request.prompt),
     )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from limner.boxes import GivenBox, read_boxes
 from limner.engines.base import CancelToken, Engine, Event, ImageTask, Notice, Picture, Progress
 from limner.engines.transformer.pixels.postprocess import on_ground
-from limner.engines.transformer.prompt_words import painted
 from limner.engines.transformer.prompts import Prompts
 from limner.engines.transformer.scenes.parts import Part, draw_parts, laid_over, mean_score
 from limner.options import Options, OptionSpec
@@ -63,7 +62,7 @@ class BoxDrawer:
         reading = self._prompts.reading(one.request.prompt)
         said = " ".join(box.words for box in given_boxes(one.request)).lower()
         others = [thing for thing in reading.things if bare(thing.words) not in said]
-        return bool(others) and painted(reading.ground) is None
+        return bool(others) and self._prompts.ground(one.request.prompt) is None
 
     def _parts(self, one: ImageTask) -> list[Part]:
         """The things of a picture in painting order."""
@@ -77,7 +76,7 @@ class BoxDrawer:
         size = one.request.size
         nothing = np.zeros((size.height, size.width, 4), np.uint8)
         whole = laid_over(nothing, parts, [picture.pixels for picture in drawn])
-        ground = painted(self._prompts.reading(one.request.prompt).ground)
+        ground = self._prompts.ground(one.request.prompt)
         pixels = on_ground(whole, ground, one.request)
         model = self._engine.model
         return Picture(pixels, one.request.prompt, one.seed, one.index, model, mean_score(drawn))

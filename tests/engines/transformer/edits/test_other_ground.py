@@ -86,7 +86,7 @@ def test_thing_that_is_there_already_is_not_drawn_again(
     own = np.where(clear[..., 3] == 0, 0, 255).astype(np.uint8) if has_own_mask else None
     asked = request("two red balls on a meadow", clear, background=background)
     asked = replace(asked, source=Edit(clear, own, is_own_mask=has_own_mask))
-    assert other_ground.wish(asked, read) == other_ground.GroundWish("green")
+    assert other_ground.wish(asked, read) == other_ground.GroundWish(RGB_FROM_NAME["green"])
 
 
 def test_other_edits_are_not_done_here() -> None:

@@ -12,6 +12,7 @@ from limner.engines.base import ImageTask, Notice, Picture
 from limner.engines.transformer.edits import recolour
 from limner.imaging import codec
 from limner.request import Edit, ImageRequest, Size
+from limner.text.shades import colour_of as colour_of_words
 
 Pixels = NDArray[np.uint8]
 RED = (221, 46, 68)
@@ -29,7 +30,7 @@ def painted(pixels: Pixels, prompt: str, mask: Pixels | None = None, **values: o
     request = ImageRequest(prompt, size=Size(256, 256), source=Edit(pixels, mask), seed=1, **values)  # type: ignore[arg-type]
     wish = recolour.wish(request)
     assert wish
-    events = list(recolour.recoloured(ImageTask(request, 0), wish.colour, "m"))
+    events = list(recolour.recoloured(ImageTask(request, 0), wish, "m"))
     assert any(isinstance(event, Notice) for event in events)
     [picture] = [event for event in events if isinstance(event, Picture)]
     return picture
@@ -51,6 +52,14 @@ def test_subject_changes_and_nothing_else(ground: tuple[int, int, int, int], col
     assert picture.revised_prompt == f"a {colour} circle"
 
 
+@pytest.mark.parametrize("colour", ["#1abc9c", "teal", "light blue"])
+def test_exact_colours_are_painted(colour: str) -> None:
+    _, exact = colour_of_words(colour, "en")
+    picture = painted(circle((0, 0, 0, 0)), f"a red circle, make it {colour}")
+    np.testing.assert_allclose(picture.pixels[130, 130, :3].astype(int), exact, atol=12)
+    assert picture.revised_prompt == f"a {colour} circle"
+
+
 def test_only_under_the_mask() -> None:
     before = np.maximum(circle((0, 0, 0, 0), 10), circle((0, 0, 0, 0), 140))
     mask = np.full((256, 256), 255, np.uint8)
@@ -65,7 +74,9 @@ def test_subject_without_a_colour_is_drawn_anew() -> None:
     grey = circle((0, 0, 0, 0))
     grey[..., :3] = 150
     request = ImageRequest("a stone, make it blue", size=Size(256, 256), source=Edit(grey), seed=1)
-    assert not list(recolour.recoloured(ImageTask(request, 0), "blue", "m"))
+    wish = recolour.wish(request)
+    assert wish
+    assert not list(recolour.recoloured(ImageTask(request, 0), wish, "m"))
     anew = recolour.drawn_anew(request)
     assert anew.prompt == "a blue stone"
     assert isinstance(anew.source, Edit)
