@@ -201,6 +201,8 @@ def _stays_in_chinese(said: str, name: str) -> bool:
         return True
     if is_said_of(said, name) or any(sign in doing for sign in said):
         return True
+    if any(f"{said[start:]}的{name}" in TaughtNames() for start in range(len(said))):
+        return True
     spans = (said[a:b] for a in range(len(said)) for b in range(a + 2, len(said) + 1))
     return any(span in TaughtThings() for span in spans)
 

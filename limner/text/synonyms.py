@@ -66,8 +66,9 @@ def has_drawable_name(words: str) -> bool:
     if _lang(name) == "en":
         return any(is_drawable(" ".join(part)) for part in _parts(name.split(" ")))
     parts = (part for part in _parts(name) if len(part) > 1)
-    ends = (name, name[-1:], name.rpartition("的")[2])
-    return any(end in TaughtNames() for end in ends) or any(is_drawable(part) for part in parts)
+    is_end = name in TaughtNames() or name[-1:] in TaughtNames()
+    is_end |= "的" in name and name.rpartition("的")[2] in TaughtThings()
+    return is_end or any(is_drawable(part) for part in parts)
 
 
 def _parts(words: Words) -> Iterator[Words]:

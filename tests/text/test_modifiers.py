@@ -63,6 +63,7 @@ def test_what_no_caption_says_of_a_name_is_left_out(
         "桌子上的猫",
         "一个苹果在一只猫的左边",
         "苹果的图片",
+        "请给我画洗澡的人",
     ],
 )
 def test_other_words_stay(prompt: str) -> None:

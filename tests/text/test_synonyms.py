@@ -70,6 +70,7 @@ def test_a_taught_name_keeps_what_comes_after_its_head(name: str) -> None:
         ("facing forward", False),
         ("another dimension", False),
         ("黄色的桃", True),
+        ("黄色的圆", True),
         ("一支棕色的笔", True),
         ("桌子", False),
         ("巴黎", False),

@@ -45,6 +45,7 @@ _WITH_MANNER = re.compile(
 )
 _DOINGS = re.compile(rf"\b(?:{_DOING})\b")
 _INSIDE = re.compile(r"^[里中上下边]?的")  # after a ground: 海里的鱼
+_NEXT_WORDS = re.compile(r"(?: [\w'’-]+){1,2}")
 _WORD = re.compile(r"[a-z']+|[^\sa-z']")
 
 
@@ -125,9 +126,10 @@ def with_whole_names(prompt: str, reading: Reading) -> Reading:
 
 def _with_whole_name(prompt: str, thing: Named) -> Named:
     _, _, after = prompt.partition(thing.words)
-    following = after.split(" ")[1:3] if after.startswith(" ") else []
-    for n in range(len(following), 0, -1):
-        whole = " ".join([thing.words, *following[:n]])
+    following = _NEXT_WORDS.match(after)
+    words = following[0].split() if following else []
+    for n in range(len(words), 0, -1):
+        whole = " ".join([thing.words, *words[:n]])
         if bare(whole) in TaughtNames():
             return replace(thing, words=whole)
     return thing

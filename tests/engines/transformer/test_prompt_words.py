@@ -152,8 +152,9 @@ def test_a_thing_of_which_a_colour_is_said_has_no_name_to_colour_it_by(prompt: s
     assert said_of_one(prompt, Reading((Named(prompt),)), KNOWN).name == ""
 
 
-def test_a_name_that_the_planner_cut_is_whole_again() -> None:
-    prompt = "a cat above a framed picture"
+@pytest.mark.parametrize("end", ["", ", please", " in the Noto style"])
+def test_a_name_that_the_planner_cut_is_whole_again(end: str) -> None:
+    prompt = f"a cat above a framed picture{end}"
     reading = Reading((Named("a cat"), Named("a framed")), ((0, "above", 1),))
     whole = Reading((Named("a cat"), Named("a framed picture")), ((0, "above", 1),))
     assert with_whole_names(prompt, reading) == whole
