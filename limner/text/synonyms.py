@@ -66,7 +66,8 @@ def has_drawable_name(words: str) -> bool:
     if _lang(name) == "en":
         return any(is_drawable(" ".join(part)) for part in _parts(name.split(" ")))
     parts = (part for part in _parts(name) if len(part) > 1)
-    is_end = name in TaughtNames() or name[-1:] in TaughtNames()
+    ends = [name, name[-1:]]
+    is_end = any(end in TaughtNames() or end in _names("zh") for end in ends)
     is_end |= "的" in name and name.rpartition("的")[2] in TaughtThings()
     return is_end or any(is_drawable(part) for part in parts)
 
