@@ -6,6 +6,7 @@ memory.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 from math import ceil
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from limner.arrays import Floats
 from limner.finish.colour_planes import CELL
+from limner.finish.regions import continued
 from limner.finish.sheets import Sheets
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the sheets
@@ -21,6 +23,8 @@ _TILE = 32  # output pixels
 _EDGE_PX = 1.25  # width of an edge in output pixels
 _SLOPE = 0.235  # of a membership across a straight edge, per pixel of the sheets
 _MOST_REDUCED = 1.5  # pixels of the sheets for one; far beyond, no membership is whole
+_ALIKE = 0.2  # distance of colours, premultiplied RGBA, at which they are alike by 1 / e
+_ALONE = np.float32(1e-3)  # added to how alike a sheet is to two others that it is unlike
 _SEEN = 0.02  # a membership below it in a whole tile is ignored
 
 
@@ -57,7 +61,8 @@ def _raster(sheets: Sheets, width: int, height: int, box: Box) -> NDArray[np.uin
     ys, xs = _axis(top, bottom, height, rows, 4), _axis(left, right, width, columns, 4)
     yc = _axis(top / CELL, bottom / CELL, height, sheets.paint.grid.shape[1], 2)
     xc = _axis(left / CELL, right / CELL, width, sheets.paint.grid.shape[2], 2)
-    members = np.pad(sheets.memberships, ((0, 0), (_PAD, ys.n_source), (_PAD, xs.n_source)), "edge")
+    members = continued(sheets.memberships, _PAD, axis=1)
+    members = np.pad(members, ((0, 0), (0, ys.n_source), (0, xs.n_source)), "edge")
     grid = np.pad(
         sheets.paint.grid, ((0, 0), (_PAD, yc.n_source), (_PAD, xc.n_source), (0, 0)), "edge"
     )
@@ -83,7 +88,7 @@ def _raster(sheets: Sheets, width: int, height: int, box: Box) -> NDArray[np.uin
                 mixed = painted[:, 0]
             else:
                 large = _enlarged(band[tiles[:, None], which], ys.weights[i], xs.weights[tiles])
-                shares = _shares(large, gain)
+                shares = _shares(large, painted, gain)
                 mixed = shares[:, 0, None] * painted[:, 0]
                 for k in range(1, n):
                     mixed += shares[:, k, None] * painted[:, k]
@@ -131,17 +136,36 @@ def _enlarged(patches: Floats, down: Floats, across: Floats) -> Floats:
     return np.matmul(tall, across.transpose(0, 2, 1)).reshape(n, *middle, _TILE, _TILE)
 
 
-def _shares(memberships: Floats, gain: np.float32) -> Floats:
-    """The share of each pixel that a sheet covers, (N, M, T, T): each against the best other."""
+def _shares(memberships: Floats, colours: Floats, gain: np.float32) -> Floats:
+    """The share of each pixel that a sheet covers, (N, M, T, T), by colours (N, M, 4, T, T).
+
+    Each is compared with every other one. The membership of a third goes to the one of the two that
+    it is alike: where a red area meets two yellows, its edge is towards both, and does not bulge
+    into the seam between them.
+    """
     if memberships.shape[1] == 2:
         share = ((memberships[:, :1] - memberships[:, 1:]) * gain + np.float32(0.5)).clip(0, 1)
         return np.concatenate([share, 1 - share], 1)
-    best, second = memberships[:, 0], np.zeros_like(memberships[:, 0])
-    for other in memberships.transpose(1, 0, 2, 3)[1:]:
-        second = np.maximum(second, np.minimum(best, other))
-        best = np.maximum(best, other)
-    best, second = best[:, None], second[:, None]
-    against = np.where(memberships == best, second, best)
-    share = ((memberships - against) * gain + np.float32(0.5)).clip(0, 1)
+    n = memberships.shape[1]
+    own, alike = list(memberships.transpose(1, 0, 2, 3)), _alike(colours)
+    share = np.ones_like(memberships)
+    for k, j in combinations(range(n), 2):
+        ahead = own[k] - own[j]
+        for other in set(range(n)) - {k, j}:
+            to_k, to_j = alike[k, other], alike[j, other]
+            ahead += own[other] * ((to_k**2 - to_j**2) / (to_k + to_j + _ALONE))
+        ahead = (ahead * gain + np.float32(0.5)).clip(0, 1)
+        np.minimum(share[:, k], ahead, out=share[:, k])
+        np.minimum(share[:, j], 1 - ahead, out=share[:, j])
+    share += np.float32(1e-6) * memberships
     share /= share.sum(1, keepdims=True)
     return share
+
+
+def _alike(colours: Floats) -> dict[tuple[int, int], Floats]:
+    """For each two sheets how alike their colours are, (N, T, T) from 0 to 1."""
+    found = {}
+    for k, j in combinations(range(colours.shape[1]), 2):
+        squares = ((colours[:, k] - colours[:, j]) ** 2).sum(1)
+        found[k, j] = found[j, k] = np.exp(squares * np.float32(-1 / _ALIKE**2))
+    return found

@@ -10,6 +10,7 @@ from limner.finish.palette import ALPHA_SCALE, squared_distances
 
 _SIGMA = 1.6  # pixels of the blur of threshold dynamics
 _ROUNDS = 4
+_BORDER = 6  # pixels beyond the border that the blur sees
 _DATA = 0.012  # weight of the colour distance relative to the blurred membership
 _FARTHEST = 50.0  # distances are clipped here
 _EDGE = 8.0  # a pixel with this steepness has half the weight
@@ -27,6 +28,7 @@ def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
     Memberships are blurred and the largest wins, a few rounds (Merriman, Bence and Osher 1992):
     borders shorten, and specks vanish. Distances to the colours hold them in place.
     """
+    features, steep = continued(features, _BORDER), np.pad(steep, _BORDER, "symmetric")
     height, width, n_channels = features.shape
     squares = squared_distances(features.reshape(-1, n_channels), colours)
     far = np.minimum(np.sqrt(squares), _FARTHEST).T.reshape(-1, height, width)
@@ -34,7 +36,18 @@ def label(features: Floats, steep: Floats, colours: Floats) -> Ints:
     pull = np.rint(far * (255 * _DATA / (1 + (steep / _EDGE) ** 2))).astype(np.int16)
     for _ in range(_ROUNDS):
         found = _winners(found, pull)
-    return found
+    return found[_BORDER:-_BORDER, _BORDER:-_BORDER]
+
+
+def continued(planes: Floats, n: int, axis: int = 0) -> Floats:
+    """Planes with n pixels more on each side, which go on as the picture rose or fell.
+
+    What only touches the border closes there; repeated, it would meet the border at a right angle.
+    axis: the one of the rows; that of the columns is the next.
+    """
+    padding = [(0, 0)] * planes.ndim
+    padding[axis] = padding[axis + 1] = (n, n)
+    return np.pad(planes, padding, "reflect", reflect_type="odd")
 
 
 def _winners(labels: Ints, pull: NDArray[np.int16]) -> Ints:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from limner.arrays import Floats, Ints
 from limner.finish import colour_planes
 from limner.finish.colour_planes import Paint
-from limner.finish.regions import blurred
+from limner.finish.regions import blurred, continued
 
 APART_PX = 8  # areas nearer than this are on different sheets
 
@@ -116,15 +116,12 @@ def _gaussian(planes: Floats, sigma: float) -> Floats:
     reach = int(3 * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).astype(np.float32)
+    planes = continued(planes, reach, axis=1)
     for axis in (1, 2):
-        padding = [(0, 0)] * 3
-        padding[axis] = (reach, reach)
-        padded = np.pad(planes, padding, "edge")
-        n = planes.shape[axis]
-        total = np.zeros_like(planes)
+        n = planes.shape[axis] - 2 * reach
+        shape = (*planes.shape[:axis], n, *planes.shape[axis + 1 :])
+        total = np.zeros(shape, np.float32)
         for i, weight in enumerate(kernel):
-            where = [slice(None)] * 3
-            where[axis] = slice(i, i + n)
-            total += padded[tuple(where)] * weight
+            total += weight * (planes[:, i : i + n] if axis == 1 else planes[..., i : i + n])
         planes = total
     return planes

@@ -5,8 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from limner.evaluation.measures.edges import edge_width
+from limner.finish.palette import lab_alpha, steepness
 from limner.finish.raster import raster
 from limner.finish.segment import segmented
+from limner.finish.sheets import sheets
 from tests.finish import pictures
 
 
@@ -43,6 +45,29 @@ def test_much_smaller_pictures_are_as_solid(px: int) -> None:
     assert (found[distance > 2, 3] == 0).all()
     assert found[..., 3].sum() / 255 == pytest.approx(np.pi * (0.4 * px) ** 2, rel=0.02)
     assert (found[..., :3] <= found[..., 3:]).all()
+
+
+def test_an_edge_beside_two_areas_that_are_alike_is_straight() -> None:
+    whole = pictures.canvas(64, (*pictures.RED, 255))
+    whole[:128, 122:] = np.array([*pictures.YELLOW, 255]) / 255
+    whole[128:, 122:] = np.array([*pictures.YELLOW[:2], 80, 255]) / 255
+    picture = pictures.shrunk(whole)
+    rows, columns = np.mgrid[:64, :64]
+    areas = np.where(columns < 30, 0, np.where(rows < 32, 1, 2))
+    steep = steepness(lab_alpha(picture))
+    found = raster(sheets(areas, picture, steep), 512, 512)
+    edge = (found[..., 1] > 120).argmax(1)
+    assert np.ptp(edge) <= 1
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0, 2.0])
+def test_an_edge_meets_the_border_at_its_own_angle(slope: float) -> None:
+    whole = pictures.canvas(96)
+    rows, columns = np.mgrid[: len(whole), : len(whole)] + 0.5
+    whole[rows > 80 + slope * columns] = np.array([*pictures.RED, 255]) / 255
+    found = drawn(pictures.shrunk(whole), 768)[..., 3] > 128
+    wanted = 160 + slope * (np.arange(64) + 0.5)
+    assert np.abs((~found[:, :64]).sum(0) - wanted).max() < 5.5
 
 
 def test_eyes_stay_and_specks_go() -> None:
