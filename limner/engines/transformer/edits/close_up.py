@@ -8,13 +8,16 @@ continues what is around it.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from limner.arrays import Bools, Pixels
 from limner.options import shown
 from limner.request import MIN_SIDE, SIDE_STEP, Edit, ImageRequest, Size
-from limner.sampling import inpainting
+from limner.sampling import ground, inpainting
 
+_VISIBLE = 128  # alpha from which a pixel belongs to a thing
+_RING_PX = 7  # width of a filter: the ring around a mask is three pixels wide
+_GROUND_SHARE = 0.25  # of that ring; a mask with less ground around it is within a thing
 _MOST = 0.6  # of the picture's pixels; with a larger square the picture is edited as a whole
 
 
@@ -65,5 +68,21 @@ def close_up(request: ImageRequest) -> CloseUp | None:
     # A ground that the prompt names is the whole picture's: painted, it would show as a square.
     part = replace(request, source=None, size=Size(side, side), background="transparent")
     whole = placed.pixels.copy()
-    whole[masked] = inpainting.erased(placed.pixels, masked)[masked]
+    whole[masked] = _behind(placed.pixels, masked)[masked]
     return CloseUp(part, whole, placed.pixels, masked, (down, across))
+
+
+def _behind(pixels: Pixels, masked: Bools) -> Pixels:
+    """A picture whose mask shows the ground around it, if that can be told from what stands on it;
+    else all that is around it.
+    """
+    erased = inpainting.erased(pixels, masked)
+    clear = ground.cleared(erased)
+    if clear is None:
+        return erased
+    is_ground = (clear[..., 3] < _VISIBLE) & ~masked
+    grown = Image.fromarray(masked).convert("L").filter(ImageFilter.MaxFilter(_RING_PX))
+    ring = (np.asarray(grown) > 0) & ~masked
+    if not ring.any() or is_ground[ring].mean() < _GROUND_SHARE:
+        return erased  # the mask is within a thing
+    return inpainting.erased(pixels, ~is_ground)

@@ -54,6 +54,25 @@ def test_a_thing_fills_the_mask_and_all_else_is_kept_exactly(engine: Transformer
     assert (drawn[200:, :128, :3] > 245).all()
 
 
+def test_the_ground_alone_goes_on_under_a_mask_beside_a_thing() -> None:
+    pixels = np.full((256, 256, 4), (220, 235, 250, 255), np.uint8)
+    pixels[80:180, 20:128] = (20, 140, 60, 255)
+    mask = _mask(pixels, slice(0, 256), slice(128, 256))
+    part = close_up(_request(pixels, mask))
+    assert part is not None
+    behind = part.whole[:, 128:, :3].astype(int)
+    assert np.abs(behind - (220, 235, 250)).max() <= 2
+
+
+def test_what_a_mask_is_within_goes_on_under_it() -> None:
+    pixels = np.full((256, 256, 4), (255, 255, 255, 255), np.uint8)
+    y, x = np.mgrid[:256, :256]
+    pixels[(y - 128) ** 2 + (x - 128) ** 2 < 110**2] = (220, 40, 60, 255)
+    part = close_up(_request(pixels, _mask(pixels, slice(80, 176), slice(80, 176))))
+    assert part is not None
+    assert np.abs(part.whole[128, 128, :3].astype(int) - (220, 40, 60)).max() <= 2
+
+
 def test_a_mask_of_any_shape_is_kept_to(engine: TransformerEngine) -> None:
     pixels = _photo()
     y, x = np.mgrid[:256, :256]
