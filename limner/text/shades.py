@@ -16,6 +16,7 @@ from limner.text.known_names import TaughtNames
 
 Rgb = tuple[int, int, int]
 
+_ARTICLE, _NEXT_WORD = re.compile(r"^an?\s"), re.compile(r"\s?[\w-]+")
 _HEX = r"#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3})(?![0-9a-zA-Z])"
 
 
@@ -46,11 +47,8 @@ def in_basic_colours(prompt: str) -> tuple[str, dict[str, Rgb]]:
 
 def any_colour(lang: str) -> str:
     """A pattern of the words for any colour in a language, "en" or "zh", without 色."""
-    names, basic = _any(_named(lang)), wording.any_colour(lang)
-    if lang == "zh":
-        return f"{names}|[{''.join(_table()['signs'].values())}]?(?:{basic})"
-    shades = "|".join(word for words in _table()["words"].values() for word in words)
-    return rf"{_HEX}|{names}|(?:(?:{shades})[\s-])?(?:{basic})"
+    pattern = _named_pattern(lang)
+    return re.sub(r"\(\?P<\w+>", "(?:", pattern if lang == "zh" else f"{_HEX}|{pattern}")
 
 
 def colour_of(said: str, lang: str) -> tuple[str, Rgb | None]:
@@ -79,9 +77,9 @@ def _colour(match: re.Match[str]) -> tuple[str, Rgb | None]:
 
 def _is_taught(match: re.Match[str]) -> bool:
     """Whether a colour is a part of a taught name: "a light blue heart"."""
-    after = re.match(r"\s?[\w-]+", match.string[match.end() :])
+    after = _NEXT_WORD.match(match.string, match.end())
     whole = match[0] + (after[0] if after else "")
-    return re.sub(r"^an?\s", "", whole.lower()) in TaughtNames()
+    return _ARTICLE.sub("", whole.lower()) in TaughtNames()
 
 
 def _nearest(rgb: Rgb) -> str:
@@ -101,22 +99,26 @@ def _rgb(code: str) -> Rgb:
 
 @cache
 def _english() -> re.Pattern[str]:
-    shades = "|".join(word for words in _table()["words"].values() for word in words)
-    names = _any(_named("en"))
     return re.compile(
-        rf"(?i)(?P<article>\ban?\s+)?(?:(?P<hex>{_HEX})|\b(?:(?P<name>{names})|"
-        rf"(?:(?P<shade>{shades})[\s-])?(?P<basic>{wording.any_colour('en')}))"
+        rf"(?i)(?P<article>\ban?\s+)?(?:(?P<hex>{_HEX})|\b(?:{_named_pattern('en')})"
         r"(?:[\s-]colou?red)?(?![\w-]))"
     )
 
 
 @cache
 def _chinese() -> re.Pattern[str]:
-    shades = "".join(_table()["signs"].values())
-    return re.compile(
-        rf"(?:(?P<name>{_any(_named('zh'))})|"
-        rf"(?P<shade>[{shades}])?(?P<basic>{wording.any_colour('zh')}))色"
-    )
+    return re.compile(f"(?:{_named_pattern('zh')})色")
+
+
+def _named_pattern(lang: str) -> str:
+    """The name of a further colour, or a basic one with a shade or without."""
+    if lang == "zh":
+        shade = f"(?P<shade>[{''.join(_table()['signs'].values())}])?"
+    else:
+        words = "|".join(word for words in _table()["words"].values() for word in words)
+        shade = rf"(?:(?P<shade>{words})[\s-])?"
+    basic = wording.any_colour(lang)
+    return f"(?P<name>{_any(_named(lang))})|{shade}(?P<basic>{basic})"
 
 
 def _any(words: Mapping[str, object]) -> str:
