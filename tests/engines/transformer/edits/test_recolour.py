@@ -55,6 +55,7 @@ def test_subject_changes_and_nothing_else(ground: tuple[int, int, int, int], col
 @pytest.mark.parametrize("colour", ["#1abc9c", "teal", "light blue"])
 def test_exact_colours_are_painted(colour: str) -> None:
     _, exact = colour_of_words(colour, "en")
+    assert exact is not None
     picture = painted(circle((0, 0, 0, 0)), f"a red circle, make it {colour}")
     np.testing.assert_allclose(picture.pixels[130, 130, :3].astype(int), exact, atol=12)
     assert picture.revised_prompt == f"a {colour} circle"
