@@ -1,6 +1,6 @@
 // Pictures that are dropped, pasted or opened: one of limner's own brings its settings back,
 // another can be changed.
-import { html, useEffect, useRef, useState } from "../basics/html.js";
+import { html, useLayoutEffect, useRef, useState } from "../basics/html.js";
 import { Icon } from "../basics/components.js";
 import { go, home } from "../basics/router.js";
 import { toast } from "../basics/toasts.js";
@@ -51,7 +51,7 @@ const pictureIn = (data) => [...data?.files || []][0];
 
 export function Drop() {
   const [isOver, setOver] = useState(false);
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: a picture may come before the first paint
     const hasFile = (event) => event.dataTransfer?.types.includes("Files");
     const over = (event) => { if (hasFile(event)) { event.preventDefault(); setOver(true); } };
     const leave = (event) => { if (!event.relatedTarget) setOver(false); };

@@ -1,5 +1,5 @@
 // Change a picture: paint what is to be drawn anew, draw boxes, pull its edges further out.
-import { cell, html, useCell, useEffect, useMemo, useRef, useState } from "../basics/html.js";
+import { cell, html, useCell, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../basics/html.js";
 import { Choice, CloseButton, Dialog, Loading, Trouble } from "../basics/components.js";
 import { go, home, route } from "../basics/router.js";
 import { toast } from "../basics/toasts.js";
@@ -90,7 +90,7 @@ function Desk({ source }) {
     again();
   }
 
-  useEffect(() => { // wherever the focus is: a button that was pressed may be off by now
+  useLayoutEffect(() => { // wherever the focus is: a button that was pressed may be off by now
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
   });

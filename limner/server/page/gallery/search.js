@@ -1,5 +1,5 @@
 // The search above the gallery: words, stars, and in a fold dates and models.
-import { html, useCell, useEffect, useRef } from "../basics/html.js";
+import { html, useCell, useLayoutEffect, useRef } from "../basics/html.js";
 import { t } from "../basics/words.js";
 import { models } from "../drawing/model.js";
 import { filters, search } from "./pictures.js";
@@ -28,7 +28,7 @@ export function Search() {
 // They lie over the page, so that nothing moves when they open.
 function Filters({ now }) {
   const fold = useRef();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const close = (event) => { if (!fold.current.contains(event.target)) fold.current.open = false; };
     addEventListener("pointerdown", close);
     return () => removeEventListener("pointerdown", close);

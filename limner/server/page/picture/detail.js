@@ -1,5 +1,5 @@
 // One picture, large: what made it, what can be done with it, and the tree that it belongs to.
-import { html, useCell, useEffect, useState } from "../basics/html.js";
+import { html, useCell, useLayoutEffect, useState } from "../basics/html.js";
 import { CloseButton, Dialog, IconButton, Loading, Trouble } from "../basics/components.js";
 import { addressOf, home, route } from "../basics/router.js";
 import { dateOf, t } from "../basics/words.js";
@@ -43,7 +43,7 @@ function takeAway(item) {
 
 function Picture({ item }) {
   const [found, setFound] = useState(null); // what the model sees in it
-  useEffect(() => {
+  useLayoutEffect(() => {
     const walk = (event) => {
       if (event.target.matches("input, textarea, select") || event.altKey) return;
       if (event.key === "ArrowLeft") step(item, -1);
