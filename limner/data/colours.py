@@ -166,10 +166,9 @@ def recolour(
 ) -> NDArray[np.uint8]:
     """A premultiplied picture, (H, W, 4), with its dominant colour moved to a named one.
 
-    exact: the colour itself, if it is not the usual one of that name.
-
     Lightness follows a piecewise linear curve through (0, 0), (the drawing's median, the target's)
-    and (1, 1), which keeps shading and highlights.
+    and (1, 1), which keeps shading and highlights. exact: the colour itself, if it is not the usual
+    one of that name.
     """
     rgb, alpha = _straight(picture)
     hue, saturation, lightness = _hsl(rgb)
@@ -203,7 +202,8 @@ def colour_grey(
 ) -> NDArray[np.uint8]:
     """A premultiplied picture, (H, W, 4), whose greys are coloured; its colours stay.
 
-    Lightness is bent as in `recolour`. Nearly black and nearly white parts, such as eyes, stay.
+    Lightness is bent, and `exact` is, as in `recolour`. Nearly black and nearly white parts, such
+    as eyes, stay.
     """
     rgb, alpha = _straight(picture)
     _, saturation, lightness = _hsl(rgb)

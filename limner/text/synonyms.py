@@ -17,7 +17,7 @@ from limner.text.known_names import TaughtNames, TaughtThings
 from limner.text.phrases import bare, singular
 from limner.text.thesaurus import look_up
 
-Words = TypeVar("Words", str, list[str])
+_Words = TypeVar("_Words", str, list[str])
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _HEAD_ENDS = re.compile(
@@ -72,7 +72,7 @@ def has_drawable_name(words: str) -> bool:
     return is_end or any(is_drawable(part) for part in parts)
 
 
-def _parts(words: Words) -> Iterator[Words]:
+def _parts(words: _Words) -> Iterator[_Words]:
     """All runs of words."""
     for start in range(len(words)):
         for end in range(start + 1, len(words) + 1):

@@ -1,8 +1,8 @@
 """Edits of a small part: what the prompt names is drawn by itself, and laid into the mask.
 
 The network knows a thing at one size, the whole canvas. So a square at the middle of the mask is
-drawn as a picture of its own, at its full detail and with a clear ground. Below it, the mask
-continues what is around it.
+drawn as a picture of its own, at its full detail and with a clear ground. Behind it the ground of
+the picture goes on; where none can be told apart, whatever is around the mask.
 """
 
 from dataclasses import dataclass, replace
